@@ -1,0 +1,272 @@
+import { ShardEvidence, type UnitEvidence } from '../job/evidence.js'
+import { mergeRanges } from '../job/selection.js'
+import { verdictRules } from '../job/verdict.js'
+import { SELECTION_RANGES_MAX } from '../proto/limits.js'
+import type { ResultsReply } from '../proto/messages.js'
+import { methods } from '../proto/methods.js'
+import type { Digest, Outcome, ReportFact, UnitRange } from '../proto/model.js'
+import { type Millis, pause } from '../runtime/clock.js'
+import { consume } from '../runtime/consume.js'
+import { GridError, toGridError } from '../runtime/errors.js'
+import { jitter } from '../runtime/random.js'
+import type { Endpoint } from '../runtime/transport.js'
+import { aborted, type GridClient, type KnownJob } from './session.js'
+import { SignatureChecks } from './signature-checks.js'
+
+/** A unit whose result the facts prove. */
+export interface ProvedUnit {
+  readonly evidence: Extract<UnitEvidence, { ok: true }>
+  /** Encoded output as the owner sent it along, not checked yet. */
+  readonly inline: Uint8Array | undefined
+  readonly from: Endpoint
+}
+
+/** What an owner did that no honest one does, or what cannot be trusted. */
+export interface Problem {
+  readonly shard: number
+  /** Undefined: about the shard as a whole. */
+  readonly unit: number | undefined
+  /** `host:port#id` of the owner. */
+  readonly owner: string
+  /**
+   * `voidFact`: a report or grant that is forged or breaks the rules. `unproved`: a result that the facts do not prove.
+   * `wrongBytes`: an output without the digest agreed on. `unreachable`: it gave no answer.
+   */
+  readonly type: 'voidFact' | 'unproved' | 'wrongBytes' | 'unreachable'
+  readonly reason: string
+}
+
+/** Why units of a shard are left. */
+export type LeftReason = 'open' | 'unproved' | 'unreachable'
+
+export interface ShardReading {
+  readonly withOutputs: boolean
+  /** Wait for units that are not settled yet, until `stop` aborts. */
+  readonly follow: boolean
+  /** Ends following: what is settled is read once more, and that is all. */
+  readonly stop: AbortSignal
+  readonly signal?: AbortSignal
+  /** Takes proved units; false: nobody wants more. */
+  readonly emit: (units: readonly ProvedUnit[]) => Promise<boolean>
+  readonly onProblem: (problem: Problem) => void
+}
+
+/** Longest silence of an owner that reads what it has, and of one that waits for units to settle. */
+const IDLE_MS: Millis = 30_000
+const FOLLOW_IDLE_MS: Millis = 300_000
+const RETRY_MS: Millis = 250
+const RETRY_MAX_MS: Millis = 3_000
+/** Time without any answer after which a shard that is not followed counts as out of reach. */
+const UNREACHABLE_MS: Millis = 15_000
+
+/** Reads one shard from whoever owns it and proves each unit by the facts. Memory: as `ShardEvidence`. */
+export class ShardResults {
+  readonly shard: number
+  /** Units asked for and not proved yet. */
+  readonly left: Set<number>
+  /** Raw facts by report, for whoever wants to keep the proof. */
+  readonly facts = new Map<Digest, ReportFact>()
+  readonly #client: GridClient
+  readonly #job: KnownJob
+  readonly #evidence: ShardEvidence
+  readonly #signatures: SignatureChecks
+  readonly #proved = new Map<number, { readonly outcome: Outcome; readonly digest: Digest }>()
+  readonly #unproved = new Set<number>()
+  readonly #liars = new Set<string>()
+  #wholeShard: boolean
+  #answered = false
+  #voidFacts = 0
+
+  /** `units`: those wanted, all of the shard when `wholeShard`. */
+  constructor(client: GridClient, job: KnownJob, shard: number, units: readonly UnitRange[], wholeShard: boolean) {
+    this.#client = client
+    this.#job = job
+    this.shard = shard
+    this.#wholeShard = wholeShard
+    this.left = new Set()
+    for (const { first, count } of units) for (let unit = first; unit < first + count; unit++) this.left.add(unit)
+    this.#signatures = new SignatureChecks(client)
+    const { verifier, decoders, checked } = this.#signatures
+    this.#evidence = new ShardEvidence({
+      ...client.factContext(job, { verifier, decoders }),
+      checked,
+      rules: verdictRules(job.spec, job.view),
+    })
+  }
+
+  /** Reports that counted. */
+  get reportCount(): number {
+    return this.facts.size
+  }
+
+  /** Facts that were void. */
+  get voidFacts(): number {
+    return this.#voidFacts
+  }
+
+  /** Why `unit` is left. */
+  reasonLeft(unit: number): LeftReason {
+    if (this.#unproved.has(unit)) return 'unproved'
+    return this.#answered ? 'open' : 'unreachable'
+  }
+
+  /** Proved units that the facts no longer prove: later ones overturned them. */
+  overturned(): number[] {
+    const units: number[] = []
+    for (const [unit, claim] of this.#proved) if (!this.#evidence.check({ unit, ...claim }).ok) units.push(unit)
+    return units
+  }
+
+  /** What the facts at hand say of a unit now. */
+  digestNow(unit: number): Digest | undefined {
+    const judgement = this.#evidence.judge(unit)
+    return judgement.state === 'accepted' || judgement.state === 'failed' ? judgement.digest : undefined
+  }
+
+  /** Whether valid votes on a unit contradict each other, so that it has no result. */
+  isDisputed(unit: number): boolean {
+    return this.#evidence.judge(unit).state === 'disputed'
+  }
+
+  /**
+   * Reads from one owner after another until nothing is left, or each has said all it knows. What is left then is in
+   * {@link left}. Rejects with GridError `forbidden` when these results are not for this reader, `closed` when aborted.
+   */
+  async read(reading: ShardReading): Promise<void> {
+    const { clock, random } = this.#client.parts
+    let heardAt = clock.now()
+    for (let attempt = 0; this.left.size > 0; attempt++) {
+      const following = reading.follow && !reading.stop.aborted
+      const owners = await this.#client.shardOwners(this.#job.jobId, this.shard).catch(() => [])
+      let answers = 0
+      let silent = 0
+      for (const owner of trustedFirst(owners, this.#liars)) {
+        if (reading.signal?.aborted) throw aborted()
+        if (this.left.size === 0) return
+        try {
+          const { wanted, done } = await this.#readFrom(owner, owners, following, reading)
+          if (!wanted) return
+          answers++
+          if (done && this.left.size === 0) return
+        } catch (error) {
+          const failure = toGridError(error)
+          if (reading.signal?.aborted) throw aborted()
+          if (failure.code === 'forbidden') throw failure
+          // An owner that does not know the shard has not been given it yet: an answer, too.
+          if (failure.code === 'notFound') answers++
+          else if (!reading.stop.aborted || !following) {
+            silent++
+            this.#tell(reading, 'unreachable', owner, undefined, failure.message)
+          }
+        }
+      }
+      if (answers > 0) {
+        this.#answered = true
+        heardAt = clock.now()
+        attempt = following ? Math.min(attempt, 3) : attempt
+      }
+      // A pass that began after the end of following has seen all there is.
+      if (!following && answers > 0 && silent === 0) return
+      if (!following && (answers > 0 ? attempt >= 2 : clock.now() - heardAt >= UNREACHABLE_MS)) return
+      if (following && reading.stop.aborted) continue
+      const waitMs = jitter(random, Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(attempt, 6)), 0.3)
+      await pause(clock, waitMs, following ? reading.stop : reading.signal)
+      if (reading.signal?.aborted) throw aborted()
+    }
+  }
+
+  async #readFrom(
+    owner: Endpoint,
+    owners: readonly Endpoint[],
+    following: boolean,
+    reading: ShardReading,
+  ): Promise<{ readonly wanted: boolean; readonly done: boolean }> {
+    const { transport, clock } = this.#client.parts
+    const cut = new AbortController()
+    const onAbort = () => cut.abort()
+    const signals = following ? [reading.signal, reading.stop] : [reading.signal]
+    for (const signal of signals) signal?.addEventListener('abort', onAbort, { once: true })
+    if (signals.some((signal) => signal?.aborted)) cut.abort()
+    let wanted = true
+    let done = false
+    const stream = transport.open(owner, methods.results, cut.signal)
+    const idleMs = following ? FOLLOW_IDLE_MS : IDLE_MS
+    const consumed = consume(stream, { clock, idleMs, until: 'close' }, async (reply) => {
+      if (!wanted) return
+      this.#answered = true
+      const batch = await this.#take(reply, owner, reading)
+      if (batch.length > 0) wanted = await reading.emit(batch)
+      done ||= reply.done
+      const others = owners.some(({ nodeId }) => !this.#liars.has(nodeId))
+      if (!wanted || (this.#liars.has(owner.nodeId) && others)) cut.abort()
+    })
+    stream.send({
+      jobId: this.#job.jobId,
+      shard: this.shard,
+      units: this.#unitsToAsk(),
+      follow: following,
+      withOutputs: reading.withOutputs,
+    })
+    stream.end()
+    try {
+      await consumed
+    } catch (error) {
+      if (!wanted) return { wanted, done }
+      throw error
+    } finally {
+      for (const signal of signals) signal?.removeEventListener('abort', onAbort)
+    }
+    return { wanted, done }
+  }
+
+  async #take(reply: ResultsReply, owner: Endpoint, reading: ShardReading): Promise<ProvedUnit[]> {
+    await this.#signatures.ahead(reply.facts)
+    for (const fact of reply.facts) {
+      const reception = this.#evidence.add(fact)
+      if (reception.type === 'kept') this.facts.set(reception.fact.reportId, fact)
+      else if (reception.type === 'refused') {
+        this.#voidFacts++
+        this.#tell(reading, 'voidFact', owner, undefined, reception.reason)
+      }
+    }
+    const batch: ProvedUnit[] = []
+    for (const { unit, digest, outcome, output } of reply.settled) {
+      if (!this.left.has(unit)) continue
+      const evidence = this.#evidence.check({ unit, digest, outcome })
+      if (!evidence.ok) {
+        this.#unproved.add(unit)
+        this.#liars.add(owner.nodeId)
+        this.#tell(reading, 'unproved', owner, unit, evidence.reason)
+        continue
+      }
+      this.left.delete(unit)
+      this.#unproved.delete(unit)
+      this.#proved.set(unit, { digest, outcome })
+      batch.push({ evidence, inline: output, from: owner })
+    }
+    return batch
+  }
+
+  #tell(reading: ShardReading, type: Problem['type'], owner: Endpoint, unit: number | undefined, reason: string): void {
+    reading.onProblem({ type, shard: this.shard, unit, owner: `${owner.address}#${owner.nodeId}`, reason })
+  }
+
+  /** Empty: all. Many small ranges cost more to say than to receive again. */
+  #unitsToAsk(): readonly UnitRange[] {
+    if (this.#wholeShard && this.#proved.size === 0) return []
+    const ranges = mergeRanges([...this.left].map((unit) => ({ first: unit, count: 1 })))
+    return ranges.length > SELECTION_RANGES_MAX / 4 ? [] : ranges
+  }
+}
+
+function trustedFirst(owners: readonly Endpoint[], liars: ReadonlySet<string>): readonly Endpoint[] {
+  const trusted = owners.filter(({ nodeId }) => !liars.has(nodeId))
+  return [...trusted, ...owners.filter(({ nodeId }) => liars.has(nodeId))]
+}
+
+/** An error of results that were proved and are not any more. */
+export function overturnedError(unit: number, pinned: Digest, now: Digest | undefined): GridError {
+  return new GridError('corrupt', `the accepted result of unit ${unit} was overturned by later facts`, {
+    fields: { unit, pinned, now: now ?? 'none' },
+  })
+}

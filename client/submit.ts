@@ -1,0 +1,140 @@
+import { jobIdOf } from '../job/spec.js'
+import { keyOfDigest } from '../overlay/index.js'
+import { jobSpecCodec } from '../proto/codec/spec.js'
+import { methods } from '../proto/methods.js'
+import type { JobId, JobSpec, NodeId, Signed } from '../proto/model.js'
+import type { Millis } from '../runtime/clock.js'
+import { GridError, toGridError } from '../runtime/errors.js'
+import type { Endpoint } from '../runtime/transport.js'
+import { uploadBlob } from '../storage/blob-client.js'
+import { type BlobContent, readChunk } from './content.js'
+import type { BuiltJob } from './job-builder.js'
+import type { JobList } from './job-list.js'
+import { addJobRecord } from './job-records.js'
+import type { GridClient } from './session.js'
+
+export interface UploadProgress {
+  /** What is being uploaded, as the builder called it. */
+  readonly label: string
+  readonly doneBytes: number
+  readonly totalBytes: number
+}
+
+export interface SubmitOptions {
+  readonly onUpload?: (progress: UploadProgress) => void
+  /** Remembers the job on this machine. */
+  readonly list?: JobList
+  /** Task and source for people, kept in the list. */
+  readonly summary?: string
+  readonly signal?: AbortSignal
+  /** For reaching the home, uploads not counted. Default 15 s. */
+  readonly deadlineMs?: Millis
+}
+
+export interface SubmittedJob {
+  readonly jobId: JobId
+  readonly signed: Signed
+  /** Nodes that have the spec on disk, and how many make it durable. */
+  readonly holders: readonly NodeId[]
+  readonly wanted: number
+  /** The submitter's list in the network holds it, so that other machines with the key find it. */
+  readonly listed: boolean
+}
+
+/** Copies of an input that are wanted, where there are as many peers. */
+const BLOB_HOLDERS = 3
+
+/** Signs a spec as this client. */
+export function signSpec(client: GridClient, spec: JobSpec): { readonly jobId: JobId; readonly signed: Signed } {
+  const { signer, sha256 } = client.parts
+  if (spec.submitter !== signer.publicKey)
+    throw new GridError('forbidden', 'the spec names another submitter than the key at hand')
+  const bytes = jobSpecCodec.encode(spec)
+  return { jobId: jobIdOf(sha256, bytes), signed: { bytes, signature: signer.sign('spec', bytes) } }
+}
+
+/**
+ * Uploads the blobs of a job, then gives the signed spec to its home. It resolves once the home has it on disk. Repeating it
+ * after a failure is harmless with the same built job: it is the same spec, hence the same job. Rejects with GridError:
+ * `unreachable` when no peer is there, `quota` when one refuses for a limit, or what the home refused.
+ */
+export async function submitJob(
+  client: GridClient,
+  built: BuiltJob,
+  options: SubmitOptions = {},
+): Promise<SubmittedJob> {
+  const { spec, blobs } = built
+  const { jobId, signed } = signSpec(client, spec)
+  for (const blob of blobs) await uploadContent(client, blob, spec.expiresAtMs, options)
+  const { list, summary = '', deadlineMs, signal } = options
+  const reply = await client.askHome(
+    jobId,
+    methods.submit,
+    { spec: signed },
+    { ...(deadlineMs === undefined ? {} : { deadlineMs }), ...(signal ? { signal } : {}) },
+  )
+  if (reply.jobId !== jobId) throw new GridError('corrupt', 'the home answered for another job')
+  await list?.add({
+    jobId,
+    name: spec.name,
+    task: summary,
+    createdAtMs: spec.createdAtMs,
+    units: built.units,
+    parent: spec.parent,
+  })
+  return { jobId, signed, holders: reply.holders, wanted: reply.wanted, listed: await listInNetwork(client, jobId) }
+}
+
+/** A job that cannot be listed is a job all the same. */
+async function listInNetwork({ parts }: GridClient, jobId: JobId): Promise<boolean> {
+  try {
+    return (await addJobRecord(parts.overlay, parts.sha256, parts.signer.publicKey, jobId)) > 0
+  } catch (error) {
+    parts.logger.warn('job not listed in the network', { jobId, reason: toGridError(error).message })
+    return false
+  }
+}
+
+/**
+ * Stores a blob at the peers closest to its digest: three where there are as many, one at least. Copies after the first
+ * travel at the same time. Resolves to the holders. Rejects with GridError when no peer took it.
+ */
+export async function uploadContent(
+  client: GridClient,
+  content: BlobContent,
+  keepUntilMs: number,
+  { onUpload, signal }: Pick<SubmitOptions, 'onUpload' | 'signal'> = {},
+): Promise<readonly NodeId[]> {
+  const { overlay, transport, clock, logger } = client.parts
+  const { blob, label } = content
+  const key = keyOfDigest(blob.digest)
+  const upload = (peer: Endpoint, index: number) =>
+    uploadBlob(transport, peer, blob, content.chunkHashes, (chunk) => readChunk(content, chunk), {
+      clock,
+      keepUntilMs,
+      ...(signal ? { signal } : {}),
+      // The copy that is ahead would make the bar jump: the first one stands for all.
+      ...(onUpload && index === 0
+        ? { onProgress: (doneBytes, totalBytes) => onUpload({ label, doneBytes, totalBytes }) }
+        : {}),
+    })
+  let peers: readonly Endpoint[] = []
+  await client.askAny(
+    async () => {
+      peers = await overlay.owners(key, BLOB_HOLDERS)
+      return peers
+    },
+    async () => true,
+    { what: label, ...(signal ? { signal } : {}) },
+  )
+  const outcomes = await Promise.allSettled(peers.map(upload))
+  const holders: NodeId[] = []
+  let failure: GridError | undefined
+  for (const outcome of outcomes) {
+    if (outcome.status === 'fulfilled') holders.push(outcome.value)
+    else failure = toGridError(outcome.reason)
+  }
+  if (holders.length === 0) throw failure ?? new GridError('unreachable', `no peer is there to keep ${label}`)
+  if (failure) logger.warn('copy of a blob not stored', { blob: blob.digest, label, reason: failure.message })
+  return holders
+}

@@ -1,0 +1,220 @@
+import type { ShardStatus, ShowReply } from '../proto/messages.js'
+import { methods } from '../proto/methods.js'
+import type { JobId, JobSpec, Signed, Summary } from '../proto/model.js'
+import { type Millis, pause } from '../runtime/clock.js'
+import { consume } from '../runtime/consume.js'
+import { GridError, toGridError } from '../runtime/errors.js'
+import { jitter } from '../runtime/random.js'
+import { Channel } from './channel.js'
+import { type Pace, PaceMeter } from './rate.js'
+import { aborted, type GridClient, type KnownJob } from './session.js'
+
+/**
+ * Why nothing more is to be waited for: every unit is settled or failed; cancelled; expired; `stuck`: what remains is held
+ * by its owners; `stopped`: too many units failed.
+ */
+export type JobEnd = 'finished' | 'cancelled' | 'expired' | 'stuck' | 'stopped'
+
+/** One look at a job. The counts are what its home says; only `results` proves anything. */
+export interface JobProgress extends Pace {
+  readonly job: KnownJob
+  readonly summary: Summary
+  readonly shards: readonly ShardStatus[]
+  /** Why nothing moves; empty when it does. */
+  readonly waiting: string
+  readonly ageMs: Millis
+  readonly firstGrantAgeMs: Millis | undefined
+  readonly end: JobEnd | undefined
+}
+
+export interface WatchOptions {
+  readonly withShards?: boolean
+  readonly signal?: AbortSignal
+  /** How long to look for the home of a job that was never seen. Default 15 s. */
+  readonly deadlineMs?: Millis
+  /** How long to look for a home that was lost. Default: for ever. */
+  readonly patienceMs?: Millis
+  /** Told that the home went away, and that it is looked for anew. */
+  readonly onLost?: (reason: GridError) => void
+}
+
+const RETRY_MS = 250
+const RETRY_MAX_MS = 10_000
+/** A home says something at least this often, or is asked anew: a half-open connection says nothing. Unit: ms. */
+const SILENCE_MS = 60_000
+/** Looks queued for a slow reader; newer ones replace none, the home is held back. */
+const QUEUED_LOOKS = 2
+
+/** How a job ended by what its home says, if it did. `wallMs`: now, since 1970. */
+export function jobEnd({ spec, view }: KnownJob, summary: Summary, wallMs: number): JobEnd | undefined {
+  const { units, settled, failed, held } = summary
+  if (settled + failed >= units) return 'finished'
+  if (view.cancelled) return 'cancelled'
+  if (wallMs >= view.expiresAtMs) return 'expired'
+  if (isStopped(spec, summary)) return 'stopped'
+  if (settled + failed + held >= units) return 'stuck'
+  return undefined
+}
+
+/** Units that failed before anything succeeded, after which owners grant no more by default. DESIGN 8. */
+const ALL_FAILED_MIN = 20
+
+function isStopped({ maxFails }: JobSpec, { units, failed, settled, leased }: Summary): boolean {
+  if (leased > 0) return false
+  const { type, value } = maxFails
+  if (value > 0) return failed > (type === 'count' ? value : Math.ceil((units * value) / 100))
+  return failed >= ALL_FAILED_MIN && settled === 0
+}
+
+/**
+ * Looks at a job again and again as it changes, until it has ended; the last look has `end`. Goes on at another peer of the
+ * home when one goes away. Throws GridError: as {@link GridClient.askAny} for a job that was never seen, `unreachable` or
+ * `notFound` when its home was lost for `patienceMs`, `closed` when aborted.
+ */
+export async function* watchJob(
+  client: GridClient,
+  jobId: JobId,
+  options: WatchOptions = {},
+): AsyncGenerator<JobProgress, void, undefined> {
+  const { signal, withShards = false, deadlineMs, patienceMs = Number.POSITIVE_INFINITY, onLost } = options
+  const { clock, random, transport } = client.parts
+  const reader = new ShowReader(client, jobId)
+  const first = await client.show(jobId, withShards, {
+    ...(deadlineMs === undefined ? {} : { deadlineMs }),
+    ...(signal ? { signal } : {}),
+  })
+  let progress = reader.read(first)
+  yield progress
+  let lostAt: Millis | undefined
+  for (let attempt = 0; progress.end === undefined; attempt++) {
+    let failure = new GridError('closed', 'the home ended the watch')
+    for (const home of await client.homes(jobId).catch(() => [])) {
+      const looks = new Channel<ShowReply>(QUEUED_LOOKS)
+      const stop = new AbortController()
+      const onAbort = () => stop.abort()
+      signal?.addEventListener('abort', onAbort, { once: true })
+      if (signal?.aborted) stop.abort()
+      const stream = transport.open(home, methods.watch, stop.signal)
+      consume(
+        stream,
+        { clock, idleMs: SILENCE_MS, until: 'close' },
+        async (reply) => void (await looks.push(reply, 1)),
+      ).then(
+        () => looks.end(),
+        (error: unknown) => looks.end(error),
+      )
+      stream.send({ jobId, withShards })
+      stream.end()
+      try {
+        for await (const reply of looks) {
+          progress = reader.read(reply)
+          attempt = 0
+          lostAt = undefined
+          yield progress
+          if (progress.end !== undefined) return
+        }
+      } catch (error) {
+        failure = toGridError(error)
+      } finally {
+        stop.abort()
+        signal?.removeEventListener('abort', onAbort)
+      }
+      if (signal?.aborted) throw aborted()
+    }
+    if (signal?.aborted) throw aborted()
+    lostAt ??= clock.now()
+    if (clock.now() - lostAt >= patienceMs) throw failure
+    onLost?.(failure)
+    await pause(clock, jitter(random, Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(attempt, 10)), 0.3), signal)
+    if (signal?.aborted) throw aborted()
+  }
+}
+
+/** Replies of a home as progress; the spec is checked once, each order once. */
+class ShowReader {
+  readonly #client: GridClient
+  readonly #jobId: JobId
+  readonly #pace = new PaceMeter()
+  #job: KnownJob | undefined
+  #orders: readonly Signed[] = []
+
+  constructor(client: GridClient, jobId: JobId) {
+    this.#client = client
+    this.#jobId = jobId
+  }
+
+  read(reply: ShowReply): JobProgress {
+    const { clock } = this.#client.parts
+    if (this.#job === undefined || !sameOrders(this.#orders, reply.orders)) {
+      this.#job = this.#client.checkShown(this.#jobId, reply)
+      this.#orders = reply.orders
+    }
+    const { summary, shards, waiting, ageMs, firstGrantAgeMs } = reply
+    return {
+      job: this.#job,
+      summary,
+      shards,
+      waiting,
+      ageMs,
+      firstGrantAgeMs,
+      ...this.#pace.add(clock.now(), summary.settled + summary.failed, summary.units),
+      end: jobEnd(this.#job, summary, clock.wallMs()),
+    }
+  }
+}
+
+function sameOrders(a: readonly Signed[], b: readonly Signed[]): boolean {
+  return a.length === b.length && a.every(({ bytes }, i) => sameBytes(bytes, b[i]!.bytes))
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
+}
+
+export interface WaitOptions extends Pick<WatchOptions, 'signal' | 'deadlineMs' | 'onLost'> {
+  /** Undefined: wait for ever. */
+  readonly timeoutMs?: Millis
+  readonly onProgress?: (progress: JobProgress) => void
+}
+
+/** How a wait for one job went; `progress` is the last look, if there was any. */
+export interface WaitedJob {
+  readonly jobId: JobId
+  readonly end: JobEnd | 'timeout' | GridError
+  readonly progress: JobProgress | undefined
+}
+
+/** Jobs waited for at once. */
+const WAIT_MAX = 64
+
+/** Waits until all jobs have ended or time is up; one answer a job, in order. Rejects with `closed` when aborted. */
+export async function waitJobs(
+  client: GridClient,
+  jobIds: readonly JobId[],
+  { timeoutMs, signal, onProgress, ...rest }: WaitOptions = {},
+): Promise<readonly WaitedJob[]> {
+  if (jobIds.length > WAIT_MAX) throw new GridError('invalid', `at most ${WAIT_MAX} jobs can be waited for at once`)
+  const { clock } = client.parts
+  const stop = new AbortController()
+  const onAbort = () => stop.abort()
+  signal?.addEventListener('abort', onAbort, { once: true })
+  if (signal?.aborted) stop.abort()
+  const timer = timeoutMs === undefined ? undefined : clock.setTimer(timeoutMs, onAbort)
+  const waitOne = async (jobId: JobId): Promise<WaitedJob> => {
+    let progress: JobProgress | undefined
+    try {
+      for await (progress of watchJob(client, jobId, { ...rest, signal: stop.signal })) onProgress?.(progress)
+      return { jobId, end: progress?.end ?? 'finished', progress }
+    } catch (error) {
+      return { jobId, end: stop.signal.aborted ? 'timeout' : toGridError(error), progress }
+    }
+  }
+  try {
+    const waited = await Promise.all(jobIds.map(waitOne))
+    if (signal?.aborted) throw aborted()
+    return waited
+  } finally {
+    timer?.cancel()
+    signal?.removeEventListener('abort', onAbort)
+  }
+}

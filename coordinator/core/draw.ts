@@ -1,0 +1,101 @@
+import type { Random } from '../../runtime/random.js'
+import type { UnitRecord } from './shard.js'
+import type { WorkerRecord } from './worker-record.js'
+import { RESERVED_MAX } from './worker-record.js'
+
+/** Draws before the weights are set aside: with all keys at the smallest weight one in 600 draws comes that far. */
+const WEIGHTED_TRIES = 100
+
+/** Who may give a further opinion, beyond what is never waived: a different key and a different donor. */
+export interface DrawRules {
+  /** Whether the key may compute the job at all. */
+  mayWork(worker: WorkerRecord, record: UnitRecord): boolean
+  /** Whether the key owns the unit's shard. */
+  isOwner(worker: WorkerRecord, record: UnitRecord): boolean
+}
+
+/**
+ * Draws the key that a unit's next opinion is reserved for: uniformly among the connected keys, taken with the weight of
+ * its credit; not whoever asks next, because a fast ring always asks next. Never the same key or donor as an earlier
+ * opinion; a nearby address, an owner of the shard, or a second key younger than the job only where nobody else is there.
+ */
+export function drawWorker(
+  record: UnitRecord,
+  connected: readonly WorkerRecord[],
+  rules: DrawRules,
+  random: Random,
+): WorkerRecord | undefined {
+  if (connected.length === 0) return undefined
+  const fits = (worker: WorkerRecord) =>
+    isDistinct(worker, record) && rules.mayWork(worker, record) && worker.reserved.size < RESERVED_MAX
+  const fitsWell = (worker: WorkerRecord) =>
+    fits(worker) && !rules.isOwner(worker, record) && !isNear(worker, record) && !isSecondYounger(worker, record)
+  for (let i = 0; i < WEIGHTED_TRIES; i++) {
+    const worker = connected[random.int(connected.length)]!
+    if (fitsWell(worker) && random.next() < worker.credit.drawWeight) return worker
+  }
+  return anyOf(connected, fitsWell, random) ?? anyOf(connected, fits, random)
+}
+
+function anyOf(
+  workers: readonly WorkerRecord[],
+  fits: (worker: WorkerRecord) => boolean,
+  random: Random,
+): WorkerRecord | undefined {
+  const start = random.int(workers.length)
+  for (let i = 0; i < workers.length; i++) {
+    const worker = workers[(start + i) % workers.length]!
+    if (fits(worker)) return worker
+  }
+  return undefined
+}
+
+/** Neither the key nor its donor has answered, holds or is to give an opinion on the unit. */
+export function isDistinct(worker: WorkerRecord, record: UnitRecord): boolean {
+  if (record.reservedFor === worker) return false
+  for (const vote of record.votes) if (vote.worker === worker.key || vote.donor === worker.donor) return false
+  for (const instance of record.held)
+    if (instance.worker.key === worker.key || instance.worker.donor === worker.donor) return false
+  return true
+}
+
+/** One of the K votes may come from a key younger than the job, where older keys are connected. */
+function isSecondYounger(worker: WorkerRecord, record: UnitRecord): boolean {
+  const { spec } = record.shard.job
+  if (worker.age(spec) === 'older') return false
+  const { judgement } = record
+  const preferOlder =
+    judgement !== undefined && (judgement.state === 'open' || judgement.state === 'disputed') && judgement.preferOlder
+  return preferOlder || record.held.some((instance) => instance.worker.age(spec) === 'younger')
+}
+
+function isNear(worker: WorkerRecord, record: UnitRecord): boolean {
+  const prefix = networkPrefix(worker.host)
+  if (prefix === undefined) return false
+  const near = (other: WorkerRecord) => networkPrefix(other.host) === prefix
+  return (
+    record.held.some((instance) => near(instance.worker)) || record.reported.some((instance) => near(instance.worker))
+  )
+}
+
+/** /24 of an IPv4 or /48 of an IPv6 address; undefined for loopback, private and unparsable ones, which are exempt. */
+export function networkPrefix(host: string): string | undefined {
+  const plain = host.startsWith('::ffff:') ? host.slice(7) : host
+  const parts = plain.split('.')
+  if (parts.length === 4 && parts.every((part) => /^\d{1,3}$/.test(part))) {
+    const [a, b] = parts.map(Number) as [number, number, number, number]
+    if (
+      a === 127 ||
+      a === 10 ||
+      (a === 172 && b >= 16 && b < 32) ||
+      (a === 192 && b === 168) ||
+      (a === 169 && b === 254)
+    )
+      return undefined
+    return parts.slice(0, 3).join('.')
+  }
+  if (!plain.includes(':')) return undefined
+  const lower = plain.toLowerCase()
+  if (lower === '::1' || /^f[cde]/.test(lower)) return undefined
+  return lower.split(':').slice(0, 3).join(':')
+}

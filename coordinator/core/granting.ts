@@ -1,0 +1,275 @@
+import type { GrantRun, PublicKey } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+import { isDistinct } from './draw.js'
+import type { Job } from './job.js'
+import { BYPASS_MS, type OwnerState } from './owner-state.js'
+import type { Shard, UnitRecord } from './shard.js'
+import { mayWork } from './unit-queue.js'
+import type { Instance, WorkerRecord } from './worker-record.js'
+
+/** Bounds of one grant message. */
+const GRANT_RUNS_MAX = 256
+const GRANT_UNITS_MAX = 1_024
+/** A unit's last instance is copied once it runs longer than this many times the 95th percentile. */
+const STRAGGLER_FACTOR = 2
+const STRAGGLER_MIN_MS = 1_000
+/** Instances looked at for a straggler. */
+const STRAGGLER_SCAN_MAX = 4_096
+/** Work a unit is taken to be while nobody knows, for the shares of submitters. */
+const UNKNOWN_UNIT_MS = 1_000
+
+/** Decides what a worker with room gets next: what was reserved for it, then first opinions, then a straggler's copy. */
+export class Granting {
+  readonly #state: OwnerState
+  /** Work granted to each submitter so far, ms: the one with the least is next. */
+  readonly #spent = new Map<PublicKey, number>()
+
+  constructor(state: OwnerState) {
+    this.#state = state
+  }
+
+  serve(worker: WorkerRecord, now: Millis): void {
+    if (worker.session === undefined || worker.notBefore > now) return
+    let room = worker.want - worker.held.size
+    if (room <= 0) return
+    const drafts = new Drafts(worker, this.#state)
+    const wallMs = this.#state.context.wallMs()
+    for (const record of worker.reserved) {
+      if (room <= 0) break
+      worker.reserved.delete(record)
+      record.reservedFor = undefined
+      if (record.shard.wanted(record) <= record.held.length || record.shard.job.refusal(wallMs) !== '') continue
+      drafts.add(record, now)
+      room--
+    }
+    if (room > 0) room -= this.#first(worker, drafts, room, now, wallMs)
+    if (room > 0 && worker.held.size === 0) this.#straggler(worker, drafts, now, wallMs)
+    drafts.send()
+  }
+
+  /** One more copy of a unit for this worker, whatever the window says. */
+  copy(worker: WorkerRecord, record: UnitRecord, now: Millis): void {
+    const drafts = new Drafts(worker, this.#state)
+    drafts.add(record, now)
+    drafts.send()
+  }
+
+  /** First opinions, within the credit window, shared between submitters. Returns how many. */
+  #first(worker: WorkerRecord, drafts: Drafts, room: number, now: Millis, wallMs: Millis): number {
+    const jobs = this.#candidates(worker, wallMs)
+    if (jobs.length === 0) return 0
+    const submitters = new Set(jobs.map((job) => job.spec.submitter)).size
+    let given = 0
+    let progress = true
+    while (given < room && progress) {
+      progress = false
+      for (const job of this.#inOrder(jobs)) {
+        const unitMs = job.durations.unitMs
+        const window = worker.credit.window(worker.hello.slots, unitMs) - worker.held.size - worker.unsettled
+        const share = Math.min(
+          room - given,
+          window,
+          this.#guided(job, worker),
+          submitters > 1 ? Math.max(1, Math.ceil(room / submitters)) : room,
+        )
+        const taken = share > 0 ? this.#take(job, worker, drafts, share, now) : 0
+        if (taken === 0) continue
+        given += taken
+        progress = submitters > 1
+        this.#spent.set(
+          job.spec.submitter,
+          (this.#spent.get(job.spec.submitter) ?? 0) + taken * (unitMs ?? UNKNOWN_UNIT_MS),
+        )
+        if (submitters > 1) break
+        if (given >= room) break
+      }
+    }
+    return given
+  }
+
+  #candidates(worker: WorkerRecord, wallMs: Millis): Job[] {
+    const jobs: Job[] = []
+    for (const job of this.#state.jobs.values()) {
+      if (!mayWork(worker, job.jobId, job.spec) || job.refusal(wallMs) !== '') continue
+      for (const shard of job.shards.values()) {
+        if (shard.untouched > 0 || shard.again.length > 0) {
+          jobs.push(job)
+          break
+        }
+      }
+    }
+    return jobs
+  }
+
+  /** Least served submitter first; within one, priority, then age. */
+  #inOrder(jobs: readonly Job[]): Job[] {
+    let least = Number.POSITIVE_INFINITY
+    for (const job of jobs) least = Math.min(least, this.#spent.get(job.spec.submitter) ?? Number.POSITIVE_INFINITY)
+    for (const job of jobs)
+      if (!this.#spent.has(job.spec.submitter)) this.#spent.set(job.spec.submitter, Number.isFinite(least) ? least : 0)
+    return [...jobs].sort(
+      (a, b) =>
+        this.#spent.get(a.spec.submitter)! - this.#spent.get(b.spec.submitter)! ||
+        b.view.priority - a.view.priority ||
+        a.spec.createdAtMs - b.spec.createdAtMs ||
+        (a.jobId < b.jobId ? -1 : 1),
+    )
+  }
+
+  /**
+   * Guided self-scheduling (Polychronopoulos & Kuck 1987): near the end everybody holds less, so that nobody sits on a
+   * queue while others are idle. Returns how many more the worker may hold.
+   */
+  #guided(job: Job, worker: WorkerRecord): number {
+    let left = 0
+    for (const shard of job.shards.values()) left += shard.untouched + shard.again.length
+    let slots = 0
+    for (const other of this.#state.connected) slots += other.hello.slots
+    const fair = Math.max(1, Math.ceil(left / (2 * Math.max(1, slots)))) * worker.hello.slots
+    return Math.max(0, fair - worker.held.size)
+  }
+
+  #take(job: Job, worker: WorkerRecord, drafts: Drafts, most: number, now: Millis): number {
+    let taken = 0
+    for (const shard of job.shards.values()) {
+      if (shard.quietUntil > now) continue
+      while (taken < most) {
+        const record = this.#nextFirst(shard, worker, now)
+        if (record === undefined) break
+        drafts.add(record, now)
+        taken++
+      }
+      if (taken >= most) {
+        shard.starvedSince = undefined
+        break
+      }
+      if (shard.owners.length > 1 && shard.untouched > 0) {
+        shard.starvedSince ??= now
+        while (taken < most && now - shard.starvedSince >= BYPASS_MS) {
+          const unit = shard.nextUntouchedAnywhere()
+          if (unit === undefined) break
+          drafts.add(shard.touch(unit, now), now)
+          taken++
+        }
+      }
+    }
+    return taken
+  }
+
+  #nextFirst(shard: Shard, worker: WorkerRecord, now: Millis): UnitRecord | undefined {
+    const state = this.#state
+    for (let i = shard.again.length; i > 0; i--) {
+      const record = shard.again.shift()!
+      if (shard.wanted(record) - record.held.length <= 0 || record.state === 'held') {
+        record.queued = false
+        continue
+      }
+      const ours =
+        record.elsewhereUntil <= now &&
+        (state.isPreferred(shard, record.unit, record.held.length) || now - record.wantedSince >= BYPASS_MS)
+      if (ours && isDistinct(worker, record)) {
+        record.queued = false
+        return record
+      }
+      shard.again.push(record)
+    }
+    const unit = shard.nextUntouched((candidate) => state.isPreferred(shard, candidate, 0))
+    return unit === undefined ? undefined : shard.touch(unit, now)
+  }
+
+  /** One extra copy of the instance that has run longest, when there is nothing else to give. */
+  #straggler(worker: WorkerRecord, drafts: Drafts, now: Millis, wallMs: Millis): void {
+    let worst: Instance | undefined
+    let seen = 0
+    for (const other of this.#state.connected) {
+      if (other === worker) continue
+      for (const instance of other.held) {
+        if (++seen > STRAGGLER_SCAN_MAX) return
+        const { job } = instance.shard
+        const p95 = job.durations.p95
+        if (p95 === undefined || now - instance.grantedAt < Math.max(STRAGGLER_MIN_MS, STRAGGLER_FACTOR * p95)) continue
+        if (worst !== undefined && worst.grantedAt <= instance.grantedAt) continue
+        const { record } = instance
+        if (record.held.length > instance.shard.wanted(record) || record.reservedFor !== undefined) continue
+        if (!isDistinct(worker, record) || !mayWork(worker, job.jobId, job.spec) || job.refusal(wallMs) !== '') continue
+        worst = instance
+      }
+    }
+    if (worst !== undefined) drafts.add(worst.record, now)
+  }
+}
+
+/** Collects instances for one worker and sends them as few grants. */
+class Drafts {
+  readonly #worker: WorkerRecord
+  readonly #state: OwnerState
+  readonly #byShard = new Map<Shard, Instance[]>()
+
+  constructor(worker: WorkerRecord, state: OwnerState) {
+    this.#worker = worker
+    this.#state = state
+  }
+
+  add(record: UnitRecord, now: Millis): void {
+    const { shard } = record
+    const instance: Instance = {
+      shard,
+      record,
+      worker: this.#worker,
+      opinion: record.votes.length + record.held.length,
+      grantedAt: now,
+      movedAt: now,
+      fuel: 0n,
+      fate: 'pending',
+      state: 'held',
+    }
+    shard.leaseStarted(instance)
+    this.#worker.held.add(instance)
+    this.#worker.credit.granted(instance)
+    const list = this.#byShard.get(shard)
+    if (list === undefined) this.#byShard.set(shard, [instance])
+    else list.push(instance)
+  }
+
+  send(): void {
+    for (const [shard, instances] of this.#byShard) {
+      instances.sort((a, b) => a.record.unit - b.record.unit)
+      let runs: { first: number; count: number; opinion: number }[] = []
+      let units = 0
+      const flush = () => {
+        if (runs.length > 0) this.#sendRuns(shard, runs)
+        runs = []
+        units = 0
+      }
+      for (const { record, opinion } of instances) {
+        const last = runs.at(-1)
+        if (units >= GRANT_UNITS_MAX) flush()
+        else if (last !== undefined && last.opinion === opinion && last.first + last.count === record.unit) {
+          last.count++
+          units++
+          continue
+        } else if (runs.length >= GRANT_RUNS_MAX) flush()
+        runs.push({ first: record.unit, count: 1, opinion })
+        units++
+      }
+      flush()
+      this.#state.emit({ type: 'shardChanged', jobId: shard.jobId, shard: shard.shard })
+    }
+  }
+
+  #sendRuns(shard: Shard, runs: readonly GrantRun[]): void {
+    const worker = this.#worker
+    this.#state.emit({
+      type: 'sendGrant',
+      session: worker.session!,
+      grant: {
+        jobId: shard.jobId,
+        shard: shard.shard,
+        worker: worker.key,
+        age: worker.age(shard.job.spec),
+        runs,
+        durationMs: Math.round(shard.job.durations.delayBound(shard.job.spec.delayBoundMs)),
+      },
+    })
+  }
+}

@@ -1,0 +1,163 @@
+import type { KnownOrder } from '../../job/orders.js'
+import type { Vote } from '../../job/verdict.js'
+import type { Digest, Grant, JobId, JobSpec, NodeId, PublicKey, Report, Summary, UnitRange } from '../../proto/model.js'
+
+/** A stream to a worker, numbered by the driver from 1 on; never reused within a process. */
+export type SessionId = number
+
+/** What a worker said when its stream opened, after the codec and the channel have checked it. */
+export interface WorkerHello {
+  readonly worker: PublicKey
+  readonly donor: PublicKey
+  readonly nodeId: NodeId
+  /** Remote host as the socket saw it. */
+  readonly host: string
+  readonly bootId: string
+  readonly slots: number
+  readonly tasks: ReadonlySet<string>
+  readonly memoryBytes: number
+  /** Only this job, if given. */
+  readonly onlyJob: JobId | undefined
+  /** First time this owner saw the key, wall clock. */
+  readonly firstSeenMs: number
+  /** Grants the worker still computes, with signatures already checked. */
+  readonly tickets: readonly Grant[]
+}
+
+/** A report whose fact has passed `job/facts.ts`. */
+export interface CheckedReport {
+  readonly factId: Digest
+  readonly report: Report
+  readonly votes: readonly Vote[]
+}
+
+/** Units of one report whose small outputs came along and match their digests. */
+export type UnitSet = ReadonlySet<number>
+
+/**
+ * What happens to an owner, as past facts. `at` fields are instants of the monotonic clock, handed to `handle` beside the
+ * event; wall-clock instants end in `WallMs`.
+ */
+export type OwnerEvent =
+  | {
+      readonly type: 'jobOpened'
+      readonly jobId: JobId
+      readonly spec: JobSpec
+      readonly orders: readonly KnownOrder[]
+    }
+  /** `ranges`: the selected units. `restarted`: it was open before this process started. Its facts follow, not live. */
+  | {
+      readonly type: 'shardOpened'
+      readonly jobId: JobId
+      readonly shard: number
+      readonly ranges: readonly UnitRange[]
+      readonly restarted: boolean
+    }
+  | { readonly type: 'ordersChanged'; readonly jobId: JobId; readonly orders: readonly KnownOrder[] }
+  /** A finished shard leaves memory; its facts stay on disk. */
+  | { readonly type: 'shardClosed'; readonly jobId: JobId; readonly shard: number }
+  /** The home says that nothing more is to be granted. */
+  | { readonly type: 'jobStopped'; readonly jobId: JobId; readonly reason: string }
+  | { readonly type: 'jobClosed'; readonly jobId: JobId; readonly reason: string }
+  | {
+      readonly type: 'ownersChanged'
+      readonly jobId: JobId
+      readonly shard: number
+      readonly owners: readonly NodeId[]
+    }
+  | { readonly type: 'sessionOpened'; readonly session: SessionId; readonly hello: WorkerHello }
+  | { readonly type: 'sessionClosed'; readonly session: SessionId }
+  | { readonly type: 'sessionHeard'; readonly session: SessionId }
+  | { readonly type: 'wantChanged'; readonly session: SessionId; readonly instances: number }
+  | {
+      readonly type: 'progressMade'
+      readonly session: SessionId
+      readonly running: readonly { readonly jobId: JobId; readonly unit: number; readonly fuel: bigint }[]
+    }
+  | {
+      readonly type: 'unitsHandedBack'
+      readonly session: SessionId
+      readonly jobId: JobId
+      readonly shard: number
+      readonly units: readonly number[]
+    }
+  /** The fact is on disk here (and its small outputs with it). `stored`: units whose output bytes are kept. */
+  | {
+      readonly type: 'reportKept'
+      readonly session: SessionId | undefined
+      readonly report: CheckedReport
+      readonly stored: UnitSet
+      readonly wallMs: number
+      /** False for facts read back from the store or received from another owner: no lease of ours ends, no credit moves. */
+      readonly live: boolean
+    }
+  | {
+      readonly type: 'outputKept'
+      readonly jobId: JobId
+      readonly shard: number
+      readonly unit: number
+      readonly digest: Digest
+    }
+  | { readonly type: 'outputFetchFailed'; readonly jobId: JobId; readonly unit: number }
+  /** Soft state from another owner of the shard: what it has handed out. */
+  | {
+      readonly type: 'otherGranted'
+      readonly grantor: NodeId
+      readonly jobId: JobId
+      readonly shard: number
+      readonly worker: PublicKey
+      readonly runs: readonly (UnitRange & { readonly opinion: number })[]
+      readonly durationMs: number
+    }
+  | { readonly type: 'woke' }
+
+/**
+ * What the driver is to do, in this order. Grants are signed by the driver and sent before any later message of the same
+ * session; nothing here waits for a disk, because a report becomes an event only after it is on disk.
+ */
+export type OwnerEffect =
+  | { readonly type: 'sendGrant'; readonly session: SessionId; readonly grant: GrantDraft }
+  | {
+      readonly type: 'sendSettled'
+      readonly session: SessionId
+      readonly jobId: JobId
+      readonly shard: number
+      readonly agreed: readonly number[]
+      readonly disagreed: readonly number[]
+    }
+  | {
+      readonly type: 'sendWithdraw'
+      readonly session: SessionId
+      readonly jobId: JobId
+      readonly shard: number
+      readonly units: readonly number[]
+      readonly wholeJob: boolean
+      readonly reason: string
+    }
+  | { readonly type: 'sendNoWork'; readonly session: SessionId; readonly reason: string; readonly retryAfterMs: number }
+  | {
+      readonly type: 'fetchOutput'
+      readonly session: SessionId
+      readonly jobId: JobId
+      readonly shard: number
+      readonly unit: number
+      readonly digest: Digest
+    }
+  /** A second stream of a key that is already here: ask the first whether it still answers. */
+  | { readonly type: 'pingSession'; readonly session: SessionId }
+  | { readonly type: 'closeSession'; readonly session: SessionId; readonly reason: string }
+  /** Units that have just become settled or failed for good: results can be read. */
+  | { readonly type: 'unitsDecided'; readonly jobId: JobId; readonly shard: number; readonly units: readonly number[] }
+  | { readonly type: 'shardChanged'; readonly jobId: JobId; readonly shard: number }
+
+/** A grant but for what the driver adds: its own key and the nonce. */
+export type GrantDraft = Omit<Grant, 'grantor' | 'grantorIdNonce' | 'nonce'>
+
+/** What an owner knows of one of its shards. */
+export interface ShardReport {
+  readonly jobId: JobId
+  readonly shard: number
+  readonly summary: Summary
+  /** Why nothing moves, or empty. */
+  readonly waiting: string
+}

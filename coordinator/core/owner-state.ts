@@ -1,0 +1,98 @@
+import type { Digest, JobId, NodeId, PublicKey } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+import type { Random } from '../../runtime/random.js'
+import type { Job } from './job.js'
+import type { OwnerEffect, SessionId } from './messages.js'
+import type { Shard, UnitRecord } from './shard.js'
+import type { Instance, WorkerRecord } from './worker-record.js'
+
+/** What an owner needs from outside. All of it is fixed for the life of the process. */
+export interface OwnerContext {
+  readonly self: NodeId
+  readonly random: Random
+  /** Wall clock, for expiry and age classes only. */
+  readonly wallMs: () => Millis
+  /** Ranks owners for a block: SHA-256(owner id, shard key, block). */
+  readonly rank: (owner: NodeId, jobId: JobId, shard: number, block: number) => Digest
+}
+
+/** Time after which an open opinion may be granted by an owner that is not preferred for it. */
+export const BYPASS_MS = 2_000
+/** Units a block, the piece of a shard that one owner is preferred for. */
+export const BLOCK_UNITS = 64
+
+/** The tables that the parts of the owner's core share. */
+export class OwnerState {
+  readonly context: OwnerContext
+  readonly jobs = new Map<JobId, Job>()
+  readonly workers = new Map<PublicKey, WorkerRecord>()
+  readonly sessions = new Map<SessionId, WorkerRecord>()
+  /** Workers with a session, in no order; drawn from. */
+  readonly connected: WorkerRecord[] = []
+  /** Workers to be served before the event at hand is done. */
+  readonly toServe = new Set<WorkerRecord>()
+  /** Units waiting for the end of a back-off or of being held. */
+  readonly delayed = new Set<UnitRecord>()
+  /** Accepted units whose bytes are not here yet. */
+  readonly withoutBytes = new Set<UnitRecord>()
+  effects: OwnerEffect[] = []
+  readonly #ranks = new WeakMap<Shard, { owners: readonly string[]; byBlock: Map<number, NodeId[]> }>()
+
+  constructor(context: OwnerContext) {
+    this.context = context
+  }
+
+  emit(effect: OwnerEffect): void {
+    this.effects.push(effect)
+  }
+
+  /** Whether this node is preferred for opinion `opinion` on the unit's block. */
+  isPreferred(shard: Shard, unit: number, opinion: number): boolean {
+    const count = shard.owners.length
+    if (count <= 1) return true
+    const block = Math.floor(unit / BLOCK_UNITS)
+    let cache = this.#ranks.get(shard)
+    if (cache === undefined || cache.owners !== shard.owners) {
+      cache = { owners: shard.owners, byBlock: new Map() }
+      this.#ranks.set(shard, cache)
+    }
+    let order = cache.byBlock.get(block)
+    if (order === undefined) {
+      const ranked = (shard.owners as readonly NodeId[]).map((owner) => ({
+        owner,
+        rank: this.context.rank(owner, shard.jobId, shard.shard, block),
+      }))
+      ranked.sort((a, b) => (a.rank < b.rank ? -1 : 1))
+      order = ranked.map(({ owner }) => owner)
+      cache.byBlock.set(block, order)
+    }
+    return order[opinion % count] === this.context.self
+  }
+
+  /** A vote granted here would not count beside the ones that have been: each grantor's share of a quorum is capped. */
+  isSpent(record: UnitRecord): boolean {
+    const { judgement, shard } = record
+    if (judgement === undefined || (judgement.state !== 'open' && judgement.state !== 'disputed')) return false
+    if (judgement.spentGrantors.includes(this.context.self)) return true
+    return shard.rules.minGrantors > 1 && record.held.length >= shard.rules.grantorVotesMax
+  }
+
+  /** Ends a lease. The unit is not put back: see {@link UnitQueue.release}. */
+  endLease(instance: Instance): void {
+    instance.shard.leaseEnded(instance)
+    instance.worker.held.delete(instance)
+    instance.state = 'gone'
+  }
+
+  cancelReservation(record: UnitRecord): void {
+    record.reservedFor?.reserved.delete(record)
+    record.reservedFor = undefined
+  }
+
+  disconnect(worker: WorkerRecord): void {
+    const at = this.connected.indexOf(worker)
+    if (at < 0) return
+    this.connected[at] = this.connected.at(-1)!
+    this.connected.pop()
+  }
+}

@@ -1,0 +1,317 @@
+import { type Judgement, judge, type VerdictRules, type Vote } from '../../job/verdict.js'
+import type { Digest, JobId, Summary, UnitRange, UnitState } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+import type { Job } from './job.js'
+import type { Instance, WorkerRecord } from './worker-record.js'
+
+/** Time a unit waits after a host failure: doubles with each, up to the longest. */
+const ERROR_BACKOFF_MS = 1_000
+const ERROR_BACKOFF_MAX_MS = 60_000
+/** A held unit releases itself after this long. */
+const HELD_MS = 10 * 60_000
+/** Bytes of an accepted unit that no holder delivers are recomputed after this long. */
+export const BYTES_WAIT_MS = 20_000
+
+/** A unit that has been granted or reported at least once. Untouched units have no record. */
+export interface UnitRecord {
+  readonly unit: number
+  readonly shard: Shard
+  votes: Vote[]
+  held: Instance[]
+  reported: Instance[]
+  /** Number of the next opinion. */
+  opinions: number
+  state: UnitState
+  judgement: Judgement | undefined
+  /** Digests whose bytes are kept here. */
+  kept: Digest[]
+  /** Since when it has wanted an opinion that nobody has been granted. */
+  wantedSince: Millis
+  reservedFor: WorkerRecord | undefined
+  reservedAt: Millis
+  /** Back-off after host failures, or the end of being held. */
+  notBefore: Millis
+  /** In the queue of units that want a further opinion. */
+  queued: boolean
+  /** What other owners have handed out, until then. */
+  elsewhereUntil: Millis
+  /** Accepted at, for the bytes that are still missing. */
+  acceptedAt: Millis
+  /** Being uploaded by this worker. */
+  fetchingFrom: WorkerRecord | undefined
+}
+
+/** What a vote or an event changed about a unit. */
+export type Decision = { readonly record: UnitRecord; readonly before: UnitState; readonly after: UnitState }
+
+/**
+ * The units of one shard and what the facts say about them. The verdict itself is `job/verdict.ts`; this keeps its inputs,
+ * its last answer and the counts, and never forgets a vote.
+ */
+export class Shard {
+  readonly job: Job
+  readonly shard: number
+  readonly ranges: readonly UnitRange[]
+  readonly unitCount: number
+  readonly #records = new Map<number, UnitRecord>()
+  /** Returned to the pool: need an opinion that no draw is due for (first opinions lost on the way). */
+  readonly again: UnitRecord[] = []
+  /** Units that want a further opinion and have no reservation yet. */
+  readonly undrawn: UnitRecord[] = []
+  readonly facts = new Set<Digest>()
+  readonly #counts: Record<UnitState, number>
+  #leased = 0
+  #granted = 0
+  #answered = 0
+  #disagreeing = 0
+  #fuel = 0n
+  /** Set by the owner: who owns the shard, this node among them. */
+  owners: readonly string[] = []
+  openedAt: Millis
+  /** A worker has been asking in vain for work of ours since. */
+  starvedSince: Millis | undefined
+  /** After a restart nothing is granted until workers had time to come back with their tickets. */
+  quietUntil: Millis
+  #cursor: { range: number; offset: number }[] = []
+
+  constructor(job: Job, shard: number, ranges: readonly UnitRange[], now: Millis, quietUntil: Millis) {
+    this.job = job
+    this.shard = shard
+    this.ranges = ranges
+    this.unitCount = ranges.reduce((sum, range) => sum + range.count, 0)
+    this.#counts = { open: this.unitCount, accepted: 0, settled: 0, disputed: 0, held: 0, failed: 0 }
+    this.openedAt = now
+    this.quietUntil = quietUntil
+    this.#cursor = [{ range: 0, offset: 0 }]
+  }
+
+  get jobId(): JobId {
+    return this.job.jobId
+  }
+
+  get rules(): VerdictRules {
+    return this.job.rules
+  }
+
+  /** Nothing left that a report could change for the better. */
+  get finished(): boolean {
+    const { settled, failed } = this.#counts
+    return settled + failed === this.unitCount
+  }
+
+  get openCount(): number {
+    return this.unitCount - this.#counts.settled - this.#counts.failed
+  }
+
+  get disputedCount(): number {
+    return this.#counts.disputed
+  }
+
+  get heldCount(): number {
+    return this.#counts.held
+  }
+
+  get failedCount(): number {
+    return this.#counts.failed
+  }
+
+  get settledCount(): number {
+    return this.#counts.settled
+  }
+
+  get acceptedCount(): number {
+    return this.#counts.accepted
+  }
+
+  /** Selected units that were never granted nor reported. */
+  get untouched(): number {
+    return this.unitCount - this.#records.size
+  }
+
+  contains(unit: number): boolean {
+    return this.ranges.some((range) => unit >= range.first && unit < range.first + range.count)
+  }
+
+  record(unit: number): UnitRecord | undefined {
+    return this.#records.get(unit)
+  }
+
+  records(): IterableIterator<UnitRecord> {
+    return this.#records.values()
+  }
+
+  /** The record of a selected unit, made on first use. */
+  touch(unit: number, now: Millis): UnitRecord {
+    const found = this.#records.get(unit)
+    if (found !== undefined) return found
+    const record: UnitRecord = {
+      unit,
+      shard: this,
+      votes: [],
+      held: [],
+      reported: [],
+      opinions: 0,
+      state: 'open',
+      judgement: undefined,
+      kept: [],
+      wantedSince: now,
+      reservedFor: undefined,
+      reservedAt: 0,
+      notBefore: 0,
+      queued: false,
+      elsewhereUntil: 0,
+      acceptedAt: 0,
+      fetchingFrom: undefined,
+    }
+    this.#records.set(unit, record)
+    return record
+  }
+
+  /**
+   * The next unit never touched for which `mine` holds, without touching it. Units are walked once; a block that is not
+   * ours is passed over here and found again by {@link nextUntouchedAnywhere}.
+   */
+  nextUntouched(mine: (unit: number) => boolean): number | undefined {
+    const cursor = this.#cursor[0]!
+    while (cursor.range < this.ranges.length) {
+      const range = this.ranges[cursor.range]!
+      while (cursor.offset < range.count) {
+        const unit = range.first + cursor.offset
+        if (!this.#records.has(unit) && mine(unit)) return unit
+        cursor.offset++
+      }
+      cursor.range++
+      cursor.offset = 0
+    }
+    return undefined
+  }
+
+  /** Any untouched unit, last first, so that owners who help one another out rarely meet. */
+  nextUntouchedAnywhere(): number | undefined {
+    if (this.untouched === 0) return undefined
+    for (let at = this.ranges.length - 1; at >= 0; at--) {
+      const range = this.ranges[at]!
+      for (let unit = range.first + range.count - 1; unit >= range.first; unit--)
+        if (!this.#records.has(unit)) return unit
+    }
+    return undefined
+  }
+
+  leaseStarted(instance: Instance): void {
+    instance.record.held.push(instance)
+    this.#leased++
+    this.#granted++
+  }
+
+  leaseEnded(instance: Instance): void {
+    const { held } = instance.record
+    const at = held.indexOf(instance)
+    if (at < 0) return
+    held.splice(at, 1)
+    this.#leased--
+  }
+
+  /** Adds votes of one new fact to a unit and judges it anew. */
+  vote(record: UnitRecord, votes: readonly Vote[], now: Millis): Decision {
+    for (const vote of votes) {
+      record.votes.push(vote)
+      this.#answered++
+    }
+    return this.#judge(record, now)
+  }
+
+  /** The bytes behind `digest` are kept here from now on. */
+  keep(record: UnitRecord, digest: Digest, now: Millis): Decision {
+    if (!record.kept.includes(digest)) record.kept.push(digest)
+    return this.#judge(record, now)
+  }
+
+  /** Judges again after rules changed or a wait ended. */
+  review(record: UnitRecord, now: Millis): Decision {
+    return this.#judge(record, now)
+  }
+
+  #judge(record: UnitRecord, now: Millis): Decision {
+    const before = record.state
+    const judgement = judge(record.votes, this.rules)
+    record.judgement = judgement
+    const after = this.#stateOf(record, judgement, now)
+    if (after === before) return { record, before, after }
+    this.#counts[before]--
+    this.#counts[after]++
+    record.state = after
+    if (after === 'accepted') record.acceptedAt = now
+    const decided = after === 'settled' || after === 'failed'
+    if (decided && before !== 'settled' && before !== 'failed') {
+      this.#disagreeing += judgement.conflicting.length
+      if (after === 'settled' && judgement.state === 'accepted') this.#fuel += judgement.fuel
+    }
+    return { record, before, after }
+  }
+
+  #stateOf(record: UnitRecord, judgement: Judgement, now: Millis): UnitState {
+    switch (judgement.state) {
+      case 'accepted':
+        return record.kept.includes(judgement.digest) ? 'settled' : 'accepted'
+      case 'failed':
+        return 'failed'
+      case 'disputed':
+        return 'disputed'
+      case 'open': {
+        const errors = judgement.hostErrors
+        if (errors > 0 && errors >= this.job.errorsAllowed(record.unit)) {
+          if (record.state !== 'held') record.notBefore = now + HELD_MS
+          return record.notBefore > now ? 'held' : 'open'
+        }
+        if (errors > 0 && record.notBefore <= now)
+          record.notBefore = now + Math.min(ERROR_BACKOFF_MAX_MS, ERROR_BACKOFF_MS * 2 ** (errors - 1))
+        return 'open'
+      }
+    }
+  }
+
+  /** Opinions to ask for now, leases and reservations not yet taken off. */
+  wanted(record: UnitRecord): number {
+    const { judgement } = record
+    if (judgement === undefined) return 1
+    if (judgement.state === 'open' || judgement.state === 'disputed') return judgement.wanted
+    return 0
+  }
+
+  summary(workers: number, donors: number, ready: number): Summary {
+    const counts = this.#counts
+    return {
+      units: this.unitCount,
+      open: counts.open,
+      accepted: counts.accepted,
+      settled: counts.settled,
+      disputed: counts.disputed,
+      held: counts.held,
+      failed: counts.failed,
+      leased: this.#leased,
+      granted: this.#granted,
+      answered: this.#answered,
+      disagreeing: this.#disagreeing,
+      workers,
+      donors,
+      fuel: this.#fuel,
+      ready,
+    }
+  }
+
+  /** Throws when counts and records do not agree. For tests and the simulator. */
+  checkInvariants(): void {
+    const counts: Record<UnitState, number> = { open: 0, accepted: 0, settled: 0, disputed: 0, held: 0, failed: 0 }
+    let leased = 0
+    for (const record of this.#records.values()) {
+      counts[record.state]++
+      leased += record.held.length
+    }
+    counts.open += this.untouched
+    for (const state of Object.keys(counts) as UnitState[]) {
+      if (counts[state] !== this.#counts[state])
+        throw new Error(`shard ${this.shard}: ${counts[state]} units are ${state}, counted ${this.#counts[state]}`)
+    }
+    if (leased !== this.#leased) throw new Error(`shard ${this.shard}: ${leased} leases, counted ${this.#leased}`)
+  }
+}

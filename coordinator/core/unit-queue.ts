@@ -1,0 +1,143 @@
+import type { Millis } from '../../runtime/clock.js'
+import { drawWorker } from './draw.js'
+import { BYPASS_MS, type OwnerState } from './owner-state.js'
+import type { Decision, Shard, UnitRecord } from './shard.js'
+import type { Instance, WorkerRecord } from './worker-record.js'
+
+/** Units without a reservation looked at in one sweep of a shard. */
+const UNDRAWN_SWEEP_MAX = 4_096
+
+/** What becomes of a unit after each change: asked for again, drawn, settled with its workers, or left to rest. */
+export class UnitQueue {
+  readonly #state: OwnerState
+
+  constructor(state: OwnerState) {
+    this.#state = state
+  }
+
+  /** An instance went without an answer. `blame`: silence or loss, which costs the key its credit. */
+  release(instance: Instance, now: Millis, blame: boolean): void {
+    if (instance.state !== 'held') return
+    this.#state.endLease(instance)
+    if (blame) instance.worker.credit.lost(instance)
+    else instance.fate = 'void'
+    this.ask(instance.record, now)
+  }
+
+  /** Asks for what the unit still wants. Safe to call at any time. */
+  ask(record: UnitRecord, now: Millis): void {
+    const { shard } = record
+    if (record.reservedFor !== undefined || record.queued) return
+    const missing = shard.wanted(record) - record.held.length
+    if (missing <= 0 || record.state === 'held') {
+      if (record.state === 'held') this.#state.delayed.add(record)
+      return
+    }
+    if (record.notBefore > now) {
+      this.#state.delayed.add(record)
+      return
+    }
+    record.wantedSince = now
+    record.queued = true
+    if (record.votes.length === 0) {
+      shard.again.push(record)
+      this.serveEveryone()
+    } else {
+      shard.undrawn.push(record)
+      this.#drawNext(shard, record, now)
+    }
+  }
+
+  /** Reserves further opinions of units that wait for one. */
+  draw(shard: Shard, now: Millis): void {
+    const waiting = shard.undrawn.splice(0, Math.min(shard.undrawn.length, UNDRAWN_SWEEP_MAX))
+    for (const record of waiting) {
+      if (!record.queued) continue
+      shard.undrawn.push(record)
+      this.#drawNext(shard, record, now)
+    }
+  }
+
+  /** `record` is the last of `undrawn`. */
+  #drawNext(shard: Shard, record: UnitRecord, now: Millis): void {
+    const state = this.#state
+    if (shard.wanted(record) - record.held.length <= 0 || record.state === 'held') {
+      shard.undrawn.pop()
+      record.queued = false
+      return
+    }
+    if (!this.#isOurs(shard, record, now)) return
+    const worker = drawWorker(
+      record,
+      state.connected,
+      {
+        mayWork: (candidate, { shard: { job } }) =>
+          mayWork(candidate, job.jobId, job.spec) && candidate.notBefore <= now,
+        isOwner: (candidate) => shard.owners.includes(candidate.nodeId),
+      },
+      state.context.random,
+    )
+    if (worker === undefined) return
+    shard.undrawn.pop()
+    record.queued = false
+    record.reservedFor = worker
+    record.reservedAt = now
+    worker.reserved.add(record)
+    state.toServe.add(worker)
+  }
+
+  #isOurs(shard: Shard, record: UnitRecord, now: Millis): boolean {
+    const state = this.#state
+    if (record.elsewhereUntil > now || state.isSpent(record)) return false
+    return (
+      state.isPreferred(shard, record.unit, record.votes.length + record.held.length) ||
+      now - record.wantedSince >= BYPASS_MS
+    )
+  }
+
+  /** After a judgement: settles with the workers, fetches bytes, or asks for more. */
+  decided(decision: Decision, now: Millis): void {
+    const { record, before, after } = decision
+    const state = this.#state
+    if (after === 'settled' || after === 'failed') {
+      state.withoutBytes.delete(record)
+      state.delayed.delete(record)
+      state.cancelReservation(record)
+      record.queued = false
+      record.fetchingFrom = undefined
+      return
+    }
+    if (after === 'accepted') {
+      state.cancelReservation(record)
+      if (before !== 'accepted') state.withoutBytes.add(record)
+      return
+    }
+    if (before === 'accepted') state.withoutBytes.delete(record)
+    this.ask(record, now)
+  }
+
+  serveEveryone(): void {
+    const state = this.#state
+    if (state.connected.length === 0) return
+    const start = state.context.random.int(state.connected.length)
+    for (let i = 0; i < state.connected.length; i++)
+      state.toServe.add(state.connected[(start + i) % state.connected.length]!)
+  }
+}
+
+const refusals = new WeakMap<WorkerRecord, { hello: unknown; byJob: Map<string, boolean> }>()
+
+/** Whether the worker may compute units of the job; remembered until its next hello. */
+export function mayWork(worker: WorkerRecord, jobId: string, spec: Parameters<WorkerRecord['refusal']>[0]): boolean {
+  let known = refusals.get(worker)
+  if (known === undefined || known.hello !== worker.hello) {
+    known = { hello: worker.hello, byJob: new Map() }
+    refusals.set(worker, known)
+  }
+  let answer = known.byJob.get(jobId)
+  if (answer === undefined) {
+    answer = (worker.hello.onlyJob === undefined || worker.hello.onlyJob === jobId) && worker.refusal(spec) === ''
+    known.byJob.set(jobId, answer)
+  }
+  return answer
+}

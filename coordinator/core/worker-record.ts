@@ -1,0 +1,79 @@
+import type { AgeClass, JobSpec, NodeId, PublicKey } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+import { Credit, type Creditable } from './credit.js'
+import type { SessionId, WorkerHello } from './messages.js'
+import type { Shard, UnitRecord } from './shard.js'
+
+/** One granted copy of a unit, from the grant until its fate is known. */
+export interface Instance extends Creditable {
+  readonly shard: Shard
+  readonly record: UnitRecord
+  readonly worker: WorkerRecord
+  readonly opinion: number
+  readonly grantedAt: Millis
+  /** Last progress: granted, or fuel moved. */
+  movedAt: Millis
+  fuel: bigint
+  /** Held: being computed, a lease. Reported: answered, not yet settled. Gone: settled, lost or withdrawn. */
+  state: 'held' | 'reported' | 'gone'
+}
+
+/** Reservations a key may have waiting; a draw that falls on a full key falls on another. */
+export const RESERVED_MAX = 16_384
+
+/**
+ * A worker key as this owner knows it, connected or not. Leases, credit and reservations belong to the key, so that a
+ * reconnect continues where the stream broke.
+ *
+ * States: connected (session set) -> away (session undefined, `awaySince` set) on a broken stream; away -> connected on a
+ * new hello; away -> forgotten once nothing hangs on it.
+ */
+export class WorkerRecord {
+  readonly key: PublicKey
+  donor: PublicKey
+  nodeId: NodeId
+  host: string
+  readonly firstSeenMs: number
+  session: SessionId | undefined
+  hello: WorkerHello
+  heardAt: Millis
+  awaySince: Millis | undefined
+  /** Instances it is willing to hold in all. */
+  want = 0
+  readonly held = new Set<Instance>()
+  /** Reported and not yet settled. */
+  unsettled = 0
+  readonly credit: Credit
+  /** Further opinions reserved for this key, oldest first. */
+  readonly reserved = new Set<UnitRecord>()
+  /** Host failures and silences in a row: back-off for this key. */
+  failures = 0
+  notBefore: Millis = 0
+
+  constructor(hello: WorkerHello, session: SessionId, now: Millis) {
+    this.key = hello.worker
+    this.donor = hello.donor
+    this.nodeId = hello.nodeId
+    this.host = hello.host
+    this.firstSeenMs = hello.firstSeenMs
+    this.session = session
+    this.hello = hello
+    this.heardAt = now
+    this.credit = new Credit(hello.worker)
+  }
+
+  /** Whether the key was known before the job was made. */
+  age(spec: JobSpec): AgeClass {
+    return this.firstSeenMs <= spec.createdAtMs ? 'older' : 'younger'
+  }
+
+  /** Whether this key may compute units of the job at all. Empty: yes; else why not. */
+  refusal(spec: JobSpec): string {
+    const { hello } = this
+    if (spec.workers.length > 0 && !spec.workers.includes(this.key)) return 'the job names other workers'
+    if (spec.task.type !== 'builtin' || !hello.tasks.has(`${spec.task.name}@${spec.task.version}`))
+      return 'the worker does not have the task'
+    if (spec.limits.memoryBytes > hello.memoryBytes) return 'the worker offers less memory than a unit may use'
+    return ''
+  }
+}

@@ -1,0 +1,26 @@
+import type { JobId, Key, PublicKey } from '../proto/model.js'
+import type { Endpoint } from '../runtime/transport.js'
+
+/** Ready work of one job here, for workers with no job in mind. */
+export interface ReadyWork {
+  readonly jobId: JobId
+  readonly submitter: PublicKey
+  /** Instances that could be granted now; 0 takes the notice down. */
+  readonly ready: number
+  /** Task, limits and requirements, so that a worker can pass over what it cannot do. At most 1 KiB. */
+  readonly header: Uint8Array
+}
+
+/** What an owner asks of the overlay. */
+export interface OwnerDirectory {
+  readonly self: Endpoint
+  /** The live owner-eligible peers closest to a key, nearest first, this node among them where it is one. */
+  owners(key: Key, count: number): Promise<readonly Endpoint[]>
+  /** Puts up, changes or takes down a notice on the board. */
+  announce(work: ReadyWork): void
+  onNeighboursChanged(handler: () => void): void
+  /** Peers this node knows of. */
+  readonly peerCount: number
+  /** Whether others have dialled this node back, so that it may own. */
+  readonly eligible: boolean
+}

@@ -1,0 +1,215 @@
+import type { ShardStatus, ShowReply } from '../proto/messages.js'
+import { methods } from '../proto/methods.js'
+import type { JobId, NodeId, Signed } from '../proto/model.js'
+import { Alarm } from '../runtime/alarm.js'
+import type { Clock, Millis } from '../runtime/clock.js'
+import { GridError, toGridError } from '../runtime/errors.js'
+import type { Logger } from '../runtime/logger.js'
+import type { Caller, Endpoint, MessageStream, Transport } from '../runtime/transport.js'
+import { Home, type HomeEffect, type HomeEvent, type OwnerStatus } from './core/home.js'
+import type { OwnerDirectory } from './directory.js'
+import type { GroupCommit } from './group-commit.js'
+import type { BookedJob, JobBook } from './job-book.js'
+import type { CoordinatorOptions } from './options.js'
+import type { OwnerDriver } from './owner-driver.js'
+
+export interface HomeDriverContext {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly transport: Transport
+  readonly directory: OwnerDirectory
+  readonly commits: GroupCommit
+  readonly book: JobBook
+  readonly owner: OwnerDriver
+  readonly options: CoordinatorOptions
+  /** Opens shards at this node as `Activate` from another would. */
+  readonly openShards: (job: BookedJob, shards: readonly number[]) => Promise<void>
+}
+
+/** Deadline of one activation. */
+const ACTIVATE_MS = 5_000
+/** Time between two messages of `Watch`, at least. */
+const WATCH_MS = 250
+/** Streams of `Watch` at a time. */
+const WATCHERS_MAX = 1_000
+
+/** Feeds {@link Home}: keeps specs and orders on disk, activates shards over the network, serves `Show` and `Watch`. */
+export class HomeDriver {
+  readonly core = new Home()
+  readonly #c: HomeDriverContext
+  readonly #alarm: Alarm
+  readonly #watchers = new Map<JobId, Set<() => void>>()
+  #watcherCount = 0
+  #closed = false
+
+  constructor(context: HomeDriverContext) {
+    this.#c = context
+    this.#alarm = new Alarm(context.clock, () => this.handle({ type: 'woke' }))
+  }
+
+  handle(event: HomeEvent): void {
+    if (this.#closed) return
+    this.#perform(this.core.handle(event, this.#c.clock.now()))
+    this.#alarm.set(this.core.nextWakeup())
+  }
+
+  /** Becomes home of a job that is on disk. */
+  adopt(job: BookedJob, keptWallMs: Millis): void {
+    this.handle({
+      type: 'jobKept',
+      jobId: job.jobId,
+      spec: job.spec,
+      orders: job.orders,
+      shards: job.shards,
+      shardUnits: (shard) => job.units(shard).reduce((sum, { count }) => sum + count, 0),
+      keptWallMs,
+    })
+  }
+
+  /** Takes a spec: on disk before it resolves. */
+  async submit(signed: Signed): Promise<{ jobId: JobId; holders: readonly NodeId[]; wanted: number }> {
+    const { book, commits, clock, options } = this.#c
+    const job = book.read(signed)
+    const reply = { jobId: job.jobId, holders: [this.#c.directory.self.nodeId], wanted: options.homeHolders }
+    if (this.core.has(job.jobId)) return reply
+    if (clock.wallMs() >= job.expiresAtMs) throw new GridError('expired', 'the job has expired already')
+    book.checkRoom(job, options)
+    const keptWallMs = clock.wallMs()
+    await commits.commit([{ type: 'spec', jobId: job.jobId, role: 'home', spec: signed, receivedAtMs: keptWallMs }])
+    this.adopt(book.add(signed), keptWallMs)
+    return reply
+  }
+
+  /** Takes an order: on disk before it resolves, then passed on to the shards. */
+  async give(jobId: JobId, seq: number, signed: Signed): Promise<{ holders: readonly NodeId[]; wanted: number }> {
+    const { book, commits, options } = this.#c
+    const job = book.need(jobId)
+    job.checkOrder(signed)
+    await commits.commit([{ type: 'order', jobId, order: signed, seq }])
+    if (job.addOrder(signed)) this.handle({ type: 'ordersKept', jobId, orders: job.orders })
+    return { holders: [this.#c.directory.self.nodeId], wanted: options.homeHolders }
+  }
+
+  /** Takes what an owner tells of its shards. */
+  summarized(jobId: JobId, shards: readonly ShardStatus[], caller: Pick<Caller, 'nodeId' | 'host'>): readonly Signed[] {
+    if (!this.core.has(jobId)) throw new GridError('notFound', 'this node is not the home of the job')
+    for (const { shard, ownerAddress, summary, waiting } of shards) {
+      this.handle({
+        type: 'shardHeard',
+        jobId,
+        shard,
+        status: { owner: caller.nodeId, address: ownerAddress, summary, waiting },
+      })
+    }
+    return this.#c.book.get(jobId)?.signedOrders ?? []
+  }
+
+  show(jobId: JobId, withShards: boolean): ShowReply {
+    const view = this.core.view(jobId, this.#c.clock.now(), withShards)
+    if (view === undefined)
+      throw new GridError('notFound', `this node is not the home of job ${jobId.slice(0, 8)}`, { fields: { jobId } })
+    const job = this.#c.book.need(jobId)
+    return {
+      spec: job.signed,
+      orders: job.signedOrders,
+      summary: view.summary,
+      shards: view.shards.map(({ shard, status, ageMs }) => ({
+        shard,
+        owner: status.owner,
+        ownerAddress: status.address,
+        summary: status.summary,
+        waiting: status.waiting,
+        summaryAgeMs: ageMs,
+      })),
+      waiting: view.waiting,
+      ageMs: view.ageMs,
+      firstGrantAgeMs: view.firstGrantAgeMs,
+    }
+  }
+
+  /** Serves one `Watch`: at once, then on change, and ends when nothing is left to wait for. */
+  watch(stream: MessageStream<unknown, ShowReply>, jobId: JobId, withShards: boolean): void {
+    if (this.#watcherCount >= WATCHERS_MAX) {
+      stream.cancel(new GridError('quota', `at most ${WATCHERS_MAX} watchers`))
+      return
+    }
+    let pending = false
+    let cancelled = false
+    const send = () => {
+      pending = false
+      if (cancelled) return
+      try {
+        stream.send(this.show(jobId, withShards))
+        if (this.core.view(jobId, this.#c.clock.now(), false)?.finished === true || this.core.cancelled(jobId))
+          stream.end()
+      } catch (error) {
+        stream.cancel(toGridError(error))
+      }
+    }
+    const notify = () => {
+      if (pending) return
+      pending = true
+      this.#c.clock.setTimer(WATCH_MS, send)
+    }
+    const watchers = this.#watchers.get(jobId) ?? new Set()
+    this.#watchers.set(jobId, watchers)
+    watchers.add(notify)
+    this.#watcherCount++
+    stream.onClose(() => {
+      cancelled = true
+      this.#watcherCount--
+      watchers.delete(notify)
+      if (watchers.size === 0) this.#watchers.delete(jobId)
+    })
+    send()
+  }
+
+  forget(jobId: JobId): void {
+    this.handle({ type: 'jobForgotten', jobId })
+  }
+
+  #perform(effects: readonly HomeEffect[]): void {
+    for (const effect of effects) {
+      if (effect.type === 'changed') for (const notify of this.#watchers.get(effect.jobId) ?? []) notify()
+      else void this.#activate(effect.jobId, effect.shard)
+    }
+  }
+
+  async #activate(jobId: JobId, shard: number): Promise<void> {
+    const job = this.#c.book.get(jobId)
+    if (job === undefined) return
+    try {
+      const owners = await this.#c.directory.owners(job.shardKey(shard), this.#c.options.shardOwners)
+      if (owners.length === 0) throw new GridError('unreachable', 'no peer is there to own the shard')
+      const statuses = await Promise.allSettled(owners.map((owner) => this.#activateAt(owner, job, shard)))
+      const answered = statuses.flatMap((status) => (status.status === 'fulfilled' ? [status.value] : []))
+      if (answered.length === 0) throw (statuses[0] as PromiseRejectedResult).reason
+      for (const status of answered) this.handle({ type: 'shardHeard', jobId, shard, status })
+    } catch (error) {
+      this.#c.logger.debug('shard not activated', { jobId, shard, error: toGridError(error).message })
+      this.handle({ type: 'activationFailed', jobId, shard, reason: `shard ${shard}: ${toGridError(error).message}` })
+    }
+  }
+
+  async #activateAt(owner: Endpoint, job: BookedJob, shard: number): Promise<OwnerStatus> {
+    const { transport, directory } = this.#c
+    if (owner.nodeId === directory.self.nodeId) {
+      await this.#c.openShards(job, [shard])
+      const report = this.#c.owner.core.report(job.jobId, shard)
+      if (report === undefined) throw new GridError('unavailable', 'the shard did not open')
+      return { owner: owner.nodeId, address: owner.address, summary: report.summary, waiting: report.waiting }
+    }
+    const reply = await transport.call(
+      owner,
+      methods.activate,
+      { spec: job.signed, orders: job.signedOrders, shards: [shard] },
+      { deadlineMs: ACTIVATE_MS },
+    )
+    return { owner: owner.nodeId, address: owner.address, summary: reply.summary, waiting: '' }
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#alarm.close()
+  }
+}

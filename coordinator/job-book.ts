@@ -1,0 +1,238 @@
+import { CheckedFacts, type FactContext, factContext, type SignatureVerifier } from '../job/facts.js'
+import { applyOrders, checkOrder, type KnownOrder } from '../job/orders.js'
+import { selectedShards, shardKey, shardUnits } from '../job/shard.js'
+import { checkSpec } from '../job/spec.js'
+import { grantCodec, orderCodec, reportCodec } from '../proto/codec/facts.js'
+import { jobSpecCodec } from '../proto/codec/spec.js'
+import type { Digest, Grant, JobId, JobSpec, Key, PublicKey, Signed, UnitRange } from '../proto/model.js'
+import { GridError } from '../runtime/errors.js'
+import type { Sha256 } from '../runtime/hash.js'
+
+/** Orders of one job that are kept; a submitter that signs more is refused. */
+const ORDERS_MAX = 256
+/** Own grants remembered by id, so that their signature is not checked again when they come back with a report. */
+const OWN_GRANTS_MAX = 50_000
+
+/** A job as this peer holds it: the signed bytes, what they say, and what facts about it are checked against. */
+export class BookedJob {
+  readonly jobId: JobId
+  readonly signed: Signed
+  readonly spec: JobSpec
+  /** Shards with at least one selected unit, ascending. */
+  readonly shards: readonly number[]
+  readonly #sha256: Sha256
+  readonly #verifier: SignatureVerifier
+  readonly #orders = new Map<Digest, { readonly signed: Signed; readonly known: KnownOrder }>()
+  readonly #ownGrants = new Map<Digest, Grant>()
+  readonly #ranges = new Map<number, readonly UnitRange[]>()
+  readonly #checked = new CheckedFacts()
+  #context: FactContext | undefined
+
+  constructor(jobId: JobId, signed: Signed, spec: JobSpec, sha256: Sha256, verifier: SignatureVerifier) {
+    this.jobId = jobId
+    this.signed = signed
+    this.spec = spec
+    this.#sha256 = sha256
+    this.#verifier = verifier
+    this.shards = selectedShards(spec)
+  }
+
+  get orders(): readonly KnownOrder[] {
+    return [...this.#orders.values()].map(({ known }) => known)
+  }
+
+  get signedOrders(): readonly Signed[] {
+    return [...this.#orders.values()].map(({ signed }) => signed)
+  }
+
+  /** Until when units are granted, orders included. Wall clock, ms. */
+  get expiresAtMs(): number {
+    return applyOrders(this.spec, this.orders).expiresAtMs
+  }
+
+  /**
+   * Takes an order in after checking it. False: it was known.
+   * @throws GridError `invalid`, `forbidden` or `quota`
+   */
+  addOrder(signed: Signed): boolean {
+    const known = this.checkOrder(signed)
+    if (this.#orders.has(known.id)) return false
+    this.#orders.set(known.id, { signed, known })
+    this.#context = undefined
+    return true
+  }
+
+  hasOrder(signed: Signed): boolean {
+    return this.#orders.has(this.#sha256(signed.bytes))
+  }
+
+  /** Checks an order without taking it in. Throws as {@link addOrder}. */
+  checkOrder(signed: Signed): KnownOrder {
+    const checked = checkOrder(signed, {
+      spec: this.spec,
+      jobId: this.jobId,
+      sha256: this.#sha256,
+      verifier: this.#verifier,
+      decodeOrder: (bytes) => orderCodec.decode(bytes),
+    })
+    if (!checked.ok)
+      throw new GridError(
+        checked.reason === 'badSignature' ? 'forbidden' : 'invalid',
+        `order refused: ${checked.reason}`,
+      )
+    if (!this.#orders.has(checked.id) && this.#orders.size >= ORDERS_MAX)
+      throw new GridError('quota', `a job takes at most ${ORDERS_MAX} orders`)
+    return { id: checked.id, order: checked.order }
+  }
+
+  /** Selected units of a shard. Computed once, since facts ask for it with every unit. */
+  units(shard: number): readonly UnitRange[] {
+    let ranges = this.#ranges.get(shard)
+    if (ranges === undefined) {
+      ranges = shardUnits(this.spec, shard)
+      if (this.#ranges.size > 64) this.#ranges.clear()
+      this.#ranges.set(shard, ranges)
+    }
+    return ranges
+  }
+
+  shardKey(shard: number): Key {
+    return shardKey(this.#sha256, this.jobId, shard)
+  }
+
+  /** What reports are checked against, orders included. */
+  get factContext(): FactContext {
+    this.#context ??= this.#makeContext(this.#verifier)
+    return this.#context
+  }
+
+  /** The same for facts read back from our own disk: checked once, before they were written. */
+  trustingContext(): FactContext {
+    return this.#makeContext({ verify: () => true, nodeIdOf: (key, nonce) => this.#verifier.nodeIdOf(key, nonce) })
+  }
+
+  rememberGrant(id: Digest, grant: Grant): void {
+    if (this.#ownGrants.size >= OWN_GRANTS_MAX) {
+      const { value } = this.#ownGrants.keys().next()
+      if (value !== undefined) this.#ownGrants.delete(value)
+    }
+    this.#ownGrants.set(id, grant)
+  }
+
+  #makeContext(verifier: SignatureVerifier): FactContext {
+    return factContext({
+      spec: this.spec,
+      jobId: this.jobId,
+      orders: applyOrders(this.spec, this.orders),
+      sha256: this.#sha256,
+      verifier,
+      decoders: {
+        decodeGrant: (bytes) => grantCodec.decode(bytes),
+        decodeReport: (bytes) => reportCodec.decode(bytes),
+      },
+      knownGrants: (id) => this.#ownGrants.get(id),
+      checked: this.#checked,
+    })
+  }
+}
+
+/** Checks of keys for everything a job brings along, specs included. */
+export interface SpecVerifier extends SignatureVerifier {
+  verify(tag: string, publicKey: PublicKey, signed: Signed): boolean
+}
+
+/** What a peer needs to know to book a job. */
+export interface BookContext {
+  readonly sha256: Sha256
+  readonly verifier: SpecVerifier
+  readonly network: string
+  readonly wallMs: () => number
+}
+
+/** Every job this peer holds, as home or as owner of a shard. */
+export class JobBook {
+  readonly #context: BookContext
+  readonly #jobs = new Map<JobId, BookedJob>()
+
+  constructor(context: BookContext) {
+    this.#context = context
+  }
+
+  get(jobId: JobId): BookedJob | undefined {
+    return this.#jobs.get(jobId)
+  }
+
+  /** @throws GridError `notFound` */
+  need(jobId: JobId): BookedJob {
+    const job = this.#jobs.get(jobId)
+    if (job === undefined)
+      throw new GridError('notFound', `job ${jobId.slice(0, 8)} is not known here`, { fields: { jobId } })
+    return job
+  }
+
+  all(): IterableIterator<BookedJob> {
+    return this.#jobs.values()
+  }
+
+  get size(): number {
+    return this.#jobs.size
+  }
+
+  forget(jobId: JobId): void {
+    this.#jobs.delete(jobId)
+  }
+
+  /** Whether `publicKey` signed. */
+  verifies(tag: string, publicKey: PublicKey, signed: Signed): boolean {
+    return this.#context.verifier.verify(tag, publicKey, signed)
+  }
+
+  /** @throws GridError `quota` naming the limit that one job more would pass */
+  checkRoom(
+    job: BookedJob,
+    { jobsMax, jobsPerSubmitterMax }: { readonly jobsMax: number; readonly jobsPerSubmitterMax: number },
+  ): void {
+    if (this.#jobs.has(job.jobId)) return
+    if (this.#jobs.size >= jobsMax) throw new GridError('quota', `this peer keeps at most ${jobsMax} jobs`)
+    let same = 0
+    for (const { spec } of this.#jobs.values()) if (spec.submitter === job.spec.submitter) same++
+    if (same >= jobsPerSubmitterMax)
+      throw new GridError('quota', `this peer keeps at most ${jobsPerSubmitterMax} jobs of one submitter`)
+  }
+
+  /**
+   * Checks a signed spec and books it; the same job twice is the same booking.
+   * @throws GridError `invalid`, `forbidden`, `expired` or `unsupported`, saying what is wrong
+   */
+  add(signed: Signed): BookedJob {
+    const job = this.read(signed)
+    const known = this.#jobs.get(job.jobId)
+    if (known !== undefined) return known
+    this.#jobs.set(job.jobId, job)
+    return job
+  }
+
+  /** Books a job from our own disk: it was checked when it came, and may have expired since. */
+  restore(signed: Signed): BookedJob {
+    const { sha256, verifier } = this.#context
+    const jobId = sha256(signed.bytes) as string as JobId
+    const job =
+      this.#jobs.get(jobId) ?? new BookedJob(jobId, signed, jobSpecCodec.decode(signed.bytes), sha256, verifier)
+    this.#jobs.set(jobId, job)
+    return job
+  }
+
+  /** Checks a signed spec without booking it. Throws as {@link add}. */
+  read(signed: Signed): BookedJob {
+    const { sha256, verifier, network, wallMs } = this.#context
+    const jobId = sha256(signed.bytes) as string as JobId
+    const known = this.#jobs.get(jobId)
+    if (known !== undefined) return known
+    const spec = jobSpecCodec.decode(signed.bytes)
+    if (!verifier.verify('spec', spec.submitter, signed))
+      throw new GridError('forbidden', 'the spec is not signed by its submitter')
+    const problem = checkSpec(spec, { nowMs: wallMs(), network })
+    if (problem !== undefined) throw new GridError('invalid', problem)
+    return new BookedJob(jobId, signed, spec, sha256, verifier)
+  }
+}

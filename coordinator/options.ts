@@ -1,0 +1,69 @@
+import { GridError } from '../runtime/errors.js'
+
+/** Every setting of an owner. */
+export interface CoordinatorOptions {
+  /** Owners of a shard, and of a job's own id. Range: 1 to 8. DESIGN: 3 and 5. */
+  readonly shardOwners: number
+  readonly homeOwners: number
+  /** Owners on disk before a fact counts as durable. Range: 1 to the owners. */
+  readonly shardHolders: number
+  readonly homeHolders: number
+  /** Jobs kept, as home or as owner, in all and of one submitter. */
+  readonly jobsMax: number
+  readonly jobsPerSubmitterMax: number
+  /** Streams of workers at a time. */
+  readonly sessionsMax: number
+  /** Bytes of large outputs being received at a time. */
+  readonly receivingBytesMax: number
+  /** Facts are refused this long after a job's expiry, and everything is deleted after the second. Unit: ms. */
+  readonly lateFactsMs: number
+  readonly deleteAfterMs: number
+  /** A finished shard leaves memory after this long without a question about it. Unit: ms. */
+  readonly unloadAfterMs: number
+  /** Bytes of inputs and outputs kept, in all and of one submitter. */
+  readonly blobBytesMax: number
+  readonly blobBytesPerSubmitterMax: number
+}
+
+const GIB = 2 ** 30
+
+/** What a peer does unless told otherwise. */
+export const DEFAULT_COORDINATOR_OPTIONS: CoordinatorOptions = Object.freeze({
+  shardOwners: 1,
+  homeOwners: 1,
+  shardHolders: 1,
+  homeHolders: 1,
+  jobsMax: 10_000,
+  jobsPerSubmitterMax: 1_000,
+  sessionsMax: 10_000,
+  receivingBytesMax: 256 * 2 ** 20,
+  lateFactsMs: 10 * 60_000,
+  deleteAfterMs: 24 * 3_600_000,
+  unloadAfterMs: 60_000,
+  blobBytesMax: 64 * GIB,
+  blobBytesPerSubmitterMax: 16 * GIB,
+})
+
+/** `partial` over the defaults, checked. @throws GridError `invalid` naming field, value and range */
+export function resolveCoordinatorOptions(partial: Partial<CoordinatorOptions> = {}): CoordinatorOptions {
+  const options = { ...DEFAULT_COORDINATOR_OPTIONS, ...partial }
+  const within = (name: keyof CoordinatorOptions, least: number, most: number) => {
+    const value = options[name]
+    if (!Number.isFinite(value) || value < least || value > most)
+      throw new GridError('invalid', `${name} is ${value}, allowed is ${least} to ${most}`)
+  }
+  within('shardOwners', 1, 8)
+  within('homeOwners', 1, 8)
+  within('shardHolders', 1, options.shardOwners)
+  within('homeHolders', 1, options.homeOwners)
+  within('jobsMax', 1, 1e6)
+  within('jobsPerSubmitterMax', 1, options.jobsMax)
+  within('sessionsMax', 1, 1e6)
+  within('receivingBytesMax', 2 ** 20, 64 * GIB)
+  within('lateFactsMs', 0, 24 * 3_600_000)
+  within('deleteAfterMs', 0, 365 * 24 * 3_600_000)
+  within('unloadAfterMs', 0, 3_600_000)
+  within('blobBytesMax', 0, 2 ** 50)
+  within('blobBytesPerSubmitterMax', 0, 2 ** 50)
+  return Object.freeze(options)
+}

@@ -1,0 +1,22 @@
+import type { Digest, PublicKey } from '../proto/model.js'
+import type { BlobStore } from '../storage/blob-store.js'
+
+/** Large outputs by digest: bytes that were checked before they come here. */
+export interface OutputFiles {
+  /** On disk when it resolves. Deleted some time after `keepUntilMs`. @throws GridError `unavailable` or `quota` */
+  keep(
+    digest: Digest,
+    bytes: Uint8Array,
+    terms: { readonly submitter: PublicKey; readonly keepUntilMs: number },
+  ): Promise<void>
+  /** The bytes, or undefined when they are not here (any more). */
+  read(digest: Digest): Promise<Uint8Array | undefined>
+}
+
+/** Outputs as whole files of a blob store, under the quota of the job's submitter. */
+export function blobOutputFiles(store: BlobStore): OutputFiles {
+  return {
+    keep: (digest, bytes, terms) => store.putWhole(digest, bytes, { ...terms, pin: true }),
+    read: (digest) => store.readWhole(digest),
+  }
+}

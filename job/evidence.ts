@@ -1,0 +1,150 @@
+import type { Digest, Outcome, ReportFact } from '../proto/model.js'
+import { type CheckedFact, CheckedFacts, checkReportFact, type FactContext, type FactRefusal, factId } from './facts.js'
+import { type Judgement, judge, type VerdictRules, type Vote } from './verdict.js'
+
+/** What an owner says of a unit. */
+export interface SettledClaim {
+  readonly unit: number
+  readonly outcome: Outcome
+  readonly digest: Digest
+}
+
+/**
+ * What the facts say to such a claim. `noFacts`: no valid vote at all. `open`, `disputed`: votes, but no quorum among
+ * them. `otherResult`: a quorum for something else.
+ */
+export type UnitEvidence =
+  | {
+      readonly ok: true
+      readonly unit: number
+      readonly outcome: Outcome
+      readonly digest: Digest
+      readonly outputBytes: number
+      readonly fuel: bigint
+      /** Different donors and grantors behind the votes that count. */
+      readonly donors: number
+      readonly grantors: number
+      readonly agreeing: readonly Vote[]
+    }
+  | {
+      readonly ok: false
+      readonly unit: number
+      readonly reason: 'noFacts' | 'open' | 'disputed' | 'otherResult'
+      readonly judgement: Judgement
+    }
+
+/** What becomes of a fact: new and valid, known already, or void. */
+export type FactReception =
+  | { readonly type: 'kept'; readonly fact: CheckedFact }
+  | { readonly type: 'known' }
+  | { readonly type: 'refused'; readonly reason: FactRefusal | 'tooManyVotes' | 'tooManyFacts' }
+
+/** Context of a client: how facts are checked, and how votes are judged. */
+export interface EvidenceContext extends FactContext {
+  readonly rules: VerdictRules
+}
+
+/** Votes kept for one unit. An honest grid stays near `maxInstances` for each owner; more come from a flood. */
+export const UNIT_VOTES_MAX = 256
+/** Facts kept for each unit of a shard, at least one vote each; see {@link UNIT_VOTES_MAX}. */
+export const FACTS_PER_UNIT_MAX = 16
+
+/**
+ * Facts of one shard as a client collects them, and what they prove. Every report, grant and donor signature is checked
+ * once, however often and in however many messages it comes. Memory: a few hundred bytes a vote, for the units of one
+ * shard; make one for each shard and drop it with the shard.
+ */
+export class ShardEvidence {
+  readonly #context: EvidenceContext
+  readonly #factsMax: number
+  readonly #facts = new Set<Digest>()
+  readonly #votes = new Map<number, Vote[]>()
+
+  constructor(context: EvidenceContext) {
+    this.#context = context.checked ? context : { ...context, checked: new CheckedFacts() }
+    this.#factsMax = context.spec.shardUnits * FACTS_PER_UNIT_MAX
+  }
+
+  /** Takes in one fact. A fact that would put any unit over its bound is refused whole. */
+  add(fact: ReportFact): FactReception {
+    const id = factId(fact, this.#context.sha256)
+    if (this.#facts.has(id)) return { type: 'known' }
+    if (this.#facts.size >= this.#factsMax) return { type: 'refused', reason: 'tooManyFacts' }
+    const checked = checkReportFact(fact, this.#context)
+    if (!checked.ok) return { type: 'refused', reason: checked.reason }
+    for (const { unit } of checked.votes) {
+      if ((this.#votes.get(unit)?.length ?? 0) >= UNIT_VOTES_MAX) return { type: 'refused', reason: 'tooManyVotes' }
+    }
+    this.#facts.add(id)
+    for (const vote of checked.votes) {
+      const votes = this.#votes.get(vote.unit)
+      if (votes) votes.push(vote)
+      else this.#votes.set(vote.unit, [vote])
+    }
+    return { type: 'kept', fact: checked }
+  }
+
+  /** The verdict on a unit by the facts taken in so far. */
+  judge(unit: number): Judgement {
+    return judge(this.#votes.get(unit) ?? [], this.#context.rules)
+  }
+
+  /**
+   * Compares a claim with the verdict. To be asked again before a client calls its results checked: facts that came
+   * later may have overturned what it pinned.
+   */
+  check(claim: SettledClaim): UnitEvidence {
+    const { unit } = claim
+    const judgement = this.judge(unit)
+    if (judgement.state !== 'accepted' && judgement.state !== 'failed') {
+      const reason = this.#votes.has(unit) ? judgement.state : 'noFacts'
+      return { ok: false, unit, reason, judgement }
+    }
+    if (judgement.outcome !== claim.outcome || judgement.digest !== claim.digest) {
+      return { ok: false, unit, reason: 'otherResult', judgement }
+    }
+    const { outcome, digest, outputBytes, fuel, agreeing } = judgement
+    const grantors = new Set(agreeing.map((vote) => vote.grantor)).size
+    return { ok: true, unit, outcome, digest, outputBytes, fuel, donors: agreeing.length, grantors, agreeing }
+  }
+}
+
+/** Checks facts and claims of one shard in one go; one answer a claim, in their order. Void facts count for nothing. */
+export function checkSettled(
+  context: EvidenceContext,
+  facts: readonly ReportFact[],
+  settledUnits: readonly SettledClaim[],
+): readonly UnitEvidence[] {
+  const evidence = new ShardEvidence(context)
+  for (const fact of facts) evidence.add(fact)
+  return settledUnits.map((claim) => evidence.check(claim))
+}
+
+/** Totals for one line to a person: "500 of 500 units: 2 agreeing donors each, checked here". */
+export interface EvidenceSummary {
+  readonly units: number
+  readonly proved: number
+  /** Fewest and most donors behind a proved unit; 0 when none is proved. */
+  readonly donorsMin: number
+  readonly donorsMax: number
+  /** Fewest grantors behind a proved unit; 0 when none is proved. */
+  readonly grantorsMin: number
+}
+
+/** Adds up what was checked, over as many shards as the caller likes. */
+export function summarizeEvidence(checked: Iterable<UnitEvidence>): EvidenceSummary {
+  let units = 0
+  let proved = 0
+  let donorsMin = 0
+  let donorsMax = 0
+  let grantorsMin = 0
+  for (const unit of checked) {
+    units++
+    if (!unit.ok) continue
+    donorsMin = proved === 0 ? unit.donors : Math.min(donorsMin, unit.donors)
+    grantorsMin = proved === 0 ? unit.grantors : Math.min(grantorsMin, unit.grantors)
+    donorsMax = Math.max(donorsMax, unit.donors)
+    proved++
+  }
+  return { units, proved, donorsMin, donorsMax, grantorsMin }
+}

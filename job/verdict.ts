@@ -1,0 +1,322 @@
+import type { Digest, JobSpec, NodeId, Outcome, Policy, PublicKey } from '../proto/model.js'
+import type { OrdersView } from './orders.js'
+import {
+  answerOf,
+  compareVotes,
+  type Equivocation,
+  equivocationsOf,
+  hear,
+  isDeterministic,
+  NO_EQUIVOCATIONS,
+  type Opinion,
+  type Vote,
+  validVotes,
+} from './votes.js'
+
+export { compareVotes, type Equivocation, type Vote } from './votes.js'
+
+/** What the verdict needs to know of a job; see {@link verdictRules}. */
+export interface VerdictRules {
+  readonly policy: Policy
+  /** Agreeing donors needed: K of `quorum:K`, 1 for `none`. */
+  readonly quorum: number
+  /** Different grantors needed behind the votes that count; 1 to `quorum`. */
+  readonly minGrantors: number
+  /** Votes that count of one grantor for one answer. */
+  readonly grantorVotesMax: number
+  /** Different hosts that may fail a unit before its owners hold it (soft state of theirs, never a verdict). */
+  readonly maxErrors: number
+  /** Answered instances after which an undecided unit stays disputed. At least `quorum`. */
+  readonly maxInstances: number
+  /** Answered instances of one grantor that count towards `maxInstances`. */
+  readonly grantorAnswersMax: number
+}
+
+/** What every judgement tells besides its state. */
+export interface Tally {
+  /** Different workers that failed the unit by their own fault. */
+  readonly hostErrors: number
+  /**
+   * Settled: valid votes for another answer, votes over the cap of a grantor included. Disputed: every valid vote when
+   * they differ. Otherwise empty. Ascending by report id.
+   */
+  readonly conflicting: readonly Vote[]
+  /** Ascending by the report id of the first vote. */
+  readonly equivocations: readonly Equivocation[]
+}
+
+/** What owners do about a unit that is not settled. */
+export interface Wanted {
+  /** Valid votes that count so far. */
+  readonly votes: number
+  /**
+   * Further opinions to ask for now. One at most, since further opinions are drawn serially: whoever votes must not
+   * know who comes next.
+   */
+  readonly wanted: 0 | 1
+  /** Owners from whose grants a further opinion cannot help: see {@link wantedFrom}. Ascending. */
+  readonly spentGrantors: readonly NodeId[]
+  /**
+   * A vote that counts already comes from a key younger than the job, so the next opinion goes to an older key where
+   * one is connected (see {@link judge}).
+   */
+  readonly preferOlder: boolean
+}
+
+/** A unit whose result has its quorum. */
+export interface Settled {
+  readonly digest: Digest
+  /** The votes that count for the result, ascending by report id, one a donor. */
+  readonly agreeing: readonly Vote[]
+  /** Of the agreeing votes the lower median: one exaggerating voter of two does not decide it. Likewise `fuel`. */
+  readonly outputBytes: number
+  readonly fuel: bigint
+}
+
+/**
+ * State of a unit by the facts alone. `open` -> `disputed` when valid votes differ or `maxInstances` is reached;
+ * either -> `accepted` (`done`) or `failed` (a deterministic failure, or `wall`) with a quorum. Facts that come later may
+ * lead back: see {@link judge}.
+ */
+export type Judgement =
+  | ({ readonly state: 'open' } & Wanted & Tally)
+  | ({ readonly state: 'disputed' } & Wanted & Tally)
+  | ({ readonly state: 'accepted'; readonly outcome: 'done' } & Settled & Tally)
+  | ({ readonly state: 'failed'; readonly outcome: Exclude<Outcome, 'done' | 'host'> } & Settled & Tally)
+
+const NO_VOTES: readonly Vote[] = Object.freeze([])
+const NO_GRANTORS: readonly NodeId[] = Object.freeze([])
+const UNTOUCHED: Judgement = Object.freeze({
+  state: 'open',
+  votes: 0,
+  wanted: 1,
+  spentGrantors: NO_GRANTORS,
+  preferOlder: false,
+  hostErrors: 0,
+  conflicting: NO_VOTES,
+  equivocations: NO_EQUIVOCATIONS,
+})
+
+/**
+ * The rules of version 1 for a job, orders included.
+ *
+ * `minGrantors` above the quorum is lowered to it: K votes never have more than K grantors, and whoever asks for one
+ * opinion lets one owner choose it. With `minGrantors` 1 votes of a grantor are not capped: the cap exists so that one
+ * owner cannot settle a unit alone, which `minGrantors` 1 allows; a cap of K would only keep honest votes from ever
+ * outnumbering K different wrong ones.
+ */
+export function verdictRules(spec: JobSpec, orders?: OrdersView): VerdictRules {
+  const quorum = spec.policy.type === 'none' ? 1 : Math.max(1, spec.policy.quorum)
+  const minGrantors = Math.max(1, Math.min(spec.minGrantors, quorum))
+  const maxInstances = Math.max(quorum, orders?.maxInstances ?? spec.maxInstances)
+  return {
+    policy: spec.policy,
+    quorum,
+    minGrantors,
+    grantorVotesMax: minGrantors === 1 ? Number.POSITIVE_INFINITY : Math.ceil(quorum / minGrantors),
+    maxErrors: spec.maxErrors,
+    maxInstances,
+    grantorAnswersMax: Math.ceil(maxInstances / minGrantors),
+  }
+}
+
+/**
+ * Judges one unit by the set of its valid votes: neither their order nor repetitions matter, and nothing else does.
+ *
+ * 1. Host failures are no votes. Of each donor the votes for one answer (outcome and digest) are one vote, the one with
+ *    the smallest report id; a donor with two answers has none. Running over the wall limit contradicts nothing.
+ * 2. Of each grantor and answer the `grantorVotesMax` votes with the smallest report id count.
+ * 3. `quorum:K`: settled iff one answer has K or more of the votes that count, more than half of them, and they carry
+ *    grants of `minGrantors` owners. `none`: the vote with the smallest report id wins; owners grant one instance, so a
+ *    second vote exists only where a lost worker or an endgame copy made one, and differs only where somebody is wrong.
+ * 4. `wall` is looked at only when there is no vote of another kind: then K donors over the limit fail the unit.
+ * 5. Undecided: one more opinion at a time, until `maxInstances` donors have answered. Of one grantor at most
+ *    `maxInstances / minGrantors` answers count here, so that forged votes of one owner cannot end a unit as disputed.
+ *
+ * **Age.** That of K votes at most one comes from a key younger than the job holds "where older keys are connected",
+ * which no set of facts tells. So the age class never voids a vote: it is an input to issuing (`preferOlder`), for which
+ * the owner that draws the next key answers. Else facts valid on a grid of new keys would become void as older ones join.
+ *
+ * **Overturning.** A settled unit gets no further grants, so late votes come only from instances granted before. They
+ * can end its majority, cancel an agreeing vote by contradicting it, or (`none`) bring a smaller report id. Then this
+ * function says so, and clients that pinned the result report it; nothing flips because of who looks, or when.
+ *
+ * Cost: at most one small allocation for no vote, one vote, and two that agree; sorting otherwise.
+ */
+export function judge(votes: readonly Vote[], rules: VerdictRules): Judgement {
+  if (votes.length === 0) return UNTOUCHED
+  const first = votes[0]!
+  if (isDeterministic(first.outcome)) {
+    if (votes.length === 1) {
+      return rules.quorum === 1 ? settle(votes.slice(), 0, NO_VOTES, NO_EQUIVOCATIONS) : openAfterOne(first, rules)
+    }
+    const second = votes[1]!
+    if (
+      votes.length === 2 &&
+      rules.quorum <= 2 &&
+      first.donor !== second.donor &&
+      first.digest === second.digest &&
+      first.outcome === second.outcome &&
+      (rules.minGrantors === 1 || first.grantor !== second.grantor)
+    ) {
+      const agreeing = compareVotes(first, second) < 0 ? [first, second] : [second, first]
+      return settle(agreeing, 0, NO_VOTES, NO_EQUIVOCATIONS)
+    }
+  }
+  return judgeAny(votes, rules)
+}
+
+/** Whether a further opinion granted by `grantor` is wanted now. Owners ask this before they issue one. */
+export function wantedFrom(judgement: Judgement, grantor: NodeId): 0 | 1 {
+  if (judgement.state !== 'open' && judgement.state !== 'disputed') return 0
+  return judgement.spentGrantors.includes(grantor) ? 0 : judgement.wanted
+}
+
+/** Whether a vote says what was settled: then its donor is credited, also when the cap of its grantor left it out. */
+export function agrees(judgement: Judgement, vote: Pick<Vote, 'outcome' | 'digest'>): boolean {
+  if (judgement.state !== 'accepted' && judgement.state !== 'failed') return false
+  return judgement.outcome === vote.outcome && judgement.digest === vote.digest
+}
+
+function openAfterOne(vote: Vote, rules: VerdictRules): Judgement {
+  return {
+    state: 'open',
+    votes: 1,
+    wanted: 1,
+    spentGrantors: rules.grantorVotesMax === 1 || rules.grantorAnswersMax === 1 ? [vote.grantor] : NO_GRANTORS,
+    preferOlder: vote.age === 'younger',
+    hostErrors: 0,
+    conflicting: NO_VOTES,
+    equivocations: NO_EQUIVOCATIONS,
+  }
+}
+
+/** The votes that count for one answer. */
+interface Answer {
+  readonly votes: Vote[]
+  readonly byGrantor: Map<NodeId, number>
+}
+
+function judgeAny(votes: readonly Vote[], rules: VerdictRules): Judgement {
+  const sorted = [...votes].sort(compareVotes)
+  const hosts = new Set<PublicKey>()
+  const opinions = new Map<PublicKey, Opinion>()
+  for (const vote of sorted) {
+    if (vote.outcome === 'host') hosts.add(vote.worker)
+    else hear(opinions, vote)
+  }
+  const equivocations = equivocationsOf(sorted, opinions)
+  const valid = validVotes(sorted, opinions)
+  const answers = countVotes(valid, rules)
+  const winner = winnerOf(valid, answers, rules)
+  if (winner) {
+    const { outcome, digest } = winner[0]!
+    const conflicting = valid.filter((vote) => vote.outcome !== outcome || vote.digest !== digest)
+    return settle(winner, hosts.size, conflicting, equivocations)
+  }
+
+  const answersByGrantor = new Map<NodeId, number>()
+  for (const opinion of opinions.values()) {
+    const { grantor } = (opinion.vote ?? opinion.wall)!
+    answersByGrantor.set(grantor, (answersByGrantor.get(grantor) ?? 0) + 1)
+  }
+  let answered = 0
+  for (const count of answersByGrantor.values()) answered += Math.min(count, rules.grantorAnswersMax)
+  const spentGrantors: NodeId[] = []
+  for (const [grantor, count] of answersByGrantor) {
+    if (count >= rules.grantorAnswersMax || isFull(grantor, answers, rules)) spentGrantors.push(grantor)
+  }
+  let counted = 0
+  let preferOlder = false
+  for (const answer of answers.values()) {
+    counted += answer.votes.length
+    preferOlder ||= answer.votes.some((vote) => vote.age === 'younger')
+  }
+  const exhausted = answered >= rules.maxInstances
+  return {
+    state: exhausted || answers.size > 1 ? 'disputed' : 'open',
+    votes: counted,
+    wanted: exhausted ? 0 : 1,
+    spentGrantors: spentGrantors.sort(),
+    preferOlder,
+    hostErrors: hosts.size,
+    conflicting: answers.size > 1 ? valid : NO_VOTES,
+    equivocations,
+  }
+}
+
+function countVotes(valid: readonly Vote[], rules: VerdictRules): Map<string, Answer> {
+  const answers = new Map<string, Answer>()
+  for (const vote of valid) {
+    const key = answerOf(vote)
+    let answer = answers.get(key)
+    if (!answer) {
+      answer = { votes: [], byGrantor: new Map() }
+      answers.set(key, answer)
+    }
+    const count = answer.byGrantor.get(vote.grantor) ?? 0
+    if (count >= rules.grantorVotesMax) continue
+    answer.byGrantor.set(vote.grantor, count + 1)
+    answer.votes.push(vote)
+  }
+  return answers
+}
+
+function winnerOf(
+  valid: readonly Vote[],
+  answers: ReadonlyMap<string, Answer>,
+  rules: VerdictRules,
+): readonly Vote[] | undefined {
+  if (rules.policy.type === 'none') return valid[0] && answers.get(answerOf(valid[0]))?.votes
+  let all = 0
+  for (const answer of answers.values()) all += answer.votes.length
+  for (const { votes, byGrantor } of answers.values()) {
+    if (votes.length >= rules.quorum && 2 * votes.length > all && byGrantor.size >= rules.minGrantors) return votes
+  }
+  return undefined
+}
+
+/** Whether one more vote that `grantor` granted would be dropped, whichever of the known answers it gave. */
+function isFull(grantor: NodeId, answers: ReadonlyMap<string, Answer>, rules: VerdictRules): boolean {
+  for (const { byGrantor } of answers.values()) {
+    if ((byGrantor.get(grantor) ?? 0) < rules.grantorVotesMax) return false
+  }
+  return answers.size > 0
+}
+
+function settle(
+  agreeing: readonly Vote[],
+  hostErrors: number,
+  conflicting: readonly Vote[],
+  equivocations: readonly Equivocation[],
+): Judgement {
+  const first = agreeing[0]!
+  const { outcome, digest } = first
+  let { outputBytes, fuel } = first
+  for (const vote of agreeing) {
+    if (vote.outputBytes === first.outputBytes && vote.fuel === first.fuel) continue
+    outputBytes = lowerMedian(agreeing.map((other) => other.outputBytes))
+    fuel = lowerMedian(agreeing.map((other) => other.fuel))
+    break
+  }
+  if (outcome === 'done') {
+    return { state: 'accepted', outcome, digest, agreeing, outputBytes, fuel, hostErrors, conflicting, equivocations }
+  }
+  const failure = outcome as Exclude<Outcome, 'done' | 'host'>
+  return {
+    state: 'failed',
+    outcome: failure,
+    digest,
+    agreeing,
+    outputBytes,
+    fuel,
+    hostErrors,
+    conflicting,
+    equivocations,
+  }
+}
+
+function lowerMedian<T extends number | bigint>(values: T[]): T {
+  values.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
+  return values[(values.length - 1) >> 1]!
+}

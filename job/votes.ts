@@ -1,0 +1,116 @@
+import type { AgeClass, Digest, NodeId, Outcome, PublicKey } from '../proto/model.js'
+
+/** What one valid report says of one unit, with the owner whose grant it answers. Made by `checkReportFact` alone. */
+export interface Vote {
+  readonly unit: number
+  /** The person who votes: one vote a unit. */
+  readonly donor: PublicKey
+  readonly worker: PublicKey
+  /** Node id of the owner that granted the instance. */
+  readonly grantor: NodeId
+  /** As the grantor saw the worker's key. */
+  readonly age: AgeClass
+  readonly outcome: Outcome
+  readonly digest: Digest
+  /** SHA-256 of the report's bytes: the order among votes, since facts carry no trustworthy time. */
+  readonly reportId: Digest
+  readonly outputBytes: number
+  readonly fuel: bigint
+}
+
+/** One donor, two answers for one unit: neither counts. */
+export interface Equivocation {
+  readonly donor: PublicKey
+  /** Two contradicting votes; of one worker key where there are such. */
+  readonly first: Vote
+  readonly second: Vote
+  /** Both were signed by one worker key, which proves the fault; otherwise two machines of one donor differ. */
+  readonly sameKey: boolean
+}
+
+/** No equivocation, without a new list each time. */
+export const NO_EQUIVOCATIONS: readonly Equivocation[] = Object.freeze([])
+
+/** Order among votes: by report id; of one report under several grants the smallest grantor, then the younger class. */
+export function compareVotes(a: Vote, b: Vote): number {
+  if (a.reportId !== b.reportId) return a.reportId < b.reportId ? -1 : 1
+  if (a.grantor !== b.grantor) return a.grantor < b.grantor ? -1 : 1
+  if (a.age !== b.age) return a.age === 'younger' ? -1 : 1
+  return 0
+}
+
+/** Whether an outcome depends on the unit alone, and so is a vote like any other. */
+export function isDeterministic(outcome: Outcome): boolean {
+  return outcome !== 'host' && outcome !== 'wall'
+}
+
+/** An answer as a key of maps: outcome and digest. */
+export function answerOf(vote: Vote): string {
+  return vote.outcome + vote.digest
+}
+
+/** All that one donor said of the unit. */
+export interface Opinion {
+  /** First vote of a deterministic kind, and the first that contradicts it. */
+  vote: Vote | undefined
+  contradiction: Vote | undefined
+  wall: Vote | undefined
+}
+
+/** Adds `vote` to what its donor said; votes come in ascending order. */
+export function hear(opinions: Map<PublicKey, Opinion>, vote: Vote): void {
+  let opinion = opinions.get(vote.donor)
+  if (!opinion) {
+    opinion = { vote: undefined, contradiction: undefined, wall: undefined }
+    opinions.set(vote.donor, opinion)
+  }
+  if (vote.outcome === 'wall') opinion.wall ??= vote
+  else if (!opinion.vote) opinion.vote = vote
+  else if (answerOf(vote) !== answerOf(opinion.vote)) opinion.contradiction ??= vote
+}
+
+/** The donors that contradict themselves, ascending by the report id of the first vote. */
+export function equivocationsOf(
+  sorted: readonly Vote[],
+  opinions: ReadonlyMap<PublicKey, Opinion>,
+): readonly Equivocation[] {
+  const found: Equivocation[] = []
+  for (const [donor, { vote, contradiction }] of opinions) {
+    if (!vote || !contradiction) continue
+    const own = sorted.filter((other) => other.donor === donor && isDeterministic(other.outcome))
+    const [first, second] = contradictionOfOneKey(own) ?? [vote, contradiction]
+    found.push({ donor, first, second, sameKey: first.worker === second.worker })
+  }
+  if (found.length === 0) return NO_EQUIVOCATIONS
+  return found.sort((a, b) => compareVotes(a.first, b.first))
+}
+
+function contradictionOfOneKey(votes: readonly Vote[]): readonly [Vote, Vote] | undefined {
+  const firsts = new Map<PublicKey, Vote>()
+  for (const vote of votes) {
+    const first = firsts.get(vote.worker)
+    if (!first) firsts.set(vote.worker, vote)
+    else if (answerOf(first) !== answerOf(vote)) return [first, vote]
+  }
+  return undefined
+}
+
+/** One vote a donor, ascending: those of a deterministic kind, or when there is none those over the wall limit. */
+export function validVotes(sorted: readonly Vote[], opinions: ReadonlyMap<PublicKey, Opinion>): readonly Vote[] {
+  const ends = sorted.filter((vote) => {
+    const opinion = opinions.get(vote.donor)
+    return opinion?.vote === vote && !opinion.contradiction
+  })
+  if (ends.length > 0) return distinct(ends)
+  return distinct(
+    sorted.filter((vote) => {
+      const opinion = opinions.get(vote.donor)
+      return opinion?.wall === vote && !opinion.vote
+    }),
+  )
+}
+
+/** Without repetitions of the same object, which stand side by side after sorting. */
+function distinct(sorted: readonly Vote[]): readonly Vote[] {
+  return sorted.filter((vote, i) => vote !== sorted[i - 1])
+}

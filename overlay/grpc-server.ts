@@ -1,0 +1,268 @@
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
+import { constants } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
+import {
+  type ConnectionInjector,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type sendUnaryData,
+} from '@grpc/grpc-js'
+import { toStatus } from '../proto/status.js'
+import type { Clock } from '../runtime/clock.js'
+import { assert, GridError } from '../runtime/errors.js'
+import type { Logger } from '../runtime/logger.js'
+import {
+  type Caller,
+  MESSAGE_BYTES_MAX,
+  type StreamHandler,
+  type StreamMethod,
+  type UnaryHandler,
+  type UnaryMethod,
+} from '../runtime/transport.js'
+import { GrpcStream, toBuffer } from './grpc-stream.js'
+
+/** Calls under way on one connection; more wait at the caller. */
+export const STREAMS_PER_CONNECTION_MAX = 64
+/**
+ * HTTP/2 receive window of a connection and of each stream. The default of 64 KB holds an upload to 0.6 MB/s at 50 ms of
+ * round trip; this allows 160 MB/s, and bounds what one stream can make us keep unread. Unit: bytes.
+ */
+export const RECEIVE_WINDOW_BYTES = 8 * 1024 * 1024
+/** A connection without calls for so long is closed; whoever wants it dials again. Unit: ms. */
+const CONNECTION_IDLE_MS = 10 * 60_000
+/** Time for a reason to reach the other side of a torn stream before the stream is reset without one. Unit: ms. */
+const ABORT_LINGER_MS = 1_000
+/** Time for streams to say goodbye when the server closes. Unit: ms. */
+const CLOSE_LINGER_MS = 300
+/** Our own header on each incoming call, set by us alone, to find its HTTP/2 stream again behind grpc-js. */
+const STREAM_KEY = 'manyhands-stream'
+
+/** A call as the wire has it, with who it is from. */
+interface Incoming {
+  readonly stream: ServerHttp2Stream
+  readonly caller: Caller
+}
+
+const passBytes = (bytes: Buffer): Buffer => bytes
+
+/**
+ * The accepting half of the transport: grpc-js fed with sockets that the listener has authenticated. The caller of a
+ * connection is known before its first call and shared by all of them.
+ */
+export class GrpcServer {
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #server: Server
+  readonly #injector: ConnectionInjector
+  readonly #callers = new WeakMap<ServerHttp2Session, Caller>()
+  readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #incoming = new Map<string, Incoming>()
+  readonly #streams = new Set<{ cancel(reason?: Error): void }>()
+  #injecting: Caller | undefined
+  #streamNumber = 0
+  #closing: Promise<void> | undefined
+
+  constructor(clock: Clock, logger: Logger) {
+    this.#clock = clock
+    this.#logger = logger
+    this.#server = new Server({
+      'grpc.enable_channelz': 0,
+      'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+      'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+      'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
+      'grpc.keepalive_time_ms': 30_000,
+      'grpc.keepalive_timeout_ms': 10_000,
+      'grpc.max_connection_idle_ms': CONNECTION_IDLE_MS,
+    })
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure())
+    this.#guardHttp2(http2ServerOf(this.#server))
+  }
+
+  /** Takes over an authenticated connection. */
+  inject(socket: TLSSocket, caller: Caller): void {
+    if (this.#closing !== undefined) {
+      socket.destroy()
+      return
+    }
+    this.#injecting = caller
+    try {
+      this.#injector.injectConnection(socket)
+    } finally {
+      this.#injecting = undefined
+    }
+  }
+
+  handleUnary<Request, Response>(
+    method: UnaryMethod<Request, Response>,
+    handler: UnaryHandler<Request, Response>,
+  ): void {
+    const serve = (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>) => {
+      void this.#answer(call, method, handler).then(
+        (bytes) => respond(null, bytes),
+        (error: unknown) => {
+          if (!(error instanceof GridError))
+            this.#logger.error('handlerFailed', { path: method.path, reason: String(error) })
+          respond(toStatus(error))
+        },
+      )
+    }
+    const added = this.#server.register(method.path, serve, passBytes, passBytes, 'unary')
+    assert(added, `${method.path} is handled twice`)
+  }
+
+  handleStream<Up, Down>(method: StreamMethod<Up, Down>, handler: StreamHandler<Up, Down>): void {
+    const serve = (call: ServerDuplexStream<Buffer, Buffer>) => this.#accept(call, method, handler)
+    const added = this.#server.register(method.path, serve, passBytes, passBytes, 'bidi')
+    assert(added, `${method.path} is handled twice`)
+  }
+
+  /** Ends every call with a reason, then every connection. Safe to call twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    for (const stream of [...this.#streams]) stream.cancel(new GridError('closed', 'the node is shutting down'))
+    const sessions = [...this.#sessions]
+    const ended = sessions.map((session) => new Promise<void>((resolve) => session.once('close', resolve)))
+    for (const session of sessions) session.close()
+    const timer = this.#clock.setTimer(CLOSE_LINGER_MS, () => {
+      for (const session of sessions) session.destroy()
+    })
+    await Promise.all(ended)
+    timer.cancel()
+    this.#server.forceShutdown()
+  }
+
+  /** Puts windows, identity and a safety net around what grpc-js does with each session and call. */
+  #guardHttp2(server: Http2Server): void {
+    server.on('session', (session) => {
+      const caller = this.#injecting
+      session.on('error', () => {})
+      if (caller === undefined || this.#closing !== undefined) {
+        session.destroy()
+        return
+      }
+      this.#callers.set(session, caller)
+      this.#sessions.add(session)
+      session.once('close', () => this.#sessions.delete(session))
+      session.settings({ initialWindowSize: RECEIVE_WINDOW_BYTES })
+      session.setLocalWindowSize(RECEIVE_WINDOW_BYTES)
+    })
+    type OnStream = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number) => void
+    const handlers = server.listeners('stream') as OnStream[]
+    assert(handlers.length === 1, 'grpc-js serves HTTP/2 streams with one listener')
+    const [serve] = handlers as [OnStream]
+    server.removeAllListeners('stream')
+    server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number) => {
+      stream.on('error', () => {})
+      const caller = stream.session === undefined ? undefined : this.#callers.get(stream.session as ServerHttp2Session)
+      if (caller === undefined) {
+        stream.close(constants.NGHTTP2_REFUSED_STREAM)
+        return
+      }
+      const key = String(this.#streamNumber++)
+      headers[STREAM_KEY] = key
+      this.#incoming.set(key, { stream, caller })
+      stream.once('close', () => this.#incoming.delete(key))
+      try {
+        serve(stream, headers, flags)
+      } catch (error) {
+        // Headers that grpc-js cannot read or answer would otherwise end the process.
+        this.#logger.warn('callRefused', { peer: caller.nodeId, reason: String(error) })
+        stream.close(constants.NGHTTP2_PROTOCOL_ERROR)
+      }
+    })
+  }
+
+  #incomingOf(metadata: Metadata): Incoming {
+    const key = metadata.get(STREAM_KEY)[0]
+    const incoming = typeof key === 'string' ? this.#incoming.get(key) : undefined
+    if (incoming === undefined) throw new GridError('closed', 'the connection is gone')
+    return incoming
+  }
+
+  async #answer<Request, Response>(
+    call: ServerUnaryCall<Buffer, Buffer>,
+    method: UnaryMethod<Request, Response>,
+    handler: UnaryHandler<Request, Response>,
+  ): Promise<Buffer> {
+    const { stream, caller } = this.#incomingOf(call.metadata)
+    const request = decoded(method.request.decode, call.request)
+    const abort = new AbortController()
+    stream.once('close', () => abort.abort(new GridError('closed', 'the caller is gone')))
+    const bytes = toBuffer(method.response.encode(await handler(request, caller, abort.signal)))
+    assert(bytes.length <= MESSAGE_BYTES_MAX, `answer of ${method.path} has ${bytes.length} bytes`)
+    return bytes
+  }
+
+  #accept<Up, Down>(
+    call: ServerDuplexStream<Buffer, Buffer>,
+    method: StreamMethod<Up, Down>,
+    handler: StreamHandler<Up, Down>,
+  ): void {
+    call.on('error', () => {})
+    let incoming: Incoming
+    try {
+      incoming = this.#incomingOf(call.metadata)
+    } catch (error) {
+      call.emit('error', toStatus(error))
+      return
+    }
+    const http2Stream = incoming.stream
+    const stream: GrpcStream<Up, Down> = new GrpcStream<Up, Down>({
+      call,
+      caller: incoming.caller,
+      incoming: method.up,
+      outgoing: method.down,
+      logger: this.#logger,
+      abort: (reason) => {
+        call.emit('error', toStatus(reason))
+        const timer = this.#clock.setTimer(ABORT_LINGER_MS, () => http2Stream.close(constants.NGHTTP2_CANCEL))
+        if (http2Stream.closed) timer.cancel()
+        else http2Stream.once('close', () => timer.cancel())
+      },
+      onClosed: () => this.#streams.delete(stream),
+    })
+    this.#streams.add(stream)
+    http2Stream.once('close', () => {
+      // Trailers are the last thing said, so once they went out the call ended as we wanted it to.
+      const clean = stream.endedHere && http2Stream.sentTrailers !== undefined
+      stream.close(clean ? undefined : new GridError('closed', 'the other side closed the stream'))
+    })
+    // At once, so that the caller knows that the call has arrived.
+    call.sendMetadata(new Metadata())
+    try {
+      handler(stream)
+    } catch (error) {
+      this.#logger.error('handlerFailed', { path: method.path, reason: String(error) })
+      stream.cancel(
+        error instanceof GridError ? error : new GridError('internal', 'the handler failed', { cause: error }),
+      )
+    }
+  }
+}
+
+function decoded<T>(decode: (bytes: Uint8Array) => T, bytes: Uint8Array): T {
+  try {
+    return decode(bytes)
+  } catch (error) {
+    if (error instanceof GridError) throw error
+    throw new GridError('invalid', 'the request could not be read', { cause: error })
+  }
+}
+
+/**
+ * The HTTP/2 server that grpc-js makes for an injector. It has no public way to it, and its windows can be raised nowhere
+ * else; the version is pinned, and a change of this field stops the process at start rather than in use.
+ */
+function http2ServerOf(server: Server): Http2Server {
+  const servers: unknown = Reflect.get(server, 'http2Servers')
+  assert(servers instanceof Map && servers.size === 1, 'grpc-js keeps the HTTP/2 server of an injector in http2Servers')
+  const [http2Server] = servers.keys()
+  return http2Server as Http2Server
+}

@@ -1,0 +1,197 @@
+import type { JobId, Key, NodeId } from '../proto/model.js'
+import type { Announcement, Contact, OverlayRecord } from '../proto/overlay-messages.js'
+import type { Endpoint } from '../runtime/transport.js'
+import { BoardClient } from './board-client.js'
+import type { BoardNews } from './board-watch.js'
+import { Board } from './core/board.js'
+import { compareDistance } from './core/node-id.js'
+import { ownersOf, rankOf } from './core/ownership.js'
+import { type RecordKind, RecordStore } from './core/record.js'
+import type { Seed } from './core/seeds.js'
+import { OverlayDriver, type OverlayDependencies as OverlayMembership } from './driver.js'
+import { OwnRecords, type RecordDraft } from './own-records.js'
+import { OverlayService } from './service.js'
+
+export type { Announcement, BoardEntry, Contact, OverlayRecord, RecordBody } from '../proto/overlay-messages.js'
+export type { BoardNews } from './board-watch.js'
+export { keyOf, keyOfDigest } from './core/node-id.js'
+export type { RecordKind } from './core/record.js'
+export type { Seed } from './core/seeds.js'
+export { type OverlayOptions, type OverlayProfile, overlayProfiles, resolveOptions } from './options.js'
+export type { RecordDraft } from './own-records.js'
+export type { PeerMemory, RememberedPeer } from './remembered-peers.js'
+export type { OverlayIdentity } from './self-contact.js'
+
+/** What a process hands to its overlay. */
+export interface OverlayDependencies extends OverlayMembership {
+  /** Kinds of record this node stores and believes; others are refused. */
+  readonly recordKinds?: readonly RecordKind[]
+}
+
+export interface LookupRequest {
+  /** All 20 closest must answer instead of 8: outvotes colluding liars at twice the cost. Default false. */
+  readonly careful?: boolean
+  /** Most contacts wanted. Range: 1 to 20. Default 20. */
+  readonly count?: number
+}
+
+/**
+ * Who is out there, who is near a key, and which jobs have ready work. Handlers of the transport are set by the
+ * constructor, so construct it before the first connection is accepted.
+ */
+export class Overlay {
+  readonly #driver: OverlayDriver
+  readonly #records: OwnRecords
+  readonly #board: BoardClient
+  readonly #dependencies: OverlayDependencies
+
+  constructor(dependencies: OverlayDependencies) {
+    const { clock, random, transport, verifier, identity, logger, options, recordKinds = [] } = dependencies
+    this.#dependencies = dependencies
+    const driver = new OverlayDriver(dependencies)
+    this.#driver = driver
+    const store = new RecordStore(recordKinds, options, {
+      verify: (publicKey, tag, bytes, signature) => verifier.verify(publicKey, tag, bytes, signature),
+    })
+    const board = new Board<Contact>(options, random)
+    const service = new OverlayService({
+      transport,
+      clock,
+      options,
+      driver,
+      records: store,
+      board,
+      onLocalBoardEffect: (effect) => this.#board.onLocalEffect(effect),
+    })
+    const shared = {
+      clock,
+      random,
+      options,
+      logger: logger.child('overlay'),
+      rpc: driver.rpc,
+      self: () => driver.self(),
+    }
+    const owners = (key: Key, count: number) => this.owners(key, count)
+    this.#records = new OwnRecords({ ...shared, signer: identity.signer, store, owners })
+    this.#board = new BoardClient({
+      ...shared,
+      owners,
+      board,
+      push: (effects) => service.push(effects),
+      problem: (contact) => driver.problem(contact),
+    })
+    driver.onNeighboursChanged(() => this.#board.neighboursChanged(driver.upkeep.size))
+  }
+
+  /** The own id, and the own contact record unless this is a leaf. */
+  get self(): { readonly nodeId: NodeId; readonly contact: Contact | undefined } {
+    return { nodeId: this.#driver.nodeId, contact: this.#driver.self() }
+  }
+
+  /** Whether this node may own: it listens, and peers have dialled it back (or it is alone). */
+  get eligible(): boolean {
+    return this.#driver.eligible
+  }
+
+  /** Whether the network was found, or founded. */
+  get joined(): boolean {
+    return this.#driver.joined
+  }
+
+  /** Begins to join through `seeds` and the peers remembered; keeps trying them for ever. Does not wait for any. */
+  start(seeds: readonly Seed[]): Promise<void> {
+    return this.#driver.start(seeds)
+  }
+
+  /** Resolves once joined; rejects with GridError `unreachable` after `timeoutMs`. */
+  whenJoined(timeoutMs: number): Promise<void> {
+    return this.#driver.whenJoined(timeoutMs)
+  }
+
+  /**
+   * The live peers closest to `key`, closest first, this node included where it belongs unless it is a leaf. Rejects
+   * with GridError `quota` when too many lookups wait, `closed` after {@link close}.
+   */
+  async lookup(
+    key: Key,
+    { careful = false, count = this.#dependencies.options.k }: LookupRequest = {},
+  ): Promise<Contact[]> {
+    const { contacts } = await this.#driver.lookups.run(key, careful ? 'careful' : 'quick')
+    const own = this.#driver.self()
+    const all =
+      own === undefined ? [...contacts] : [...contacts, own].sort((a, b) => compareDistance(key, a.nodeId, b.nodeId))
+    return all.slice(0, count)
+  }
+
+  /** The up to `r` owners of `key`, found by a lookup; closest first. */
+  async owners(key: Key, r: number, { careful = false }: Pick<LookupRequest, 'careful'> = {}): Promise<Contact[]> {
+    return ownersOf(key, r, await this.lookup(key, { careful }))
+  }
+
+  /** The up to `r` owners of `key` as this node's own table has it, without a request. Only near keys are seen exactly. */
+  ownersSeen(key: Key, r: number): Contact[] {
+    return ownersOf(key, r, this.#around(key))
+  }
+
+  /** Whether this node is among the `r` owners of `key` in its own view. */
+  owns(key: Key, r: number): boolean {
+    return this.eligible && this.rank(key) < r
+  }
+
+  /** How many eligible peers are closer to `key` than this node, in its own view. */
+  rank(key: Key): number {
+    return rankOf(key, this.#driver.nodeId, this.#around(key))
+  }
+
+  /** Signs a record and stores it near its key, and again as long as this node runs. Resolves to how many hold it. */
+  putRecord(draft: RecordDraft): Promise<number> {
+    return this.#records.put(draft)
+  }
+
+  /** The believable records under a key, one a signer. */
+  getRecord(key: Key, kind: string): Promise<OverlayRecord[]> {
+    return this.#records.get(key, kind)
+  }
+
+  /** Keeps a job on its board until {@link withdraw}; call again when its ready work changes. Throws GridError `quota`. */
+  announce(announcement: Announcement): void {
+    this.#board.announce(announcement)
+  }
+
+  withdraw(jobId: JobId): void {
+    this.#board.withdraw(jobId)
+  }
+
+  /** Calls `handler` with jobs that have ready work, as far as their boards tell this node, until the result is called. */
+  watchBoard(handler: (news: BoardNews) => void): () => void {
+    return this.#board.watch(handler)
+  }
+
+  /** Calls `handler` after the nearest contacts changed: ownership may have moved. Returns how to stop. */
+  onNeighboursChanged(handler: () => void): () => void {
+    return this.#driver.onNeighboursChanged(handler)
+  }
+
+  /** The routing table. */
+  contacts(): Contact[] {
+    return this.#driver.upkeep.contacts()
+  }
+
+  /** Where to dial a contact. */
+  endpoint(contact: Contact): Endpoint {
+    return this.#driver.rpc.endpoint(contact)
+  }
+
+  /** Saves the peers and stops everything. Safe to call twice. */
+  async close(): Promise<void> {
+    this.#board.close()
+    this.#records.close()
+    await this.#driver.close()
+  }
+
+  #around(key: Key): Contact[] {
+    const known = this.#driver.upkeep.nearest(key, this.#dependencies.options.k)
+    const own = this.#driver.self()
+    return own === undefined ? known : [...known, own]
+  }
+}

@@ -1,0 +1,224 @@
+import { constants } from 'node:crypto'
+import { createServer, type Server, type Socket } from 'node:net'
+import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
+import { GridError } from '../runtime/errors.js'
+import type { Logger } from '../runtime/logger.js'
+import type { Caller } from '../runtime/transport.js'
+import { formatAddress, hostGroup, isLoopback, plainHost } from './address.js'
+import { type CertifiedPeer, type ChannelCertificates, readPeer } from './certificate.js'
+
+/** What strangers may cost us before and after they have shown a key. */
+export interface ListenerLimits {
+  /** Open connections in all. Default: 4096, about 200 MB when idle. Range: 1 to 100,000. */
+  readonly connectionsMax: number
+  /** Open connections of one address, IPv6 counted by /64. Default: 64, for the volunteers behind one NAT. Range: 1 to 100,000. */
+  readonly connectionsPerAddressMax: number
+  /** Handshakes under way in all; each costs about 2.5 ms of CPU. Default: 128. Range: 1 to 10,000. */
+  readonly handshakesMax: number
+  /** Handshakes under way of one address. Default: 16. Range: 1 to 10,000. */
+  readonly handshakesPerAddressMax: number
+  /** Time for a handshake. Unit: ms. Default: 10 s. Range: 10 ms to 60 s. */
+  readonly handshakeTimeoutMs: number
+  /** Whether the per-address limits also bind this machine itself. Default: no, as many nodes of a test share it. */
+  readonly limitLoopback: boolean
+}
+
+export const DEFAULT_LISTENER_LIMITS: ListenerLimits = Object.freeze({
+  connectionsMax: 4096,
+  connectionsPerAddressMax: 64,
+  handshakesMax: 128,
+  handshakesPerAddressMax: 16,
+  handshakeTimeoutMs: 10_000,
+  limitLoopback: false,
+})
+
+export interface ListenerOptions {
+  readonly certificates: ChannelCertificates
+  readonly idWorkBits: number
+  readonly limits: ListenerLimits
+  readonly logger: Logger
+  /** Takes over an authenticated connection. Who it belongs to was settled here, once. */
+  readonly onConnection: (socket: TLSSocket, caller: Caller) => void
+}
+
+/** What one remote address has open. */
+interface Usage {
+  connections: number
+  handshakes: number
+}
+
+/** A connection from accept to close. */
+interface Accepted {
+  readonly socket: Socket
+  readonly group: string
+  readonly usage: Usage
+  handshaking: boolean
+}
+
+/**
+ * Accepts TCP connections within limits, does the TLS 1.3 handshake with a certificate from both sides, and refuses every
+ * key or id that the network does not admit, all before a byte of HTTP/2 is read.
+ */
+export class Listener {
+  readonly #options: ListenerOptions
+  readonly #tcp: Server
+  readonly #tls: TlsServer
+  readonly #accepted = new Map<string, Accepted>()
+  readonly #usage = new Map<string, Usage>()
+  #handshakes = 0
+  #closed = false
+
+  constructor(options: ListenerOptions) {
+    this.#options = options
+    const { certificates, limits } = options
+    // Without pausing, bytes could come before the TLS side is attached.
+    this.#tcp = createServer({ pauseOnConnect: false, noDelay: true }, (socket) => this.#onAccept(socket))
+    this.#tls = createTlsServer({
+      ca: certificates.caPem,
+      cert: certificates.certificatePem,
+      key: certificates.keyPem,
+      minVersion: 'TLSv1.3',
+      requestCert: true,
+      rejectUnauthorized: true,
+      ALPNProtocols: ['h2'],
+      handshakeTimeout: limits.handshakeTimeoutMs,
+      // Resumed sessions would skip the proof of possession that identity rests on.
+      secureOptions: constants.SSL_OP_NO_TICKET,
+    })
+    this.#tls.on('secureConnection', (socket) => this.#onSecure(socket))
+    this.#tls.on('tlsClientError', (error, socket) => {
+      options.logger.debug('handshakeFailed', { host: socket.remoteAddress, reason: error.message })
+      socket.destroy()
+    })
+  }
+
+  /** Connections open, those in their handshake included. */
+  get connections(): number {
+    return this.#accepted.size
+  }
+
+  /**
+   * Begins to listen; resolves to the port, which is the one asked for unless that was 0. Without a host: on all addresses.
+   * Rejects with GridError `unavailable` and a hint when the port is taken, privileged or not an address of this machine.
+   */
+  listen(host: string | undefined, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const onError = (error: NodeJS.ErrnoException) => reject(listenError(error, host, port))
+      this.#tcp.once('error', onError)
+      this.#tcp.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
+        this.#tcp.removeListener('error', onError)
+        this.#tcp.on('error', (error) => this.#options.logger.warn('acceptFailed', { reason: error.message }))
+        const bound = this.#tcp.address()
+        resolve(typeof bound === 'object' && bound !== null ? bound.port : port)
+      })
+    })
+  }
+
+  /** Stops listening and drops every connection. Safe to call twice. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#tcp.close()
+    for (const { socket } of this.#accepted.values()) socket.destroy()
+  }
+
+  #onAccept(socket: Socket): void {
+    socket.on('error', () => {})
+    const host = plainHost(socket.remoteAddress ?? '')
+    const refusal = host === '' || this.#closed ? 'gone' : this.#refusal(host)
+    if (refusal !== undefined) {
+      this.#options.logger.debug('connectionRefused', { host, limit: refusal })
+      // A reset rather than a polite end: whoever floods must not leave us sockets in TIME_WAIT.
+      socket.resetAndDestroy()
+      return
+    }
+    const group = hostGroup(host)
+    const usage = this.#usage.get(group) ?? { connections: 0, handshakes: 0 }
+    this.#usage.set(group, usage)
+    const accepted: Accepted = { socket, group, usage, handshaking: true }
+    usage.connections++
+    usage.handshakes++
+    this.#handshakes++
+    const key = connectionKey(socket)
+    this.#accepted.set(key, accepted)
+    socket.once('close', () => {
+      this.#handshakeDone(accepted)
+      this.#accepted.delete(key)
+      usage.connections--
+      if (usage.connections === 0) this.#usage.delete(group)
+    })
+    this.#tls.emit('connection', socket)
+  }
+
+  #refusal(host: string): string | undefined {
+    const { limits } = this.#options
+    if (this.#accepted.size >= limits.connectionsMax) return 'connectionsMax'
+    if (this.#handshakes >= limits.handshakesMax) return 'handshakesMax'
+    if (isLoopback(host) && !limits.limitLoopback) return undefined
+    const usage = this.#usage.get(hostGroup(host))
+    if (usage === undefined) return undefined
+    if (usage.connections >= limits.connectionsPerAddressMax) return 'connectionsPerAddressMax'
+    if (usage.handshakes >= limits.handshakesPerAddressMax) return 'handshakesPerAddressMax'
+    return undefined
+  }
+
+  #handshakeDone(accepted: Accepted): void {
+    if (!accepted.handshaking) return
+    accepted.handshaking = false
+    accepted.usage.handshakes--
+    this.#handshakes--
+  }
+
+  #onSecure(socket: TLSSocket): void {
+    socket.on('error', () => {})
+    const accepted = this.#accepted.get(connectionKey(socket))
+    if (accepted === undefined || this.#closed) {
+      socket.destroy()
+      return
+    }
+    this.#handshakeDone(accepted)
+    const host = plainHost(socket.remoteAddress ?? '')
+    let peer: CertifiedPeer
+    try {
+      if (socket.alpnProtocol !== 'h2') throw new GridError('unsupported', 'the peer does not speak HTTP/2')
+      peer = readPeer(socket.getPeerCertificate().raw, this.#options.idWorkBits)
+    } catch (error) {
+      this.#options.logger.debug('peerRefused', { host, reason: error instanceof Error ? error.message : 'unknown' })
+      socket.destroy()
+      return
+    }
+    this.#options.onConnection(socket, Object.freeze({ ...peer, host }))
+  }
+}
+
+/** Both ends of a TCP connection: no other open connection shares them. */
+function connectionKey(socket: Socket): string {
+  return `${socket.localAddress} ${socket.localPort} ${socket.remoteAddress} ${socket.remotePort}`
+}
+
+function listenError(error: NodeJS.ErrnoException, host: string | undefined, port: number): GridError {
+  const where = host === undefined ? `port ${port}` : formatAddress(host, port)
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new GridError('unavailable', `${where} is in use on this machine`, {
+        cause: error,
+        hint: 'stop the process that listens there, or choose another port with --listen HOST:PORT',
+      })
+    case 'EACCES':
+      return new GridError('unavailable', `this user may not listen on ${where}`, {
+        cause: error,
+        hint: 'choose a port above 1023 with --listen HOST:PORT',
+      })
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return new GridError('unavailable', `${where} is not an address of this machine`, {
+        cause: error,
+        hint: 'leave the host out to listen on all addresses; --advertise names the one others should dial',
+      })
+    default:
+      return new GridError('unavailable', `cannot listen on ${where} (${error.code ?? error.message})`, {
+        cause: error,
+      })
+  }
+}

@@ -1,0 +1,111 @@
+import type { Codec } from '../../runtime/transport.js'
+import { BLOB_CHUNKS_MAX, BLOB_GET_CHUNKS_MAX, CHUNK_BYTES, MANIFEST_PART_HASHES_MAX } from '../limits.js'
+import type { WireMessage } from '../load.js'
+import type {
+  BlobChunk,
+  BlobGetRequest,
+  BlobManifestPart,
+  BlobManifestRequest,
+  BlobPut,
+  BlobPutReply,
+  BlobStatReply,
+  BlobStatRequest,
+} from '../messages.js'
+import { blobRefToWire, messageCodec, plainView, readBlobRef } from './common.js'
+import { type Fields, hexToWire } from './fields.js'
+
+const HASH_BYTES = 32
+const SMALL_BYTES_MAX = 1_024
+const CHUNK_MESSAGE_BYTES_MAX = CHUNK_BYTES + SMALL_BYTES_MAX
+
+export const blobStatRequestCodec: Codec<BlobStatRequest> = messageCodec(
+  'BlobStatRequest',
+  SMALL_BYTES_MAX,
+  refToWire,
+  readRef,
+)
+
+export const blobStatReplyCodec: Codec<BlobStatReply> = messageCodec(
+  'BlobStatReply',
+  BLOB_CHUNKS_MAX / 8 + SMALL_BYTES_MAX,
+  ({ complete, present }) => ({ complete, present }),
+  (fields) => ({ complete: fields.bool('complete'), present: fields.bytes('present', { max: BLOB_CHUNKS_MAX / 8 }) }),
+)
+
+export const blobPutCodec: Codec<BlobPut> = messageCodec('BlobPut', CHUNK_MESSAGE_BYTES_MAX, putToWire, (fields) =>
+  fields.oneof<BlobPut>('body', {
+    start: (start) => ({ type: 'start', ...readRef(start), keepUntilMs: start.safeInteger('keepUntilMs') }),
+    hashes: (part) => ({ type: 'hashes', hashes: readHashes(part) }),
+    chunk: (chunk) => ({ type: 'chunk', ...readChunk(chunk) }),
+  }),
+)
+
+export const blobPutReplyCodec: Codec<BlobPutReply> = messageCodec(
+  'BlobPutReply',
+  SMALL_BYTES_MAX,
+  ({ complete, holder }) => ({ complete, holder: hexToWire(holder) }),
+  (fields) => ({ complete: fields.bool('complete'), holder: fields.nodeId('holder') }),
+)
+
+export const blobManifestRequestCodec: Codec<BlobManifestRequest> = messageCodec(
+  'BlobManifestRequest',
+  SMALL_BYTES_MAX,
+  refToWire,
+  readRef,
+)
+
+export const blobManifestPartCodec: Codec<BlobManifestPart> = messageCodec(
+  'BlobManifestPart',
+  CHUNK_MESSAGE_BYTES_MAX,
+  ({ hashes }) => ({ hashes }),
+  (fields) => ({ hashes: readHashes(fields) }),
+)
+
+export const blobGetRequestCodec: Codec<BlobGetRequest> = messageCodec(
+  'BlobGetRequest',
+  32 * 1024,
+  ({ blob, chunks }) => ({ blob: blobRefToWire(blob), chunks }),
+  (fields) => ({
+    ...readRef(fields),
+    chunks: fields.uint32List('chunks', { max: BLOB_GET_CHUNKS_MAX }, { max: BLOB_CHUNKS_MAX - 1 }),
+  }),
+)
+
+export const blobChunkCodec: Codec<BlobChunk> = messageCodec(
+  'BlobChunk',
+  CHUNK_MESSAGE_BYTES_MAX,
+  ({ index, bytes }) => ({ index, bytes }),
+  readChunk,
+)
+
+function putToWire(message: BlobPut): WireMessage {
+  switch (message.type) {
+    case 'start':
+      return { start: { blob: blobRefToWire(message.blob), keepUntilMs: message.keepUntilMs } }
+    case 'hashes':
+      return { hashes: { hashes: message.hashes } }
+    case 'chunk':
+      return { chunk: { index: message.index, bytes: message.bytes } }
+  }
+}
+
+function refToWire({ blob }: BlobStatRequest): WireMessage {
+  return { blob: blobRefToWire(blob) }
+}
+
+function readRef(fields: Fields): BlobStatRequest {
+  return { blob: fields.message('blob', readBlobRef) }
+}
+
+function readHashes(fields: Fields): Uint8Array {
+  const hashes = plainView(fields, 'hashes', { max: MANIFEST_PART_HASHES_MAX * HASH_BYTES })
+  if (hashes.length % HASH_BYTES !== 0) fields.fail('hashes', `must have ${HASH_BYTES} bytes a chunk`)
+  return hashes
+}
+
+function readChunk(fields: Fields): BlobChunk {
+  return {
+    index: fields.uint32('index', { max: BLOB_CHUNKS_MAX - 1 }),
+    bytes: plainView(fields, 'bytes', { max: CHUNK_BYTES }),
+  }
+}

@@ -1,0 +1,98 @@
+import type { Codec } from '../../runtime/transport.js'
+import { BLOB_BYTES_MAX, REASON_BYTES_MAX, SPEC_BYTES_MAX, UNITS_MAX } from '../limits.js'
+import { type WireMessage, wireType } from '../load.js'
+import type { BlobRef, Signed, UnitRange } from '../model.js'
+import { type BytesBound, decodeMessage, type Fields, hexToWire, type ListBound } from './fields.js'
+
+/**
+ * The codec of message `name` of package `manyhands.v1`, of at most `bytesMax` encoded bytes. Decoding throws GridError
+ * `invalid` and nothing else; encoding trusts its caller.
+ */
+export function messageCodec<T>(
+  name: string,
+  bytesMax: number,
+  toWire: (value: T) => WireMessage,
+  read: (fields: Fields) => T,
+): Codec<T> {
+  const type = wireType(name)
+  return {
+    encode: (value) => type.encode(toWire(value)),
+    decode: (bytes) => decodeMessage(type, name, bytes, bytesMax, read),
+  }
+}
+
+/** Room for signature and framing around signed bytes. */
+export const SIGNED_OVERHEAD_BYTES = 256
+
+export function signedToWire(signed: Signed): WireMessage {
+  return { bytes: signed.bytes, signature: signed.signature }
+}
+
+export function readSigned(fields: Fields): Signed {
+  return {
+    bytes: fields.bytes('bytes', { min: 1, max: SPEC_BYTES_MAX }),
+    signature: fields.bytes('signature', { length: 64 }),
+  }
+}
+
+export const signedCodec: Codec<Signed> = messageCodec(
+  'Signed',
+  SPEC_BYTES_MAX + SIGNED_OVERHEAD_BYTES,
+  signedToWire,
+  readSigned,
+)
+
+export function blobRefToWire(blob: BlobRef): WireMessage {
+  return { digest: hexToWire(blob.digest), size: blob.size }
+}
+
+export function readBlobRef(fields: Fields): BlobRef {
+  return { digest: fields.digest('digest'), size: fields.safeInteger('size', { max: BLOB_BYTES_MAX }) }
+}
+
+export const blobRefCodec: Codec<BlobRef> = messageCodec('BlobRef', 128, blobRefToWire, readBlobRef)
+
+/** A repeated `UnitRange`: none empty, ascending and disjoint, within the units a job can have. */
+export function readRanges(fields: Fields, name: string, bound: ListBound): UnitRange[] {
+  let end = 0
+  return fields.list(name, bound, (range) => {
+    const first = range.uint32('first', { min: end, max: UNITS_MAX - 1 })
+    const count = range.uint32('count', { min: 1, max: UNITS_MAX - first })
+    end = first + count
+    return { first, count }
+  })
+}
+
+export function rangesToWire(ranges: readonly UnitRange[]): WireMessage[] {
+  return ranges.map(({ first, count }) => ({ first, count }))
+}
+
+/** A bytes field of `byteLength` as hex; undefined when it is empty. */
+export function optionalHex<T extends string>(fields: Fields, name: string, byteLength: number): T | undefined {
+  return fields.view(name, { max: byteLength }).length === 0 ? undefined : (fields.hex(name, byteLength) as T)
+}
+
+export function optionalHexToWire(hex: string | undefined): Uint8Array | undefined {
+  return hex === undefined ? undefined : hexToWire(hex)
+}
+
+/** Like `Fields.view`, always as a plain Uint8Array: for large bytes that are used up at once. */
+export function plainView(fields: Fields, name: string, bound: BytesBound): Uint8Array {
+  const view = fields.view(name, bound)
+  return new Uint8Array(view.buffer, view.byteOffset, view.length)
+}
+
+/** Text that says why: shown to people, so without control characters. */
+export function readReason(fields: Fields, name: string): string {
+  return fields.text(name, { max: REASON_BYTES_MAX, controls: 'strip' })
+}
+
+/** `text` cut to what {@link readReason} takes; a reason is never worth losing a message over. */
+export function reasonToWire(text: string): string {
+  if (text.length * 3 <= REASON_BYTES_MAX) return text
+  const bytes = Buffer.from(text)
+  if (bytes.length <= REASON_BYTES_MAX) return text
+  let end = REASON_BYTES_MAX
+  while ((bytes[end]! & 0xc0) === 0x80) end--
+  return bytes.toString('utf8', 0, end)
+}

@@ -1,0 +1,36 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import protobuf from 'protobufjs'
+import { packageRoot } from '../runtime/package-root.js'
+
+/** Folder of the `.proto` files, for proto-loader (service definitions, reflection) and for clients in other languages. */
+export const protoFolder: string = join(packageRoot, 'proto')
+
+/** Every file of package `manyhands.v1`, relative to {@link protoFolder}. */
+export const protoFiles: readonly string[] = readdirSync(join(protoFolder, 'manyhands', 'v1'))
+  .filter((name) => name.endsWith('.proto'))
+  .sort()
+  .map((name) => `manyhands/v1/${name}`)
+
+const root = new protobuf.Root()
+root.resolvePath = (_origin, target) => join(protoFolder, target)
+root.loadSync([...protoFiles])
+root.resolveAll()
+
+/** What protobufjs makes of a message: camelCase fields, Long for 64-bit integers, bytes as Uint8Array. Not yet checked. */
+export type WireMessage = Readonly<Record<string, unknown>>
+
+/** A message type by its name in package `manyhands.v1`. */
+export interface WireType {
+  encode(message: WireMessage): Uint8Array
+  /** Throws whatever protobufjs throws; `codec/fields.ts` turns that into GridError `invalid`. */
+  decode(bytes: Uint8Array): WireMessage
+}
+
+export function wireType(name: string): WireType {
+  const type = root.lookupType(`manyhands.v1.${name}`)
+  return {
+    encode: (message) => type.encode(message).finish(),
+    decode: (bytes) => type.decode(bytes) as unknown as WireMessage,
+  }
+}

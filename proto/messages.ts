@@ -1,0 +1,309 @@
+/** Our own types for the requests, replies and stream messages of the services Jobs, Coordinator and Blobs. Pure. */
+import type {
+  BlobRef,
+  BootId,
+  Digest,
+  JobId,
+  NodeId,
+  Outcome,
+  PublicKey,
+  ReportFact,
+  Signed,
+  Summary,
+  UnitRange,
+  UnitState,
+} from './model.js'
+
+// --------------------------------------------------------------------------------------------------------- coordinator
+
+/** Encoded `UnitOutput` of one unit. */
+export interface UnitBytes {
+  readonly unit: number
+  readonly bytes: Uint8Array
+}
+
+/** A built-in task that a worker has. */
+export interface BuiltinTask {
+  readonly name: string
+  readonly version: number
+}
+
+/** An instance that is being computed, and the steps it has made so far. */
+export interface RunningUnit {
+  readonly jobId: JobId
+  readonly unit: number
+  readonly fuel: bigint
+}
+
+/** First message of a worker on a stream: who it is and what it can do. */
+export interface Hello {
+  readonly type: 'hello'
+  readonly bootId: BootId
+  /** Threads, 1 to 4,096. */
+  readonly slots: number
+  /** At most 256. */
+  readonly tasks: readonly BuiltinTask[]
+  /** Most that a unit may ask for. */
+  readonly memoryBytes: number
+  /** Only this job; undefined: any. */
+  readonly jobId: JobId | undefined
+  /** The person behind the worker; undefined: the worker's own key. */
+  readonly donor: PublicKey | undefined
+  /** 64 bytes; empty without `donor`. */
+  readonly donorSignature: Uint8Array
+  /** Grants still being computed, at most 256. */
+  readonly tickets: readonly Signed[]
+  /** Newest sandbox rules known; 0: built-in tasks only. */
+  readonly profile: number
+}
+
+/** What a worker says to an owner. */
+export type WorkerMessage =
+  | Hello
+  /** How many instances the worker is willing to hold from this owner in all; replaces what it said before. */
+  | { readonly type: 'want'; readonly instances: number }
+  /** A report with the outputs of its units that are at most 4 KiB encoded. `wallMs`: of all its units together. */
+  | {
+      readonly type: 'report'
+      readonly fact: ReportFact
+      readonly outputs: readonly UnitBytes[]
+      readonly wallMs: number
+    }
+  | { readonly type: 'progress'; readonly running: readonly RunningUnit[] }
+  /** Instances that the worker gives up without an answer. */
+  | {
+      readonly type: 'handBack'
+      readonly jobId: JobId
+      readonly shard: number
+      readonly units: readonly number[]
+      readonly reason: string
+    }
+
+/** What an owner says to a worker. */
+export type OwnerMessage =
+  | { readonly type: 'welcome'; readonly bootId: BootId }
+  /** Before the first grant of a job on this stream. */
+  | { readonly type: 'spec'; readonly spec: Signed }
+  | { readonly type: 'grant'; readonly grant: Signed }
+  /** Reports (SHA-256 of their signed bytes) that are on disk at `holders`; durable once these are `wanted` many. */
+  | {
+      readonly type: 'ack'
+      readonly reports: readonly Digest[]
+      readonly holders: readonly NodeId[]
+      readonly wanted: number
+    }
+  /** The worker's answers counted, or did not; its copies may go. */
+  | {
+      readonly type: 'settled'
+      readonly jobId: JobId
+      readonly shard: number
+      readonly agreed: readonly number[]
+      readonly disagreed: readonly number[]
+    }
+  /** Instances that nobody needs any more. */
+  | {
+      readonly type: 'withdraw'
+      readonly jobId: JobId
+      readonly shard: number
+      readonly units: readonly number[]
+      readonly wholeJob: boolean
+      readonly reason: string
+    }
+  | { readonly type: 'noWork'; readonly reason: string; readonly retryAfterMs: number }
+  /** Upload this output with `PutOutput`. */
+  | {
+      readonly type: 'fetch'
+      readonly jobId: JobId
+      readonly shard: number
+      readonly unit: number
+      readonly digest: Digest
+    }
+  /** A report that will never be taken; the producer drops it. */
+  | { readonly type: 'refused'; readonly report: Digest; readonly reason: string }
+
+/** One output on its way to an owner. The first message says whose it is and carries bytes; the rest carry bytes alone. */
+export interface OutputChunk {
+  readonly start: OutputRequest | undefined
+  /** At most 256 KiB. */
+  readonly bytes: Uint8Array
+}
+
+export interface PutOutputReply {
+  readonly stored: boolean
+}
+
+// ---------------------------------------------------------------------------------------------------------------- jobs
+
+export interface SubmitRequest {
+  readonly spec: Signed
+}
+export interface SubmitReply {
+  readonly jobId: JobId
+  /** Nodes that have the spec on disk. */
+  readonly holders: readonly NodeId[]
+  /** Holders that make it durable. */
+  readonly wanted: number
+}
+export interface OrderRequest {
+  readonly order: Signed
+}
+export interface OrderReply {
+  readonly holders: readonly NodeId[]
+  readonly wanted: number
+}
+export interface ShowRequest {
+  readonly jobId: JobId
+  readonly withShards: boolean
+}
+export interface ShowReply {
+  readonly spec: Signed
+  readonly orders: readonly Signed[]
+  readonly summary: Summary
+  /** Only those activated so far. */
+  readonly shards: readonly ShardStatus[]
+  /** Why nothing moves; empty when it does. */
+  readonly waiting: string
+  /** Since the home took the job. */
+  readonly ageMs: number
+  /** Undefined: nothing granted yet. */
+  readonly firstGrantAgeMs: number | undefined
+}
+export interface ShardStatus {
+  readonly shard: number
+  readonly owner: NodeId
+  /** `host:port`; empty when the owner speaks of itself. */
+  readonly ownerAddress: string
+  readonly summary: Summary
+  readonly waiting: string
+  readonly summaryAgeMs: number
+}
+export interface UnitsRequest {
+  readonly jobId: JobId
+  readonly shard: number
+  /** Undefined: all. */
+  readonly state: UnitState | undefined
+  /** Units to list in all, 1 to 16,384. */
+  readonly limit: number
+}
+export interface UnitsReply {
+  readonly units: readonly UnitStatus[]
+}
+export interface UnitStatus {
+  readonly unit: number
+  readonly state: UnitState
+  /** Being computed. */
+  readonly instances: number
+  readonly answers: number
+  /** Host failures. */
+  readonly errors: number
+  /** Canonical result once accepted. */
+  readonly result: { readonly digest: Digest; readonly outcome: Outcome } | undefined
+  readonly waiting: string
+}
+export interface ResultsRequest {
+  readonly jobId: JobId
+  readonly shard: number
+  /** Empty: all. */
+  readonly units: readonly UnitRange[]
+  /** Keep sending as units settle, until nothing is left to wait for. */
+  readonly follow: boolean
+  readonly withOutputs: boolean
+}
+export interface ResultsReply {
+  /** Facts whose reports hold votes for units settled or failed since the last message. */
+  readonly facts: readonly ReportFact[]
+  /** Units that these facts settle. */
+  readonly settled: readonly SettledUnit[]
+  /** Nothing left to wait for in this shard. */
+  readonly done: boolean
+}
+export interface SettledUnit {
+  readonly unit: number
+  readonly digest: Digest
+  readonly outcome: Outcome
+  /** Encoded `UnitOutput`; undefined: fetch it with `Output`. */
+  readonly output: Uint8Array | undefined
+  /** Bytes of the encoded output. */
+  readonly outputBytes: number
+}
+/** One output by unit and digest. */
+export interface OutputRequest {
+  readonly jobId: JobId
+  readonly shard: number
+  readonly unit: number
+  readonly digest: Digest
+}
+export interface Chunk {
+  readonly bytes: Uint8Array
+}
+export interface ActivateRequest {
+  readonly spec: Signed
+  readonly orders: readonly Signed[]
+  /** 1 to 1,024. */
+  readonly shards: readonly number[]
+}
+export interface ActivateReply {
+  /** Of the shards named, together. */
+  readonly summary: Summary
+}
+export interface SummarizeRequest {
+  readonly jobId: JobId
+  readonly shards: readonly ShardStatus[]
+}
+export interface SummarizeReply {
+  /** All orders of the job that the home holds. */
+  readonly orders: readonly Signed[]
+}
+export type StatusRequest = Readonly<Record<never, never>>
+export interface StatusReply {
+  readonly peers: number
+  readonly workers: number
+  readonly threads: number
+  /** Jobs with a shard here, and of them those with ready work. */
+  readonly jobs: number
+  readonly readyJobs: number
+  readonly settledLastMinute: number
+  readonly uptimeMs: number
+  readonly version: string
+  readonly address: string
+  /** Dialled back: it may own. */
+  readonly eligible: boolean
+}
+
+// --------------------------------------------------------------------------------------------------------------- blobs
+
+export interface BlobStatRequest {
+  readonly blob: BlobRef
+}
+export interface BlobStatReply {
+  readonly complete: boolean
+  /** One bit a chunk, least significant first; empty: nothing here. */
+  readonly present: Uint8Array
+}
+export type BlobPut =
+  /** First. `keepUntilMs`: expiry of the job that needs it, ms since 1970. */
+  | { readonly type: 'start'; readonly blob: BlobRef; readonly keepUntilMs: number }
+  /** 32 bytes a chunk, in order, at most 8,192 hashes a message. */
+  | { readonly type: 'hashes'; readonly hashes: Uint8Array }
+  | ({ readonly type: 'chunk' } & BlobChunk)
+export interface BlobPutReply {
+  readonly complete: boolean
+  readonly holder: NodeId
+}
+export interface BlobManifestRequest {
+  readonly blob: BlobRef
+}
+export interface BlobManifestPart {
+  /** 32 bytes a chunk, in order, at most 8,192 hashes a message. */
+  readonly hashes: Uint8Array
+}
+export interface BlobGetRequest {
+  readonly blob: BlobRef
+  /** Indices in the order wanted, at most 4,096. */
+  readonly chunks: readonly number[]
+}
+export interface BlobChunk {
+  readonly index: number
+  /** At most 256 KiB. */
+  readonly bytes: Uint8Array
+}

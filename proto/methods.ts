@@ -1,0 +1,42 @@
+import type { Codec, StreamMethod, UnaryMethod } from '../runtime/transport.js'
+import * as blobs from './codec/blobs.js'
+import * as coordinator from './codec/coordinator.js'
+import * as jobs from './codec/jobs.js'
+
+function unary<Request, Response>(
+  path: string,
+  request: Codec<Request>,
+  response: Codec<Response>,
+): UnaryMethod<Request, Response> {
+  return { path: `/manyhands.v1.${path}`, request, response }
+}
+
+function stream<Up, Down>(path: string, up: Codec<Up>, down: Codec<Down>): StreamMethod<Up, Down> {
+  return { path: `/manyhands.v1.${path}`, up, down }
+}
+
+/**
+ * Every method of the services Jobs, Coordinator and Blobs. Of a server-streaming method `up` is the one request, of a
+ * client-streaming one `down` is the one reply. What each does stands in the `.proto` files.
+ */
+export const methods = {
+  // Jobs
+  submit: unary('Jobs/Submit', jobs.submitRequestCodec, jobs.submitReplyCodec),
+  give: unary('Jobs/Give', jobs.orderRequestCodec, jobs.orderReplyCodec),
+  show: unary('Jobs/Show', jobs.showRequestCodec, jobs.showReplyCodec),
+  watch: stream('Jobs/Watch', jobs.showRequestCodec, jobs.showReplyCodec),
+  listUnits: stream('Jobs/ListUnits', jobs.unitsRequestCodec, jobs.unitsReplyCodec),
+  results: stream('Jobs/Results', jobs.resultsRequestCodec, jobs.resultsReplyCodec),
+  output: stream('Jobs/Output', jobs.outputRequestCodec, jobs.chunkCodec),
+  activate: unary('Jobs/Activate', jobs.activateRequestCodec, jobs.activateReplyCodec),
+  summarize: unary('Jobs/Summarize', jobs.summarizeRequestCodec, jobs.summarizeReplyCodec),
+  status: unary('Jobs/Status', jobs.statusRequestCodec, jobs.statusReplyCodec),
+  // Coordinator
+  work: stream('Coordinator/Work', coordinator.workerMessageCodec, coordinator.ownerMessageCodec),
+  putOutput: stream('Coordinator/PutOutput', coordinator.outputChunkCodec, coordinator.putOutputReplyCodec),
+  // Blobs
+  blobStat: unary('Blobs/Stat', blobs.blobStatRequestCodec, blobs.blobStatReplyCodec),
+  blobPut: stream('Blobs/Put', blobs.blobPutCodec, blobs.blobPutReplyCodec),
+  blobManifest: stream('Blobs/Manifest', blobs.blobManifestRequestCodec, blobs.blobManifestPartCodec),
+  blobGet: stream('Blobs/Get', blobs.blobGetRequestCodec, blobs.blobChunkCodec),
+} as const

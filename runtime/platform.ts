@@ -1,0 +1,57 @@
+import { availableParallelism, homedir } from 'node:os'
+import { join } from 'node:path'
+
+/** All that differs between operating systems, in one place. */
+
+/** Names of operating systems as Node has them; others than these three are treated as a Unix. */
+export type OperatingSystem = 'linux' | 'darwin' | 'win32'
+
+/** Where a person's programs keep their files. */
+export interface PlatformFolders {
+  /** Of the configuration file. */
+  readonly config: string
+  /** Keys and state of a node. */
+  readonly data: string
+}
+
+/** What {@link platformFolders} may look at. */
+export interface PlatformSurroundings {
+  readonly system: string
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly home: string
+}
+
+const FOLDER = 'manyhands'
+
+/** This machine. The environment is handed in: only the command line reads it. */
+export function thisPlatform(environment: PlatformSurroundings['environment']): PlatformSurroundings {
+  return { system: process.platform, environment, home: homedir() }
+}
+
+/**
+ * Folders by the custom of the platform: XDG Base Directory Specification on Linux and other Unixes (relative values are
+ * ignored, as it demands), Application Support on macOS, `%LOCALAPPDATA%` on Windows. They need not exist.
+ */
+export function platformFolders({ system, environment, home }: PlatformSurroundings): PlatformFolders {
+  if (system === 'win32') {
+    const base = environment.LOCALAPPDATA || join(home, 'AppData', 'Local')
+    return { config: join(base, FOLDER), data: join(base, FOLDER, 'data') }
+  }
+  const xdg = (name: string): string | undefined => {
+    const value = environment[name]
+    return value?.startsWith('/') ? join(value, FOLDER) : undefined
+  }
+  if (system === 'darwin') {
+    const base = join(home, 'Library', 'Application Support', FOLDER)
+    return { config: xdg('XDG_CONFIG_HOME') ?? base, data: xdg('XDG_DATA_HOME') ?? join(base, 'data') }
+  }
+  return {
+    config: xdg('XDG_CONFIG_HOME') ?? join(home, '.config', FOLDER),
+    data: xdg('XDG_DATA_HOME') ?? join(home, '.local', 'share', FOLDER),
+  }
+}
+
+/** Threads that can run at once here: what a container or an affinity mask leaves, where Node knows it. At least 1. */
+export function threadCount(): number {
+  return Math.max(1, availableParallelism())
+}

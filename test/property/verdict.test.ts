@@ -1,0 +1,223 @@
+import fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type Judgement, judge, type VerdictRules, type Vote, verdictRules } from '../../job/verdict.js'
+import type { Digest, NodeId, Outcome, PublicKey } from '../../proto/model.js'
+import { sha256 } from '../../runtime/hash.js'
+import { utf8 } from '../../runtime/hex.js'
+import { noDigest, specWith } from '../unit/job/fixture.js'
+
+/** Few donors, owners and answers, so that every rule meets every other one. */
+const voteArbitrary: fc.Arbitrary<Vote> = fc
+  .record({
+    donor: fc.integer({ min: 0, max: 6 }),
+    machine: fc.integer({ min: 0, max: 1 }),
+    grantor: fc.integer({ min: 0, max: 2 }),
+    age: fc.constantFrom('older' as const, 'younger' as const),
+    outcome: fc.constantFrom<Outcome>('done', 'done', 'done', 'trap', 'wall', 'host'),
+    answer: fc.constantFrom('x', 'x', 'y', 'z'),
+    outputBytes: fc.integer({ min: 1, max: 3 }),
+    variant: fc.integer({ min: 0, max: 3 }),
+  })
+  .map(({ donor, machine, grantor, age, outcome, answer, outputBytes, variant }) => {
+    const digest = outcome === 'wall' || outcome === 'host' ? noDigest : (answer as Digest)
+    const worker = `w${donor}.${machine}` as PublicKey
+    return {
+      unit: 0,
+      donor: `d${donor}` as PublicKey,
+      worker,
+      grantor: `g${grantor}` as NodeId,
+      age,
+      outcome,
+      digest,
+      // One report says one thing; who granted it may differ from copy to copy.
+      reportId: sha256(utf8(`${worker} ${outcome} ${digest} ${outputBytes} ${variant}`)),
+      outputBytes,
+      fuel: BigInt(outputBytes),
+    }
+  })
+
+const votesArbitrary = fc.array(voteArbitrary, { maxLength: 16 })
+
+const rulesArbitrary: fc.Arbitrary<VerdictRules> = fc
+  .record({
+    quorum: fc.integer({ min: 0, max: 4 }),
+    minGrantors: fc.integer({ min: 1, max: 3 }),
+    maxInstances: fc.integer({ min: 1, max: 12 }),
+  })
+  .map(({ quorum, minGrantors, maxInstances }) =>
+    verdictRules(
+      specWith({ policy: quorum === 0 ? { type: 'none' } : { type: 'quorum', quorum }, minGrantors, maxInstances }),
+    ),
+  )
+
+const same = (a: Vote, b: Vote) => a.outcome === b.outcome && a.digest === b.digest
+const real = (vote: Vote) => vote.outcome !== 'host' && vote.outcome !== 'wall'
+const unique = <T>(values: readonly T[]): T[] => values.filter((value, i) => values.indexOf(value) === i)
+const rank = (vote: Vote) => `${vote.reportId} ${vote.grantor} ${vote.age === 'younger' ? 0 : 1}`
+const ascending = (votes: readonly Vote[]) => votes.slice().sort((a, b) => (rank(a) < rank(b) ? -1 : 1))
+
+interface ModelVerdict {
+  readonly state: Judgement['state']
+  readonly winner: Vote | undefined
+  readonly valid: readonly Vote[]
+  readonly counted: readonly Vote[]
+  readonly answered: number
+}
+
+/** The rules of `judge` said again, slowly, one sentence a line. */
+function model(all: readonly Vote[], rules: VerdictRules): ModelVerdict {
+  const donors = unique(all.map((vote) => vote.donor))
+  const byDonor = donors.map((donor) => ascending(all.filter((vote) => vote.donor === donor)))
+  const consistent = byDonor.filter((own) => own.filter(real).every((a) => own.filter(real).every((b) => same(a, b))))
+  const ends = consistent.flatMap((own) => own.filter(real).slice(0, 1))
+  const walls = consistent.flatMap((own) =>
+    own.some(real) ? [] : own.filter((vote) => vote.outcome === 'wall').slice(0, 1),
+  )
+  const valid = ascending(ends.length > 0 ? ends : walls)
+  const counted = valid.filter((vote, i) => {
+    const before = valid.slice(0, i).filter((other) => same(other, vote) && other.grantor === vote.grantor)
+    return before.length < rules.grantorVotesMax
+  })
+  const answering = byDonor.filter((own) => own.some((vote) => vote.outcome !== 'host'))
+  const answerers = answering.map((own) => (own.find(real) ?? own.find((vote) => vote.outcome === 'wall'))!.grantor)
+  const answered = unique(answerers)
+    .map((grantor) => Math.min(rules.grantorAnswersMax, answerers.filter((other) => other === grantor).length))
+    .reduce((sum, count) => sum + count, 0)
+  const wins = (vote: Vote) => {
+    const mine = counted.filter((other) => same(other, vote))
+    if (rules.policy.type === 'none') return same(vote, valid[0]!)
+    const owners = unique(mine.map((other) => other.grantor))
+    return mine.length >= rules.quorum && mine.length > counted.length / 2 && owners.length >= rules.minGrantors
+  }
+  const winner = counted.find(wins)
+  const differ = counted.some((vote) => !same(vote, counted[0]!))
+  const undecided = differ || answered >= rules.maxInstances ? 'disputed' : 'open'
+  const state = winner ? (winner.outcome === 'done' ? 'accepted' : 'failed') : undecided
+  return { state, winner, valid, counted, answered }
+}
+
+/** Runs a property; a failure prints seed and path, with which it is repeated. */
+function check<T extends [unknown, ...unknown[]]>(property: fc.IProperty<T>, numRuns = 2_000): void {
+  fc.assert(property, { numRuns, verbose: fc.VerbosityLevel.Verbose })
+}
+
+const verdict = suite('verdict')
+
+verdict('equals the slow model', () => {
+  const seen = new Set<string>()
+  check(
+    fc.property(votesArbitrary, rulesArbitrary, (votes, rules) => {
+      const judgement = judge(votes, rules)
+      const expected = model(votes, rules)
+      seen.add(judgement.state)
+      assert.is(judgement.state, expected.state)
+      if (judgement.state === 'accepted' || judgement.state === 'failed') {
+        const { winner, counted, valid } = expected
+        assert.ok(winner && judgement.outcome === winner.outcome && judgement.digest === winner.digest)
+        assert.equal(judgement.agreeing, ascending(counted.filter((vote) => same(vote, winner))))
+        assert.equal(judgement.conflicting, ascending(valid.filter((vote) => !same(vote, winner))))
+      } else {
+        assert.is(judgement.votes, expected.counted.length)
+        assert.is(judgement.wanted, expected.answered >= rules.maxInstances ? 0 : 1)
+      }
+      const hosts = votes.filter((vote) => vote.outcome === 'host').map((vote) => vote.worker)
+      assert.is(judgement.hostErrors, unique(hosts).length)
+    }),
+    10_000,
+  )
+  assert.is(seen.size, 4, 'every state was met')
+})
+
+verdict('is a function of the set: order and repetitions do not matter', () => {
+  const shuffled = votesArbitrary.chain((votes) =>
+    fc.tuple(
+      fc.constant(votes),
+      fc.shuffledSubarray([...votes, ...votes.map((vote) => ({ ...vote })), ...votes], { minLength: 3 * votes.length }),
+    ),
+  )
+  check(
+    fc.property(shuffled, rulesArbitrary, ([votes, again], rules) => {
+      assert.equal(judge(again, rules), judge(votes, rules))
+    }),
+  )
+})
+
+verdict('two owners that lost different facts agree once these are united', () => {
+  const parts = votesArbitrary.chain((votes) => fc.tuple(fc.constant(votes), fc.subarray(votes), fc.subarray(votes)))
+  check(
+    fc.property(parts, rulesArbitrary, ([votes, here, there], rules) => {
+      const rest = votes.filter((vote) => !here.includes(vote) && !there.includes(vote))
+      assert.equal(judge([...here, ...there, ...rest], rules), judge([...rest, ...there, ...here], rules))
+    }),
+  )
+})
+
+verdict('never has two answers that would both win', () => {
+  check(
+    fc.property(votesArbitrary, rulesArbitrary, (votes, rules) => {
+      const judgement = judge(votes, rules)
+      if (judgement.state !== 'accepted' && judgement.state !== 'failed') return
+      if (rules.policy.type === 'none') return
+      const { agreeing, conflicting } = judgement
+      assert.ok(agreeing.length >= rules.quorum)
+      assert.ok(new Set(agreeing.map((vote) => vote.donor)).size === agreeing.length)
+      assert.ok(new Set(agreeing.map((vote) => vote.grantor)).size >= rules.minGrantors)
+      if (rules.minGrantors === 1) assert.ok(agreeing.length > conflicting.length)
+    }),
+  )
+})
+
+verdict('changes by one vote at most, whatever one donor adds', () => {
+  const counted = (judgement: Judgement) =>
+    'votes' in judgement ? judgement.votes : judgement.agreeing.length + judgement.conflicting.length
+  const oneGrantor = rulesArbitrary.filter((rules) => rules.minGrantors === 1)
+  check(
+    fc.property(votesArbitrary, votesArbitrary, oneGrantor, (votes, more, rules) => {
+      const others = votes.filter((vote) => vote.donor !== 'd0' && vote.outcome !== 'wall')
+      const own = more.map((vote) => ({ ...vote, donor: 'd0' as PublicKey })).filter((vote) => vote.outcome !== 'wall')
+      const change = counted(judge([...others, ...own], rules)) - counted(judge(others, rules))
+      assert.ok(change === 0 || change === 1, `changed by ${change}`)
+    }),
+  )
+})
+
+verdict('cannot be brought about by one grantor alone where two are needed', () => {
+  const byOne = votesArbitrary.map((votes) => votes.map((vote) => ({ ...vote, grantor: 'g0' as NodeId })))
+  const two = rulesArbitrary.filter((rules) => rules.minGrantors >= 2)
+  check(
+    fc.property(byOne, two, (votes, rules) => {
+      const { state } = judge(votes, rules)
+      assert.ok(state === 'open' || state === 'disputed')
+    }),
+  )
+})
+
+verdict('of honest votes through two owners holds against any flood of one answer through a third', () => {
+  const flood = fc.integer({ min: 0, max: 30 })
+  check(
+    fc.property(flood, flood, (forged, salt) => {
+      const vote = (donor: string, grantor: string, answer: string): Vote => ({
+        unit: 0,
+        donor: donor as PublicKey,
+        worker: donor as PublicKey,
+        grantor: grantor as NodeId,
+        age: 'older',
+        outcome: 'done',
+        digest: answer as Digest,
+        reportId: sha256(utf8(`${salt} ${donor}`)),
+        outputBytes: 1,
+        fuel: 1n,
+      })
+      const lies = Array.from({ length: forged }, (_, i) => vote(`sybil ${i}`, 'liar', 'false'))
+      const judgement = judge(
+        [...lies, vote('a', 'g1', 'true'), vote('b', 'g2', 'true')],
+        verdictRules(specWith({ minGrantors: 2 })),
+      )
+      assert.ok(judgement.state === 'accepted' && judgement.digest === 'true')
+    }),
+    200,
+  )
+})
+
+verdict.run()

@@ -1,0 +1,62 @@
+import fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { distance } from '../../../../overlay/core/node-id.js'
+import { ownersOf, ReleaseWatch, rankOf } from '../../../../overlay/core/ownership.js'
+import type { Key, NodeId } from '../../../../proto/model.js'
+
+const point = fc.uint8Array({ minLength: 20, maxLength: 20 }).map((bytes) => Buffer.from(bytes).toString('hex'))
+
+const owners = suite('ownersOf')
+
+owners('are the eligible peers closest to the key, and rank says who is one', () => {
+  fc.assert(
+    fc.property(
+      point,
+      fc.uniqueArray(point, { minLength: 1, maxLength: 30 }),
+      fc.integer({ min: 1, max: 8 }),
+      (text, ids, r) => {
+        const key = text as Key
+        const peers = ids.map((id, i) => ({ nodeId: id as NodeId, eligible: i % 3 !== 1 }))
+        const sorted = peers
+          .filter(({ eligible }) => eligible)
+          .sort((a, b) => (distance(key, a.nodeId) < distance(key, b.nodeId) ? -1 : 1))
+        const found = ownersOf(key, r, peers)
+        assert.equal(found, sorted.slice(0, r))
+        for (const peer of sorted) assert.is(rankOf(key, peer.nodeId, peers) < r, found.includes(peer))
+      },
+    ),
+  )
+})
+
+owners.run()
+
+const release = suite('ReleaseWatch')
+const KEY = '0'.repeat(40) as Key
+const TEN_MINUTES = 600_000
+
+release('lets a former owner drop after ten minutes outside and two clean syncs, not before', () => {
+  const watch = new ReleaseWatch()
+  watch.ranked(KEY, 6, 3, 0)
+  watch.synced(KEY, true)
+  watch.synced(KEY, true)
+  assert.not(watch.mayDrop(KEY, TEN_MINUTES - 1))
+  assert.ok(watch.mayDrop(KEY, TEN_MINUTES))
+  watch.synced(KEY, false)
+  assert.not(watch.mayDrop(KEY, TEN_MINUTES))
+})
+
+release('starts anew when a neighbour flaps, and never ends within the slack', () => {
+  const watch = new ReleaseWatch()
+  watch.ranked(KEY, 6, 3, 0)
+  watch.ranked(KEY, 5, 3, 1_000)
+  watch.ranked(KEY, 6, 3, 2_000)
+  watch.synced(KEY, true)
+  watch.synced(KEY, true)
+  assert.not(watch.mayDrop(KEY, TEN_MINUTES + 1_000))
+  assert.ok(watch.mayDrop(KEY, TEN_MINUTES + 2_000))
+  watch.forget(KEY)
+  assert.not(watch.mayDrop(KEY, 10 * TEN_MINUTES))
+})
+
+release.run()

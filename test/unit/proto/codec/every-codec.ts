@@ -1,0 +1,236 @@
+import * as blobs from '../../../../proto/codec/blobs.js'
+import { blobRefCodec, signedCodec } from '../../../../proto/codec/common.js'
+import * as coordinator from '../../../../proto/codec/coordinator.js'
+import * as facts from '../../../../proto/codec/facts.js'
+import * as jobs from '../../../../proto/codec/jobs.js'
+import { jobSpecCodec } from '../../../../proto/codec/spec.js'
+import type { Codec } from '../../../../runtime/transport.js'
+import * as s from '../../job/samples.js'
+
+/** A codec with values that reach every field and every case of it. */
+export interface CodecCase {
+  readonly name: string
+  readonly codec: Codec<unknown>
+  readonly values: readonly unknown[]
+}
+
+function codecCase<T>(name: string, codec: Codec<T>, ...values: readonly T[]): CodecCase {
+  return { name, codec: codec as Codec<unknown>, values }
+}
+
+const { jobId, nodeId, digest, summary } = s
+const bytes = new Uint8Array([1, 2, 3])
+const blob = { digest, size: 300_000 }
+const status = {
+  shard: 3,
+  owner: nodeId,
+  ownerAddress: '[::1]:7000',
+  summary,
+  waiting: 'no workers',
+  summaryAgeMs: 900,
+}
+const stored = { holders: [nodeId], wanted: 2 }
+
+export const factCases: readonly CodecCase[] = [
+  codecCase('Signed', signedCodec, s.signed()),
+  codecCase('BlobRef', blobRefCodec, blob),
+  codecCase('Grant', facts.grantCodec, s.grant, { ...s.grant, age: 'older' }),
+  codecCase('Report', facts.reportCodec, s.report(1), s.report(64), {
+    ...s.report(),
+    donor: s.otherKey,
+    donorSignature: new Uint8Array(0),
+  }),
+  codecCase('ReportFact', facts.reportFactCodec, s.fact),
+  codecCase(
+    'Order',
+    facts.orderCodec,
+    ...(
+      [
+        { type: 'cancel' },
+        { type: 'seal' },
+        { type: 'release', units: [{ first: 3, count: 4 }] },
+        {
+          type: 'amend',
+          expiresAtMs: 5,
+          priority: -3,
+          maxInstances: 7,
+          ownerRadius: s.nodeId as string as typeof s.fullSpec.ownerRadius,
+        },
+        { type: 'amend', expiresAtMs: undefined, priority: 0, maxInstances: undefined, ownerRadius: undefined },
+      ] as const
+    ).map((body) => ({ jobId, seq: 2 ** 50, createdAtMs: 1_750_000_000_000, body })),
+  ),
+  codecCase('UnitOutput', facts.unitOutputCodec, s.output, { ...s.output, outcome: 'exit', exitCode: -1, files: [] }),
+  codecCase('Summary', facts.summaryCodec, summary),
+]
+
+export const specCases: readonly CodecCase[] = [
+  codecCase(
+    'JobSpec',
+    jobSpecCodec,
+    s.spec(),
+    s.fullSpec,
+    s.spec({ source: { type: 'array', from: -3n, to: 10n ** 30n, step: 7n }, policy: { type: 'none' } }),
+    s.spec({
+      source: { type: 'range', start: 10n ** 16n, end: 10n ** 16n + 10n ** 8n, step: 10n ** 7n },
+      maxFails: { type: 'count', value: 5 },
+    }),
+  ),
+]
+
+export const jobsCases: readonly CodecCase[] = [
+  codecCase('SubmitRequest', jobs.submitRequestCodec, { spec: s.signed(2_000) }),
+  codecCase('SubmitReply', jobs.submitReplyCodec, { jobId, ...stored }),
+  codecCase('OrderRequest', jobs.orderRequestCodec, { order: s.signed() }),
+  codecCase('OrderReply', jobs.orderReplyCodec, stored),
+  codecCase('ShowRequest', jobs.showRequestCodec, { jobId, withShards: true }),
+  codecCase(
+    'ShowReply',
+    jobs.showReplyCodec,
+    { spec: s.signed(), orders: [s.signed()], summary, shards: [status], waiting: '', ageMs: 5, firstGrantAgeMs: 1 },
+    { spec: s.signed(), orders: [], summary, shards: [], waiting: 'x', ageMs: 5, firstGrantAgeMs: undefined },
+  ),
+  codecCase(
+    'UnitsRequest',
+    jobs.unitsRequestCodec,
+    { jobId, shard: 0, state: 'failed', limit: 100 },
+    { jobId, shard: 0, state: undefined, limit: 16_384 },
+  ),
+  codecCase('UnitsReply', jobs.unitsReplyCodec, {
+    units: [
+      {
+        unit: 5,
+        state: 'settled',
+        instances: 0,
+        answers: 2,
+        errors: 1,
+        result: { digest, outcome: 'exit' },
+        waiting: '',
+      },
+      { unit: 6, state: 'held', instances: 1, answers: 0, errors: 3, result: undefined, waiting: 'three hosts failed' },
+    ],
+  }),
+  codecCase('ResultsRequest', jobs.resultsRequestCodec, {
+    jobId,
+    shard: 1,
+    units: [{ first: 1, count: 2 }],
+    follow: true,
+    withOutputs: true,
+  }),
+  codecCase('ResultsReply', jobs.resultsReplyCodec, {
+    facts: [s.fact],
+    settled: [
+      { unit: 1, digest, outcome: 'done', output: bytes, outputBytes: 3 },
+      { unit: 2, digest, outcome: 'trap', output: undefined, outputBytes: 5_000 },
+      { unit: 3, digest, outcome: 'done', output: new Uint8Array(0), outputBytes: 0 },
+    ],
+    done: true,
+  }),
+  codecCase('OutputRequest', jobs.outputRequestCodec, { jobId, shard: 2, unit: 9, digest }),
+  codecCase('Chunk', jobs.chunkCodec, { bytes }, { bytes: new Uint8Array(256 * 1024) }),
+  codecCase(
+    'ActivateRequest',
+    jobs.activateRequestCodec,
+    { spec: s.signed(), orders: [s.signed()], shards: [4] },
+    { spec: s.signed(), orders: [], shards: [0, 5, 6] },
+  ),
+  codecCase('ActivateReply', jobs.activateReplyCodec, { summary }),
+  codecCase('SummarizeRequest', jobs.summarizeRequestCodec, {
+    jobId,
+    shards: [status, { ...status, ownerAddress: '' }],
+  }),
+  codecCase('SummarizeReply', jobs.summarizeReplyCodec, { orders: [s.signed()] }),
+  codecCase('StatusRequest', jobs.statusRequestCodec, {}),
+  codecCase('StatusReply', jobs.statusReplyCodec, {
+    peers: 3,
+    workers: 4,
+    threads: 8,
+    jobs: 2,
+    readyJobs: 1,
+    settledLastMinute: 1_000,
+    uptimeMs: 5_000,
+    version: '0.1.0',
+    address: 'host:7000',
+    eligible: true,
+  }),
+]
+
+export const coordinatorCases: readonly CodecCase[] = [
+  codecCase(
+    'WorkerMessage',
+    coordinator.workerMessageCodec,
+    {
+      type: 'hello',
+      bootId: '0123456789abcdef' as never,
+      slots: 8,
+      tasks: [{ name: 'primes', version: 1 }],
+      memoryBytes: 2 ** 33,
+      jobId,
+      donor: s.key,
+      donorSignature: new Uint8Array(64),
+      tickets: [s.signed()],
+      profile: 1,
+    },
+    {
+      type: 'hello',
+      bootId: '0123456789abcdef' as never,
+      slots: 1,
+      tasks: [],
+      memoryBytes: 0,
+      jobId: undefined,
+      donor: undefined,
+      donorSignature: new Uint8Array(0),
+      tickets: [],
+      profile: 0,
+    },
+    { type: 'want', instances: 0 },
+    { type: 'report', fact: s.fact, outputs: [{ unit: 4, bytes }], wallMs: 12 },
+    { type: 'progress', running: [{ jobId, unit: 5, fuel: 2n ** 60n }] },
+    { type: 'handBack', jobId, shard: 1, units: [1, 2], reason: 'paused' },
+  ),
+  codecCase(
+    'OwnerMessage',
+    coordinator.ownerMessageCodec,
+    { type: 'welcome', bootId: '0123456789abcdef' as never },
+    { type: 'spec', spec: s.signed(256 * 1024) },
+    { type: 'grant', grant: s.signed() },
+    { type: 'ack', reports: [digest], holders: [nodeId], wanted: 2 },
+    { type: 'settled', jobId, shard: 1, agreed: [1, 2], disagreed: [3] },
+    { type: 'withdraw', jobId, shard: 1, units: [1], wholeJob: true, reason: 'cancelled' },
+    { type: 'noWork', reason: 'no ready work', retryAfterMs: 1_500 },
+    { type: 'fetch', jobId, shard: 1, unit: 17, digest },
+    { type: 'refused', report: digest, reason: 'grant unknown' },
+  ),
+  codecCase(
+    'OutputChunk',
+    coordinator.outputChunkCodec,
+    { start: { jobId, shard: 1, unit: 2, digest }, bytes },
+    { start: undefined, bytes },
+  ),
+  codecCase('PutOutputReply', coordinator.putOutputReplyCodec, { stored: true }),
+]
+
+export const blobsCases: readonly CodecCase[] = [
+  codecCase('BlobStatRequest', blobs.blobStatRequestCodec, { blob }),
+  codecCase('BlobStatReply', blobs.blobStatReplyCodec, { complete: false, present: bytes }),
+  codecCase(
+    'BlobPut',
+    blobs.blobPutCodec,
+    { type: 'start', blob, keepUntilMs: 1_750_000_000_000 },
+    { type: 'hashes', hashes: new Uint8Array(64) },
+    { type: 'chunk', index: 1, bytes },
+  ),
+  codecCase('BlobPutReply', blobs.blobPutReplyCodec, { complete: true, holder: nodeId }),
+  codecCase('BlobManifestRequest', blobs.blobManifestRequestCodec, { blob }),
+  codecCase('BlobManifestPart', blobs.blobManifestPartCodec, { hashes: new Uint8Array(32) }),
+  codecCase('BlobGetRequest', blobs.blobGetRequestCodec, { blob, chunks: [1, 0] }),
+  codecCase('BlobChunk', blobs.blobChunkCodec, { index: 0, bytes }),
+]
+
+export const allCases: readonly CodecCase[] = [
+  ...specCases,
+  ...factCases,
+  ...jobsCases,
+  ...coordinatorCases,
+  ...blobsCases,
+]

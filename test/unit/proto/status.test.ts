@@ -1,0 +1,89 @@
+import { Metadata, status } from '@grpc/grpc-js'
+import * as fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  ERROR_CODE_KEY,
+  ERROR_MESSAGE_MAX,
+  fromStatus,
+  printable,
+  spokenCode,
+  toStatus,
+} from '../../../proto/status.js'
+import { type ErrorCode, GridError } from '../../../runtime/errors.js'
+
+const CODES: readonly ErrorCode[] = [
+  'invalid',
+  'unauthenticated',
+  'forbidden',
+  'notFound',
+  'expired',
+  'exists',
+  'quota',
+  'unsupported',
+  'unreachable',
+  'timeout',
+  'closed',
+  'unavailable',
+  'corrupt',
+  'internal',
+]
+
+const test = suite('status')
+
+test('every code comes back as itself', () => {
+  for (const code of CODES) {
+    const back = fromStatus(toStatus(new GridError(code, 'why')))
+    assert.is(back.code, code)
+    assert.is(back.message, code === 'internal' ? 'internal error' : 'why')
+  }
+})
+
+test('clients of other languages see the status they expect', () => {
+  assert.is(toStatus(new GridError('quota', '')).code, status.RESOURCE_EXHAUSTED)
+  assert.is(toStatus(new GridError('invalid', '')).code, status.INVALID_ARGUMENT)
+  assert.is(toStatus(new GridError('unavailable', '')).code, status.UNAVAILABLE)
+  assert.is(toStatus(new GridError('timeout', '')).code, status.DEADLINE_EXCEEDED)
+})
+
+test('of any other error nothing is told', () => {
+  const sent = toStatus(new TypeError('cannot read /home/me/secret'))
+  assert.is(sent.code, status.INTERNAL)
+  assert.is(sent.details, 'internal error')
+  assert.is(spokenCode(sent.metadata), 'internal')
+})
+
+test('a bare status is read by its number, and 13 like 14', () => {
+  const bare = (code: status) => fromStatus({ code, details: 'x', metadata: new Metadata() }).code
+  assert.is(bare(status.UNAVAILABLE), 'unreachable')
+  assert.is(bare(status.INTERNAL), 'unreachable')
+  assert.is(bare(status.DEADLINE_EXCEEDED), 'timeout')
+  assert.is(bare(status.CANCELLED), 'closed')
+  assert.is(bare(status.UNIMPLEMENTED), 'unsupported')
+  assert.is(bare(status.UNKNOWN), 'internal')
+  assert.is(bare(99 as status), 'internal')
+})
+
+test('an unknown code of a peer is not taken over', () => {
+  for (const value of ['', 'nonsense', 'toString', '__proto__', 'constructor']) {
+    const metadata = new Metadata()
+    metadata.set(ERROR_CODE_KEY, value)
+    assert.is(spokenCode(metadata), undefined)
+    assert.is(fromStatus({ code: status.NOT_FOUND, details: '', metadata }).code, 'notFound')
+  }
+})
+
+test('messages are bounded, and fit for a terminal and a header, whatever they hold', () => {
+  assert.is(printable('\u001b[2Jgone\r\n\u202eabc\ud800'), ' [2Jgone   abc ')
+  assert.is(printable('naïve → 日本'), 'naïve → 日本')
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 2_000 }), fc.nat(2_000), (text, cut) => {
+      const clean = printable(text.slice(cut))
+      assert.ok(clean.length <= ERROR_MESSAGE_MAX)
+      assert.not.match(clean, /[\p{Cc}\p{Cf}\p{Cs}]/u)
+      encodeURI(clean)
+    }),
+  )
+})
+
+test.run()

@@ -1,0 +1,124 @@
+import fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { BatchSize } from '../../../../worker/compute/batch-size.js'
+import { Queue } from '../../../../worker/compute/queue.js'
+import { RunClock } from '../../../../worker/compute/run-clock.js'
+import { Slots } from '../../../../worker/compute/slots.js'
+
+const size = suite('BatchSize')
+
+size('starts at one unit and doubles while units are tiny, up to about 20 ms of work', () => {
+  const batch = new BatchSize()
+  const seen: number[] = []
+  for (let i = 0; i < 14; i++) {
+    const units = batch.next(1e6, 1)
+    seen.push(units)
+    batch.measured(units, units * 0.02)
+  }
+  assert.equal(seen, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000, 1000, 1000])
+})
+
+size('long units go alone and do not wait on a busy thread', () => {
+  const batch = new BatchSize()
+  assert.not.ok(batch.ahead)
+  batch.measured(1, 5000)
+  assert.is(batch.next(1000, 2), 1)
+  assert.not.ok(batch.ahead)
+})
+
+size('shrinks at once when units turn out long', () => {
+  const batch = new BatchSize()
+  for (let i = 0; i < 12; i++) batch.measured(100, 1)
+  assert.ok(batch.next(1e6, 1) > 1000)
+  batch.measured(1, 100)
+  assert.is(batch.next(1e6, 1), 1)
+})
+
+size('the last units are shared by all threads', () => {
+  const batch = new BatchSize()
+  for (let i = 0; i < 12; i++) batch.measured(100, 1)
+  assert.is(batch.next(10, 4), 3)
+})
+
+size.run()
+
+const queue = suite('Queue')
+
+queue('behaves as an array does', () => {
+  const command = fc.oneof(
+    fc.record({ type: fc.constant('push' as const), count: fc.nat(1500) }),
+    fc.record({ type: fc.constant('front' as const), count: fc.nat(5) }),
+    fc.record({ type: fc.constant('shift' as const), count: fc.nat(1500) }),
+    fc.record({ type: fc.constant('retain' as const), count: fc.integer({ min: 1, max: 5 }) }),
+  )
+  fc.assert(
+    fc.property(fc.array(command, { maxLength: 12 }), (commands) => {
+      const real = new Queue<number>()
+      let model: number[] = []
+      let next = 0
+      for (const { type, count } of commands) {
+        if (type === 'retain') {
+          real.retain((item) => item % count !== 0)
+          model = model.filter((item) => item % count !== 0)
+        } else if (type === 'front') {
+          const items = Array.from({ length: count }, () => next++)
+          real.pushFront(items)
+          model = [...items, ...model]
+        } else {
+          for (let i = 0; i < count; i++) {
+            if (type === 'push') {
+              real.push(next)
+              model.push(next++)
+            } else {
+              assert.is(real.peek(), model[0])
+              assert.is(real.shift(), model.shift())
+            }
+          }
+        }
+        assert.is(real.length, model.length)
+      }
+    }),
+    { numRuns: 50 },
+  )
+})
+
+queue.run()
+
+const clock = suite('RunClock')
+
+clock('counts time between ticks, but not time in which no tick could come', () => {
+  const run = new RunClock(50, 1000)
+  assert.is(run.tick(1050), 50)
+  assert.is(run.tick(1140), 140)
+  assert.is(run.tick(5140), 240)
+  assert.is(run.stoppedBetween(0, 10_000), 3900)
+  assert.is(run.stoppedBetween(1100, 2240), 1000)
+  run.skipTo(9000)
+  assert.is(run.tick(9010), 250)
+})
+
+clock.run()
+
+const slots = suite('Slots')
+
+slots('a batch is either claimed by a thread or taken back, never both', () => {
+  const pool = new Slots(2)
+  const thread = new Slots(pool.buffer)
+  const first = pool.take()!
+  const second = pool.take()!
+  assert.is(pool.take(), undefined)
+  assert.ok(thread.claim(first, 9))
+  assert.not.ok(pool.takeBack(first))
+  assert.ok(pool.takeBack(second))
+  assert.not.ok(thread.claim(second, 9))
+  thread.begin(first, 3)
+  thread.progress(first, 2n ** 64n - 1n)
+  assert.ok(pool.isRunning(first))
+  assert.equal(pool.where(first), { threadId: 9, position: 3, fuel: 2n ** 64n - 1n })
+  pool.free(first)
+  assert.is(pool.take(), first)
+  assert.is(pool.where(first).position, 0)
+})
+
+slots.run()

@@ -1,0 +1,79 @@
+/**
+ * The compute process. It has no key and no data directory, its environment is empty, and the one thing it talks to is the
+ * pipe to the worker that started it (descriptor 3). It ends when that pipe does, however the worker ended.
+ */
+import { rmdirSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { systemClock } from '../../runtime/clock.js'
+import { FrameReader, writeFrame } from './frames.js'
+import { type Control, decodeControl, decodeRun, encodeProgress, encodeTickets, FRAME } from './messages.js'
+import { Pool, type PoolEvents } from './pool.js'
+
+/** Descriptor of the pipe to the worker. */
+const PIPE = 3
+/** Results may pile up to this size before threads get no more work. */
+const UNSENT_BYTES_MAX = 32 * 1024 * 1024
+
+process.title = 'manyhands compute'
+
+const pipe = new Socket({ fd: PIPE, readable: true, writable: true })
+let pool: Pool | undefined
+
+/** The worker is gone: so is everything of ours, the empty working folder included. */
+function leave(): never {
+  try {
+    const folder = process.cwd()
+    process.chdir('/')
+    rmdirSync(folder)
+  } catch {
+    // The worker removed it.
+  }
+  process.exit(0)
+}
+
+const events: PoolEvents = {
+  started: (tickets) => writeFrame(pipe, FRAME.started, [encodeTickets(tickets)]),
+  results: (parts) => writeFrame(pipe, FRAME.results, parts),
+  returned: (tickets) => writeFrame(pipe, FRAME.returned, [encodeTickets(tickets)]),
+  progress: (running) => writeFrame(pipe, FRAME.progress, [encodeProgress(running)]),
+  trouble: (reason) => process.stderr.write(`${reason}\n`),
+  broken: (reason) => {
+    process.stderr.write(`${reason}\n`)
+    process.exit(1)
+  },
+  writable: () => pipe.writableLength < UNSENT_BYTES_MAX,
+}
+
+function onControl(control: Control): void {
+  switch (control.type) {
+    case 'start':
+      pool = new Pool({ ...control, clock: systemClock }, events)
+      return
+    case 'openJob':
+      pool?.openJob(control)
+      return
+    case 'closeJob':
+      pool?.closeJob(control.job)
+      return
+    case 'abort':
+      pool?.abort(control.tickets)
+      return
+  }
+}
+
+const reader = new FrameReader((type, body) => {
+  if (type === FRAME.control) {
+    onControl(decodeControl(body))
+    return
+  }
+  const { job, units } = decodeRun(body)
+  pool?.run(job, units)
+})
+
+pipe.on('data', (chunk: Buffer) => reader.push(chunk))
+pipe.on('drain', () => pool?.dispatch())
+pipe.on('end', () => leave())
+pipe.on('close', () => leave())
+pipe.on('error', () => leave())
+// Ctrl-C on a terminal reaches the whole group; the worker decides when computing ends.
+process.on('SIGINT', () => {})

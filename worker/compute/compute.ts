@@ -1,0 +1,83 @@
+import type { Digest, JobId, JobSpec, Outcome } from '../../proto/model.js'
+
+/** A job as the compute side needs it. `inputs` are files that stay readable until the job is closed. */
+export interface ComputeJob {
+  readonly jobId: JobId
+  readonly spec: JobSpec
+  readonly inputs: readonly { readonly name: string; readonly path: string }[]
+}
+
+/** Units of one job. `items`: bytes of the list items a unit needs; empty for generated sources. */
+export interface ComputeBatch {
+  readonly jobId: JobId
+  readonly units: readonly { readonly unit: number; readonly items: readonly Uint8Array[] }[]
+}
+
+/** How one unit ended here. */
+export interface ComputeResult {
+  readonly jobId: JobId
+  readonly unit: number
+  readonly outcome: Outcome
+  /** All zero for `host` and `wall`. */
+  readonly digest: Digest
+  /** Encoded `UnitOutput`; empty for `host` and `wall`. May share its buffer with outputs that came at the same time. */
+  readonly output: Uint8Array
+  /** Steps burnt; 0 when the thread was lost (`memory`, `wall`, `host`). */
+  readonly fuel: bigint
+  /** Time the unit ran, time in which the whole process was stopped not counted. Unit: ms. */
+  readonly wallMs: number
+}
+
+/** A unit being computed. */
+export interface RunningUnit {
+  readonly jobId: JobId
+  readonly unit: number
+  /** Steps burnt so far, at most a fraction of a second old. */
+  readonly fuel: bigint
+}
+
+/**
+ * Everything a worker may do with processors. Versions: a child process with threads (`supervise.ts`) and the simulator's
+ * (`in-process.ts`). Each queued unit gives exactly one result, unless it is aborted or its job is closed first.
+ */
+export interface Compute {
+  readonly threads: number
+  /** Makes a job known. Repeating it is harmless. */
+  openJob(job: ComputeJob): void
+  /** Forgets a job; its units are aborted. Unknown jobs are ignored. */
+  closeJob(jobId: JobId): void
+  /**
+   * Queues units of an open job; a unit that is queued already is ignored. Jobs share the threads in the order in which
+   * units came. Throws GridError `notFound` for a job that is not open, `quota` above `QUEUED_UNITS_MAX` units and
+   * `closed` after {@link close}.
+   */
+  run(batch: ComputeBatch): void
+  /** Drops units (all of the job without `units`): no result is given for them from now on. */
+  abort(jobId: JobId, units?: readonly number[]): void
+  /** Sets who gets results; the order is not promised. */
+  onResults(handler: (results: readonly ComputeResult[]) => void): void
+  /** Sets who is told, about once a second, which units run longer than a moment. */
+  onProgress(handler: (running: readonly RunningUnit[]) => void): void
+  /** Stops all computing at once. Throws GridError `unsupported` where the platform cannot. Safe to call twice. */
+  pause(): void
+  /** Undoes {@link pause}. Safe to call twice. */
+  resume(): void
+  /** Ends everything; units in hand give no result. Safe to call twice. */
+  close(): Promise<void>
+}
+
+/** Units that may wait in one {@link Compute}, running ones included. */
+export const QUEUED_UNITS_MAX = 1_000_000
+
+/** Outcomes by their number between parent and child. */
+export const OUTCOMES: readonly Outcome[] = [
+  'done',
+  'exit',
+  'trap',
+  'fuel',
+  'memory',
+  'output',
+  'depth',
+  'wall',
+  'host',
+]

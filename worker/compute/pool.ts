@@ -1,0 +1,357 @@
+import { fileURLToPath } from 'node:url'
+import { serialize } from 'node:v8'
+import type { Worker } from 'node:worker_threads'
+import { Piscina } from 'piscina'
+import type { JobSpec } from '../../proto/model.js'
+import type { Clock, Millis, Timer } from '../../runtime/clock.js'
+import { BatchSize } from './batch-size.js'
+import { failureEnd, hostEnd, wallEnd } from './execute.js'
+import { AnswerWriter, type OpenedJob, type QueuedUnit, shortenLongest, type UnitEnd } from './messages.js'
+import { Queue } from './queue.js'
+import { processMs, RunClock } from './run-clock.js'
+import { Slots } from './slots.js'
+import type { ThreadAnswer, ThreadBatch, ThreadData } from './unit-thread.js'
+
+/** How often time limits are looked at while something runs. */
+const TICK_MS = 50
+/** How often progress is told. */
+const PROGRESS_MS = 1000
+/** A unit that runs for less than this is not told of, and not stopped when nobody needs it any more. */
+const BRIEF_MS = 200
+/** Items that share one call to a thread; a single unit may have more. */
+const BATCH_ITEM_BYTES_MAX = 1024 * 1024
+/** Time the pool may lack threads before the process gives up and is started anew. */
+const THREADS_MISSING_MS = 10_000
+
+export interface PoolOptions {
+  readonly threads: number
+  /** Heap of each thread. */
+  readonly memoryBytes: number
+  readonly taskModules: readonly string[]
+  readonly clock: Clock
+}
+
+/** What the pool tells its owner. */
+export interface PoolEvents {
+  /** These units are handed to a thread now. */
+  started(tickets: readonly number[]): void
+  /** Body of a `results` frame. */
+  results(parts: readonly Uint8Array[]): void
+  /** Units that were started but not run to the end, through no fault of theirs. */
+  returned(tickets: readonly number[]): void
+  progress(running: readonly { readonly ticket: number; readonly fuel: bigint }[]): void
+  /** Why a unit ended in `host` or a thread was lost. */
+  trouble(reason: string): void
+  /** The pool cannot go on; the process should end. */
+  broken(reason: string): void
+  /** False while results pile up: nothing new is started until {@link Pool.dispatch} is called again. */
+  writable(): boolean
+}
+
+interface PoolJob {
+  readonly id: number
+  readonly spec: JobSpec
+  readonly opened: SharedArrayBuffer
+  readonly queue: Queue<QueuedUnit>
+  readonly size: BatchSize
+}
+
+interface Batch {
+  readonly slot: number
+  readonly job: PoolJob
+  readonly tickets: readonly number[]
+  readonly sentMs: Millis
+  /** Units nobody needs any more. */
+  readonly withdrawn: Set<number>
+  /** It may wait on a thread behind another one. */
+  readonly ahead: boolean
+  /** Its units were returned before a thread began it. */
+  takenBack: boolean
+  /** The unit seen running, and since when. */
+  position: number
+  beganMs: Millis
+  /** The unit because of which the thread was stopped. */
+  stopped: { readonly ticket: number; readonly reason: 'wall' | 'withdrawn' } | undefined
+}
+
+/**
+ * Spreads units over Piscina threads. Short units share calls, and a thread gets its next call while it works on the
+ * last; long ones go alone, to a thread that is free. A unit over its time limit ends with its thread, which is replaced;
+ * what else was on that thread is returned.
+ */
+export class Pool {
+  readonly #options: PoolOptions
+  readonly #events: PoolEvents
+  readonly #slots: Slots
+  readonly #piscina: Piscina<ThreadBatch, ThreadAnswer>
+  readonly #clock: Clock
+  readonly #runClock: RunClock
+  readonly #jobs = new Map<number, PoolJob>()
+  readonly #batches = new Set<Batch>()
+  /** Threads that were told to end. */
+  readonly #doomed = new Set<number>()
+  #timer: Timer | undefined
+  #runMs: Millis = 0
+  #toldMs: Millis = -PROGRESS_MS
+  #fullMs: Millis = 0
+
+  constructor(options: PoolOptions, events: PoolEvents) {
+    const { threads, memoryBytes, taskModules, clock } = options
+    this.#options = options
+    this.#events = events
+    this.#clock = clock
+    this.#runClock = new RunClock(TICK_MS, processMs())
+    // Two a thread, and as many again for batches taken back whose threads have not yet noticed.
+    this.#slots = new Slots(4 * threads)
+    this.#piscina = new Piscina({
+      filename: fileURLToPath(new URL('./unit-thread.js', import.meta.url)),
+      name: 'runBatch',
+      minThreads: threads,
+      maxThreads: threads,
+      concurrentTasksPerWorker: 2,
+      env: {},
+      recordTiming: false,
+      resourceLimits: { maxOldGenerationSizeMb: Math.max(16, Math.floor(memoryBytes / 2 ** 20)) },
+      workerData: { slots: this.#slots.buffer, taskModules } satisfies ThreadData,
+    })
+    this.#piscina.on('error', (error: Error) => events.trouble(error.message))
+  }
+
+  openJob(opened: OpenedJob): void {
+    const bytes = serialize(opened)
+    const shared = new SharedArrayBuffer(bytes.length)
+    new Uint8Array(shared).set(bytes)
+    const { job: id, spec } = opened
+    this.#jobs.set(id, { id, spec, opened: shared, queue: new Queue(), size: new BatchSize() })
+  }
+
+  /** Forgets a job; what waits of it is dropped. */
+  closeJob(job: number): void {
+    this.#jobs.delete(job)
+  }
+
+  run(job: number, units: readonly QueuedUnit[]): void {
+    const known = this.#jobs.get(job)
+    if (known === undefined) return
+    for (const unit of units) known.queue.push(unit)
+    this.dispatch()
+  }
+
+  /** Drops units; those that run already are stopped if they take longer than a moment. */
+  abort(tickets: readonly number[]): void {
+    const dropped = new Set(tickets)
+    for (const job of this.#jobs.values()) job.queue.retain((unit) => !dropped.has(unit.ticket))
+    for (const batch of this.#batches) {
+      for (const ticket of batch.tickets) if (dropped.has(ticket)) batch.withdrawn.add(ticket)
+    }
+  }
+
+  /** Hands work to threads as long as there is room. */
+  dispatch(): void {
+    const { threads } = this.#options
+    while (this.#batches.size < 2 * threads && this.#events.writable()) {
+      const job = this.#nextJob(this.#batches.size >= threads)
+      if (job === undefined) return
+      const slot = this.#slots.take()
+      if (slot === undefined) return
+      this.#start(job, slot)
+    }
+  }
+
+  /** The job whose unit waits longest; with `ahead` only one whose units may wait on a busy thread. */
+  #nextJob(ahead: boolean): PoolJob | undefined {
+    let first: PoolJob | undefined
+    for (const job of this.#jobs.values()) {
+      if (job.queue.length === 0 || (ahead && !job.size.ahead)) continue
+      if (first === undefined || job.queue.peek()!.ticket < first.queue.peek()!.ticket) first = job
+    }
+    return first
+  }
+
+  #start(job: PoolJob, slot: number): void {
+    const units: QueuedUnit[] = []
+    let itemBytes = 0
+    const count = job.size.next(job.queue.length, this.#options.threads)
+    while (units.length < count) {
+      const bytes = job.queue.peek()!.items?.length ?? 0
+      if (units.length > 0 && itemBytes + bytes > BATCH_ITEM_BYTES_MAX) break
+      itemBytes += bytes
+      units.push(job.queue.shift()!)
+    }
+    const tickets = units.map((unit) => unit.ticket)
+    const { message, transferList } = makeBatch(slot, job, units, itemBytes)
+    if (this.#batches.size === 0) this.#wake()
+    const batch: Batch = {
+      slot,
+      job,
+      tickets,
+      sentMs: this.#runMs,
+      withdrawn: new Set(),
+      ahead: this.#batches.size >= this.#options.threads,
+      takenBack: false,
+      position: -1,
+      beganMs: this.#runMs,
+      stopped: undefined,
+    }
+    this.#batches.add(batch)
+    this.#events.started(tickets)
+    this.#piscina.run(message, { transferList }).then(
+      (answer) => this.#onAnswer(batch, answer),
+      (error: unknown) => this.#onLost(batch, error),
+    )
+  }
+
+  #onAnswer(batch: Batch, answer: ThreadAnswer): void {
+    this.#forget(batch)
+    if (batch.takenBack) {
+      this.dispatch()
+      return
+    }
+    if (answer.trouble !== undefined) this.#events.trouble(answer.trouble)
+    this.#runMs = this.#runClock.tick(processMs())
+    const stoppedMs = this.#runClock.stoppedBetween(answer.fromMs, answer.toMs)
+    if (stoppedMs > 0) shortenLongest(answer.parts, stoppedMs)
+    batch.job.size.measured(answer.done, answer.toMs - answer.fromMs - stoppedMs)
+    if (answer.done > 0) this.#events.results(answer.parts)
+    if (answer.done < batch.tickets.length) this.#events.returned(batch.tickets.slice(answer.done))
+    this.dispatch()
+  }
+
+  /** A thread has ended with this batch on it. */
+  #onLost(batch: Batch, error: unknown): void {
+    const ran = this.#slots.isRunning(batch.slot)
+    const { threadId, position } = this.#slots.where(batch.slot)
+    this.#forget(batch)
+    if (batch.takenBack) {
+      this.dispatch()
+      return
+    }
+    const ticket = ran ? batch.tickets[position] : undefined
+    const end = ticket === undefined ? undefined : this.#endOf(batch, ticket, threadId, error)
+    if (ticket !== undefined && end !== undefined) {
+      const writer = new AnswerWriter()
+      writer.add({ ...end, ticket, wallMs: Math.max(0, this.#runMs - batch.beganMs) })
+      this.#events.results(writer.finish())
+    }
+    const rest = batch.tickets.filter((other) => end === undefined || other !== ticket)
+    if (rest.length > 0) this.#events.returned(rest)
+    this.dispatch()
+  }
+
+  /** How the unit that ran when its thread ended is answered; undefined when it is not to blame. */
+  #endOf(batch: Batch, ticket: number, threadId: number, error: unknown): UnitEnd | undefined {
+    if (batch.stopped?.ticket === ticket) return batch.stopped.reason === 'wall' ? wallEnd() : undefined
+    if (this.#doomed.has(threadId)) return undefined
+    if ((error as { code?: unknown } | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY') {
+      return failureEnd(batch.job.spec, 'memory', '', 0n)
+    }
+    this.#events.trouble(error instanceof Error ? error.message : String(error))
+    return hostEnd()
+  }
+
+  #forget(batch: Batch): void {
+    this.#batches.delete(batch)
+    this.#slots.free(batch.slot)
+  }
+
+  #wake(): void {
+    if (this.#timer !== undefined) return
+    const now = processMs()
+    this.#runClock.skipTo(now)
+    this.#fullMs = this.#runMs
+    this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick())
+  }
+
+  #tick(): void {
+    this.#timer = undefined
+    if (this.#batches.size === 0) return
+    this.#timer = this.#clock.setTimer(TICK_MS, () => this.#tick())
+    this.#runMs = this.#runClock.tick(processMs())
+    for (const batch of this.#batches) this.#watch(batch)
+    this.#takeBackStuck()
+    if (this.#piscina.threads.length >= this.#options.threads) this.#fullMs = this.#runMs
+    else if (this.#runMs - this.#fullMs > THREADS_MISSING_MS) this.#events.broken('threads cannot be started')
+    if (this.#runMs - this.#toldMs >= PROGRESS_MS) this.#tellProgress()
+  }
+
+  #watch(batch: Batch): void {
+    if (batch.stopped !== undefined || !this.#slots.isRunning(batch.slot)) return
+    const { position, threadId } = this.#slots.where(batch.slot)
+    if (position !== batch.position) {
+      batch.position = position
+      batch.beganMs = this.#runMs
+      return
+    }
+    const ticket = batch.tickets[position]
+    if (ticket === undefined) return
+    const ranMs = this.#runMs - batch.beganMs
+    const reason =
+      ranMs > batch.job.spec.limits.wallMs
+        ? 'wall'
+        : batch.withdrawn.has(ticket) && ranMs > BRIEF_MS
+          ? 'withdrawn'
+          : undefined
+    if (reason === undefined) return
+    const worker: Worker | undefined = this.#piscina.threads.find((thread) => thread.threadId === threadId)
+    if (worker === undefined) return
+    batch.stopped = { ticket, reason }
+    this.#doomed.add(threadId)
+    worker.once('exit', () => this.#doomed.delete(threadId))
+    void worker.terminate()
+  }
+
+  /** Frees batches that wait behind a unit longer than was guessed, if another thread has nothing to do. */
+  #takeBackStuck(): void {
+    let running = 0
+    for (const batch of this.#batches) if (this.#slots.isRunning(batch.slot)) running++
+    if (running >= this.#options.threads) return
+    for (const batch of this.#batches) {
+      if (!batch.ahead || this.#runMs - batch.sentMs < BRIEF_MS || !this.#slots.takeBack(batch.slot)) continue
+      batch.takenBack = true
+      // Its slot is freed when the thread answers for it.
+      this.#batches.delete(batch)
+      this.#events.returned(batch.tickets)
+    }
+    this.dispatch()
+  }
+
+  #tellProgress(): void {
+    const running = [...this.#batches].flatMap((batch) => {
+      const ticket = batch.tickets[batch.position]
+      if (ticket === undefined || this.#runMs - batch.beganMs < BRIEF_MS) return []
+      return [{ ticket, fuel: this.#slots.where(batch.slot).fuel }]
+    })
+    if (running.length === 0) return
+    this.#toldMs = this.#runMs
+    this.#events.progress(running)
+  }
+}
+
+function makeBatch(
+  slot: number,
+  job: PoolJob,
+  units: readonly QueuedUnit[],
+  itemBytes: number,
+): { readonly message: ThreadBatch; readonly transferList: ArrayBuffer[] } {
+  const message = {
+    slot,
+    job: job.id,
+    opened: job.opened,
+    tickets: Uint32Array.from(units, (unit) => unit.ticket),
+    units: Uint32Array.from(units, (unit) => unit.unit),
+  }
+  if (itemBytes === 0) return { message: { ...message, items: undefined, offsets: undefined }, transferList: [] }
+  const offsets = new Uint32Array(units.length + 1)
+  units.forEach((unit, i) => {
+    offsets[i + 1] = offsets[i]! + (unit.items?.length ?? 0)
+  })
+  // A unit that came in a frame of its own keeps its buffer; others are copied together.
+  let items = units[0]!.items
+  if (units.length > 1 || items === undefined || items.buffer.byteLength > 2 * items.byteLength) {
+    items = new Uint8Array(itemBytes)
+    units.forEach((unit, i) => {
+      if (unit.items !== undefined) items!.set(unit.items, offsets[i]!)
+    })
+  }
+  return { message: { ...message, items, offsets }, transferList: [items.buffer as ArrayBuffer] }
+}

@@ -1,0 +1,31 @@
+import type { Millis } from '../../runtime/clock.js'
+
+/** Work a worker keeps in hand, so that round trips to owners hide behind it. */
+const AHEAD_MS = 2_000
+/** Instances in hand at most, however small. */
+const INSTANCES_MAX = 32_768
+/** Weight of the newest measurement. */
+const NEWEST = 0.3
+
+/** How many instances to hold: one a thread for long units, two seconds of work for tiny ones. */
+export class Capacity {
+  readonly #threads: number
+  #unitMs: Millis | undefined
+
+  constructor(threads: number) {
+    this.#threads = threads
+  }
+
+  /** `units` took `wallMs` of thread time together. */
+  measured(units: number, wallMs: Millis): void {
+    if (units === 0) return
+    const each = wallMs / units
+    this.#unitMs = this.#unitMs === undefined ? each : (1 - NEWEST) * this.#unitMs + NEWEST * each
+  }
+
+  get instances(): number {
+    if (this.#unitMs === undefined) return this.#threads
+    const ahead = Math.ceil((AHEAD_MS * this.#threads) / Math.max(this.#unitMs, 0.01))
+    return Math.min(INSTANCES_MAX, Math.max(this.#threads, ahead))
+  }
+}

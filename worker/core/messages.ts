@@ -1,0 +1,105 @@
+import type { Digest, Grant, JobId, NodeId, Outcome, Signed } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+import type { Endpoint } from '../../runtime/transport.js'
+
+/** One unit's result as the compute process gives it, without its bytes. */
+export interface ComputedUnit {
+  readonly jobId: JobId
+  readonly unit: number
+  readonly outcome: Outcome
+  readonly digest: Digest
+  readonly outputBytes: number
+  readonly fuel: bigint
+  readonly wallMs: Millis
+}
+
+/** A signed report in the journal: the producer's copy, kept until every unit of it is settled. */
+export interface KeptReport {
+  readonly reportId: Digest
+  readonly jobId: JobId
+  readonly shard: number
+  readonly units: readonly number[]
+}
+
+/** What happens to a worker, as past facts. */
+export type WorkerEvent =
+  /** An owner is said to have ready work. */
+  | { readonly type: 'workSeen'; readonly owner: Endpoint; readonly jobId: JobId; readonly ready: number }
+  /** Answers `findOwners`; empty when nobody was found. */
+  | {
+      readonly type: 'ownersFound'
+      readonly jobId: JobId
+      readonly shard: number
+      readonly owners: readonly Endpoint[]
+    }
+  | { readonly type: 'linkOpened'; readonly owner: NodeId }
+  /** `lasting`: the owner does not want this key; asking again soon is useless. */
+  | { readonly type: 'linkClosed'; readonly owner: NodeId; readonly lasting: boolean }
+  | {
+      readonly type: 'granted'
+      readonly owner: NodeId
+      readonly grant: Grant
+      readonly signed: Signed
+      readonly grantId: Digest
+    }
+  | { readonly type: 'computed'; readonly units: readonly ComputedUnit[] }
+  /** The job cannot be computed here; its units in hand are given back. */
+  | { readonly type: 'jobFailed'; readonly jobId: JobId; readonly reason: string }
+  /** The report is in the journal. */
+  | { readonly type: 'reportKept'; readonly report: KeptReport; readonly owner: NodeId | undefined }
+  /** An owner has settled units; what it leans on may go. */
+  | {
+      readonly type: 'unitsSettled'
+      readonly owner: NodeId
+      readonly jobId: JobId
+      readonly shard: number
+      readonly agreed: readonly number[]
+      readonly disagreed: readonly number[]
+    }
+  | { readonly type: 'reportRefused'; readonly owner: NodeId; readonly reportId: Digest; readonly reason: string }
+  | {
+      readonly type: 'withdrawn'
+      readonly owner: NodeId
+      readonly jobId: JobId
+      readonly units: readonly number[]
+      readonly wholeJob: boolean
+    }
+  /** Bytes of outputs waiting to be fetched passed the bound, or fell below it. */
+  | { readonly type: 'outputsFull'; readonly full: boolean }
+  /** No new work: finish or give back what is in hand. `atOnce`: give everything back. */
+  | { readonly type: 'drained'; readonly atOnce: boolean }
+  | { readonly type: 'woke' }
+
+/**
+ * What the driver is to do, in this order. A report is signed, written to the journal, and only then sent: the event
+ * `reportKept` says so and `offerReport` follows.
+ */
+export type WorkerEffect =
+  | { readonly type: 'openLink'; readonly owner: Endpoint }
+  | { readonly type: 'closeLink'; readonly owner: NodeId; readonly reason: string }
+  | { readonly type: 'findOwners'; readonly jobId: JobId; readonly shard: number }
+  | { readonly type: 'sendWant'; readonly owner: NodeId; readonly instances: number }
+  | {
+      readonly type: 'sendHandBack'
+      readonly owner: NodeId
+      readonly jobId: JobId
+      readonly shard: number
+      readonly units: readonly number[]
+      readonly reason: string
+    }
+  | { readonly type: 'sendHeartbeat'; readonly owner: NodeId }
+  | { readonly type: 'compute'; readonly jobId: JobId; readonly shard: number; readonly units: readonly number[] }
+  | { readonly type: 'abort'; readonly jobId: JobId; readonly units: readonly number[] }
+  /** Sign and keep a report over these units, with the grants that cover them. */
+  | {
+      readonly type: 'keepReport'
+      readonly owner: NodeId | undefined
+      readonly jobId: JobId
+      readonly shard: number
+      readonly units: readonly ComputedUnit[]
+      readonly grants: readonly Signed[]
+    }
+  | { readonly type: 'offerReport'; readonly owner: NodeId; readonly reportId: Digest }
+  | { readonly type: 'dropReport'; readonly reportId: Digest }
+  /** Everything in hand is answered for: the process may leave. */
+  | { readonly type: 'finished' }

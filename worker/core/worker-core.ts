@@ -1,0 +1,574 @@
+import type { Digest, Grant, JobId, NodeId, Signed } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+import { assert, unreachable } from '../../runtime/errors.js'
+import type { Random } from '../../runtime/random.js'
+import type { Endpoint } from '../../runtime/transport.js'
+import { reconnectWait } from './backoff.js'
+import { Capacity } from './capacity.js'
+import type { ComputedUnit, KeptReport, WorkerEffect, WorkerEvent } from './messages.js'
+
+/** Owners a worker is connected to at a time, those of shards it holds reports of aside. */
+const LINKS_MAX = 8
+/** Owners remembered with ready work while all links are taken. */
+const CANDIDATES_MAX = 256
+/** Units of a report, and how long a computed unit waits for others to share one. */
+const REPORT_UNITS_MAX = 64
+const REPORT_WAIT_MS = 10
+/** Bytes of outputs that travel beside one report. */
+const REPORT_OUTPUT_BYTES_MAX = 32 * 1024
+const INLINE_BYTES_MAX = 4 * 1024
+/** A link says something this often, so that an owner can tell a busy worker from a dead one. */
+const HEARTBEAT_MS = 5_000
+/** A link with nothing in hand, no reports and no ready work is given up after this long. */
+const IDLE_LINK_MS = 60_000
+/** An owner that cannot be reached for this long is looked for anew by the shards of its reports. */
+const LOST_OWNER_MS = 5_000
+/** An owner that refused this key is not asked again for this long. */
+const REFUSED_MS = 60_000
+/** Reports are offered again to an owner that has not settled them after this long. */
+const REOFFER_MS = 60_000
+
+export interface WorkerLimits {
+  readonly threads: number
+  /** Most instances to hold in all; undefined: as many as two seconds of work need. */
+  readonly instancesMax: number | undefined
+}
+
+type LinkState = 'connecting' | 'open' | 'waiting'
+
+/** An owner this worker talks to. connecting -> open -> waiting -> connecting ...; waiting -> gone when nothing needs it. */
+interface Link {
+  readonly endpoint: Endpoint
+  state: LinkState
+  attempts: number
+  retryAt: Millis
+  lostAt: Millis
+  usefulAt: Millis
+  heartbeatAt: Millis
+  held: number
+  wanted: number
+  /** Reports not settled that this owner is to get. */
+  readonly reports: Set<Digest>
+}
+
+interface HeldGrant {
+  readonly id: Digest
+  readonly grant: Grant
+  readonly signed: Signed
+  readonly link: Link
+  left: number
+}
+
+interface HeldUnit {
+  readonly grant: HeldGrant
+  computing: boolean
+}
+
+interface OpenReport extends KeptReport {
+  readonly unsettled: Set<number>
+  link: Link | undefined
+  offeredAt: Millis
+}
+
+/** Computed units of one shard that wait to be reported together. */
+interface Batch {
+  readonly jobId: JobId
+  readonly shard: number
+  readonly link: Link
+  units: ComputedUnit[]
+  grants: Map<Digest, Signed>
+  outputBytes: number
+  since: Millis
+}
+
+/**
+ * Everything a worker decides: whom to connect to, how much to ask for, when to report and to whom, what to keep. Seeking
+ * (no link with work) -> pulling -> computing -> reporting run side by side; draining ends pulling, and finishes once
+ * nothing is in hand and every report has been acknowledged or handed to the journal.
+ */
+export class WorkerCore {
+  readonly #random: Random
+  readonly #limits: WorkerLimits
+  readonly #capacity: Capacity
+  readonly #links = new Map<NodeId, Link>()
+  readonly #candidates = new Map<NodeId, { readonly endpoint: Endpoint; ready: number }>()
+  readonly #refusedUntil = new Map<NodeId, Millis>()
+  readonly #held = new Map<string, HeldUnit>()
+  readonly #grants = new Map<Digest, HeldGrant>()
+  readonly #reports = new Map<Digest, OpenReport>()
+  readonly #reportsByUnit = new Map<string, OpenReport>()
+  readonly #batches = new Map<string, Batch>()
+  readonly #waiting = new Set<string>()
+  readonly #seeking = new Map<string, Millis>()
+  #keeping = 0
+  #draining = false
+  #finished = false
+  #outputsFull = false
+  #effects: WorkerEffect[] = []
+  #wakeAt: Millis | undefined
+
+  constructor(limits: WorkerLimits, random: Random) {
+    this.#limits = limits
+    this.#random = random
+    this.#capacity = new Capacity(limits.threads)
+  }
+
+  /** Instances in hand. */
+  get heldCount(): number {
+    return this.#held.size
+  }
+
+  /** Reports not settled yet. */
+  get unsettledCount(): number {
+    return this.#reports.size
+  }
+
+  get openLinks(): readonly NodeId[] {
+    return [...this.#links].filter(([, { state }]) => state === 'open').map(([owner]) => owner)
+  }
+
+  endpoint(owner: NodeId): Endpoint | undefined {
+    return this.#links.get(owner)?.endpoint
+  }
+
+  /** The report, not settled yet, that a unit is in. */
+  reportOf(jobId: JobId, unit: number): Digest | undefined {
+    return this.#reportsByUnit.get(nameOf(jobId, unit))?.reportId
+  }
+
+  /** Whether a computed unit waits to be put into a report. */
+  isWaiting(jobId: JobId, unit: number): boolean {
+    return this.#waiting.has(nameOf(jobId, unit))
+  }
+
+  /** Signed grants with units still in hand, for a hello. */
+  tickets(most: number): Signed[] {
+    const tickets: Signed[] = []
+    for (const { signed } of this.#grants.values()) {
+      if (tickets.length >= most) break
+      tickets.push(signed)
+    }
+    return tickets
+  }
+
+  handle(event: WorkerEvent, now: Millis): WorkerEffect[] {
+    assert(this.#effects.length === 0, 'worker is re-entered')
+    switch (event.type) {
+      case 'workSeen':
+        this.#workSeen(event.owner, event.ready, now)
+        break
+      case 'ownersFound':
+        this.#ownersFound(event.jobId, event.shard, event.owners, now)
+        break
+      case 'linkOpened':
+        this.#linkOpened(event.owner, now)
+        break
+      case 'linkClosed':
+        this.#linkClosed(event.owner, event.lasting, now)
+        break
+      case 'granted':
+        this.#granted(event, now)
+        break
+      case 'computed':
+        this.#computed(event.units, now)
+        break
+      case 'jobFailed':
+        this.#giveBack((held) => held.grant.grant.jobId === event.jobId, event.reason)
+        break
+      case 'reportKept':
+        this.#keeping--
+        this.#reportKept(event.report, event.owner, now)
+        break
+      case 'unitsSettled':
+        for (const unit of event.agreed) this.#unitSettled(event.jobId, unit)
+        for (const unit of event.disagreed) this.#unitSettled(event.jobId, unit)
+        break
+      case 'reportRefused':
+        this.#reportRefused(event.owner, event.reportId, event.reason, now)
+        break
+      case 'withdrawn':
+        this.#withdrawn(event.owner, event.jobId, event.units, event.wholeJob)
+        break
+      case 'outputsFull':
+        this.#outputsFull = event.full
+        break
+      case 'drained':
+        this.#draining = true
+        this.#giveBack((held) => event.atOnce || !held.computing, 'the volunteer is leaving')
+        break
+      case 'woke':
+        break
+      default:
+        unreachable(event)
+    }
+    this.#tend(now)
+    const effects = this.#effects
+    this.#effects = []
+    return effects
+  }
+
+  nextWakeup(): Millis | undefined {
+    return this.#wakeAt
+  }
+
+  checkInvariants(): void {
+    const held = new Map<Link, number>()
+    for (const { grant } of this.#held.values()) held.set(grant.link, (held.get(grant.link) ?? 0) + 1)
+    for (const link of this.#links.values())
+      assert(link.held === (held.get(link) ?? 0), 'instances are counted by link')
+    for (const grant of this.#grants.values()) assert(grant.left > 0, 'a grant without units is forgotten')
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- links
+
+  #workSeen(owner: Endpoint, ready: number, now: Millis): void {
+    const link = this.#links.get(owner.nodeId)
+    if (link !== undefined) {
+      if (ready > 0) link.usefulAt = now
+      return
+    }
+    if (ready === 0) {
+      this.#candidates.delete(owner.nodeId)
+      return
+    }
+    if ((this.#refusedUntil.get(owner.nodeId) ?? 0) > now || this.#draining) return
+    this.#candidates.set(owner.nodeId, { endpoint: owner, ready })
+    if (this.#candidates.size > CANDIDATES_MAX) {
+      const { value } = this.#candidates.keys().next()
+      if (value !== undefined) this.#candidates.delete(value)
+    }
+  }
+
+  #connect(endpoint: Endpoint, now: Millis): Link {
+    const link: Link = {
+      endpoint,
+      state: 'connecting',
+      attempts: 0,
+      retryAt: now,
+      lostAt: now,
+      usefulAt: now,
+      heartbeatAt: now + HEARTBEAT_MS,
+      held: 0,
+      wanted: 0,
+      reports: new Set(),
+    }
+    this.#links.set(endpoint.nodeId, link)
+    this.#candidates.delete(endpoint.nodeId)
+    this.#effects.push({ type: 'openLink', owner: endpoint })
+    return link
+  }
+
+  #linkOpened(owner: NodeId, now: Millis): void {
+    const link = this.#links.get(owner)
+    if (link === undefined) return
+    link.state = 'open'
+    link.attempts = 0
+    link.wanted = 0
+    link.usefulAt = now
+    link.heartbeatAt = now + HEARTBEAT_MS
+    for (const reportId of link.reports) this.#offer(this.#reports.get(reportId)!, link, now)
+  }
+
+  #linkClosed(owner: NodeId, lasting: boolean, now: Millis): void {
+    const link = this.#links.get(owner)
+    if (link === undefined) return
+    if (link.state === 'open') link.lostAt = now
+    link.state = 'waiting'
+    link.retryAt = now + (lasting ? REFUSED_MS : reconnectWait(link.attempts++, this.#random))
+    if (lasting) this.#refusedUntil.set(owner, now + REFUSED_MS)
+  }
+
+  #ownersFound(jobId: JobId, shard: number, owners: readonly Endpoint[], now: Millis): void {
+    if (owners.length === 0) return
+    const links = owners
+      .filter(({ nodeId }) => (this.#refusedUntil.get(nodeId) ?? 0) <= now)
+      .map((endpoint) => this.#links.get(endpoint.nodeId) ?? this.#connect(endpoint, now))
+    const [first] = links
+    if (first === undefined) return
+    for (const report of this.#reports.values()) {
+      if (report.jobId !== jobId || report.shard !== shard) continue
+      if (report.link !== undefined && (report.link.state === 'open' || links.includes(report.link))) continue
+      report.link?.reports.delete(report.reportId)
+      report.link = first
+      first.reports.add(report.reportId)
+      if (first.state === 'open') this.#offer(report, first, now)
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------------ work in hand
+
+  #granted({ owner, grant, signed, grantId }: Extract<WorkerEvent, { type: 'granted' }>, now: Millis): void {
+    const link = this.#links.get(owner)
+    if (link === undefined) return
+    link.usefulAt = now
+    const held: HeldGrant = { id: grantId, grant, signed, link, left: 0 }
+    const units: number[] = []
+    for (const run of grant.runs) {
+      for (let unit = run.first; unit < run.first + run.count; unit++) {
+        const name = nameOf(grant.jobId, unit)
+        if (this.#held.has(name) || this.#reportsByUnit.has(name)) continue
+        this.#held.set(name, { grant: held, computing: true })
+        held.left++
+        units.push(unit)
+      }
+    }
+    if (held.left === 0) return
+    this.#grants.set(grantId, held)
+    link.held += held.left
+    if (this.#draining) this.#giveBack((unit) => unit.grant === held, 'the volunteer is leaving')
+    else this.#effects.push({ type: 'compute', jobId: grant.jobId, shard: grant.shard, units })
+  }
+
+  /** Takes a unit out of hand. Returns what it was held by. */
+  #release(jobId: JobId, unit: number): HeldGrant | undefined {
+    const name = nameOf(jobId, unit)
+    const held = this.#held.get(name)
+    if (held === undefined) return undefined
+    this.#held.delete(name)
+    const { grant } = held
+    grant.link.held--
+    if (--grant.left === 0) this.#grants.delete(grant.id)
+    return grant
+  }
+
+  #giveBack(which: (held: HeldUnit) => boolean, reason: string): void {
+    const byGrant = new Map<HeldGrant, number[]>()
+    for (const [name, held] of this.#held) {
+      if (!which(held)) continue
+      const units = byGrant.get(held.grant) ?? []
+      units.push(unitOf(name))
+      byGrant.set(held.grant, units)
+    }
+    for (const [{ grant, link }, units] of byGrant) {
+      const { jobId, shard } = grant
+      for (const unit of units) this.#release(jobId, unit)
+      this.#effects.push({ type: 'abort', jobId, units })
+      if (link.state === 'open')
+        this.#effects.push({ type: 'sendHandBack', owner: link.endpoint.nodeId, jobId, shard, units, reason })
+    }
+  }
+
+  #withdrawn(owner: NodeId, jobId: JobId, units: readonly number[], wholeJob: boolean): void {
+    const gone: number[] = []
+    if (wholeJob) {
+      for (const [name, { grant }] of this.#held)
+        if (grant.grant.jobId === jobId && grant.link.endpoint.nodeId === owner) gone.push(unitOf(name))
+    } else {
+      for (const unit of units)
+        if (this.#held.get(nameOf(jobId, unit))?.grant.link.endpoint.nodeId === owner) gone.push(unit)
+    }
+    for (const unit of gone) this.#release(jobId, unit)
+    if (gone.length > 0) this.#effects.push({ type: 'abort', jobId, units: gone })
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- reports
+
+  #computed(units: readonly ComputedUnit[], now: Millis): void {
+    let wallMs = 0
+    for (const unit of units) {
+      wallMs += unit.wallMs
+      const held = this.#release(unit.jobId, unit.unit)
+      if (held === undefined) continue
+      const { grant, link } = held
+      const name = `${grant.jobId}/${grant.shard}/${link.endpoint.nodeId}`
+      let batch = this.#batches.get(name)
+      if (batch === undefined) {
+        batch = {
+          jobId: grant.jobId,
+          shard: grant.shard,
+          link,
+          units: [],
+          grants: new Map(),
+          outputBytes: 0,
+          since: now,
+        }
+        this.#batches.set(name, batch)
+      }
+      const bytes = unit.outputBytes <= INLINE_BYTES_MAX ? unit.outputBytes : 0
+      if (batch.units.length > 0 && batch.outputBytes + bytes > REPORT_OUTPUT_BYTES_MAX) this.#flush(name, batch)
+      if (batch.units.length === 0) batch.since = now
+      batch.units.push(unit)
+      this.#waiting.add(nameOf(unit.jobId, unit.unit))
+      batch.grants.set(held.id, held.signed)
+      batch.outputBytes += bytes
+      if (batch.units.length >= REPORT_UNITS_MAX) this.#flush(name, batch)
+    }
+    this.#capacity.measured(units.length, wallMs)
+  }
+
+  #flush(name: string, batch: Batch): void {
+    this.#batches.delete(name)
+    const units = [...batch.units].sort((a, b) => a.unit - b.unit)
+    for (const { jobId, unit } of units) this.#waiting.delete(nameOf(jobId, unit))
+    this.#keeping++
+    this.#effects.push({
+      type: 'keepReport',
+      owner: batch.link.endpoint.nodeId,
+      jobId: batch.jobId,
+      shard: batch.shard,
+      units,
+      grants: [...batch.grants.values()],
+    })
+    batch.units = []
+    batch.grants = new Map()
+    batch.outputBytes = 0
+    this.#batches.set(name, batch)
+  }
+
+  #reportKept(report: KeptReport, owner: NodeId | undefined, now: Millis): void {
+    const link = owner === undefined ? undefined : this.#links.get(owner)
+    const open: OpenReport = { ...report, unsettled: new Set(report.units), link, offeredAt: now }
+    this.#reports.set(report.reportId, open)
+    for (const unit of report.units) this.#reportsByUnit.set(nameOf(report.jobId, unit), open)
+    link?.reports.add(report.reportId)
+    if (link?.state === 'open') this.#offer(open, link, now)
+  }
+
+  #offer(report: OpenReport, link: Link, now: Millis): void {
+    report.offeredAt = now
+    this.#effects.push({ type: 'offerReport', owner: link.endpoint.nodeId, reportId: report.reportId })
+  }
+
+  #unitSettled(jobId: JobId, unit: number): void {
+    const name = nameOf(jobId, unit)
+    const report = this.#reportsByUnit.get(name)
+    if (report === undefined) return
+    this.#reportsByUnit.delete(name)
+    report.unsettled.delete(unit)
+    if (report.unsettled.size === 0) this.#drop(report)
+  }
+
+  #drop(report: OpenReport): void {
+    this.#reports.delete(report.reportId)
+    report.link?.reports.delete(report.reportId)
+    for (const unit of report.unsettled) this.#reportsByUnit.delete(nameOf(report.jobId, unit))
+    this.#effects.push({ type: 'dropReport', reportId: report.reportId })
+  }
+
+  #reportRefused(owner: NodeId, reportId: Digest, reason: string, now: Millis): void {
+    const report = this.#reports.get(reportId)
+    if (report === undefined) return
+    // Not knowing a job is no word on the report: another owner may.
+    if (reason !== 'unknownJob') {
+      this.#drop(report)
+      return
+    }
+    if (report.link?.endpoint.nodeId !== owner) return
+    report.link.reports.delete(reportId)
+    report.link = undefined
+    this.#seek(report.jobId, report.shard, now)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- time
+
+  #tend(now: Millis): void {
+    let wakeAt = Number.POSITIVE_INFINITY
+    for (const [name, batch] of this.#batches) {
+      if (batch.units.length === 0) this.#batches.delete(name)
+      else if (now - batch.since >= REPORT_WAIT_MS || this.#held.size === 0) this.#flush(name, batch)
+      else wakeAt = Math.min(wakeAt, batch.since + REPORT_WAIT_MS)
+    }
+    this.#tendLinks(now)
+    this.#seekOwners(now)
+    if (!this.#draining) this.#connectCandidates(now)
+    this.#sendWants()
+    for (const link of this.#links.values())
+      wakeAt = Math.min(wakeAt, link.state === 'waiting' ? link.retryAt : link.heartbeatAt)
+    if (this.#reports.size > 0 || this.#seeking.size > 0) wakeAt = Math.min(wakeAt, now + 1_000)
+    this.#wakeAt = Number.isFinite(wakeAt) ? wakeAt : undefined
+    if (
+      this.#draining &&
+      !this.#finished &&
+      this.#held.size === 0 &&
+      this.#keeping === 0 &&
+      this.#batches.size === 0 &&
+      this.#allAcknowledged()
+    ) {
+      this.#finished = true
+      this.#effects.push({ type: 'finished' })
+    }
+  }
+
+  /** Nothing is left that an open link could still take. The rest is in the journal, for the next start. */
+  #allAcknowledged(): boolean {
+    for (const { link } of this.#reports.values()) if (link?.state === 'open') return false
+    return true
+  }
+
+  #tendLinks(now: Millis): void {
+    for (const [owner, link] of this.#links) {
+      const needed = link.held > 0 || link.reports.size > 0
+      if (link.state === 'waiting') {
+        if (link.retryAt > now) continue
+        if (!needed && (this.#draining || now - link.usefulAt > IDLE_LINK_MS)) {
+          this.#links.delete(owner)
+          continue
+        }
+        link.state = 'connecting'
+        this.#effects.push({ type: 'openLink', owner: link.endpoint })
+      } else if (link.state === 'open') {
+        if (!needed && now - link.usefulAt > IDLE_LINK_MS && this.#candidates.size > 0) {
+          this.#links.delete(owner)
+          this.#effects.push({ type: 'closeLink', owner, reason: 'idle' })
+          continue
+        }
+        if (now >= link.heartbeatAt) {
+          link.heartbeatAt = now + HEARTBEAT_MS
+          this.#effects.push({ type: 'sendHeartbeat', owner })
+        }
+      }
+    }
+  }
+
+  /** Owners of reports that nobody takes at the moment are looked for by shard. */
+  #seekOwners(now: Millis): void {
+    for (const report of this.#reports.values()) {
+      const { link } = report
+      if (link?.state === 'open') {
+        if (now - report.offeredAt >= REOFFER_MS) this.#offer(report, link, now)
+        continue
+      }
+      if (link === undefined || now - link.lostAt >= LOST_OWNER_MS) this.#seek(report.jobId, report.shard, now)
+    }
+  }
+
+  #seek(jobId: JobId, shard: number, now: Millis): void {
+    const name = `${jobId}/${shard}`
+    if ((this.#seeking.get(name) ?? Number.NEGATIVE_INFINITY) > now - LOST_OWNER_MS) return
+    this.#seeking.set(name, now)
+    if (this.#seeking.size > CANDIDATES_MAX) this.#seeking.delete(this.#seeking.keys().next().value!)
+    this.#effects.push({ type: 'findOwners', jobId, shard })
+  }
+
+  #connectCandidates(now: Millis): void {
+    while (this.#links.size < LINKS_MAX && this.#candidates.size > 0) {
+      const all = [...this.#candidates.values()]
+      const { endpoint } = all[this.#random.int(all.length)]!
+      this.#connect(endpoint, now)
+    }
+  }
+
+  /** Shares the room there is between the open links. */
+  #sendWants(): void {
+    const open = [...this.#links.values()].filter(({ state }) => state === 'open')
+    if (open.length === 0) return
+    const most = Math.min(this.#capacity.instances, this.#limits.instancesMax ?? Number.POSITIVE_INFINITY)
+    const room = this.#draining || this.#outputsFull ? 0 : Math.max(0, most - this.#held.size)
+    const share = Math.ceil(room / open.length)
+    for (const link of open) {
+      const wanted = link.held + share
+      // A little less or more is not worth a message; running dry or being full is.
+      if (wanted === link.wanted || (Math.abs(wanted - link.wanted) < link.wanted / 4 && share > 0)) continue
+      link.wanted = wanted
+      this.#effects.push({ type: 'sendWant', owner: link.endpoint.nodeId, instances: wanted })
+    }
+  }
+}
+
+function nameOf(jobId: JobId, unit: number): string {
+  return `${jobId}/${unit}`
+}
+
+function unitOf(name: string): number {
+  return Number(name.slice(name.indexOf('/') + 1))
+}

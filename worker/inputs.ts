@@ -1,0 +1,177 @@
+import { chunkCount } from '../job/blob.js'
+import { type ByteSpan, contentSpan, cutItems, indexSpan, type ListSource } from '../job/list.js'
+import { neededItems } from '../job/program.js'
+import { CHUNK_BYTES } from '../proto/limits.js'
+import type { BlobRef, Digest, JobSpec } from '../proto/model.js'
+import type { Clock } from '../runtime/clock.js'
+import { GridError } from '../runtime/errors.js'
+import type { Endpoint, Transport } from '../runtime/transport.js'
+import { fetchBlob } from '../storage/blob-client.js'
+
+/** Files that shared inputs are put into, by digest. */
+export interface InputFiles {
+  /** Path of complete content, or undefined. */
+  path(digest: Digest): Promise<string | undefined>
+  /** Opens new content for writing at offsets; `finish` makes it complete and gives its path. */
+  create(
+    digest: Digest,
+    size: number,
+  ): Promise<{
+    write(offset: number, bytes: Uint8Array): Promise<void>
+    finish(): Promise<string>
+    abandon(): Promise<void>
+  }>
+}
+
+export interface InputsContext {
+  readonly clock: Clock
+  readonly transport: Transport
+  readonly files: InputFiles
+  /** Peers that should have the blob, nearest first. */
+  readonly holders: (digest: Digest) => Promise<readonly Endpoint[]>
+}
+
+/** Chunks of lists kept in memory; units of one grant mostly share them. */
+const CHUNKS_CACHED_MAX = 256
+/** Manifests and holders kept. */
+const BLOBS_CACHED_MAX = 64
+const HOLDERS_MS = 60_000
+
+/**
+ * What units need besides their arguments: shared inputs as files, items of lists as bytes. Everything is checked against
+ * the digests of the spec while it is fetched. Methods reject with GridError `notFound` or `unreachable` when nobody has it.
+ */
+export class Inputs {
+  readonly #c: InputsContext
+  readonly #chunks = new Map<string, Promise<Uint8Array>>()
+  readonly #manifests = new Map<Digest, Uint8Array>()
+  readonly #holders = new Map<Digest, { readonly endpoints: readonly Endpoint[]; readonly at: number }>()
+  readonly #files = new Map<Digest, Promise<string>>()
+
+  constructor(context: InputsContext) {
+    this.#c = context
+  }
+
+  /** Shared inputs of a job as files. */
+  shared(spec: JobSpec, signal: AbortSignal): Promise<{ readonly name: string; readonly path: string }[]> {
+    return Promise.all(spec.inputs.map(async ({ name, blob }) => ({ name, path: await this.#file(blob, signal) })))
+  }
+
+  /** Items of one unit; none for sources that are no list. */
+  async items(spec: JobSpec, unit: number, signal: AbortSignal): Promise<readonly Uint8Array[]> {
+    const needed = neededItems(spec, unit)
+    if (needed === undefined || needed.count === 0) return []
+    const source = spec.source as ListSource
+    const index = await this.#bytes(source.index, indexSpan(source, needed), signal)
+    const content = await this.#bytes(source.items, contentSpan(source, index), signal)
+    return cutItems(source, needed, content)
+  }
+
+  async #bytes(blob: BlobRef, { start, end }: ByteSpan, signal: AbortSignal): Promise<Uint8Array> {
+    if (end > blob.size) throw new GridError('corrupt', 'the index of the list leaves its blob')
+    const first = Math.floor(start / CHUNK_BYTES)
+    const last = end === start ? first : Math.floor((end - 1) / CHUNK_BYTES)
+    if (first >= chunkCount(blob.size)) return new Uint8Array(0)
+    const indices = Array.from({ length: last - first + 1 }, (_, i) => first + i)
+    this.#fetchMissing(blob, indices, signal)
+    const chunks = await Promise.all(indices.map((index) => this.#chunks.get(chunkName(blob, index))!))
+    if (chunks.length === 1) return chunks[0]!.subarray(start - first * CHUNK_BYTES, end - first * CHUNK_BYTES)
+    const whole = new Uint8Array(end - start)
+    for (const [i, chunk] of chunks.entries()) {
+      const from = (first + i) * CHUNK_BYTES
+      whole.set(
+        chunk.subarray(Math.max(0, start - from), Math.min(chunk.length, end - from)),
+        Math.max(0, from - start),
+      )
+    }
+    return whole
+  }
+
+  /** Fetches chunks not in memory with one request; each has its own promise, shared by all units that want it. */
+  #fetchMissing(blob: BlobRef, indices: readonly number[], signal: AbortSignal): void {
+    const missing = indices.filter((index) => !this.#chunks.has(chunkName(blob, index)))
+    if (missing.length === 0) return
+    const waiting = new Map<number, { resolve: (bytes: Uint8Array) => void; reject: (error: unknown) => void }>()
+    for (const index of missing) {
+      const chunk = new Promise<Uint8Array>((resolve, reject) => waiting.set(index, { resolve, reject }))
+      chunk.catch(() => this.#chunks.delete(chunkName(blob, index)))
+      this.#chunks.set(chunkName(blob, index), chunk)
+    }
+    void this.#fetch(blob, missing, (index, bytes) => waiting.get(index)?.resolve(bytes), signal).catch(
+      (error: unknown) => {
+        for (const { reject } of waiting.values()) reject(error)
+      },
+    )
+    for (const name of this.#chunks.keys()) {
+      if (this.#chunks.size <= CHUNKS_CACHED_MAX + missing.length) break
+      this.#chunks.delete(name)
+    }
+  }
+
+  async #fetch(
+    blob: BlobRef,
+    chunks: readonly number[] | undefined,
+    sink: (index: number, bytes: Uint8Array) => Promise<void> | void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock, transport } = this.#c
+    const known = this.#manifests.get(blob.digest)
+    try {
+      const manifest = await fetchBlob(transport, await this.#holdersOf(blob.digest), blob, sink, {
+        clock,
+        signal,
+        ...(chunks && { chunks }),
+        ...(known && { manifest: known }),
+      })
+      this.#manifests.set(blob.digest, manifest)
+      forgetOldest(this.#manifests)
+    } catch (error) {
+      this.#holders.delete(blob.digest)
+      throw error
+    }
+  }
+
+  async #holdersOf(digest: Digest): Promise<readonly Endpoint[]> {
+    const now = this.#c.clock.now()
+    const known = this.#holders.get(digest)
+    if (known !== undefined && now - known.at < HOLDERS_MS) return known.endpoints
+    const endpoints = await this.#c.holders(digest)
+    this.#holders.set(digest, { endpoints, at: now })
+    forgetOldest(this.#holders)
+    return endpoints
+  }
+
+  #file(blob: BlobRef, signal: AbortSignal): Promise<string> {
+    let file = this.#files.get(blob.digest)
+    if (file === undefined) {
+      file = this.#fetchFile(blob, signal)
+      this.#files.set(blob.digest, file)
+      file.catch(() => this.#files.delete(blob.digest))
+    }
+    return file
+  }
+
+  async #fetchFile(blob: BlobRef, signal: AbortSignal): Promise<string> {
+    const there = await this.#c.files.path(blob.digest)
+    if (there !== undefined) return there
+    const file = await this.#c.files.create(blob.digest, blob.size)
+    try {
+      await this.#fetch(blob, undefined, (index, bytes) => file.write(index * CHUNK_BYTES, bytes), signal)
+      return await file.finish()
+    } catch (error) {
+      await file.abandon()
+      throw error
+    }
+  }
+}
+
+function chunkName(blob: BlobRef, index: number): string {
+  return `${blob.digest}/${index}`
+}
+
+function forgetOldest(table: Map<Digest, unknown>): void {
+  for (const key of table.keys()) {
+    if (table.size <= BLOBS_CACHED_MAX) return
+    table.delete(key)
+  }
+}
