@@ -26,7 +26,7 @@ const fileSchema = z.strictObject({
   cpus: z.union([z.string(), z.number()]),
   memory: z.union([z.string(), z.number()]),
   tasks: z.union([z.string(), z.array(z.string())]),
-  quorum: z.number().int().min(1).max(32),
+  quorum: z.number().int().min(1).max(15),
 })
 const partialSchema = fileSchema.partial()
 type FileSettings = z.infer<typeof partialSchema>
@@ -189,8 +189,8 @@ function relativeTo(file: string, name: SettingName, texts: readonly string[]): 
 
 function readQuorum({ value, origin }: Setting<string | undefined>): Setting<number | undefined> {
   if (value === undefined) return { value: undefined, origin }
-  if (!/^[0-9]{1,2}$/.test(value) || Number(value) < 1 || Number(value) > 32) {
-    throw new GridError('invalid', `quorum must be a number from 1 to 32, not '${value}'`, {
+  if (!/^[0-9]{1,2}$/.test(value) || Number(value) < 1 || Number(value) > 15) {
+    throw new GridError('invalid', `quorum must be a number from 1 to 15, not '${value}'`, {
       hint: `it comes from the ${origin}`,
     })
   }

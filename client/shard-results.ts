@@ -7,7 +7,7 @@ import { methods } from '../proto/methods.js'
 import type { Digest, Outcome, ReportFact, UnitRange } from '../proto/model.js'
 import { type Millis, pause } from '../runtime/clock.js'
 import { consume } from '../runtime/consume.js'
-import { GridError, toGridError } from '../runtime/errors.js'
+import { toGridError } from '../runtime/errors.js'
 import { jitter } from '../runtime/random.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { aborted, type GridClient, type KnownJob } from './session.js'
@@ -73,7 +73,7 @@ export class ShardResults {
   readonly #proved = new Map<number, { readonly outcome: Outcome; readonly digest: Digest }>()
   readonly #unproved = new Set<number>()
   readonly #liars = new Set<string>()
-  #wholeShard: boolean
+  readonly #wholeShard: boolean
   #answered = false
   #voidFacts = 0
 
@@ -110,11 +110,13 @@ export class ShardResults {
     return this.#answered ? 'open' : 'unreachable'
   }
 
-  /** Proved units that the facts no longer prove: later ones overturned them. */
-  overturned(): number[] {
-    const units: number[] = []
-    for (const [unit, claim] of this.#proved) if (!this.#evidence.check({ unit, ...claim }).ok) units.push(unit)
-    return units
+  /** Proved results that the facts no longer prove: later ones overturned them. */
+  overturned(): { readonly unit: number; readonly digest: Digest }[] {
+    const overturned: { readonly unit: number; readonly digest: Digest }[] = []
+    for (const [unit, claim] of this.#proved) {
+      if (!this.#evidence.check({ unit, ...claim }).ok) overturned.push({ unit, digest: claim.digest })
+    }
+    return overturned
   }
 
   /** What the facts at hand say of a unit now. */
@@ -144,7 +146,7 @@ export class ShardResults {
         if (reading.signal?.aborted) throw aborted()
         if (this.left.size === 0) return
         try {
-          const { wanted, done } = await this.#readFrom(owner, owners, following, reading)
+          const { wanted, done } = await this.#readFrom(owner, following, reading)
           if (!wanted) return
           answers++
           if (done && this.left.size === 0) return
@@ -177,7 +179,6 @@ export class ShardResults {
 
   async #readFrom(
     owner: Endpoint,
-    owners: readonly Endpoint[],
     following: boolean,
     reading: ShardReading,
   ): Promise<{ readonly wanted: boolean; readonly done: boolean }> {
@@ -197,8 +198,7 @@ export class ShardResults {
       const batch = await this.#take(reply, owner, reading)
       if (batch.length > 0) wanted = await reading.emit(batch)
       done ||= reply.done
-      const others = owners.some(({ nodeId }) => !this.#liars.has(nodeId))
-      if (!wanted || (this.#liars.has(owner.nodeId) && others)) cut.abort()
+      if (!wanted) cut.abort()
     })
     stream.send({
       jobId: this.#job.jobId,
@@ -262,11 +262,4 @@ export class ShardResults {
 function trustedFirst(owners: readonly Endpoint[], liars: ReadonlySet<string>): readonly Endpoint[] {
   const trusted = owners.filter(({ nodeId }) => !liars.has(nodeId))
   return [...trusted, ...owners.filter(({ nodeId }) => liars.has(nodeId))]
-}
-
-/** An error of results that were proved and are not any more. */
-export function overturnedError(unit: number, pinned: Digest, now: Digest | undefined): GridError {
-  return new GridError('corrupt', `the accepted result of unit ${unit} was overturned by later facts`, {
-    fields: { unit, pinned, now: now ?? 'none' },
-  })
 }

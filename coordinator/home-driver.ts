@@ -1,4 +1,5 @@
-import type { ShardStatus, ShowReply } from '../proto/messages.js'
+import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
+import type { ShardStatus, ShowReply, SummarizeReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { JobId, NodeId, Signed } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
@@ -6,7 +7,7 @@ import type { Clock, Millis } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import type { Logger } from '../runtime/logger.js'
 import type { Caller, Endpoint, MessageStream, Transport } from '../runtime/transport.js'
-import { Home, type HomeEffect, type HomeEvent, type OwnerStatus } from './core/home.js'
+import { Home, type HomeEffect, type HomeEvent, type HomeView, type OwnerStatus } from './core/home.js'
 import type { OwnerDirectory } from './directory.js'
 import type { GroupCommit } from './group-commit.js'
 import type { BookedJob, JobBook } from './job-book.js'
@@ -22,8 +23,8 @@ export interface HomeDriverContext {
   readonly book: JobBook
   readonly owner: OwnerDriver
   readonly options: CoordinatorOptions
-  /** Opens shards at this node as `Activate` from another would. */
-  readonly openShards: (job: BookedJob, shards: readonly number[]) => Promise<void>
+  /** Opens a shard at this node as `Activate` from another would. */
+  readonly openShard: (job: BookedJob, shard: number) => Promise<void>
 }
 
 /** Deadline of one activation. */
@@ -91,7 +92,7 @@ export class HomeDriver {
   }
 
   /** Takes what an owner tells of its shards. */
-  summarized(jobId: JobId, shards: readonly ShardStatus[], caller: Pick<Caller, 'nodeId' | 'host'>): readonly Signed[] {
+  summarized(jobId: JobId, shards: readonly ShardStatus[], caller: Pick<Caller, 'nodeId'>): SummarizeReply {
     if (!this.core.has(jobId)) throw new GridError('notFound', 'this node is not the home of the job')
     for (const { shard, ownerAddress, summary, waiting } of shards) {
       this.handle({
@@ -101,7 +102,7 @@ export class HomeDriver {
         status: { owner: caller.nodeId, address: ownerAddress, summary, waiting },
       })
     }
-    return this.#c.book.get(jobId)?.signedOrders ?? []
+    return { orders: this.#c.book.get(jobId)?.signedOrders ?? [], stopped: this.core.stopReason(jobId) }
   }
 
   show(jobId: JobId, withShards: boolean): ShowReply {
@@ -113,7 +114,7 @@ export class HomeDriver {
       spec: job.signed,
       orders: job.signedOrders,
       summary: view.summary,
-      shards: view.shards.map(({ shard, status, ageMs }) => ({
+      shards: mostTelling(view.shards).map(({ shard, status, ageMs }) => ({
         shard,
         owner: status.owner,
         ownerAddress: status.address,
@@ -194,7 +195,8 @@ export class HomeDriver {
   async #activateAt(owner: Endpoint, job: BookedJob, shard: number): Promise<OwnerStatus> {
     const { transport, directory } = this.#c
     if (owner.nodeId === directory.self.nodeId) {
-      await this.#c.openShards(job, [shard])
+      await this.#c.openShard(job, shard)
+      this.#c.owner.handle({ type: 'ordersChanged', jobId: job.jobId, orders: job.orders })
       const report = this.#c.owner.core.report(job.jobId, shard)
       if (report === undefined) throw new GridError('unavailable', 'the shard did not open')
       return { owner: owner.nodeId, address: owner.address, summary: report.summary, waiting: report.waiting }
@@ -202,7 +204,7 @@ export class HomeDriver {
     const reply = await transport.call(
       owner,
       methods.activate,
-      { spec: job.signed, orders: job.signedOrders, shards: [shard] },
+      { spec: job.signed, orders: job.signedOrders, shard },
       { deadlineMs: ACTIVATE_MS },
     )
     return { owner: owner.nodeId, address: owner.address, summary: reply.summary, waiting: '' }
@@ -212,4 +214,11 @@ export class HomeDriver {
     this.#closed = true
     this.#alarm.close()
   }
+}
+
+/** As many shards as one message carries, those with something left to do first. */
+function mostTelling(shards: HomeView['shards']): HomeView['shards'] {
+  if (shards.length <= MESSAGE_SHARDS_MAX) return shards
+  const left = ({ status: { summary } }: HomeView['shards'][number]) => summary.units - summary.settled - summary.failed
+  return [...shards].sort((a, b) => left(b) - left(a) || a.shard - b.shard).slice(0, MESSAGE_SHARDS_MAX)
 }

@@ -1,6 +1,5 @@
-import { homeKey } from '../job/shard.js'
 import { orderCodec } from '../proto/codec/facts.js'
-import type { ActivateReply, ActivateRequest, ShardStatus, StatusReply } from '../proto/messages.js'
+import type { ActivateReply, ActivateRequest, StatusReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { BootId, JobId, Summary } from '../proto/model.js'
 import type { Clock, Timer } from '../runtime/clock.js'
@@ -8,13 +7,14 @@ import { GridError, toGridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
 import type { Logger } from '../runtime/logger.js'
 import type { Random } from '../runtime/random.js'
-import type { Caller, Endpoint, Transport } from '../runtime/transport.js'
-import { announcementHeader } from './announcement-header.js'
+import type { Transport } from '../runtime/transport.js'
 import type { Shard } from './core/shard.js'
 import type { OwnerDirectory } from './directory.js'
 import { type FactExchange, soloExchange } from './fact-exchange.js'
+import { FinishedShards } from './finished-shards.js'
 import { GroupCommit } from './group-commit.js'
 import { HomeDriver } from './home-driver.js'
+import { HomeReporter } from './home-reporter.js'
 import { type BookedJob, JobBook, type SpecVerifier } from './job-book.js'
 import { type CoordinatorOptions, resolveCoordinatorOptions } from './options.js'
 import type { OutputFiles } from './output-files.js'
@@ -49,25 +49,8 @@ export interface CoordinatorDependencies {
   readonly options?: Partial<CoordinatorOptions>
 }
 
-/** Time between two summaries of one job to its home, and the pause before the first. */
-const SUMMARY_MS = 1_000
-const SUMMARY_SOON_MS = 50
-/** Deadline of a summary, and how long the home found by a lookup is used. */
-const SUMMARIZE_MS = 5_000
-const HOME_CACHE_MS = 30_000
-/** An owner says how its unfinished shards stand even if nothing changes, so that the home knows it is there. */
-const SUMMARY_RENEWAL_MS = 4_000
+/** Time between looks at what is finished or expired. */
 const SWEEP_MS = 2_000
-
-interface JobUpkeep {
-  /** Shards whose counts changed since the last summary. */
-  readonly dirty: Set<number>
-  timer: Timer | undefined
-  lastSentAt: number
-  home: { readonly endpoint: Endpoint; readonly foundAt: number } | undefined
-  announced: number
-  announcedAt: number
-}
 
 /**
  * The owner's side of a peer: homes and shards of jobs, their storage, and what submitters, workers and other owners may
@@ -81,10 +64,8 @@ export class Coordinator {
   readonly #d: CoordinatorDependencies
   readonly #commits: GroupCommit
   readonly #results: ResultsService
-  readonly #jobs = new Map<JobId, JobUpkeep>()
-  /** Finished shards that have left memory. */
-  readonly #finished = new Map<string, { readonly summary: Summary; readonly jobId: JobId; readonly shard: number }>()
-  readonly #idleSince = new Map<string, number>()
+  readonly #reporter: HomeReporter
+  readonly #finished: FinishedShards
   readonly #startedAt: number
   #sweepTimer: Timer | undefined
   #closed = false
@@ -123,7 +104,7 @@ export class Coordinator {
       book,
       owner: this.owner,
       options,
-      openShards: (job, shards) => this.#openShards(job, shards),
+      openShard: (job, shard) => this.#openShard(job, shard),
     })
     this.#results = new ResultsService({
       owner: this.owner,
@@ -132,7 +113,19 @@ export class Coordinator {
       outputs,
       shard: (job, shard) => this.#shard(job, shard),
     })
-    this.owner.onShardChanged((jobId, shard) => this.#shardChanged(jobId, shard))
+    const { owner, home } = this
+    this.#reporter = new HomeReporter({
+      clock,
+      logger,
+      transport,
+      directory,
+      book,
+      owner,
+      home,
+      takeOrders: (job, orders) => this.#takeOrders(job, orders),
+    })
+    const { unloadAfterMs } = options
+    this.#finished = new FinishedShards({ clock, logger, store, commits, owner, unloadAfterMs })
     this.#serve()
   }
 
@@ -150,32 +143,22 @@ export class Coordinator {
         continue
       }
       for (const { shard } of await store.shards(stored.jobId)) {
-        await this.owner.openShard(job, shard, true)
+        if (!(await this.#finished.restore(stored.jobId, shard))) await this.owner.openShard(job, shard, true)
       }
       if (stored.roles.has('home')) this.home.adopt(job, stored.receivedAtMs)
     }
     this.#sweepTimer = this.#d.clock.setTimer(SWEEP_MS, () => this.#sweep())
-    this.#d.directory.onNeighboursChanged(() => {
-      for (const upkeep of this.#jobs.values()) upkeep.home = undefined
-    })
   }
 
   /** Jobs kept here, for `status`. */
   status(): StatusReply {
     const { clock, directory, version } = this.#d
     const { workers, threads } = this.owner.core.connected
-    let jobs = 0
-    let readyJobs = 0
-    for (const upkeep of this.#jobs.values()) {
-      jobs++
-      if (upkeep.announced > 0) readyJobs++
-    }
     return {
       peers: directory.peerCount,
       workers,
       threads,
-      jobs,
-      readyJobs,
+      ...this.#reporter.counts,
       settledLastMinute: this.owner.settledLastMinute,
       uptimeMs: clock.now() - this.#startedAt,
       version,
@@ -188,7 +171,7 @@ export class Coordinator {
     if (this.#closed) return
     this.#closed = true
     this.#sweepTimer?.cancel()
-    for (const { timer } of this.#jobs.values()) timer?.cancel()
+    this.#reporter.close()
     this.owner.close()
     this.home.close()
   }
@@ -202,9 +185,7 @@ export class Coordinator {
     })
     transport.handleUnary(methods.show, ({ jobId, withShards }) => this.home.show(jobId, withShards))
     transport.handleUnary(methods.activate, (request) => this.#activate(request))
-    transport.handleUnary(methods.summarize, ({ jobId, shards }, caller) => ({
-      orders: this.#summarized(jobId, shards, caller),
-    }))
+    transport.handleUnary(methods.summarize, ({ jobId, shards }, caller) => this.home.summarized(jobId, shards, caller))
     transport.handleUnary(methods.status, () => this.status())
     transport.handleStream(methods.watch, (stream) =>
       stream.onMessage(({ jobId, withShards }) => this.home.watch(stream, jobId, withShards)),
@@ -224,39 +205,32 @@ export class Coordinator {
 
   // ------------------------------------------------------------------------------------------------- shards come and go
 
-  async #activate({ spec, orders, shards }: ActivateRequest): Promise<ActivateReply> {
+  async #activate({ spec, orders, shard }: ActivateRequest): Promise<ActivateReply> {
     const job = this.book.read(spec)
     this.book.checkRoom(job, this.options)
     const booked = this.book.add(spec)
     await this.#takeOrders(booked, orders)
-    await this.#openShards(booked, shards)
-    const reports = shards.map((shard) => this.#summaryOf(booked.jobId, shard))
-    const [first] = reports
-    if (first === undefined || reports.length !== 1) throw new GridError('invalid', 'one shard is activated at a time')
-    return { summary: first }
+    await this.#openShard(booked, shard)
+    return { summary: this.#summaryOf(booked.jobId, shard) }
   }
 
   #summaryOf(jobId: JobId, shard: number): Summary {
-    const summary = this.owner.core.report(jobId, shard)?.summary ?? this.#finished.get(nameOf(jobId, shard))?.summary
+    const summary = this.owner.core.report(jobId, shard)?.summary ?? this.#finished.summary(jobId, shard)
     if (summary === undefined) throw new GridError('unavailable', 'the shard is not open')
     return summary
   }
 
-  async #openShards(job: BookedJob, shards: readonly number[]): Promise<void> {
-    const missing = shards.filter(
-      (shard) => !this.owner.core.hasShard(job.jobId, shard) && !this.#finished.has(nameOf(job.jobId, shard)),
-    )
-    for (const shard of missing)
-      if (!job.shards.includes(shard)) throw new GridError('invalid', `the job has no shard ${shard}`)
-    if (missing.length > 0) {
-      const atMs = this.#d.clock.wallMs()
-      await this.#commits.commit([
-        { type: 'spec', jobId: job.jobId, role: 'shard', spec: job.signed, receivedAtMs: atMs },
-        ...missing.map((shard) => ({ type: 'shard' as const, jobId: job.jobId, shard, activatedAtMs: atMs })),
-      ])
-    }
-    for (const shard of missing) await this.owner.openShard(job, shard, false)
-    this.owner.handle({ type: 'ordersChanged', jobId: job.jobId, orders: job.orders })
+  /** Owns a shard from now on: on disk first. Nothing to do for one that is open, or finished and left memory. */
+  async #openShard(job: BookedJob, shard: number): Promise<void> {
+    const { jobId } = job
+    if (this.owner.core.hasShard(jobId, shard) || this.#finished.summary(jobId, shard) !== undefined) return
+    if (!job.shards.includes(shard)) throw new GridError('invalid', `the job has no shard ${shard}`)
+    const atMs = this.#d.clock.wallMs()
+    await this.#commits.commit([
+      { type: 'spec', jobId, role: 'shard', spec: job.signed, receivedAtMs: atMs },
+      { type: 'shard', jobId, shard, activatedAtMs: atMs },
+    ])
+    await this.owner.openShard(job, shard, false)
   }
 
   async #takeOrders(job: BookedJob, orders: ActivateRequest['orders']): Promise<void> {
@@ -278,110 +252,16 @@ export class Coordinator {
 
   /** The shard in memory, read back if it had left. */
   async #shard(job: BookedJob, number: number): Promise<Shard> {
-    const name = nameOf(job.jobId, number)
     if (!this.owner.core.hasShard(job.jobId, number)) {
       const kept = await this.#d.store.shards(job.jobId)
       if (!kept.some(({ shard }) => shard === number))
         throw new GridError('notFound', `shard ${number} is not owned here`)
       await this.owner.openShard(job, number, true)
     }
-    this.#idleSince.set(name, this.#d.clock.now())
+    this.#finished.touch(job.jobId, number)
     const shard = this.owner.core.shard(job.jobId, number)
     if (shard === undefined) throw new GridError('unavailable', 'the shard did not open')
     return shard
-  }
-
-  #shardChanged(jobId: JobId, shard: number): void {
-    let upkeep = this.#jobs.get(jobId)
-    if (upkeep === undefined) {
-      upkeep = {
-        dirty: new Set(),
-        timer: undefined,
-        lastSentAt: Number.NEGATIVE_INFINITY,
-        home: undefined,
-        announced: 0,
-        announcedAt: 0,
-      }
-      this.#jobs.set(jobId, upkeep)
-    }
-    upkeep.dirty.add(shard)
-    this.#summarizeSoon(jobId, upkeep)
-  }
-
-  #summarizeSoon(jobId: JobId, upkeep: JobUpkeep): void {
-    if (upkeep.timer !== undefined || this.#closed) return
-    const wait = Math.max(SUMMARY_SOON_MS, upkeep.lastSentAt + SUMMARY_MS - this.#d.clock.now())
-    upkeep.timer = this.#d.clock.setTimer(wait, () => {
-      upkeep.timer = undefined
-      upkeep.lastSentAt = this.#d.clock.now()
-      void this.#summarize(jobId, upkeep)
-    })
-  }
-
-  /** Tells the home how shards here stand, and the board what work is ready. */
-  async #summarize(jobId: JobId, upkeep: JobUpkeep): Promise<void> {
-    const job = this.book.get(jobId)
-    if (job === undefined || this.#closed) return
-    this.#announce(job, upkeep)
-    const shards = [...upkeep.dirty]
-    upkeep.dirty.clear()
-    const statuses: ShardStatus[] = []
-    for (const shard of shards) {
-      const report = this.owner.core.report(jobId, shard)
-      if (report === undefined) continue
-      const { summary, waiting } = report
-      const { self } = this.#d.directory
-      statuses.push({ shard, owner: self.nodeId, ownerAddress: self.address, summary, waiting, summaryAgeMs: 0 })
-    }
-    if (statuses.length === 0) return
-    try {
-      await this.#tellHome(job, upkeep, statuses)
-    } catch (error) {
-      upkeep.home = undefined
-      for (const shard of shards) upkeep.dirty.add(shard)
-      this.#d.logger.debug('home not reached', { jobId, error: toGridError(error).message })
-      this.#summarizeSoon(jobId, upkeep)
-    }
-  }
-
-  async #tellHome(job: BookedJob, upkeep: JobUpkeep, shards: readonly ShardStatus[]): Promise<void> {
-    const { directory, transport, clock } = this.#d
-    const { jobId } = job
-    if (this.home.core.has(jobId)) {
-      this.home.summarized(jobId, shards, { nodeId: directory.self.nodeId, host: '' })
-      return
-    }
-    if (upkeep.home === undefined || clock.now() - upkeep.home.foundAt > HOME_CACHE_MS) {
-      const [endpoint] = await directory.owners(homeKey(jobId), 1)
-      if (endpoint === undefined || endpoint.nodeId === directory.self.nodeId)
-        throw new GridError('unreachable', 'no home')
-      upkeep.home = { endpoint, foundAt: clock.now() }
-    }
-    const { orders } = await transport.call(
-      upkeep.home.endpoint,
-      methods.summarize,
-      { jobId, shards },
-      { deadlineMs: SUMMARIZE_MS },
-    )
-    await this.#takeOrders(job, orders)
-  }
-
-  #summarized(jobId: JobId, shards: readonly ShardStatus[], caller: Caller) {
-    return this.home.summarized(jobId, shards, caller)
-  }
-
-  #announce(job: BookedJob, upkeep: JobUpkeep): void {
-    let ready = 0
-    for (const shard of this.owner.core.job(job.jobId)?.shards.keys() ?? [])
-      ready += this.owner.core.report(job.jobId, shard)?.summary.ready ?? 0
-    if (ready === 0 && upkeep.announced === 0) return
-    upkeep.announced = ready
-    this.#d.directory.announce({
-      jobId: job.jobId,
-      submitter: job.spec.submitter,
-      ready,
-      header: announcementHeader(job.spec),
-    })
   }
 
   // ------------------------------------------------------------------------------------------------------------- upkeep
@@ -389,34 +269,11 @@ export class Coordinator {
   #sweep(): void {
     if (this.#closed) return
     this.#sweepTimer = this.#d.clock.setTimer(SWEEP_MS, () => this.#sweep())
-    const now = this.#d.clock.now()
-    for (const [jobId, upkeep] of this.#jobs) {
-      const job = this.owner.core.job(jobId)
-      if (job === undefined) continue
-      for (const shard of job.shards.values()) {
-        if (shard.finished) this.#unloadLater(shard, now)
-        else if (now - upkeep.lastSentAt >= SUMMARY_RENEWAL_MS) upkeep.dirty.add(shard.shard)
-      }
-      if (upkeep.dirty.size > 0) this.#summarizeSoon(jobId, upkeep)
-    }
+    this.#reporter.renew()
+    this.#finished.sweep()
     for (const job of this.book.all()) {
       if (this.#d.clock.wallMs() >= job.expiresAtMs + this.options.deleteAfterMs) void this.#delete(job)
     }
-  }
-
-  #unloadLater(shard: Shard, now: number): void {
-    const name = nameOf(shard.jobId, shard.shard)
-    const since = this.#idleSince.get(name)
-    if (since === undefined) {
-      this.#idleSince.set(name, now)
-      return
-    }
-    if (now - since < this.options.unloadAfterMs || this.owner.isListenedTo(shard.jobId, shard.shard)) return
-    const report = this.owner.core.report(shard.jobId, shard.shard)
-    if (report !== undefined)
-      this.#finished.set(name, { summary: report.summary, jobId: shard.jobId, shard: shard.shard })
-    this.#idleSince.delete(name)
-    this.owner.unloadShard(shard.jobId, shard.shard)
   }
 
   async #delete(job: BookedJob): Promise<void> {
@@ -430,12 +287,7 @@ export class Coordinator {
     this.owner.closeJob(jobId, 'expired')
     this.home.forget(jobId)
     this.book.forget(jobId)
-    this.#jobs.get(jobId)?.timer?.cancel()
-    this.#jobs.delete(jobId)
-    for (const [name, finished] of this.#finished) if (finished.jobId === jobId) this.#finished.delete(name)
+    this.#reporter.forget(jobId)
+    this.#finished.forget(jobId)
   }
-}
-
-function nameOf(jobId: JobId, shard: number): string {
-  return `${jobId}/${shard}`
 }

@@ -239,11 +239,9 @@ export interface Chunk {
 export interface ActivateRequest {
   readonly spec: Signed
   readonly orders: readonly Signed[]
-  /** 1 to 1,024. */
-  readonly shards: readonly number[]
+  readonly shard: number
 }
 export interface ActivateReply {
-  /** Of the shards named, together. */
   readonly summary: Summary
 }
 export interface SummarizeRequest {
@@ -253,6 +251,8 @@ export interface SummarizeRequest {
 export interface SummarizeReply {
   /** All orders of the job that the home holds. */
   readonly orders: readonly Signed[]
+  /** Why nothing more is to be granted; empty: go on. */
+  readonly stopped: string
 }
 export type StatusRequest = Readonly<Record<never, never>>
 export interface StatusReply {

@@ -15,6 +15,8 @@ const STRAGGLER_FACTOR = 2
 const STRAGGLER_MIN_MS = 1_000
 /** Instances looked at for a straggler. */
 const STRAGGLER_SCAN_MAX = 4_096
+/** A worker without work is told why this often. */
+const IDLE_NEWS_MS = 10_000
 /** Work a unit is taken to be while nobody knows, for the shares of submitters. */
 const UNKNOWN_UNIT_MS = 1_000
 
@@ -45,6 +47,21 @@ export class Granting {
     if (room > 0) room -= this.#first(worker, drafts, room, now, wallMs)
     if (room > 0 && worker.held.size === 0) this.#straggler(worker, drafts, now, wallMs)
     drafts.send()
+    if (worker.held.size === 0 && now - worker.toldIdleAt >= IDLE_NEWS_MS) this.#tellIdle(worker, now, wallMs)
+  }
+
+  /** Says why a worker with nothing in hand gets nothing. */
+  #tellIdle(worker: WorkerRecord, now: Millis, wallMs: Millis): void {
+    worker.toldIdleAt = now
+    const reasons = new Set<string>()
+    for (const job of this.#state.jobs.values()) {
+      if (worker.hello.onlyJob !== undefined && worker.hello.onlyJob !== job.jobId) continue
+      if ([...job.shards.values()].every((shard) => shard.finished)) continue
+      const refusal = job.refusal(wallMs) || worker.refusal(job.spec)
+      reasons.add(refusal === '' ? 'what is left waits for other workers' : refusal)
+    }
+    const reason = reasons.size === 0 ? 'no job has work here' : [...reasons].slice(0, 3).join('; ')
+    this.#state.emit({ type: 'sendNoWork', session: worker.session!, reason, retryAfterMs: IDLE_NEWS_MS })
   }
 
   /** One more copy of a unit for this worker, whatever the window says. */

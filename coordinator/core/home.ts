@@ -1,4 +1,5 @@
 import { applyOrders, type KnownOrder } from '../../job/orders.js'
+import { stopReason } from '../../job/stop-rule.js'
 import type { JobId, JobSpec, NodeId, Summary } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 
@@ -189,6 +190,12 @@ export class Home {
     return [...this.#jobs.keys()]
   }
 
+  /** Why the job is to be granted no further; empty: go on. */
+  stopReason(jobId: JobId): string {
+    const job = this.#jobs.get(jobId)
+    return job === undefined ? '' : stopReason(job.spec, summarize(job))
+  }
+
   cancelled(jobId: JobId): boolean {
     return this.#jobs.get(jobId)?.cancelled ?? false
   }
@@ -251,7 +258,7 @@ export class Home {
   }
 
   #fillWindow(job: HomeJob, now: Millis): void {
-    if (job.cancelled) return
+    if (job.cancelled || stopReason(job.spec, summarize(job)) !== '') return
     let withWork = 0
     let activating = 0
     let workers = 0
@@ -328,6 +335,8 @@ function summarize(job: HomeJob): Summary {
 function waitingOf(job: HomeJob, summary: Summary): string {
   if (isFinished(summary)) return ''
   if (job.cancelled) return 'cancelled by the submitter'
+  const stopped = stopReason(job.spec, summary)
+  if (stopped !== '') return stopped
   const reasons = new Set<string>()
   for (const shard of job.unfinished) {
     const entry = job.entries.get(shard)!

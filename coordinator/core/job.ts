@@ -4,9 +4,6 @@ import type { JobId, JobSpec } from '../../proto/model.js'
 import { DurationStatistics } from './delay-bound.js'
 import type { Shard } from './shard.js'
 
-/** Settled units after which a job whose units have all failed stops being granted. */
-const ALL_FAILED_MIN = 20
-
 /** A job that this owner holds shards of: the spec, what orders make of it, and how long its units take. */
 export class Job {
   readonly jobId: JobId
@@ -39,22 +36,6 @@ export class Job {
   refusal(wallMs: number): string {
     if (this.view.cancelled) return 'cancelled by the submitter'
     if (wallMs >= this.view.expiresAtMs) return 'expired'
-    if (this.stopped !== '') return this.stopped
-    const { type, value } = this.spec.maxFails
-    let failed = 0
-    let settled = 0
-    let units = 0
-    for (const shard of this.shards.values()) {
-      failed += shard.failedCount
-      settled += shard.settledCount
-      units += shard.unitCount
-    }
-    if (value > 0) {
-      const limit = type === 'count' ? value : Math.ceil((units * value) / 100)
-      if (failed > limit) return `${failed} units failed, more than --max-fails allows`
-    } else if (failed >= ALL_FAILED_MIN && settled === 0) {
-      return `the first ${failed} units all failed`
-    }
-    return ''
+    return this.stopped
   }
 }

@@ -49,6 +49,8 @@ export class WorkerRecord {
   /** Host failures and silences in a row: back-off for this key. */
   failures = 0
   notBefore: Millis = 0
+  /** When it was last told why there is no work for it. */
+  toldIdleAt: Millis = Number.NEGATIVE_INFINITY
 
   constructor(hello: WorkerHello, session: SessionId, now: Millis) {
     this.key = hello.worker

@@ -11,7 +11,6 @@ import {
   RESULTS_UNITS_MAX,
   SELECTION_RANGES_MAX,
   SHARD_UNITS_MAX,
-  SHARDS_MAX,
   SPEC_BYTES_MAX,
   UNITS_PAGE_MAX,
 } from '../limits.js'
@@ -208,19 +207,11 @@ export const chunkCodec: Codec<Chunk> = messageCodec(
 export const activateRequestCodec: Codec<ActivateRequest> = messageCodec(
   'ActivateRequest',
   JOB_BYTES_MAX,
-  ({ spec, orders, shards }) => ({
-    spec: signedToWire(spec),
-    orders: orders.map(signedToWire),
-    shard: shards[0],
-    shards: shards.slice(1),
-  }),
+  ({ spec, orders, shard }) => ({ spec: signedToWire(spec), orders: orders.map(signedToWire), shard }),
   (fields) => ({
     spec: fields.message('spec', readSigned),
     orders: fields.list('orders', { max: ORDERS_MAX }, readSigned),
-    shards: [
-      readShard(fields),
-      ...fields.uint32List('shards', { max: MESSAGE_SHARDS_MAX - 1 }, { max: SHARDS_MAX - 1 }),
-    ],
+    shard: readShard(fields),
   }),
 )
 
@@ -244,8 +235,11 @@ export const summarizeRequestCodec: Codec<SummarizeRequest> = messageCodec(
 export const summarizeReplyCodec: Codec<SummarizeReply> = messageCodec(
   'SummarizeReply',
   RESULTS_BYTES_MAX,
-  ({ orders }) => ({ orders: orders.map(signedToWire) }),
-  (fields) => ({ orders: fields.list('orders', { max: ORDERS_MAX }, readSigned) }),
+  ({ orders, stopped }) => ({ orders: orders.map(signedToWire), stopped: reasonToWire(stopped) }),
+  (fields) => ({
+    orders: fields.list('orders', { max: ORDERS_MAX }, readSigned),
+    stopped: readReason(fields, 'stopped'),
+  }),
 )
 
 export const statusRequestCodec: Codec<StatusRequest> = messageCodec(

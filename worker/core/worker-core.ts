@@ -59,11 +59,6 @@ interface HeldGrant {
   left: number
 }
 
-interface HeldUnit {
-  readonly grant: HeldGrant
-  computing: boolean
-}
-
 interface OpenReport extends KeptReport {
   readonly unsettled: Set<number>
   link: Link | undefined
@@ -93,7 +88,7 @@ export class WorkerCore {
   readonly #links = new Map<NodeId, Link>()
   readonly #candidates = new Map<NodeId, { readonly endpoint: Endpoint; ready: number }>()
   readonly #refusedUntil = new Map<NodeId, Millis>()
-  readonly #held = new Map<string, HeldUnit>()
+  readonly #held = new Map<string, HeldGrant>()
   readonly #grants = new Map<Digest, HeldGrant>()
   readonly #reports = new Map<Digest, OpenReport>()
   readonly #reportsByUnit = new Map<string, OpenReport>()
@@ -173,7 +168,7 @@ export class WorkerCore {
         this.#computed(event.units, now)
         break
       case 'jobFailed':
-        this.#giveBack((held) => held.grant.grant.jobId === event.jobId, event.reason)
+        this.#giveBack(({ grant }) => grant.jobId === event.jobId, event.reason)
         break
       case 'reportKept':
         this.#keeping--
@@ -194,7 +189,7 @@ export class WorkerCore {
         break
       case 'drained':
         this.#draining = true
-        this.#giveBack((held) => event.atOnce || !held.computing, 'the volunteer is leaving')
+        if (event.atOnce) this.#giveBack(() => true, 'the volunteer is leaving')
         break
       case 'woke':
         break
@@ -213,7 +208,7 @@ export class WorkerCore {
 
   checkInvariants(): void {
     const held = new Map<Link, number>()
-    for (const { grant } of this.#held.values()) held.set(grant.link, (held.get(grant.link) ?? 0) + 1)
+    for (const { link } of this.#held.values()) held.set(link, (held.get(link) ?? 0) + 1)
     for (const link of this.#links.values())
       assert(link.held === (held.get(link) ?? 0), 'instances are counted by link')
     for (const grant of this.#grants.values()) assert(grant.left > 0, 'a grant without units is forgotten')
@@ -307,7 +302,7 @@ export class WorkerCore {
       for (let unit = run.first; unit < run.first + run.count; unit++) {
         const name = nameOf(grant.jobId, unit)
         if (this.#held.has(name) || this.#reportsByUnit.has(name)) continue
-        this.#held.set(name, { grant: held, computing: true })
+        this.#held.set(name, held)
         held.left++
         units.push(unit)
       }
@@ -315,7 +310,7 @@ export class WorkerCore {
     if (held.left === 0) return
     this.#grants.set(grantId, held)
     link.held += held.left
-    if (this.#draining) this.#giveBack((unit) => unit.grant === held, 'the volunteer is leaving')
+    if (this.#draining) this.#giveBack((other) => other === held, 'the volunteer is leaving')
     else this.#effects.push({ type: 'compute', jobId: grant.jobId, shard: grant.shard, units })
   }
 
@@ -325,19 +320,18 @@ export class WorkerCore {
     const held = this.#held.get(name)
     if (held === undefined) return undefined
     this.#held.delete(name)
-    const { grant } = held
-    grant.link.held--
-    if (--grant.left === 0) this.#grants.delete(grant.id)
-    return grant
+    held.link.held--
+    if (--held.left === 0) this.#grants.delete(held.id)
+    return held
   }
 
-  #giveBack(which: (held: HeldUnit) => boolean, reason: string): void {
+  #giveBack(which: (held: HeldGrant) => boolean, reason: string): void {
     const byGrant = new Map<HeldGrant, number[]>()
     for (const [name, held] of this.#held) {
       if (!which(held)) continue
-      const units = byGrant.get(held.grant) ?? []
+      const units = byGrant.get(held) ?? []
       units.push(unitOf(name))
-      byGrant.set(held.grant, units)
+      byGrant.set(held, units)
     }
     for (const [{ grant, link }, units] of byGrant) {
       const { jobId, shard } = grant
@@ -351,11 +345,10 @@ export class WorkerCore {
   #withdrawn(owner: NodeId, jobId: JobId, units: readonly number[], wholeJob: boolean): void {
     const gone: number[] = []
     if (wholeJob) {
-      for (const [name, { grant }] of this.#held)
-        if (grant.grant.jobId === jobId && grant.link.endpoint.nodeId === owner) gone.push(unitOf(name))
+      for (const [name, { grant, link }] of this.#held)
+        if (grant.jobId === jobId && link.endpoint.nodeId === owner) gone.push(unitOf(name))
     } else {
-      for (const unit of units)
-        if (this.#held.get(nameOf(jobId, unit))?.grant.link.endpoint.nodeId === owner) gone.push(unit)
+      for (const unit of units) if (this.#held.get(nameOf(jobId, unit))?.link.endpoint.nodeId === owner) gone.push(unit)
     }
     for (const unit of gone) this.#release(jobId, unit)
     if (gone.length > 0) this.#effects.push({ type: 'abort', jobId, units: gone })

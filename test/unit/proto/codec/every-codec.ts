@@ -131,15 +131,15 @@ export const jobsCases: readonly CodecCase[] = [
   codecCase(
     'ActivateRequest',
     jobs.activateRequestCodec,
-    { spec: s.signed(), orders: [s.signed()], shards: [4] },
-    { spec: s.signed(), orders: [], shards: [0, 5, 6] },
+    { spec: s.signed(), orders: [s.signed()], shard: 4 },
+    { spec: s.signed(), orders: [], shard: 0 },
   ),
   codecCase('ActivateReply', jobs.activateReplyCodec, { summary }),
   codecCase('SummarizeRequest', jobs.summarizeRequestCodec, {
     jobId,
     shards: [status, { ...status, ownerAddress: '' }],
   }),
-  codecCase('SummarizeReply', jobs.summarizeReplyCodec, { orders: [s.signed()] }),
+  codecCase('SummarizeReply', jobs.summarizeReplyCodec, { orders: [s.signed()], stopped: '' }),
   codecCase('StatusRequest', jobs.statusRequestCodec, {}),
   codecCase('StatusReply', jobs.statusReplyCodec, {
     peers: 3,

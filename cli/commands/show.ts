@@ -1,0 +1,55 @@
+import { watchJob } from '../../client/watch.js'
+import { formatDuration } from '../../job/quantity.js'
+import { withConnection } from '../connect.js'
+import { sameNetworkFlags } from '../context.js'
+import { EXIT } from '../exit-codes.js'
+import { countsText, paceText, progressFields, resolveJob, specFacts, stateText, waitingAdvice } from '../job-view.js'
+import { facts, table } from '../output.js'
+import type { CommandTable } from '../program.js'
+
+/** Shards listed for people; JSON has them all. */
+const SHARDS_SHOWN = 20
+
+/** `manyhands show`: one job, and why it waits. */
+export function defineShow(commands: CommandTable): void {
+  commands
+    .add('show <job>', 'show a job: what it is, how far, why it waits', async (context, [text]) =>
+      withConnection(context, async (connection) => {
+        const jobId = await resolveJob(connection, text!)
+        for await (const look of watchJob(connection.client, jobId, { withShards: true })) {
+          const { summary, waiting, ageMs, firstGrantAgeMs, job, shards } = look
+          const advice = waitingAdvice(waiting, sameNetworkFlags(context))
+          const lines = [
+            facts([
+              ['job', jobId],
+              ...specFacts(job.spec),
+              ['submitted', `${formatDuration(ageMs)} ago`],
+              ['first granted', firstGrantAgeMs === undefined ? 'not yet' : `${formatDuration(firstGrantAgeMs)} ago`],
+              ['expires', new Date(job.view.expiresAtMs).toISOString()],
+              ['state', stateText(look)],
+              ['units', `${summary.units}: ${countsText(summary)}`],
+              ['instances', `${summary.granted} granted, ${summary.answered} answered, ${summary.disagreeing} disagreeing, ${summary.leased} being computed`],
+              ['workers', `${summary.workers} of ${summary.donors} donors`],
+              ['pace', look.end === undefined ? paceText({ ...look, waiting: '' }) : ''],
+              ['waits', waiting],
+              ['do', advice],
+            ]),
+          ]
+          if (shards.length > 1 || shards.some((shard) => shard.waiting !== '')) {
+            const rows = shards.slice(0, SHARDS_SHOWN).map((shard) => [
+              shard.shard,
+              shard.ownerAddress || shard.owner.slice(0, 12),
+              countsText(shard.summary),
+              shard.waiting,
+            ])
+            lines.push('', table(['SHARD', 'OWNER', 'UNITS', 'WAITS'], rows))
+            if (shards.length > SHARDS_SHOWN) lines.push(`... and ${shards.length - SHARDS_SHOWN} more; --json lists them all`)
+          }
+          context.output.answer(lines.join('\n'), { ...progressFields(look), advice })
+          return EXIT.ok
+        }
+        return EXIT.ok
+      }),
+    )
+    .addHelpText('after', '\nExamples:\n  manyhands show last\n  manyhands show 3fa9 --json')
+}

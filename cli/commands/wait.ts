@@ -1,0 +1,78 @@
+import { type WaitedJob, waitJobs } from '../../client/watch.js'
+import { parseDuration } from '../../job/quantity.js'
+import type { JobId } from '../../proto/model.js'
+import { GridError, toGridError } from '../../runtime/errors.js'
+import { withConnection } from '../connect.js'
+import { EXIT, type ExitCode, exitCodeOf } from '../exit-codes.js'
+import { exitOf } from '../following.js'
+import { countsText, progressFields, resolveJob, shortId, stateText } from '../job-view.js'
+import type { CommandTable } from '../program.js'
+import { startProgress } from '../progress.js'
+
+/** `manyhands wait`: for scripts, until jobs have ended. */
+export function defineWait(commands: CommandTable): void {
+  commands
+    .add('wait <job...>', 'wait until jobs have ended', async (context, texts, options) => {
+      const timeoutMs = options.timeout === undefined ? undefined : parseDuration(String(options.timeout))
+      return withConnection(context, async (connection) => {
+        const { output, interrupts, clock } = context
+        const jobIds: JobId[] = []
+        for (const text of texts) jobIds.push(await resolveJob(connection, text))
+        const progress = startProgress(output, clock)
+        const decided = new Map<JobId, readonly [number, number]>()
+        try {
+          const waited = await waitJobs(connection.client, jobIds, {
+            signal: interrupts.first,
+            ...(timeoutMs === undefined ? {} : { timeoutMs }),
+            onProgress: ({ job, summary }) => {
+              decided.set(job.jobId, [summary.settled + summary.failed, summary.units])
+              const sum = (index: 0 | 1) => [...decided.values()].reduce((total, pair) => total + pair[index], 0)
+              progress.show({ done: sum(0), total: sum(1), text: jobIds.length === 1 ? '' : `${jobIds.length} jobs` })
+            },
+          })
+          progress.stop()
+          for (const job of waited) {
+            if (output.json) output.value(fieldsOf(job))
+            else output.line(lineOf(job))
+          }
+          return worst(waited.map(codeOf))
+        } catch (error) {
+          if (!interrupts.first.aborted) throw toGridError(error)
+          output.note('interrupted; the jobs go on')
+          return EXIT.interrupted
+        } finally {
+          progress.stop()
+        }
+      })
+    })
+    .option('--timeout <time>', 'give up after this long, with exit code 4: 10m, 2h')
+    .addHelpText(
+      'after',
+      '\nThe exit code is that of the job that went worst.\n\nExamples:\n  manyhands wait last\n  manyhands wait 3fa9 c01d --timeout 2h',
+    )
+}
+
+function lineOf({ jobId, end, progress }: WaitedJob): string {
+  const counts = progress === undefined ? '' : `: ${countsText(progress.summary)}`
+  if (end === 'timeout') return `${shortId(jobId)}  still running${counts}`
+  if (end instanceof GridError) return `${shortId(jobId)}  ${end.message}`
+  return `${shortId(jobId)}  ${progress === undefined ? end : stateText(progress)}${counts}`
+}
+
+function fieldsOf({ jobId, end, progress }: WaitedJob) {
+  if (end instanceof GridError) return { jobId, state: 'error', error: { code: end.code, message: end.message } }
+  return { ...(progress === undefined ? { jobId } : progressFields(progress)), state: end }
+}
+
+function codeOf({ end, progress }: WaitedJob): ExitCode {
+  if (end === 'timeout') return EXIT.timeout
+  if (end instanceof GridError) return exitCodeOf(end)
+  return progress === undefined ? EXIT.ok : exitOf(progress)
+}
+
+/** What tells most about several ends, worst first. */
+const WORST: readonly ExitCode[] = [EXIT.interrupted, EXIT.unreachable, EXIT.unknownJob, EXIT.disputed, EXIT.failed, EXIT.timeout]
+
+function worst(codes: readonly ExitCode[]): ExitCode {
+  return WORST.find((code) => codes.includes(code)) ?? EXIT.ok
+}

@@ -1,0 +1,82 @@
+import type { Clock } from '../runtime/clock.js'
+import { GridError } from '../runtime/errors.js'
+import type { PlatformSurroundings } from '../runtime/platform.js'
+import { loadTaskModules, taskRegistry } from '../tasks/registry.js'
+import type { Task } from '../tasks/task.js'
+import type { ResolvedSettings, Settings } from './config.js'
+import type { ByteStream } from './file-content.js'
+import type { Interrupts } from './interrupts.js'
+import type { Output, Sink } from './output.js'
+
+/** What a process hands to the command line: the real one in `main.ts`, doubles in tests. */
+export interface Surroundings {
+  readonly stdin: ByteStream
+  readonly stdout: Sink
+  readonly stderr: Sink
+  readonly platform: PlatformSurroundings
+  readonly clock: Clock
+  readonly interrupts: Interrupts
+}
+
+/** What every command gets. */
+export interface CommandContext extends Surroundings {
+  readonly output: Output
+  readonly config: ResolvedSettings
+  readonly settings: Settings
+  /** The words after `--`; undefined when there was none. */
+  readonly passed: readonly string[] | undefined
+  /** The command line as it was typed, without the program. */
+  readonly typed: readonly string[]
+}
+
+/** The task called `name`, with the tasks of this machine's own loaded. Throws GridError `invalid` with what there is. */
+export async function findTaskFor(context: CommandContext, name: string): Promise<Task> {
+  if (/\.wasm$/i.test(name) || name.includes('/') || name.includes('\\')) {
+    throw new GridError('unsupported', `programs of your own (${name}) cannot be submitted yet`, {
+      hint: `built-in tasks can: ${taskNames().join(' ')}; 'manyhands tasks' explains them`,
+    })
+  }
+  await loadOwnTasks(context)
+  const [plain = '', version] = name.split('@')
+  const task = taskRegistry.find(plain, version === undefined ? undefined : Number(version))
+  if (task !== undefined) return task
+  throw new GridError('invalid', `there is no task '${name}'`, {
+    hint: `tasks here: ${taskNames().join(' ')}; 'manyhands tasks' explains them`,
+  })
+}
+
+/** Loads the modules that the setting `tasks` names. Throws GridError `invalid` for one that cannot be loaded. */
+export async function loadOwnTasks({ settings }: CommandContext): Promise<void> {
+  try {
+    await loadTaskModules(settings.tasks.value)
+  } catch (error) {
+    if (!(error instanceof GridError)) throw error
+    throw new GridError('invalid', error.message, { cause: error, hint: error.hint ?? "see 'tasks' in 'manyhands config'" })
+  }
+}
+
+function taskNames(): readonly string[] {
+  return [...new Set(taskRegistry.list().map(({ name }) => name))]
+}
+
+/** A word of a command line as a shell wants it. */
+export function shellWord(word: string): string {
+  return /^[A-Za-z0-9_./:,=@%^+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+}
+
+/** The command as it was typed, with `more` put before a `--`: for messages that say exactly what to run. */
+export function commandAgain({ typed, passed }: Pick<CommandContext, 'typed' | 'passed'>, more: string): string {
+  const rest = passed === undefined ? [] : ['--', ...passed]
+  return ['manyhands', ...typed.map(shellWord), more, ...rest.map(shellWord)].join(' ')
+}
+
+/** Flags that a follow-up command needs to reach the same network: `--data X --join Y`, with a space in front. */
+export function sameNetworkFlags({ settings }: Pick<CommandContext, 'settings'>): string {
+  const words: string[] = []
+  for (const name of ['data', 'network', 'secret-file'] as const) {
+    const { value, origin } = settings[name]
+    if (origin === 'flag' && value !== undefined) words.push(`--${name}`, shellWord(value))
+  }
+  if (settings.join.origin === 'flag') words.push('--join', shellWord(settings.join.value.join(',')))
+  return words.length === 0 ? '' : ` ${words.join(' ')}`
+}

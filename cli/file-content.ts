@@ -1,0 +1,163 @@
+import { mkdtemp, open, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Content, NamedContent } from '../client/content.js'
+import type { JobRequest, SourceRequest } from '../client/job-builder.js'
+import { GridError } from '../runtime/errors.js'
+import type { InputOption, JobOptions, SourceOption } from './job-options.js'
+
+/** Where standard input comes from: pieces in order. */
+export type ByteStream = AsyncIterable<Uint8Array | string>
+
+/** Files of one job opened at a time; beyond it they are opened for each read. */
+const OPEN_FILES_MAX = 64
+
+/** Opened files of a job; {@link close} lets go of them and of what was put aside from standard input. */
+export interface OpenedFiles {
+  readonly source: SourceRequest
+  readonly inputs: readonly NamedContent[]
+  close(): Promise<void>
+}
+
+/**
+ * Opens the files that options name. Standard input is put aside in a temporary file, since it is read more than once.
+ * Throws GridError `invalid` for a file that is not there, cannot be read, or is a folder.
+ */
+export async function openFiles(
+  { source, inputs }: { readonly source: SourceOption; readonly inputs: readonly InputOption[] },
+  stdin: ByteStream,
+): Promise<OpenedFiles> {
+  const opened: Content[] = []
+  const closers: (() => Promise<void>)[] = []
+  const close = async () => {
+    for (const content of opened.splice(0)) await content.close?.()
+    for (const closer of closers.splice(0)) await closer()
+  }
+  let usesStdin = false
+  const openOne = async (path: string): Promise<Content> => {
+    let file = path
+    if (path === '-') {
+      if (usesStdin) throw new GridError('invalid', 'standard input (-) can be used once')
+      usesStdin = true
+      const folder = await mkdtemp(join(tmpdir(), 'manyhands-stdin-'))
+      closers.push(() => rm(folder, { recursive: true, force: true }))
+      file = join(folder, 'stdin')
+      await spool(stdin, file)
+    }
+    const content = await fileContent(file, opened.length < OPEN_FILES_MAX, path)
+    opened.push(content)
+    return content
+  }
+  try {
+    const request = await openSource(source, openOne)
+    const shared: NamedContent[] = []
+    for (const { path, name } of inputs) shared.push({ name, content: await openOne(path) })
+    return { source: request, inputs: shared, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function openSource(source: SourceOption, openOne: (path: string) => Promise<Content>): Promise<SourceRequest> {
+  switch (source.type) {
+    case 'lines':
+    case 'csv':
+      return { type: source.type, content: await openOne(source.path), label: `--${source.type} ${source.path}` }
+    case 'records':
+      return {
+        type: 'records',
+        content: await openOne(source.path),
+        sep: source.sep,
+        label: `--records ${source.path}`,
+      }
+    case 'files': {
+      const files: NamedContent[] = []
+      for (const path of source.paths) files.push({ name: sandboxName(path), content: await openOne(path) })
+      return { type: 'files', files }
+    }
+    default:
+      return source
+  }
+}
+
+/** The name that units see for a file as it was typed: its path without what leads out of the folder. */
+export function sandboxName(path: string): string {
+  return path
+    .replaceAll('\\', '/')
+    .replace(/^[A-Za-z]:/, '')
+    .split('/')
+    .filter((part) => part !== '' && part !== '.' && part !== '..')
+    .join('/')
+}
+
+/** A file that can be read again and again. Throws GridError `invalid` as {@link openFiles} does. */
+export async function fileContent(path: string, keepOpen = true, shown = path): Promise<Content> {
+  const refuse = (cause: unknown): GridError => {
+    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
+    const reasons: Readonly<Record<string, string>> = {
+      ENOENT: 'does not exist',
+      EACCES: 'may not be read',
+      EISDIR: 'is a folder',
+    }
+    return new GridError('invalid', `the file ${shown} ${reasons[code] ?? `cannot be read (${code})`}`, { cause })
+  }
+  const openHandle = () =>
+    open(path, 'r').catch((cause: unknown) => {
+      throw refuse(cause)
+    })
+  const handle = await openHandle()
+  let size: number
+  try {
+    const stat = await handle.stat()
+    if (!stat.isFile()) throw refuse({ code: stat.isDirectory() ? 'EISDIR' : 'no regular file; write - for a pipe' })
+    size = stat.size
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+  if (!keepOpen) await handle.close()
+  let closed = !keepOpen
+  return {
+    size,
+    async read(start, end) {
+      const reader = keepOpen ? handle : await openHandle()
+      try {
+        const bytes = new Uint8Array(end - start)
+        let length = 0
+        while (length < bytes.length) {
+          const { bytesRead } = await reader.read(bytes, length, bytes.length - length, start + length)
+          if (bytesRead === 0) break
+          length += bytesRead
+        }
+        return bytes.subarray(0, length)
+      } finally {
+        if (!keepOpen) await reader.close()
+      }
+    },
+    async close() {
+      if (closed) return
+      closed = true
+      await handle.close()
+    },
+  }
+}
+
+async function spool(stream: ByteStream, file: string): Promise<void> {
+  const handle = await open(file, 'w', 0o600)
+  try {
+    for await (const chunk of stream) await handle.write(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** The request for a job: options, opened files, task and arguments together. */
+export function jobRequest(
+  task: JobRequest['task'],
+  args: readonly string[],
+  options: JobOptions,
+  files: OpenedFiles,
+): JobRequest {
+  return { ...options.request, task, args, source: files.source, inputs: files.inputs }
+}

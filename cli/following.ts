@@ -1,0 +1,67 @@
+import type { JobProgress } from '../client/watch.js'
+import type { JobId } from '../proto/model.js'
+import { type CommandContext, sameNetworkFlags } from './context.js'
+import { EXIT, type ExitCode } from './exit-codes.js'
+import { countsText, paceText, shortId, waitingAdvice } from './job-view.js'
+import { type Progress, startProgress } from './progress.js'
+
+/** The exit code that a job's last look stands for. */
+export function exitOf({ end, summary }: JobProgress): ExitCode {
+  if (summary.disputed > 0 && end !== undefined) return EXIT.disputed
+  if (end === 'finished') return summary.failed > 0 ? EXIT.failed : EXIT.ok
+  if (end === 'expired') return EXIT.unknownJob
+  return end === undefined ? EXIT.ok : EXIT.failed
+}
+
+/** Shows looks at a job as they come: a bar, and a line each time the reason for waiting changes. */
+export class Follower {
+  readonly #context: CommandContext
+  readonly #progress: Progress
+  #waiting = ''
+  #last: JobProgress | undefined
+
+  constructor(context: CommandContext) {
+    this.#context = context
+    this.#progress = startProgress(context.output, context.clock)
+  }
+
+  /** The last look. */
+  get last(): JobProgress | undefined {
+    return this.#last
+  }
+
+  look(progress: JobProgress): void {
+    this.#last = progress
+    const { summary, waiting } = progress
+    if (waiting !== this.#waiting) {
+      this.#waiting = waiting
+      const advice = waitingAdvice(waiting, sameNetworkFlags(this.#context))
+      if (waiting !== '') this.#progress.say(advice === '' ? waiting : `${waiting}; ${advice}`)
+    }
+    this.#progress.show({ done: summary.settled + summary.failed, total: summary.units, text: paceText({ ...progress, waiting: '' }) })
+  }
+
+  say(text: string): void {
+    this.#progress.say(text)
+  }
+
+  stop(): void {
+    this.#progress.stop()
+  }
+
+  /** Ctrl-C while waiting: the job goes on, and this is how to come back to it. */
+  detach(jobId: JobId): ExitCode {
+    this.stop()
+    const flags = sameNetworkFlags(this.#context)
+    const where = this.#last === undefined ? '' : ` (${countsText(this.#last.summary)})`
+    this.#context.output.note(
+      [
+        `detached; job ${shortId(jobId)} goes on${where}`,
+        `  watch it:    manyhands watch ${shortId(jobId)}${flags}`,
+        `  its result:  manyhands results ${shortId(jobId)}${flags}`,
+        `  stop it:     manyhands cancel ${shortId(jobId)}${flags}`,
+      ].join('\n'),
+    )
+    return EXIT.interrupted
+  }
+}

@@ -1,0 +1,237 @@
+import { Command, CommanderError, Option } from 'commander'
+import { GridError } from '../runtime/errors.js'
+import { VERSION } from '../runtime/version.js'
+import { defineConfig } from './commands/config.js'
+import { defineControl } from './commands/control.js'
+import { defineDemo } from './commands/demo.js'
+import { defineDoctor } from './commands/doctor.js'
+import { defineId } from './commands/id.js'
+import { defineJobs } from './commands/jobs.js'
+import { defineMap } from './commands/map.js'
+import { defineNetwork } from './commands/network.js'
+import { defineNode } from './commands/node.js'
+import { definePeers } from './commands/peers.js'
+import { defineResults } from './commands/results.js'
+import { defineRunLocal } from './commands/run-local.js'
+import { defineShow } from './commands/show.js'
+import { defineStatus } from './commands/status.js'
+import { defineSubmit } from './commands/submit.js'
+import { defineTasks } from './commands/tasks.js'
+import { defineUnits } from './commands/units.js'
+import { defineWait } from './commands/wait.js'
+import { defineWatch } from './commands/watch.js'
+import { defineWork } from './commands/work.js'
+import { type FlagValues, resolveSettings, type SettingName, settingHelp } from './config.js'
+import { InterruptedError } from './connect.js'
+import type { CommandContext, Surroundings } from './context.js'
+import { EXIT, EXIT_CODES_HELP, type ExitCode, exitCodeOf } from './exit-codes.js'
+import { Output } from './output.js'
+
+/** What a command does, once its words are taken apart. Throws GridError for whatever goes wrong. */
+export type Action = (
+  context: CommandContext,
+  positional: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+) => Promise<ExitCode>
+
+/** Where commands are defined: each file below `commands/` adds its own. */
+export interface CommandTable {
+  /** Adds `usage` such as `show <job>`; options and examples go onto the result. `action` runs it. */
+  add(usage: string, summary: string, action: Action): Command
+}
+
+const GLOBAL_FLAGS: readonly (readonly [flags: string, setting: SettingName])[] = [
+  ['--join <host>', 'join'],
+  ['--network <name>', 'network'],
+  ['--secret-file <file>', 'secret-file'],
+  ['--data <dir>', 'data'],
+]
+
+/** Every command with its options, ready to be run once or to be listed. `onAction` is called by the command that was named. */
+export function buildProgram(onAction: (action: Action, command: Command) => Promise<void>): Command {
+  const program = new Command('manyhands')
+    .description('Volunteer computing without a server: submit jobs, donate CPU, check results.')
+    .version(VERSION, '--version', 'print the version')
+    .helpOption('--help', 'explain a command')
+    .helpCommand('help [command]', 'explain a command')
+    .showHelpAfterError(false)
+    .showSuggestionAfterError(true)
+    .exitOverride()
+  for (const [flags, setting] of GLOBAL_FLAGS) program.option(flags, settingHelp[setting])
+  program
+    .option('--config <file>', 'configuration file to read')
+    .option('--json', 'print JSON: one value, or one a line')
+    .option('--quiet', 'print the answer and errors, nothing else')
+    .option('--verbose', 'say more: the log of the process, stacks of internal errors')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'A first try:         manyhands demo',
+        'Donate CPU:          manyhands work --join HOST',
+        'Compute something:   manyhands submit primes --range 0..10^9:10^7 --wait',
+        '',
+        'JOB is an id, four or more of its first digits, or "last".',
+        'Settings come from flags, MANYHANDS_* variables, the configuration file, defaults, in this order.',
+        '',
+        'Exit codes:',
+        EXIT_CODES_HELP,
+      ].join('\n'),
+    )
+  const table: CommandTable = {
+    add(usage, summary, action) {
+      const command = program
+        .command(usage)
+        .description(summary)
+        .helpOption('--help', 'explain this command')
+        .configureHelp({ showGlobalOptions: false })
+        .action(() => onAction(action, command))
+      return command
+    },
+  }
+  for (const define of [
+    defineNode,
+    defineWork,
+    defineSubmit,
+    defineMap,
+    defineRunLocal,
+    defineJobs,
+    defineShow,
+    defineWatch,
+    defineWait,
+    defineUnits,
+    defineResults,
+    defineControl,
+    defineStatus,
+    defineTasks,
+    definePeers,
+    defineId,
+    defineNetwork,
+    defineDoctor,
+    defineConfig,
+    defineDemo,
+  ]) {
+    define(table)
+  }
+  return program
+}
+
+/** Runs one command line (without node and program name) to its end and gives the exit code. Never throws. */
+export async function runCommandLine(argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+  const { typed, passed } = splitPassed(argv)
+  const { environment } = surroundings.platform
+  const has = (flag: string) => typed.includes(flag)
+  const output = new Output({
+    stdout: surroundings.stdout,
+    stderr: surroundings.stderr,
+    json: has('--json'),
+    quiet: has('--quiet'),
+    verbose: has('--verbose'),
+    noColor: (environment.NO_COLOR ?? '') !== '',
+  })
+  let code: ExitCode = EXIT.ok
+  const program = buildProgram(async (action, command) => {
+    const options = command.optsWithGlobals<Record<string, unknown>>()
+    const config = resolveSettings({
+      flags: flagsOf(options),
+      environment,
+      platform: surroundings.platform,
+      file: options.config as string | undefined,
+    })
+    if (passed !== undefined && !TAKES_ARGUMENTS.has(command.name())) {
+      throw new GridError('invalid', `'${command.name()}' takes no words after --`)
+    }
+    const context: CommandContext = { ...surroundings, output, config, settings: config.settings, passed, typed }
+    code = await action(context, command.args, options)
+  })
+  forEachCommand(program, (command) => {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => output.line(text),
+      writeErr: () => {},
+    })
+  })
+  try {
+    await program.parseAsync([...typed], { from: 'user' })
+    return code
+  } catch (error) {
+    return endOf(error, output, program, typed)
+  }
+}
+
+/** Commands that hand words after `--` to the program of a job. */
+const TAKES_ARGUMENTS: ReadonlySet<string> = new Set(['submit', 'run-local', 'map'])
+
+function endOf(error: unknown, output: Output, program: Command, typed: readonly string[]): ExitCode {
+  if (error instanceof InterruptedError) {
+    output.note('interrupted')
+    return EXIT.interrupted
+  }
+  if (error instanceof CommanderError) {
+    if (error.code === 'commander.helpDisplayed' || error.code === 'commander.version') return EXIT.ok
+    if (error.code === 'commander.help') {
+      // No command at all: commander has shown nothing yet, as its text for errors is silent.
+      output.line(program.helpInformation())
+      return typed.length === 0 ? EXIT.usage : EXIT.ok
+    }
+    output.error(usageError(error, program, typed))
+    return EXIT.usage
+  }
+  const failure = output.error(error)
+  if (failure.code === 'internal' && !output.verbose) output.note('  run it again with --verbose for details')
+  return exitCodeOf(failure)
+}
+
+function usageError(error: CommanderError, program: Command, typed: readonly string[]): GridError {
+  const named = program.commands.find((command) => typed.includes(command.name()))
+  const [first = '', ...suggestion] = error.message.replace(/^error: /, '').split('\n')
+  const advice = suggestion.map((line) => line.replace(/^\(|\)$/g, '').trim()).filter((line) => line !== '')
+  const help = named === undefined ? 'manyhands --help' : `manyhands ${named.name()} --help`
+  const tooMany = error.code === 'commander.excessArguments' && TAKES_ARGUMENTS.has(named?.name() ?? '')
+  if (tooMany) advice.push('arguments of the program go after --:  manyhands submit primes --range 0..100 -- {start} {end}')
+  return new GridError('invalid', first, { hint: [...advice, `see '${help}'`].join('\n') })
+}
+
+function forEachCommand(command: Command, visit: (command: Command) => void): void {
+  visit(command)
+  for (const child of command.commands) forEachCommand(child, visit)
+}
+
+/** Cuts a command line at its first `--`. */
+export function splitPassed(argv: readonly string[]): { typed: readonly string[]; passed: readonly string[] | undefined } {
+  const at = argv.indexOf('--')
+  return at < 0 ? { typed: argv, passed: undefined } : { typed: argv.slice(0, at), passed: argv.slice(at + 1) }
+}
+
+function flagsOf(options: Readonly<Record<string, unknown>>): FlagValues {
+  const flags: Partial<Record<SettingName, string | readonly string[]>> = {}
+  for (const name of Object.keys(settingHelp) as SettingName[]) {
+    const value = options[camel(name)]
+    // `--memory` of a job is not the setting of the same name: commands that mean the setting take it over themselves.
+    if (typeof value === 'string' && SETTING_FLAGS.has(name)) flags[name] = value
+  }
+  return flags
+}
+
+/** Settings that are flags with the same meaning wherever they stand. */
+const SETTING_FLAGS: ReadonlySet<SettingName> = new Set([
+  'join',
+  'network',
+  'secret-file',
+  'data',
+  'listen',
+  'advertise',
+  'cpus',
+])
+
+/** `secret-file` as commander names it: `secretFile`. */
+export function camel(name: string): string {
+  return name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}
+
+/** An option that may be repeated. */
+export function repeatable(flags: string, help: string): Option {
+  return new Option(flags, help).argParser((value: string, previous: readonly string[] | undefined) => [
+    ...(previous ?? []),
+    value,
+  ])
+}

@@ -1,0 +1,142 @@
+import { clipRanges, mergeRanges } from '../job/selection.js'
+import { selectedShards, shardUnits } from '../job/shard.js'
+import { MESSAGE_SHARDS_MAX, SHARD_UNITS_MAX } from '../proto/limits.js'
+import type { ShardStatus, UnitStatus } from '../proto/messages.js'
+import { methods } from '../proto/methods.js'
+import type { UnitRange, UnitState } from '../proto/model.js'
+import type { Millis } from '../runtime/clock.js'
+import { consume } from '../runtime/consume.js'
+import { GridError, toGridError } from '../runtime/errors.js'
+import type { Endpoint } from '../runtime/transport.js'
+import { aborted, type GridClient, type KnownJob } from './session.js'
+
+export interface UnitsOptions {
+  /** Default: all. */
+  readonly states?: readonly UnitState[]
+  /** Only these units. */
+  readonly units?: readonly UnitRange[]
+  /** Most that are listed. Default: all. */
+  readonly limit?: number
+  readonly signal?: AbortSignal
+}
+
+/** A unit with its shard. What it says are claims of an owner. */
+export interface ListedUnit extends UnitStatus {
+  readonly shard: number
+}
+
+/** Shards asked at a time: a shard has up to 16,384 units. */
+const SHARDS_AT_ONCE = 8
+const IDLE_MS: Millis = 15_000
+
+/**
+ * States of the units of a job, ascending. Shards in which the home counts no unit of the wanted states are not asked, so
+ * that a search for few failed units among millions is quick. Units of shards that nobody was given yet are open. Throws
+ * GridError: as `GridClient.askAny` for an owner that cannot be reached.
+ */
+export async function* listUnits(
+  client: GridClient,
+  job: KnownJob,
+  { states, units, limit = Number.POSITIVE_INFINITY, signal }: UnitsOptions = {},
+): AsyncGenerator<ListedUnit, void, undefined> {
+  const wanted = states && new Set(states)
+  const only = units && mergeRanges(units)
+  const all = selectedShards(job.spec)
+  const statuses = all.length <= MESSAGE_SHARDS_MAX ? await shardStatuses(client, job, signal) : undefined
+  const shards = all.filter((shard) => {
+    if (only && rangesOf(job, shard, only).length === 0) return false
+    if (!wanted || !statuses) return true
+    const summary = statuses.get(shard)?.summary
+    return summary ? [...wanted].some((state) => summary[state] > 0) : wanted.has('open')
+  })
+  const ahead: Promise<readonly UnitStatus[]>[] = []
+  let next = 0
+  let left = limit
+  for (const shard of shards) {
+    while (next < shards.length && ahead.length < SHARDS_AT_ONCE) {
+      const asked = askShard(client, job, shards[next]!, statuses?.get(shards[next]!), statuses !== undefined, wanted, signal)
+      asked.catch(() => {})
+      ahead.push(asked)
+      next++
+    }
+    const ranges = rangesOf(job, shard, only)
+    for (const status of await ahead.shift()!) {
+      if (left <= 0) return
+      if (wanted && !wanted.has(status.state)) continue
+      if (only && !ranges.some(({ first, count }) => status.unit >= first && status.unit < first + count)) continue
+      left--
+      yield { ...status, shard }
+    }
+  }
+}
+
+function rangesOf({ spec }: KnownJob, shard: number, only: readonly UnitRange[] | undefined): readonly UnitRange[] {
+  const selected = shardUnits(spec, shard)
+  return only ? selected.flatMap(({ first, count }) => clipRanges(only, first, first + count)) : selected
+}
+
+async function shardStatuses(
+  client: GridClient,
+  { jobId }: KnownJob,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<number, ShardStatus>> {
+  const reply = await client.show(jobId, true, signal ? { signal } : {})
+  return new Map(reply.shards.map((status) => [status.shard, status]))
+}
+
+async function askShard(
+  client: GridClient,
+  job: KnownJob,
+  shard: number,
+  status: ShardStatus | undefined,
+  homeKnowsAll: boolean,
+  wanted: ReadonlySet<UnitState> | undefined,
+  signal: AbortSignal | undefined,
+): Promise<readonly UnitStatus[]> {
+  if (homeKnowsAll && status === undefined) return untouched(job, shard)
+  const [state, ...more] = wanted ?? []
+  const request = { jobId: job.jobId, shard, state: more.length === 0 ? state : undefined, limit: SHARD_UNITS_MAX }
+  // The home says who answers for a shard: asked first, it saves a lookup. Others stand in when it does not answer.
+  const hinted: readonly Endpoint[] =
+    status && status.ownerAddress !== '' ? [{ nodeId: status.owner, address: status.ownerAddress }] : []
+  let attempt = 0
+  try {
+    return await client.askAny(
+      async () => (attempt++ === 0 && hinted.length > 0 ? hinted : await client.shardOwners(job.jobId, shard)),
+      (owner) => readUnits(client, owner, request, signal),
+      { what: `shard ${shard}`, ...(signal ? { signal } : {}) },
+    )
+  } catch (error) {
+    if (signal?.aborted) throw aborted()
+    // Nobody was given the shard yet.
+    if (toGridError(error).code === 'notFound' && status === undefined) return untouched(job, shard)
+    throw error
+  }
+}
+
+async function readUnits(
+  { parts }: GridClient,
+  owner: Endpoint,
+  request: { jobId: KnownJob['jobId']; shard: number; state: UnitState | undefined; limit: number },
+  signal: AbortSignal | undefined,
+): Promise<readonly UnitStatus[]> {
+  const units: UnitStatus[] = []
+  const stream = parts.transport.open(owner, methods.listUnits, signal)
+  stream.send(request)
+  stream.end()
+  await consume(stream, { clock: parts.clock, idleMs: IDLE_MS, until: 'close' }, (reply) => {
+    units.push(...reply.units)
+    if (units.length > SHARD_UNITS_MAX) throw new GridError('corrupt', 'the owner lists more units than a shard has')
+  })
+  return units.sort((a, b) => a.unit - b.unit)
+}
+
+function untouched({ spec }: KnownJob, shard: number): UnitStatus[] {
+  const units: UnitStatus[] = []
+  for (const { first, count } of shardUnits(spec, shard)) {
+    for (let unit = first; unit < first + count; unit++) {
+      units.push({ unit, state: 'open', instances: 0, answers: 0, errors: 0, result: undefined, waiting: 'not started yet' })
+    }
+  }
+  return units
+}

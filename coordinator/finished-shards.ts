@@ -1,0 +1,100 @@
+import { summaryCodec } from '../proto/codec/facts.js'
+import type { JobId, Summary } from '../proto/model.js'
+import type { Clock } from '../runtime/clock.js'
+import { toGridError } from '../runtime/errors.js'
+import type { Logger } from '../runtime/logger.js'
+import type { Shard } from './core/shard.js'
+import type { GroupCommit } from './group-commit.js'
+import type { OwnerDriver } from './owner-driver.js'
+import type { Store } from './store.js'
+
+export interface FinishedShardsContext {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly store: Store
+  readonly commits: GroupCommit
+  readonly owner: OwnerDriver
+  /** A finished shard leaves memory after this long without a question about it. Unit: ms. */
+  readonly unloadAfterMs: number
+}
+
+/**
+ * Shards with nothing left to do. They leave memory when nobody has asked for a while, and stay out of it after a restart:
+ * their counts are kept, here and on disk, and their facts are read back when somebody asks. So a job of ten million units
+ * takes the memory of the few shards that are being worked on.
+ */
+export class FinishedShards {
+  readonly #c: FinishedShardsContext
+  readonly #summaries = new Map<string, Summary>()
+  readonly #idleSince = new Map<string, number>()
+
+  constructor(context: FinishedShardsContext) {
+    this.#c = context
+  }
+
+  summary(jobId: JobId, shard: number): Summary | undefined {
+    return this.#summaries.get(nameOf(jobId, shard))
+  }
+
+  /** Whether the shard was finished before this process started: then its counts are read and nothing else. */
+  async restore(jobId: JobId, shard: number): Promise<boolean> {
+    const bytes = await this.#c.store.meta(nameOf(jobId, shard))
+    if (bytes === undefined) return false
+    try {
+      this.#summaries.set(nameOf(jobId, shard), summaryCodec.decode(bytes))
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** Somebody asked about the shard. */
+  touch(jobId: JobId, shard: number): void {
+    this.#idleSince.set(nameOf(jobId, shard), this.#c.clock.now())
+  }
+
+  /** To be called every few seconds. */
+  sweep(): void {
+    const { owner } = this.#c
+    for (const job of owner.core.jobs()) {
+      for (const shard of job.shards.values()) if (shard.finished) this.#unloadLater(shard)
+    }
+  }
+
+  forget(jobId: JobId): void {
+    for (const table of [this.#summaries, this.#idleSince]) {
+      for (const name of table.keys()) if (name.startsWith(`finished/${jobId}/`)) table.delete(name)
+    }
+  }
+
+  #unloadLater({ jobId, shard }: Shard): void {
+    const { clock, owner, unloadAfterMs } = this.#c
+    const name = nameOf(jobId, shard)
+    const since = this.#idleSince.get(name)
+    if (since === undefined) this.#idleSince.set(name, clock.now())
+    else if (clock.now() - since >= unloadAfterMs && !owner.isListenedTo(jobId, shard)) void this.#unload(jobId, shard)
+  }
+
+  async #unload(jobId: JobId, shard: number): Promise<void> {
+    const { commits, owner, logger } = this.#c
+    const name = nameOf(jobId, shard)
+    const report = owner.core.report(jobId, shard)
+    if (report === undefined) return
+    this.touch(jobId, shard)
+    const summary: Summary = { ...report.summary, workers: 0, donors: 0, leased: 0, ready: 0 }
+    try {
+      await commits.commit([{ type: 'meta', name, value: summaryCodec.encode(summary) }])
+    } catch (error) {
+      logger.warn('a finished shard stays in memory', { jobId, shard, error: toGridError(error).message })
+      return
+    }
+    if (owner.core.shard(jobId, shard)?.finished !== true || owner.isListenedTo(jobId, shard)) return
+    this.#summaries.set(name, summary)
+    this.#idleSince.delete(name)
+    owner.unloadShard(jobId, shard)
+  }
+}
+
+function nameOf(jobId: JobId, shard: number): string {
+  return `finished/${jobId}/${shard}`
+}
