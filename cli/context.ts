@@ -51,7 +51,10 @@ export async function loadOwnTasks({ settings }: CommandContext): Promise<void> 
     await loadTaskModules(settings.tasks.value)
   } catch (error) {
     if (!(error instanceof GridError)) throw error
-    throw new GridError('invalid', error.message, { cause: error, hint: error.hint ?? "see 'tasks' in 'manyhands config'" })
+    throw new GridError('invalid', error.message, {
+      cause: error,
+      hint: error.hint ?? "see 'tasks' in 'manyhands config'",
+    })
   }
 }
 
@@ -61,7 +64,8 @@ function taskNames(): readonly string[] {
 
 /** A word of a command line as a shell wants it. */
 export function shellWord(word: string): string {
-  return /^[A-Za-z0-9_./:,=@%^+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+  // A # within a word begins no comment.
+  return /^[A-Za-z0-9_./:,=@%^+-][A-Za-z0-9_./:,=@%^+#-]*$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 }
 
 /** The command as it was typed, with `more` put before a `--`: for messages that say exactly what to run. */
@@ -72,8 +76,18 @@ export function commandAgain({ typed, passed }: Pick<CommandContext, 'typed' | '
 
 /** Flags that a follow-up command needs to reach the same network: `--data X --join Y`, with a space in front. */
 export function sameNetworkFlags({ settings }: Pick<CommandContext, 'settings'>): string {
+  return flagsAgain(settings, ['data', 'network', 'secret-file'])
+}
+
+/** The same for a worker on any machine, which has a data directory of its own. Some peer is always named. */
+export function workerFlags({ settings }: Pick<CommandContext, 'settings'>): string {
+  const flags = flagsAgain(settings, ['network', 'secret-file'])
+  return flags.includes('--join') ? flags : `${flags} --join HOST`
+}
+
+function flagsAgain(settings: Settings, names: readonly ('data' | 'network' | 'secret-file')[]): string {
   const words: string[] = []
-  for (const name of ['data', 'network', 'secret-file'] as const) {
+  for (const name of names) {
     const { value, origin } = settings[name]
     if (origin === 'flag' && value !== undefined) words.push(`--${name}`, shellWord(value))
   }

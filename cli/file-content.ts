@@ -1,6 +1,6 @@
 import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Content, NamedContent } from '../client/content.js'
 import type { JobRequest, SourceRequest } from '../client/job-builder.js'
 import { GridError } from '../runtime/errors.js'
@@ -16,6 +16,8 @@ const OPEN_FILES_MAX = 64
 export interface OpenedFiles {
   readonly source: SourceRequest
   readonly inputs: readonly NamedContent[]
+  /** The same inputs as files of this machine, for computing here. */
+  readonly inputPaths: readonly { readonly name: string; readonly path: string }[]
   close(): Promise<void>
 }
 
@@ -34,6 +36,7 @@ export async function openFiles(
     for (const closer of closers.splice(0)) await closer()
   }
   let usesStdin = false
+  let lastFile = ''
   const openOne = async (path: string): Promise<Content> => {
     let file = path
     if (path === '-') {
@@ -44,6 +47,7 @@ export async function openFiles(
       file = join(folder, 'stdin')
       await spool(stdin, file)
     }
+    lastFile = resolve(file)
     const content = await fileContent(file, opened.length < OPEN_FILES_MAX, path)
     opened.push(content)
     return content
@@ -51,8 +55,12 @@ export async function openFiles(
   try {
     const request = await openSource(source, openOne)
     const shared: NamedContent[] = []
-    for (const { path, name } of inputs) shared.push({ name, content: await openOne(path) })
-    return { source: request, inputs: shared, close }
+    const inputPaths: { readonly name: string; readonly path: string }[] = []
+    for (const { path, name } of inputs) {
+      shared.push({ name, content: await openOne(path) })
+      inputPaths.push({ name, path: lastFile })
+    }
+    return { source: request, inputs: shared, inputPaths, close }
   } catch (error) {
     await close()
     throw error

@@ -1,6 +1,7 @@
 import type { JobProgress } from '../client/watch.js'
 import type { JobId } from '../proto/model.js'
-import { type CommandContext, sameNetworkFlags } from './context.js'
+import type { Millis, Timer } from '../runtime/clock.js'
+import { type CommandContext, sameNetworkFlags, workerFlags } from './context.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { countsText, paceText, shortId, waitingAdvice } from './job-view.js'
 import { type Progress, startProgress } from './progress.js'
@@ -13,11 +14,16 @@ export function exitOf({ end, summary }: JobProgress): ExitCode {
   return end === undefined ? EXIT.ok : EXIT.failed
 }
 
-/** Shows looks at a job as they come: a bar, and a line each time the reason for waiting changes. */
+/** A reason to wait is worth a line once it has held for so long: workers need a moment to come. Unit: ms. */
+const WAITING_MS: Millis = 2_000
+
+/** Shows looks at a job as they come: a bar, and a line for each reason to wait that holds. */
 export class Follower {
   readonly #context: CommandContext
   readonly #progress: Progress
   #waiting = ''
+  #said = ''
+  #timer: Timer | undefined
   #last: JobProgress | undefined
 
   constructor(context: CommandContext) {
@@ -35,17 +41,29 @@ export class Follower {
     const { summary, waiting } = progress
     if (waiting !== this.#waiting) {
       this.#waiting = waiting
-      const advice = waitingAdvice(waiting, sameNetworkFlags(this.#context))
-      if (waiting !== '') this.#progress.say(advice === '' ? waiting : `${waiting}; ${advice}`)
+      this.#timer?.cancel()
+      this.#timer = waiting === '' ? undefined : this.#context.clock.setTimer(WAITING_MS, () => this.#sayWaiting())
     }
-    this.#progress.show({ done: summary.settled + summary.failed, total: summary.units, text: paceText({ ...progress, waiting: '' }) })
+    this.#progress.show({
+      done: summary.settled + summary.failed,
+      total: summary.units,
+      text: paceText({ ...progress, waiting: '' }),
+    })
   }
 
   say(text: string): void {
     this.#progress.say(text)
   }
 
+  #sayWaiting(): void {
+    if (this.#waiting === this.#said) return
+    this.#said = this.#waiting
+    const advice = waitingAdvice(this.#waiting, workerFlags(this.#context))
+    this.#progress.say(advice === '' ? this.#waiting : `${this.#waiting}; ${advice}`)
+  }
+
   stop(): void {
+    this.#timer?.cancel()
     this.#progress.stop()
   }
 

@@ -88,7 +88,8 @@ export function parseJobFile(text: string, path: string, folder: string): JobFil
     if (!isJobOption(name) || entry === undefined || entry === false) continue
     options.set(name, { texts: textsOf(name, entry, folder), where: `${placeOf([name])}: '${name}'` })
   }
-  return { task: parsed.data.task, args: parsed.data.args?.map(String), options }
+  const { task, args } = parsed.data as { readonly task?: string; readonly args?: readonly unknown[] }
+  return { task, args: args?.map(String), options }
 }
 
 function refusal(issue: z.core.$ZodIssue, placeOf: (keys: readonly string[]) => string): GridError {

@@ -69,7 +69,9 @@ export function readJobOptions(given: GivenOptions): JobOptions {
       seed: read('seed', (text) => within64(parseInteger(text))),
       policy: readPolicy(given),
       limits: Object.keys(limits).length === 0 ? undefined : limits,
-      okExit: readAll('ok-exit', (text) => text.split(',').map((code) => whole(code, -EXIT_CODE_MAX - 1, EXIT_CODE_MAX)))?.flat(),
+      okExit: readAll('ok-exit', (text) =>
+        text.split(',').map((code) => whole(code, -EXIT_CODE_MAX - 1, EXIT_CODE_MAX)),
+      )?.flat(),
       maxFails: read('max-fails', readMaxFails),
       maxErrors: read('max-errors', (text) => whole(text, 1, ERRORS_MAX)),
       maxInstances: read('max-instances', (text) => whole(text, 1, INSTANCES_MAX)),
@@ -85,7 +87,10 @@ export function readJobOptions(given: GivenOptions): JobOptions {
 function readSource(given: GivenOptions): SourceOption | undefined {
   const named = SOURCE_OPTIONS.filter((name) => given.has(name))
   if (named.length > 1) {
-    throw new GridError('invalid', `${named.map((name) => `--${name}`).join(' and ')} are both a source: give one of them`)
+    throw new GridError(
+      'invalid',
+      `${named.map((name) => `--${name}`).join(' and ')} are both a source: give one of them`,
+    )
   }
   const sep = given.get('sep')
   const [name] = named
@@ -113,12 +118,12 @@ function readSource(given: GivenOptions): SourceOption | undefined {
           hint: 'fasta, fastq, sdf, or the text that ends each record: --sep fasta',
         })
       }
-      return { type: 'records', path: text, sep: unescape(sep.texts.at(-1)!) }
+      return { type: 'records', path: text, sep: withLineBreaks(sep.texts.at(-1)!) }
   }
 }
 
 /** What a shell passes as `\n` between single quotes is meant as a line break. */
-function unescape(text: string): string {
+function withLineBreaks(text: string): string {
   return text.replace(/\\([nrt\\])/g, (_, char: string) => ({ n: '\n', r: '\r', t: '\t' })[char] ?? char)
 }
 
@@ -142,7 +147,8 @@ function readInput(text: string): InputOption {
 
 function readPair(text: string, example: string): readonly [string, string] {
   const equals = text.indexOf('=')
-  if (equals < 1) throw new GridError('invalid', `'${text}' is not of the form NAME=VALUE`, { hint: `such as ${example}` })
+  if (equals < 1)
+    throw new GridError('invalid', `'${text}' is not of the form NAME=VALUE`, { hint: `such as ${example}` })
   return [text.slice(0, equals), text.slice(equals + 1)]
 }
 
@@ -152,7 +158,9 @@ function readPolicy(given: GivenOptions): Policy | undefined {
   const quorum = given.get('quorum')
   const verify = given.get('verify')
   if (quorum !== undefined && verify !== undefined) {
-    throw new GridError('invalid', `${quorum.where} and ${verify.where} say the same thing: give one`, { hint: POLICY_HINT })
+    throw new GridError('invalid', `${quorum.where} and ${verify.where} say the same thing: give one`, {
+      hint: POLICY_HINT,
+    })
   }
   if (quorum !== undefined) {
     return placed(quorum, () => ({ type: 'quorum', quorum: whole(quorum.texts.at(-1) ?? '', 1, QUORUM_MAX) }))

@@ -76,7 +76,8 @@ export function stateText({ end, summary, firstGrantAgeMs }: JobProgress): strin
 /** Speed and what is left, for behind a bar: `1.2k units/s, 12s-15s left`, or why nothing moves. */
 export function paceText({ waiting, unitsPerSecond, eta, summary }: JobProgress): string {
   const parts: string[] = []
-  if (unitsPerSecond > 0) parts.push(`${unitsPerSecond >= 10 ? Math.round(unitsPerSecond) : unitsPerSecond.toFixed(1)} units/s`)
+  if (unitsPerSecond > 0)
+    parts.push(`${unitsPerSecond >= 10 ? Math.round(unitsPerSecond) : unitsPerSecond.toFixed(1)} units/s`)
   if (eta !== undefined && eta.highMs > 0 && eta.highMs < 100 * 86_400_000) {
     const [low, high] = [formatDuration(eta.lowMs), formatDuration(eta.highMs)]
     parts.push(`${low === high ? low : `${low} to ${high}`} left`)
@@ -87,15 +88,25 @@ export function paceText({ waiting, unitsPerSecond, eta, summary }: JobProgress)
   return parts.join(', ')
 }
 
-/** What to do about a reason to wait that a submitter can act on; empty when there is nothing. */
+/** What to do about a reason to wait that a submitter can act on, with the flags of a worker; empty: nothing to do. */
 export function waitingAdvice(waiting: string, flags: string): string {
-  if (/quorum needs/.test(waiting)) return `start another: manyhands work${flags === '' ? ' --join HOST' : flags}; or submit with --quorum 1 if you trust them`
-  if (/no worker/.test(waiting)) return `start one: manyhands work${flags === '' ? ' --join HOST' : flags}`
+  if (/quorum needs/.test(waiting)) return `start another: manyhands work${flags}; or submit with --quorum 1`
+  if (/no worker/.test(waiting)) return `start one: manyhands work${flags}`
   return ''
 }
 
 /** JSON of one look at a job: the same for `show`, `watch`, `wait` and `jobs`. */
-export function progressFields({ job, summary, shards, waiting, ageMs, firstGrantAgeMs, end, unitsPerSecond, eta }: JobProgress) {
+export function progressFields({
+  job,
+  summary,
+  shards,
+  waiting,
+  ageMs,
+  firstGrantAgeMs,
+  end,
+  unitsPerSecond,
+  eta,
+}: JobProgress) {
   const { spec, view, jobId } = job
   return {
     jobId,
@@ -129,7 +140,10 @@ export function specFacts(spec: JobSpec): (readonly [string, string | number])[]
     ['inputs', inputs.map(({ name, blob }) => `${name} (${blob.size} bytes)`).join(' ')],
     ['environment', environment.map(([key, value]) => `${key}=${value}`).join(' ')],
     ['checked by', policyText(spec.policy)],
-    ['limits', `memory ${limits.memoryBytes} B, output ${limits.outputBytes} B, time ${formatDuration(limits.wallMs)}${limits.fuel === 0n ? '' : `, fuel ${limits.fuel}`}`],
+    [
+      'limits',
+      `memory ${limits.memoryBytes} B, output ${limits.outputBytes} B, time ${formatDuration(limits.wallMs)}${limits.fuel === 0n ? '' : `, fuel ${limits.fuel}`}`,
+    ],
     ['results for', spec.isPublic ? 'everyone' : 'the submitter'],
     ['retry of', parent === undefined ? '' : shortId(parent)],
   ]

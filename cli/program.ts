@@ -1,4 +1,4 @@
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { GridError } from '../runtime/errors.js'
 import { VERSION } from '../runtime/version.js'
 import { defineConfig } from './commands/config.js'
@@ -25,6 +25,7 @@ import { type FlagValues, resolveSettings, type SettingName, settingHelp } from 
 import { InterruptedError } from './connect.js'
 import type { CommandContext, Surroundings } from './context.js'
 import { EXIT, EXIT_CODES_HELP, type ExitCode, exitCodeOf } from './exit-codes.js'
+import { camel } from './flags.js'
 import { Output } from './output.js'
 
 /** What a command does, once its words are taken apart. Throws GridError for whatever goes wrong. */
@@ -187,7 +188,8 @@ function usageError(error: CommanderError, program: Command, typed: readonly str
   const advice = suggestion.map((line) => line.replace(/^\(|\)$/g, '').trim()).filter((line) => line !== '')
   const help = named === undefined ? 'manyhands --help' : `manyhands ${named.name()} --help`
   const tooMany = error.code === 'commander.excessArguments' && TAKES_ARGUMENTS.has(named?.name() ?? '')
-  if (tooMany) advice.push('arguments of the program go after --:  manyhands submit primes --range 0..100 -- {start} {end}')
+  if (tooMany)
+    advice.push('arguments of the program go after --:  manyhands submit primes --range 0..100 -- {start} {end}')
   return new GridError('invalid', first, { hint: [...advice, `see '${help}'`].join('\n') })
 }
 
@@ -197,7 +199,10 @@ function forEachCommand(command: Command, visit: (command: Command) => void): vo
 }
 
 /** Cuts a command line at its first `--`. */
-export function splitPassed(argv: readonly string[]): { typed: readonly string[]; passed: readonly string[] | undefined } {
+export function splitPassed(argv: readonly string[]): {
+  typed: readonly string[]
+  passed: readonly string[] | undefined
+} {
   const at = argv.indexOf('--')
   return at < 0 ? { typed: argv, passed: undefined } : { typed: argv.slice(0, at), passed: argv.slice(at + 1) }
 }
@@ -222,16 +227,3 @@ const SETTING_FLAGS: ReadonlySet<SettingName> = new Set([
   'advertise',
   'cpus',
 ])
-
-/** `secret-file` as commander names it: `secretFile`. */
-export function camel(name: string): string {
-  return name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
-}
-
-/** An option that may be repeated. */
-export function repeatable(flags: string, help: string): Option {
-  return new Option(flags, help).argParser((value: string, previous: readonly string[] | undefined) => [
-    ...(previous ?? []),
-    value,
-  ])
-}

@@ -67,7 +67,9 @@ export interface ResultsSummary extends EvidenceSummary {
 }
 
 /** One line for people: `500 of 500 units: 2 agreeing donors each, checked here`. */
-export function describeEvidence(summary: Pick<ResultsSummary, 'units' | 'proved' | 'donorsMin' | 'donorsMax'>): string {
+export function describeEvidence(
+  summary: Pick<ResultsSummary, 'units' | 'proved' | 'donorsMin' | 'donorsMax'>,
+): string {
   const { units, proved, donorsMin, donorsMax } = summary
   const counted = `${proved} of ${units} ${units === 1 ? 'unit' : 'units'}`
   if (proved === 0) return `${counted} proved`

@@ -3,7 +3,7 @@ import { unitCount } from '../job/unit-source.js'
 import type { JobId, UnitRange } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import type { ResultsSummary, UnitAnswer } from './answer.js'
-import { ResultsReader, type ResultsOptions } from './results.js'
+import { type ResultsOptions, ResultsReader } from './results.js'
 import type { GridClient, KnownJob } from './session.js'
 
 /** Retries of one job that are read together with it. */
@@ -25,18 +25,23 @@ export class FamilyReader implements AsyncIterable<FamilyAnswer> {
 
   /** Throws GridError `invalid` for jobs that are no retries, or more than 64. */
   constructor(client: GridClient, job: KnownJob, retries: readonly KnownJob[], options: ResultsOptions = {}) {
-    if (retries.length > FAMILY_MAX) throw new GridError('invalid', `at most ${FAMILY_MAX} retries are read with their job`)
+    if (retries.length > FAMILY_MAX)
+      throw new GridError('invalid', `at most ${FAMILY_MAX} retries are read with their job`)
     const seen = new Set<JobId>([job.jobId])
     for (const { jobId, spec } of retries) {
-      if (spec.parent === undefined || !seen.has(spec.parent)) throw new GridError('invalid', `${jobId.slice(0, 8)} is no retry of this job`)
+      if (spec.parent === undefined || !seen.has(spec.parent))
+        throw new GridError('invalid', `${jobId.slice(0, 8)} is no retry of this job`)
       seen.add(jobId)
     }
     this.#ordered = options.order !== 'settled'
-    let free: readonly UnitRange[] = options.units ? mergeRanges(options.units) : [{ first: 0, count: unitCount(job.spec) }]
+    let free: readonly UnitRange[] = options.units
+      ? mergeRanges(options.units)
+      : [{ first: 0, count: unitCount(job.spec) }]
     const members: { jobId: JobId; reader: ResultsReader }[] = []
     for (const member of [...retries.toReversed(), job]) {
       const { selection } = member.spec
-      const own = selection.length === 0 ? free : selection.flatMap(({ first, count }) => clipRanges(free, first, first + count))
+      const own =
+        selection.length === 0 ? free : selection.flatMap(({ first, count }) => clipRanges(free, first, first + count))
       free = without(free, own)
       members.push({ jobId: member.jobId, reader: new ResultsReader(client, member, { ...options, units: own }) })
     }

@@ -34,10 +34,16 @@ export {
   sealJob,
 } from './orders.js'
 export { type ClientOverlay, estimateFromNearest, type FoundRecord, overlayFace } from './overlay-face.js'
-export { Pins, type PinStorage } from './pins.js'
+export { type PinStorage, Pins } from './pins.js'
 export { type Pace, PaceMeter } from './rate.js'
 export { type ByteSink, type ReducedAnswers, reduceAnswers } from './reduce.js'
-export { type Folder, type FolderDraft, MANIFEST_NAME, ResultFolder, type ResultFolderOptions } from './result-folder.js'
+export {
+  type Folder,
+  type FolderDraft,
+  MANIFEST_NAME,
+  ResultFolder,
+  type ResultFolderOptions,
+} from './result-folder.js'
 export { type ResultsOptions, ResultsReader } from './results.js'
 export { type LocalRun, runLocal } from './run-local.js'
 export { type AskOptions, type ClientParts, GridClient, type KnownJob } from './session.js'
@@ -51,4 +57,13 @@ export {
   uploadContent,
 } from './submit.js'
 export { type ListedUnit, listUnits, type UnitsOptions } from './units.js'
-export { type JobEnd, type JobProgress, jobEnd, type WaitedJob, type WaitOptions, waitJobs, type WatchOptions, watchJob } from './watch.js'
+export {
+  type JobEnd,
+  type JobProgress,
+  jobEnd,
+  type WaitedJob,
+  type WaitOptions,
+  type WatchOptions,
+  waitJobs,
+  watchJob,
+} from './watch.js'

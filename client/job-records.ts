@@ -76,7 +76,7 @@ export async function addJobRecord(
 
 function packIds(ids: readonly JobId[]): Uint8Array {
   const value = new Uint8Array(ids.length * ID_BYTES)
-  ids.forEach((id, i) => value.set(fromHex(id), i * ID_BYTES))
+  for (const [i, id] of ids.entries()) value.set(fromHex(id), i * ID_BYTES)
   return value
 }
 

@@ -33,13 +33,19 @@ export class Layout {
     const uses = (name: string) => this.#pieces!.some((piece) => typeof piece === 'object' && piece.name === name)
     const tellsGroups = uses('i') || uses('start') || uses('end')
     if (!uses('unit') && !(tellsGroups && (spec.repeat === 1 || uses('rep')))) {
-      throw invalid(pattern!, 'gives several units the same name', `add {unit}${spec.repeat > 1 ? ', or {i} and {rep}' : ' or {i}'}`)
+      throw invalid(
+        pattern!,
+        'gives several units the same name',
+        `add {unit}${spec.repeat > 1 ? ', or {i} and {rep}' : ' or {i}'}`,
+      )
     }
   }
 
   /** Whether names come from the program as well: two of them may then be one name. */
   get usesNames(): boolean {
-    return this.#pieces === undefined || this.#pieces.some((piece) => typeof piece === 'object' && piece.name === 'name')
+    return (
+      this.#pieces === undefined || this.#pieces.some((piece) => typeof piece === 'object' && piece.name === 'name')
+    )
   }
 
   /**
@@ -78,7 +84,9 @@ export class Layout {
       end: String(end),
       name: fileName,
     }
-    return this.#pieces!.map((piece) => (typeof piece === 'string' ? piece : padded(values[piece.name]!, piece.width))).join('')
+    return this.#pieces!.map((piece) =>
+      typeof piece === 'string' ? piece : padded(values[piece.name]!, piece.width),
+    ).join('')
   }
 }
 
@@ -101,13 +109,18 @@ function parse(pattern: string): Piece[] {
   return pieces
 }
 
-function invalid(pattern: string, problem: string, hint = `known here: ${KNOWN.map((name) => `{${name}}`).join(' ')}`): GridError {
+function invalid(
+  pattern: string,
+  problem: string,
+  hint = `known here: ${KNOWN.map((name) => `{${name}}`).join(' ')}`,
+): GridError {
   return new GridError('invalid', `layout '${pattern.slice(0, 80)}' ${problem}`, { hint })
 }
 
 function checked(name: string): string {
   const problem = fileNameProblem(name)
-  if (problem !== undefined) throw new GridError('invalid', `the output name ${JSON.stringify(name.slice(0, 80))} ${problem}`)
+  if (problem !== undefined)
+    throw new GridError('invalid', `the output name ${JSON.stringify(name.slice(0, 80))} ${problem}`)
   return name
 }
 

@@ -15,7 +15,8 @@ const DRAFT_ENDING = '.part'
 export function nodeFolder(root: string): Folder {
   const path = (name: string) => {
     const problem = fileNameProblem(name)
-    if (problem !== undefined) throw new GridError('invalid', `the file name ${JSON.stringify(name.slice(0, 80))} ${problem}`)
+    if (problem !== undefined)
+      throw new GridError('invalid', `the file name ${JSON.stringify(name.slice(0, 80))} ${problem}`)
     return join(root, ...name.split('/'))
   }
   /** Folders found or made: each is looked at once. */

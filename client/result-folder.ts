@@ -138,7 +138,19 @@ export class ResultFolder {
     for (const [i, fact] of answer.proof().entries()) await this.#sayReport(answer.reports[i]!, fact)
     const { state, outcome, donors, grantors, reports, fuel, reason } = answer
     const exitCode = output?.exitCode
-    await this.#sayEntry({ unit, state, outcome, digest, exitCode, fuel: String(fuel), files, donors, grantors, reports, reason })
+    await this.#sayEntry({
+      unit,
+      state,
+      outcome,
+      digest,
+      exitCode,
+      fuel: String(fuel),
+      files,
+      donors,
+      grantors,
+      reports,
+      reason,
+    })
   }
 
   /** Writes files of the reduced result. Throws GridError `invalid` for names that would leave the folder. */
@@ -227,7 +239,8 @@ function base64(bytes: Uint8Array): string {
 
 function checkedName(name: string): string {
   const problem = nameProblem(name)
-  if (problem !== undefined) throw new GridError('invalid', `the result file ${JSON.stringify(name.slice(0, 80))} ${problem}`)
+  if (problem !== undefined)
+    throw new GridError('invalid', `the result file ${JSON.stringify(name.slice(0, 80))} ${problem}`)
   return name
 }
 
@@ -243,7 +256,9 @@ async function readManifest(folder: Folder, jobId: string): Promise<ReadonlyMap<
     return known
   }
   if (manifest.job !== jobId) {
-    throw new GridError('exists', 'the folder holds the results of another job', { hint: 'name an empty folder with -o' })
+    throw new GridError('exists', 'the folder holds the results of another job', {
+      hint: 'name an empty folder with -o',
+    })
   }
   if (!Array.isArray(manifest.entries)) return known
   for (const entry of manifest.entries as Readonly<Record<string, unknown>>[]) {
@@ -257,5 +272,10 @@ async function readManifest(folder: Folder, jobId: string): Promise<ReadonlyMap<
 function isFileEntry(value: unknown): value is FileEntry {
   if (typeof value !== 'object' || value === null) return false
   const { name, bytes, sha256 } = value as Readonly<Record<string, unknown>>
-  return typeof name === 'string' && nameProblem(name) === undefined && typeof bytes === 'number' && typeof sha256 === 'string'
+  return (
+    typeof name === 'string' &&
+    nameProblem(name) === undefined &&
+    typeof bytes === 'number' &&
+    typeof sha256 === 'string'
+  )
 }

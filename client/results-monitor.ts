@@ -58,7 +58,11 @@ export class ResultsMonitor {
     this.#stopAll()
   }
 
-  async #watch(jobId: JobId, withShards: boolean, onProgress: ((progress: JobProgress) => void) | undefined): Promise<void> {
+  async #watch(
+    jobId: JobId,
+    withShards: boolean,
+    onProgress: ((progress: JobProgress) => void) | undefined,
+  ): Promise<void> {
     try {
       for await (const progress of watchJob(this.#client, jobId, { withShards, signal: this.#close.signal })) {
         onProgress?.(progress)

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { clipRanges, count, mergeRanges } from '../job/selection.js'
 import { selectedShards, shardUnits } from '../job/shard.js'
 import type { Digest, NodeId, ReportFact, UnitOutput, UnitRange } from '../proto/model.js'
@@ -5,6 +6,7 @@ import { toGridError } from '../runtime/errors.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { failureReason, type ResultsSummary, type UnitAnswer } from './answer.js'
 import { Channel } from './channel.js'
+import { OrderBuffer } from './order-buffer.js'
 import { fetchOutput, openOutput } from './outputs.js'
 import type { Pins, ShardPins } from './pins.js'
 import { ResultsMonitor } from './results-monitor.js'
@@ -35,10 +37,12 @@ export interface ResultsOptions {
 const SHARDS_AT_ONCE = 3
 const SHARDS_FOLLOWED = 16
 /** Outputs fetched at a time, and bytes of outputs that may wait for a slow reader. */
-const FETCHES_AT_ONCE = 6
-const BUFFER_BYTES = 48 * 1024 * 1024
+const FETCHES_AT_ONCE = 4
+const BUFFER_BYTES = 16 * 1024 * 1024
 /** Bytes of small outputs that may wait for their turn in unit order; beyond it they are fetched again when it comes. */
 const INLINE_BUFFER_BYTES = 32 * 1024 * 1024
+/** Streams and waits that listen to one signal, at most. */
+const SIGNAL_LISTENERS_MAX = 4 * (SHARDS_FOLLOWED + FETCHES_AT_ONCE)
 /** What an answer costs besides its output. Unit: bytes. */
 const ANSWER_BYTES = 1_024
 
@@ -49,7 +53,7 @@ type Pending = { readonly answer: UnitAnswer } | { readonly coming: Promise<Unit
 interface Run {
   readonly results: ShardResults
   readonly pins: ShardPins | undefined
-  readonly fetches: Promise<unknown>[]
+  readonly fetches: Promise<void>[]
   readonly stop: AbortController
 }
 
@@ -76,6 +80,8 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
     this.#options = options
     this.#units = options.units && mergeRanges(options.units)
     const shards = selectedShards(job.spec)
+    // Each shard and each fetch listens to the one signal: all of them are bounded, and Node would warn at eleven.
+    setMaxListeners(SIGNAL_LISTENERS_MAX, this.#abort.signal)
     this.#tally = new ResultsTally(shards.reduce((sum, shard) => sum + count(this.#unitsOf(shard)), 0))
   }
 
@@ -168,7 +174,8 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
     let next = 0
     try {
       for (const shard of shards) {
-        while (next < shards.length && ahead.length < atOnce) ahead.push(await this.#startOrdered(shards[next++]!, monitor))
+        while (next < shards.length && ahead.length < atOnce)
+          ahead.push(await this.#startOrdered(shards[next++]!, monitor))
         const { buffer, run, reading } = ahead.shift()!
         for (const { first, count } of this.#unitsOf(shard)) {
           for (let unit = first; unit < first + count; unit++) {
@@ -208,7 +215,11 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
     return { results, pins, fetches: [], stop: new AbortController() }
   }
 
-  async #read(run: Run, monitor: ResultsMonitor | undefined, emit: (batch: readonly ProvedUnit[]) => Promise<boolean>): Promise<void> {
+  async #read(
+    run: Run,
+    monitor: ResultsMonitor | undefined,
+    emit: (batch: readonly ProvedUnit[]) => Promise<boolean>,
+  ): Promise<void> {
     const release = monitor?.watch(run.results.shard, run.stop)
     try {
       await run.results.read({
@@ -259,7 +270,8 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
       run.pins?.add(unit, digest)
       return answerOf(evidence, output, run.results.facts)
     }
-    if (this.#options.skip && (await this.#options.skip(unit, digest))) return this.#out.push({ answer: make(undefined) }, ANSWER_BYTES)
+    if (this.#options.skip && (await this.#options.skip(unit, digest)))
+      return this.#out.push({ answer: make(undefined) }, ANSWER_BYTES)
     // A unit that only ran out of time has no bytes, sent or not.
     const known = inline ?? (outcome === 'wall' ? new Uint8Array(0) : undefined)
     const output = known && openOutput(this.#client.parts.sha256, known, evidence)
@@ -267,15 +279,20 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
     if (known !== undefined) this.#wrongBytes(run, unit, from)
     await this.#slot()
     const coming = this.#fetch(run, proved, make)
-    run.fetches.push(coming)
+    // Without its value: a shard has far more outputs than fit in memory.
+    run.fetches.push(coming.then(() => {}))
     return this.#out.push({ coming }, ANSWER_BYTES + outputBytes)
   }
 
-  async #fetch(run: Run, { evidence, from }: ProvedUnit, make: (output: UnitOutput) => UnitAnswer): Promise<UnitAnswer | undefined> {
-    const { unit, digest, outcome } = evidence
+  async #fetch(
+    run: Run,
+    { evidence, from }: ProvedUnit,
+    make: (output: UnitOutput) => UnitAnswer,
+  ): Promise<UnitAnswer | undefined> {
+    const { unit, digest, outcome, outputBytes } = evidence
     const { shard } = run.results
     try {
-      const output = await fetchOutput(this.#client, this.#job, { shard, unit, digest, outcome }, from, {
+      const output = await fetchOutput(this.#client, this.#job, { shard, unit, digest, outcome, outputBytes }, from, {
         signal: this.#abort.signal,
         onWrong: (owner) => this.#wrongBytes(run, unit, owner),
       })
@@ -301,38 +318,6 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
   async #slot(): Promise<void> {
     while (this.#fetching >= FETCHES_AT_ONCE) await new Promise<void>((resolve) => this.#slots.push(resolve))
     this.#fetching++
-  }
-}
-
-/** Proved units of one shard by unit, for whoever takes them in order. */
-class OrderBuffer {
-  readonly #units = new Map<number, ProvedUnit>()
-  #closed = false
-  #wake: (() => void) | undefined
-
-  put(unit: ProvedUnit): void {
-    this.#units.set(unit.evidence.unit, unit)
-    this.#wake?.()
-  }
-
-  /** Nothing more comes. */
-  close(): void {
-    this.#closed = true
-    this.#wake?.()
-  }
-
-  /** Waits for a unit; undefined when it does not come. */
-  async take(unit: number): Promise<ProvedUnit | undefined> {
-    for (;;) {
-      const proved = this.#units.get(unit)
-      if (proved !== undefined || this.#closed) {
-        this.#units.delete(unit)
-        return proved
-      }
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-    }
   }
 }
 

@@ -137,7 +137,7 @@ function localAnswer({ unit, outcome, digest, output, fuel }: ComputeResult): Un
 }
 
 /** Cuts the items of units out of the list of a job, reading each part of it about once. */
-class ItemReader {
+export class ItemReader {
   readonly #source: ListSource
   readonly #items: Content
   readonly #index: Content

@@ -47,7 +47,8 @@ export class ResultsTally {
     this.#missing.set(reason, entry)
     entry.count++
     const last = entry.ranges.at(-1)
-    if (last && last.first + last.count === unit) entry.ranges[entry.ranges.length - 1] = { ...last, count: last.count + 1 }
+    if (last && last.first + last.count === unit)
+      entry.ranges[entry.ranges.length - 1] = { ...last, count: last.count + 1 }
     else if (entry.ranges.length < SELECTION_RANGES_MAX) entry.ranges.push({ first: unit, count: 1 })
   }
 
@@ -57,7 +58,8 @@ export class ResultsTally {
   }
 
   overturned(unit: OverturnedUnit): void {
-    if (this.#overturned.size < OVERTURNED_KEPT || this.#overturned.has(unit.unit)) this.#overturned.set(unit.unit, unit)
+    if (this.#overturned.size < OVERTURNED_KEPT || this.#overturned.has(unit.unit))
+      this.#overturned.set(unit.unit, unit)
   }
 
   facts(reports: number, voidFacts: number): void {

@@ -54,7 +54,15 @@ export async function* listUnits(
   let left = limit
   for (const shard of shards) {
     while (next < shards.length && ahead.length < SHARDS_AT_ONCE) {
-      const asked = askShard(client, job, shards[next]!, statuses?.get(shards[next]!), statuses !== undefined, wanted, signal)
+      const asked = askShard(
+        client,
+        job,
+        shards[next]!,
+        statuses?.get(shards[next]!),
+        statuses !== undefined,
+        wanted,
+        signal,
+      )
       asked.catch(() => {})
       ahead.push(asked)
       next++
@@ -135,7 +143,15 @@ function untouched({ spec }: KnownJob, shard: number): UnitStatus[] {
   const units: UnitStatus[] = []
   for (const { first, count } of shardUnits(spec, shard)) {
     for (let unit = first; unit < first + count; unit++) {
-      units.push({ unit, state: 'open', instances: 0, answers: 0, errors: 0, result: undefined, waiting: 'not started yet' })
+      units.push({
+        unit,
+        state: 'open',
+        instances: 0,
+        answers: 0,
+        errors: 0,
+        result: undefined,
+        waiting: 'not started yet',
+      })
     }
   }
   return units

@@ -1,10 +1,11 @@
+import { stopReason } from '../job/stop-rule.js'
 import type { ShardStatus, ShowReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { JobId, JobSpec, Signed, Summary } from '../proto/model.js'
 import { type Millis, pause } from '../runtime/clock.js'
 import { consume } from '../runtime/consume.js'
 import { GridError, toGridError } from '../runtime/errors.js'
-import { jitter } from '../runtime/random.js'
+import { jitter } from '../runtime/jitter.js'
 import { Channel } from './channel.js'
 import { type Pace, PaceMeter } from './rate.js'
 import { aborted, type GridClient, type KnownJob } from './session.js'
@@ -56,14 +57,9 @@ export function jobEnd({ spec, view }: KnownJob, summary: Summary, wallMs: numbe
   return undefined
 }
 
-/** Units that failed before anything succeeded, after which owners grant no more by default. DESIGN 8. */
-const ALL_FAILED_MIN = 20
-
-function isStopped({ maxFails }: JobSpec, { units, failed, settled, leased }: Summary): boolean {
-  if (leased > 0) return false
-  const { type, value } = maxFails
-  if (value > 0) return failed > (type === 'count' ? value : Math.ceil((units * value) / 100))
-  return failed >= ALL_FAILED_MIN && settled === 0
+/** The home grants no more, and what was granted has come to an end. */
+function isStopped(spec: JobSpec, summary: Summary): boolean {
+  return summary.leased === 0 && stopReason(spec, summary) !== ''
 }
 
 /**

@@ -1,7 +1,7 @@
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
 import type { ShardStatus, ShowReply, SummarizeReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { JobId, NodeId, Signed } from '../proto/model.js'
+import type { JobId, NodeId, Signed, Summary } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
 import type { Clock, Millis } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
@@ -24,7 +24,7 @@ export interface HomeDriverContext {
   readonly owner: OwnerDriver
   readonly options: CoordinatorOptions
   /** Opens a shard at this node as `Activate` from another would. */
-  readonly openShard: (job: BookedJob, shard: number) => Promise<void>
+  readonly openShard: (job: BookedJob, shard: number) => Promise<Summary>
 }
 
 /** Deadline of one activation. */
@@ -94,12 +94,12 @@ export class HomeDriver {
   /** Takes what an owner tells of its shards. */
   summarized(jobId: JobId, shards: readonly ShardStatus[], caller: Pick<Caller, 'nodeId'>): SummarizeReply {
     if (!this.core.has(jobId)) throw new GridError('notFound', 'this node is not the home of the job')
-    for (const { shard, ownerAddress, summary, waiting } of shards) {
+    for (const { shard, ownerAddress, summary, waiting, firstGrantAgoMs } of shards) {
       this.handle({
         type: 'shardHeard',
         jobId,
         shard,
-        status: { owner: caller.nodeId, address: ownerAddress, summary, waiting },
+        status: { owner: caller.nodeId, address: ownerAddress, summary, waiting, firstGrantAgoMs },
       })
     }
     return { orders: this.#c.book.get(jobId)?.signedOrders ?? [], stopped: this.core.stopReason(jobId) }
@@ -121,6 +121,7 @@ export class HomeDriver {
         summary: status.summary,
         waiting: status.waiting,
         summaryAgeMs: ageMs,
+        firstGrantAgoMs: status.firstGrantAgoMs,
       })),
       waiting: view.waiting,
       ageMs: view.ageMs,
@@ -195,11 +196,9 @@ export class HomeDriver {
   async #activateAt(owner: Endpoint, job: BookedJob, shard: number): Promise<OwnerStatus> {
     const { transport, directory } = this.#c
     if (owner.nodeId === directory.self.nodeId) {
-      await this.#c.openShard(job, shard)
+      const summary = await this.#c.openShard(job, shard)
       this.#c.owner.handle({ type: 'ordersChanged', jobId: job.jobId, orders: job.orders })
-      const report = this.#c.owner.core.report(job.jobId, shard)
-      if (report === undefined) throw new GridError('unavailable', 'the shard did not open')
-      return { owner: owner.nodeId, address: owner.address, summary: report.summary, waiting: report.waiting }
+      return { owner: owner.nodeId, address: owner.address, summary, waiting: '', firstGrantAgoMs: undefined }
     }
     const reply = await transport.call(
       owner,
@@ -207,7 +206,13 @@ export class HomeDriver {
       { spec: job.signed, orders: job.signedOrders, shard },
       { deadlineMs: ACTIVATE_MS },
     )
-    return { owner: owner.nodeId, address: owner.address, summary: reply.summary, waiting: '' }
+    return {
+      owner: owner.nodeId,
+      address: owner.address,
+      summary: reply.summary,
+      waiting: '',
+      firstGrantAgoMs: undefined,
+    }
   }
 
   close(): void {

@@ -119,8 +119,17 @@ export class HomeReporter {
     for (const shard of shards) {
       const report = this.#c.owner.core.report(jobId, shard)
       if (report === undefined) continue
-      const { summary, waiting } = report
-      statuses.push({ shard, owner: self.nodeId, ownerAddress: self.address, summary, waiting, summaryAgeMs: 0 })
+      const { summary, waiting, firstGrantAt } = report
+      const firstGrantAgoMs = firstGrantAt === undefined ? undefined : this.#c.clock.now() - firstGrantAt
+      statuses.push({
+        shard,
+        owner: self.nodeId,
+        ownerAddress: self.address,
+        summary,
+        waiting,
+        summaryAgeMs: 0,
+        firstGrantAgoMs,
+      })
     }
     try {
       for (let at = 0; at < statuses.length; at += MESSAGE_SHARDS_MAX) {

@@ -94,6 +94,7 @@ export class Coordinator {
       exchange,
       bootId: dependencies.bootId,
       options,
+      keepShard: (job, shard) => this.#openShard(job, shard),
     })
     this.home = new HomeDriver({
       clock,
@@ -104,7 +105,10 @@ export class Coordinator {
       book,
       owner: this.owner,
       options,
-      openShard: (job, shard) => this.#openShard(job, shard),
+      openShard: async (job, shard) => {
+        await this.#openShard(job, shard)
+        return this.#summaryOf(job.jobId, shard)
+      },
     })
     this.#results = new ResultsService({
       owner: this.owner,

@@ -41,6 +41,8 @@ export interface OwnerDriverContext {
   readonly exchange: FactExchange
   readonly bootId: BootId
   readonly options: CoordinatorOptions
+  /** Puts on disk that this peer owns the shard, so that facts of it are kept. */
+  readonly keepShard: (job: BookedJob, shard: number) => Promise<void>
 }
 
 /** A worker must say hello this soon after it opened a stream. */
@@ -383,6 +385,7 @@ export class OwnerDriver {
     if (clock.wallMs() > job.expiresAtMs + options.lateFactsMs) return 'expired'
     if (!this.core.hasShard(jobId, shard)) {
       if (!job.shards.includes(shard)) return 'unknownShard'
+      await this.#c.keepShard(job, shard)
       await this.openShard(job, shard, false)
     }
     const checked = checkReportFact(fact, job.factContext)
@@ -390,6 +393,7 @@ export class OwnerDriver {
     const id = factId(fact, sha256)
     const stored = this.#matching(outputs, checked.votes)
     const known = this.core.shard(jobId, shard)?.facts.has(id) === true
+    if (!known && from !== undefined && this.core.isRedundant(jobId, shard, checked.votes)) return 'redundant'
     if (!known) {
       const encoded = reportFactCodec.encode(fact)
       const write: Write = {
@@ -403,6 +407,9 @@ export class OwnerDriver {
       if (commits.congested && from !== undefined) this.#holdBack(from)
       await commits.commit([write])
       this.#rememberFact(jobId, shard, checked.reportId, id)
+    }
+    const holders = from === undefined ? [] : await this.#c.exchange.replicate(job, shard, fact, outputs)
+    if (!known) {
       this.handle({
         type: 'reportKept',
         session: from,
@@ -413,7 +420,6 @@ export class OwnerDriver {
       })
     }
     if (from === undefined) return undefined
-    const holders = known ? [this.#c.signer.nodeId] : await this.#c.exchange.replicate(job, shard, fact, outputs)
     const session = this.#sessions.get(from)
     session?.stream.send({ type: 'ack', reports: [checked.reportId], holders, wanted: options.shardHolders })
     if (known && session !== undefined) this.#tellSettled(session, jobId, shard, checked.votes)

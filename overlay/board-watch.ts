@@ -2,7 +2,8 @@ import type { JobId, NodeId } from '../proto/model.js'
 import { BOARDS, type BoardEntry, type BoardUpdate, type Contact } from '../proto/overlay-messages.js'
 import { Alarm } from '../runtime/alarm.js'
 import type { Clock, Millis } from '../runtime/clock.js'
-import { jitter, type Random } from '../runtime/random.js'
+import { jitter } from '../runtime/jitter.js'
+import type { Random } from '../runtime/random.js'
 import type { OverlayRpc } from './rpc.js'
 
 /** How long the holders of a board are taken for known. */

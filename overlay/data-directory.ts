@@ -137,9 +137,19 @@ function isAlive(holder: LockContent, lockPath: string): boolean {
 function processExists(pid: number): boolean {
   try {
     process.kill(pid, 0)
-    return true
+    return !isZombie(pid)
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** A killed process that nobody has waited for still has its number; on Linux /proc tells (proc(5): state after the name). */
+function isZombie(pid: number): boolean {
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return status.slice(status.lastIndexOf(')') + 2).startsWith('Z')
+  } catch {
+    return false
   }
 }
 

@@ -176,6 +176,8 @@ export interface ShardStatus {
   readonly summary: Summary
   readonly waiting: string
   readonly summaryAgeMs: number
+  /** Since this owner granted the first instance of the shard; undefined: it has not. */
+  readonly firstGrantAgoMs: number | undefined
 }
 export interface UnitsRequest {
   readonly jobId: JobId

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomFillSync } from 'node:crypto'
 
 /** Randomness as a process hands it to the rest: cryptographic below, seeded in the simulator. */
 export interface Random {
@@ -10,14 +10,27 @@ export interface Random {
   bytes(count: number): Uint8Array
 }
 
-/** Randomness of this machine, fit for keys and nonces. */
-export const systemRandom: Random = {
-  next: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48,
-  int: (bound) => Math.floor((randomBytes(6).readUIntBE(0, 6) / 2 ** 48) * bound),
-  bytes: (count) => new Uint8Array(randomBytes(count)),
+/** Random bytes are taken from the system this many at a time: one by one they cost ten times as much. */
+const POOL_BYTES = 8 * 1024
+const DRAW_BYTES = 6
+
+const pool = Buffer.alloc(POOL_BYTES)
+let used = POOL_BYTES
+
+/** Uniform in [0, 1), 48 bits. */
+function draw(): number {
+  if (used + DRAW_BYTES > POOL_BYTES) {
+    randomFillSync(pool)
+    used = 0
+  }
+  const value = pool.readUIntBE(used, DRAW_BYTES) / 2 ** (8 * DRAW_BYTES)
+  used += DRAW_BYTES
+  return value
 }
 
-/** `value` spread uniformly by ± `share` (0.2 = ± 20 %), so that many timers do not fire together. */
-export function jitter(random: Random, value: number, share: number): number {
-  return value * (1 - share + 2 * share * random.next())
+/** Randomness of this machine, fit for keys and nonces. */
+export const systemRandom: Random = {
+  next: draw,
+  int: (bound) => Math.floor(draw() * bound),
+  bytes: (count) => new Uint8Array(randomBytes(count)),
 }

@@ -42,8 +42,12 @@ export class TaskRegistry {
   /**
    * Adds what one origin exports; it may hold several versions of a task. Adds all or nothing: throws GridError `invalid`
    * for what is no task, `exists` for a name that is taken or a version given twice. `origin` is what messages call it.
+   * `replaces` names tasks that it takes the place of on this machine, all versions of them.
    */
-  add(tasks: unknown, origin: string): void {
+  add(tasks: unknown, origin: string, replaces: unknown = []): void {
+    if (!Array.isArray(replaces) || !replaces.every((name) => typeof name === 'string')) {
+      throw new GridError('invalid', `${origin}: 'replaces' must be an array of names of tasks`)
+    }
     if (!Array.isArray(tasks)) {
       throw new GridError('invalid', `${origin} must export 'tasks', an array of tasks`, {
         hint: 'export const tasks = [myTask]',
@@ -52,9 +56,9 @@ export class TaskRegistry {
     const added = new Map<string, Map<number, Task>>()
     for (const candidate of tasks as unknown[]) {
       const task = checkTask(candidate, origin)
-      if (this.#tasks.has(task.name)) {
+      if (this.#tasks.has(task.name) && !replaces.includes(task.name)) {
         throw new GridError('exists', `${origin} defines the task '${task.name}', which is already there`, {
-          hint: 'give it another name',
+          hint: "give it another name, or export 'replaces' to use it instead of that one",
         })
       }
       const versions = added.get(task.name) ?? new Map<number, Task>()
@@ -66,7 +70,8 @@ export class TaskRegistry {
   }
 
   /**
-   * Runs local ES modules and adds their `export const tasks: Task[]`. Paths are resolved against the working folder; one that was
+   * Runs local ES modules and adds their `export const tasks: Task[]`; a module that also exports `replaces: string[]` puts its
+   * own build of those tasks in place of the ones there are (BOINC calls this the anonymous platform). Paths are resolved against the working folder; one that was
    * loaded before is left alone. Throws GridError: `notFound` for a module that cannot be loaded, else as {@link add}.
    * The modules run with the rights of this process: only for paths that its owner named.
    */
@@ -77,7 +82,7 @@ export class TaskRegistry {
       if (this.#modules.size >= MODULES_MAX)
         throw new GridError('quota', `at most ${MODULES_MAX} task modules can be loaded`)
       const module = await importModule(url, path)
-      this.add(module.tasks, path)
+      this.add(module.tasks, path, module.replaces)
       this.#modules.add(url)
     }
   }
@@ -96,9 +101,14 @@ export function loadTaskModules(paths: readonly string[]): Promise<void> {
   return taskRegistry.loadModules(paths)
 }
 
-async function importModule(url: string, path: string): Promise<{ readonly tasks?: unknown }> {
+interface TaskModule {
+  readonly tasks?: unknown
+  readonly replaces?: unknown
+}
+
+async function importModule(url: string, path: string): Promise<TaskModule> {
   try {
-    return (await import(url)) as { readonly tasks?: unknown }
+    return (await import(url)) as TaskModule
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new GridError('notFound', `the task module ${path} cannot be loaded: ${reason}`, { cause: error })

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { grantId } from '../job/facts.js'
 import { checkSpec } from '../job/spec.js'
 import { grantCodec, reportCodec, reportFactCodec } from '../proto/codec/facts.js'
@@ -115,7 +116,8 @@ export class Worker {
   constructor(dependencies: WorkerDependencies) {
     this.#d = dependencies
     const { clock, random, options, compute } = dependencies
-    this.core = new WorkerCore({ threads: options.threads, instancesMax: options.instancesMax }, random)
+    const { threads, instancesMax, shardOwners } = options
+    this.core = new WorkerCore({ threads, instancesMax, shardOwners }, random)
     this.#alarm = new Alarm(clock, () => this.#handle({ type: 'woke' }))
     this.#finished = new Promise((resolve) => {
       this.#finish = resolve
@@ -133,7 +135,7 @@ export class Worker {
       const decoded = reportFactCodec.decode(fact)
       const report = reportCodec.decode(decoded.report.bytes)
       this.#kept.set(id, { fact: decoded, outputs, wallMs: 0 })
-      const units = report.results.map(({ unit }) => unit)
+      const units = report.results.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit)
       this.#handle({
         type: 'reportKept',
         report: { reportId: id, jobId: report.jobId, shard: report.shard, units },
@@ -298,6 +300,7 @@ export class Worker {
       }
       case 'ack':
         this.tally.acknowledged(message.reports.length)
+        this.#handle({ type: 'reportsTaken', owner, reportIds: message.reports })
         break
       case 'settled': {
         const { jobId, shard, agreed, disagreed } = message
@@ -404,6 +407,7 @@ export class Worker {
     const spec = this.#specs.get(jobId)
     if (spec === undefined) throw new GridError('notFound', 'the spec of this job did not come')
     const abort = new AbortController()
+    setMaxListeners(0, abort.signal)
     const ready = this.#d.inputs
       .shared(spec, abort.signal)
       .then((inputs) => this.#d.compute.openJob({ jobId, spec, inputs }))
@@ -489,7 +493,12 @@ export class Worker {
     }
     this.#handle({
       type: 'reportKept',
-      report: { reportId, jobId, shard, units: units.map(({ unit }) => unit) },
+      report: {
+        reportId,
+        jobId,
+        shard,
+        units: units.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit),
+      },
       owner,
     })
   }

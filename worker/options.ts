@@ -11,6 +11,8 @@ export interface WorkerOptions {
   readonly onlyJob: JobId | undefined
   /** Most instances in hand; undefined: two seconds of work. */
   readonly instancesMax: number | undefined
+  /** Owners of a shard, all of which the worker talks to. Range: 1 to 8. */
+  readonly shardOwners: number
   /** Large outputs waiting in memory to be fetched; past it no new work is asked for. Unit: bytes. */
   readonly outputBytesMax: number
   /** Reports kept on disk until they are settled. Unit: bytes. */
@@ -22,6 +24,7 @@ export const DEFAULT_WORKER_OPTIONS: WorkerOptions = Object.freeze({
   memoryBytes: 256 * 2 ** 20,
   onlyJob: undefined,
   instancesMax: undefined,
+  shardOwners: 1,
   outputBytesMax: 256 * 2 ** 20,
   journalBytesMax: 256 * 2 ** 20,
 })
@@ -30,7 +33,7 @@ export const DEFAULT_WORKER_OPTIONS: WorkerOptions = Object.freeze({
 export function resolveWorkerOptions(partial: Partial<WorkerOptions>): WorkerOptions {
   const options = { ...DEFAULT_WORKER_OPTIONS, ...partial }
   const within = (
-    name: 'threads' | 'memoryBytes' | 'outputBytesMax' | 'journalBytesMax',
+    name: 'threads' | 'shardOwners' | 'memoryBytes' | 'outputBytesMax' | 'journalBytesMax',
     least: number,
     most: number,
   ) => {
@@ -39,6 +42,7 @@ export function resolveWorkerOptions(partial: Partial<WorkerOptions>): WorkerOpt
       throw new GridError('invalid', `${name} is ${value}, allowed is ${least} to ${most}`)
   }
   within('threads', 1, 4_096)
+  within('shardOwners', 1, 8)
   within('memoryBytes', 2 ** 20, 2 ** 40)
   within('outputBytesMax', 2 ** 20, 2 ** 40)
   within('journalBytesMax', 2 ** 20, 2 ** 40)

@@ -14,22 +14,28 @@ const KEY_FILE = 'identity.json'
 /** `manyhands id`: the key of this data directory; `id new` replaces it. */
 export function defineId(commands: CommandTable): void {
   commands
-    .add('id [action]', 'show the id and key of this data directory; "id new" makes new ones', async (context, [action]) => {
-      if (action !== undefined && action !== 'show' && action !== 'new') {
-        throw new GridError('invalid', `'id ${action}' is not known`, { hint: "'manyhands id show' or 'manyhands id new'" })
-      }
-      const { nodeId, publicKey } = action === 'new' ? replaceKey(context) : showKey(context)
-      const data = context.settings.data.value
-      context.output.answer(
-        facts([
-          ['node id', nodeId],
-          ['key', publicKey],
-          ['data', data],
-        ]),
-        { nodeId, publicKey, data },
-      )
-      return EXIT.ok
-    })
+    .add(
+      'id [action]',
+      'show the id and key of this data directory; "id new" makes new ones',
+      async (context, [action]) => {
+        if (action !== undefined && action !== 'show' && action !== 'new') {
+          throw new GridError('invalid', `'id ${action}' is not known`, {
+            hint: "'manyhands id show' or 'manyhands id new'",
+          })
+        }
+        const { nodeId, publicKey } = action === 'new' ? replaceKey(context) : showKey(context)
+        const data = context.settings.data.value
+        context.output.answer(
+          facts([
+            ['node id', nodeId],
+            ['key', publicKey],
+            ['data', data],
+          ]),
+          { nodeId, publicKey, data },
+        )
+        return EXIT.ok
+      },
+    )
     .addHelpText(
       'after',
       [

@@ -43,7 +43,8 @@ export function defineJobs(commands: CommandTable): void {
           rows.push(...(await Promise.all(batch.map((jobId) => rowOf(connection, jobId, listed.get(jobId))))))
         }
         const { output } = context
-        if (rows.length === 0) output.note('no jobs yet; a first one: manyhands submit primes --range 0..10^8:10^6 --wait')
+        if (rows.length === 0)
+          output.note('no jobs yet; a first one: manyhands submit primes --range 0..10^8:10^6 --wait')
         output.answer(
           rows.length === 0
             ? ''

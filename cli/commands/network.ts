@@ -10,24 +10,28 @@ import type { CommandTable } from '../program.js'
 /** `manyhands network`: which network this is; `network new` makes the secret of a private one. */
 export function defineNetwork(commands: CommandTable): void {
   commands
-    .add('network [action] [file]', 'show the network; "network new FILE" makes a secret for a private one', async (context, [action, file]) => {
-      if (action === 'new') return newSecret(context, file)
-      if (action !== undefined && action !== 'show') {
-        throw new GridError('invalid', `'network ${action}' is not known`, {
-          hint: "'manyhands network show' or 'manyhands network new FILE'",
-        })
-      }
-      const { name, isPrivate, idWorkBits } = networkOf(context)
-      context.output.answer(
-        facts([
-          ['network', name],
-          ['kind', isPrivate ? 'private: joining takes the secret' : 'open to everyone'],
-          ['id work', `${idWorkBits} bits`],
-        ]),
-        { name, private: isPrivate, idWorkBits },
-      )
-      return EXIT.ok
-    })
+    .add(
+      'network [action] [file]',
+      'show the network; "network new FILE" makes a secret for a private one',
+      async (context, [action, file]) => {
+        if (action === 'new') return newSecret(context, file)
+        if (action !== undefined && action !== 'show') {
+          throw new GridError('invalid', `'network ${action}' is not known`, {
+            hint: "'manyhands network show' or 'manyhands network new FILE'",
+          })
+        }
+        const { name, isPrivate, idWorkBits } = networkOf(context)
+        context.output.answer(
+          facts([
+            ['network', name],
+            ['kind', isPrivate ? 'private: joining takes the secret' : 'open to everyone'],
+            ['id work', `${idWorkBits} bits`],
+          ]),
+          { name, private: isPrivate, idWorkBits },
+        )
+        return EXIT.ok
+      },
+    )
     .addHelpText(
       'after',
       [
@@ -48,7 +52,8 @@ function newSecret({ output }: CommandContext, file: string | undefined): ExitCo
     output.answer(secret, { secret })
     return EXIT.ok
   }
-  if (existsSync(file)) throw new GridError('exists', `the file ${file} exists already`, { hint: 'choose another name' })
+  if (existsSync(file))
+    throw new GridError('exists', `the file ${file} exists already`, { hint: 'choose another name' })
   try {
     writeFileSync(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })
   } catch (cause) {

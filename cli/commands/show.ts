@@ -1,7 +1,7 @@
 import { watchJob } from '../../client/watch.js'
 import { formatDuration } from '../../job/quantity.js'
 import { withConnection } from '../connect.js'
-import { sameNetworkFlags } from '../context.js'
+import { workerFlags } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { countsText, paceText, progressFields, resolveJob, specFacts, stateText, waitingAdvice } from '../job-view.js'
 import { facts, table } from '../output.js'
@@ -18,7 +18,7 @@ export function defineShow(commands: CommandTable): void {
         const jobId = await resolveJob(connection, text!)
         for await (const look of watchJob(connection.client, jobId, { withShards: true })) {
           const { summary, waiting, ageMs, firstGrantAgeMs, job, shards } = look
-          const advice = waitingAdvice(waiting, sameNetworkFlags(context))
+          const advice = waitingAdvice(waiting, workerFlags(context))
           const lines = [
             facts([
               ['job', jobId],
@@ -28,7 +28,10 @@ export function defineShow(commands: CommandTable): void {
               ['expires', new Date(job.view.expiresAtMs).toISOString()],
               ['state', stateText(look)],
               ['units', `${summary.units}: ${countsText(summary)}`],
-              ['instances', `${summary.granted} granted, ${summary.answered} answered, ${summary.disagreeing} disagreeing, ${summary.leased} being computed`],
+              [
+                'instances',
+                `${summary.granted} granted, ${summary.answered} answered, ${summary.disagreeing} disagreeing, ${summary.leased} being computed`,
+              ],
               ['workers', `${summary.workers} of ${summary.donors} donors`],
               ['pace', look.end === undefined ? paceText({ ...look, waiting: '' }) : ''],
               ['waits', waiting],
@@ -36,14 +39,17 @@ export function defineShow(commands: CommandTable): void {
             ]),
           ]
           if (shards.length > 1 || shards.some((shard) => shard.waiting !== '')) {
-            const rows = shards.slice(0, SHARDS_SHOWN).map((shard) => [
-              shard.shard,
-              shard.ownerAddress || shard.owner.slice(0, 12),
-              countsText(shard.summary),
-              shard.waiting,
-            ])
+            const rows = shards
+              .slice(0, SHARDS_SHOWN)
+              .map((shard) => [
+                shard.shard,
+                shard.ownerAddress || shard.owner.slice(0, 12),
+                countsText(shard.summary),
+                shard.waiting,
+              ])
             lines.push('', table(['SHARD', 'OWNER', 'UNITS', 'WAITS'], rows))
-            if (shards.length > SHARDS_SHOWN) lines.push(`... and ${shards.length - SHARDS_SHOWN} more; --json lists them all`)
+            if (shards.length > SHARDS_SHOWN)
+              lines.push(`... and ${shards.length - SHARDS_SHOWN} more; --json lists them all`)
           }
           context.output.answer(lines.join('\n'), { ...progressFields(look), advice })
           return EXIT.ok

@@ -1,7 +1,7 @@
+import { formatDuration } from '../../job/quantity.js'
 import type { StatusReply } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { NodeId } from '../../proto/model.js'
-import { formatDuration } from '../../job/quantity.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { type Connection, withConnection } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
@@ -22,7 +22,8 @@ export function defineStatus(commands: CommandTable): void {
         const estimated = await client.parts.overlay.estimatePeers()
         const answers = await askPeers(connection)
         const local = findLocalProcess(context.settings.data.value, network.name)
-        const sum = (pick: (reply: StatusReply) => number) => answers.reduce((total, { reply }) => total + pick(reply), 0)
+        const sum = (pick: (reply: StatusReply) => number) =>
+          answers.reduce((total, { reply }) => total + pick(reply), 0)
         const totals = {
           workers: sum(({ workers }) => workers),
           threads: sum(({ threads }) => threads),
@@ -37,10 +38,16 @@ export function defineStatus(commands: CommandTable): void {
             facts([
               ['network', `${network.name}${network.isPrivate ? ' (private)' : ''}`],
               ['peers', `${peers}${coverage}`],
-              ['workers', `${plural(totals.workers, 'connection')} of workers to owners, ${plural(totals.threads, 'thread')}`],
+              [
+                'workers',
+                `${plural(totals.workers, 'connection')} of workers to owners, ${plural(totals.threads, 'thread')}`,
+              ],
               ['jobs', `${totals.jobs} shares of jobs, ${totals.readyJobs} with ready work`],
               ['speed', `${plural(totals.settledLastMinute, 'unit')} settled in the last minute`],
-              ['this machine', local === undefined ? 'no node runs here' : (local.address ?? `a worker, process ${local.pid}`)],
+              [
+                'this machine',
+                local === undefined ? 'no node runs here' : (local.address ?? `a worker, process ${local.pid}`),
+              ],
               ['my id', process.identity.nodeId],
             ]),
             '',
@@ -100,7 +107,10 @@ async function askPeers({ process, client }: Connection): Promise<readonly Answe
   seen.delete(own)
   const asked = [...seen.values()].slice(0, ASKED_MAX).map(async (endpoint): Promise<Answer | undefined> => {
     try {
-      return { endpoint, reply: await client.parts.transport.call(endpoint, methods.status, {}, { deadlineMs: ASK_MS }) }
+      return {
+        endpoint,
+        reply: await client.parts.transport.call(endpoint, methods.status, {}, { deadlineMs: ASK_MS }),
+      }
     } catch {
       // A peer that is going away is not part of the sum; how many answered is shown.
       return undefined

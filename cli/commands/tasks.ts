@@ -24,7 +24,12 @@ export function defineTasks(commands: CommandTable): void {
         name === undefined
           ? table(
               ['TASK', 'VERSION', 'SOURCES', 'DOES'],
-              all.map((task) => [task.name, task.version, task.sources.map((kind) => `--${kind}`).join(' '), task.summary]),
+              all.map((task) => [
+                task.name,
+                task.version,
+                task.sources.map((kind) => `--${kind}`).join(' '),
+                task.summary,
+              ]),
             )
           : all.map((task) => `${task.name} ${task.version}: ${task.summary}\n\n${task.usage}`).join('\n\n')
       output.answer(text, { tasks: fields })

@@ -71,7 +71,14 @@ function codeOf({ end, progress }: WaitedJob): ExitCode {
 }
 
 /** What tells most about several ends, worst first. */
-const WORST: readonly ExitCode[] = [EXIT.interrupted, EXIT.unreachable, EXIT.unknownJob, EXIT.disputed, EXIT.failed, EXIT.timeout]
+const WORST: readonly ExitCode[] = [
+  EXIT.interrupted,
+  EXIT.unreachable,
+  EXIT.unknownJob,
+  EXIT.disputed,
+  EXIT.failed,
+  EXIT.timeout,
+]
 
 function worst(codes: readonly ExitCode[]): ExitCode {
   return WORST.find((code) => codes.includes(code)) ?? EXIT.ok

@@ -35,5 +35,8 @@ export function defineWatch(commands: CommandTable): void {
         return exitOf(last)
       }),
     )
-    .addHelpText('after', '\nCtrl-C stops watching, not the job. With --json: a line each time something changed.\n\nExample:\n  manyhands watch last')
+    .addHelpText(
+      'after',
+      '\nCtrl-C stops watching, not the job. With --json: a line each time something changed.\n\nExample:\n  manyhands watch last',
+    )
 }

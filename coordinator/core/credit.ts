@@ -58,6 +58,7 @@ export class Credit {
   granted(instance: Creditable): void {
     this.#order.push(instance)
     if (this.#order.length - this.#head > ORDER_MAX) this.#head++
+    this.#forgetHead()
   }
 
   /** Settles what has got a fate, in the order of granting. To be called after fates were set. */
@@ -66,14 +67,17 @@ export class Credit {
     while (this.#head < this.#order.length) {
       const first = this.#order[this.#head]!
       if (first.fate === 'pending') break
-      if (first.fate === 'agreed') this.#credit = Math.min(most, this.#credit * 2)
+      if (first.fate === 'agreed') this.#credit = Math.max(this.#credit, Math.min(most, this.#credit * 2))
       else if (first.fate === 'disagreed') this.#credit = CREDIT_START
       this.#head++
     }
-    if (this.#head > 1_024 && this.#head * 2 > this.#order.length) {
-      this.#order = this.#order.slice(this.#head)
-      this.#head = 0
-    }
+    this.#forgetHead()
+  }
+
+  #forgetHead(): void {
+    if (this.#head <= 1_024 || this.#head * 2 <= this.#order.length) return
+    this.#order = this.#order.slice(this.#head)
+    this.#head = 0
   }
 
   /** An instance went without an answer: back to the start. */

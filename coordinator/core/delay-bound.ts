@@ -10,6 +10,8 @@ const REPORTS_MIN = 5
 const DURATIONS_MAX = 256
 /** Donors whose typical time is remembered. */
 const DONORS_MAX = 1_024
+/** Answers after which the percentile is taken anew; until there are so many, with each. */
+const RESORT_EVERY = 16
 
 /**
  * How long units of a job take: for the delay bound (95th percentile of all instances, times three) and for what counts
@@ -20,7 +22,10 @@ export class DurationStatistics {
   #next = 0
   #reports = 0
   readonly #byDonor = new Map<PublicKey, Millis>()
-  #sorted: Millis[] | undefined
+  #p95: Millis | undefined
+  /** Answers since the percentile was taken, and agreements since the median was. */
+  #answers = 0
+  #agreements = 0
   #typical: Millis | undefined
 
   /** An instance was answered `durationMs` after it was granted or last made progress. */
@@ -28,7 +33,7 @@ export class DurationStatistics {
     this.#reports++
     if (this.#durations.length < DURATIONS_MAX) this.#durations.push(durationMs)
     else this.#durations[this.#next++ % DURATIONS_MAX] = durationMs
-    this.#sorted = undefined
+    this.#answers++
   }
 
   /** A donor's answer agreed; its units took `unitMs` each by its own clock. */
@@ -36,14 +41,14 @@ export class DurationStatistics {
     const before = this.#byDonor.get(donor)
     if (before === undefined && this.#byDonor.size >= DONORS_MAX) return
     this.#byDonor.set(donor, before === undefined ? unitMs : 0.8 * before + 0.2 * unitMs)
-    this.#typical = undefined
+    this.#agreements++
   }
 
   /** Typical time of a unit, ms: median over donors. Undefined before the first agreement. */
   get unitMs(): Millis | undefined {
-    if (this.#typical === undefined && this.#byDonor.size > 0) {
-      const values = [...this.#byDonor.values()].sort((a, b) => a - b)
-      this.#typical = values[values.length >> 1]!
+    if (this.#agreements > this.#byDonor.size >> 2) {
+      this.#agreements = 0
+      this.#typical = Float64Array.from(this.#byDonor.values()).sort()[this.#byDonor.size >> 1]
     }
     return this.#typical
   }
@@ -51,8 +56,11 @@ export class DurationStatistics {
   /** 95th percentile of instances, ms; undefined until five reports exist. */
   get p95(): Millis | undefined {
     if (this.#reports < REPORTS_MIN) return undefined
-    this.#sorted ??= [...this.#durations].sort((a, b) => a - b)
-    return this.#sorted[Math.min(this.#sorted.length - 1, Math.floor(0.95 * this.#sorted.length))]
+    if (this.#p95 === undefined || this.#answers >= Math.min(RESORT_EVERY, this.#durations.length)) {
+      this.#answers = 0
+      this.#p95 = Float64Array.from(this.#durations).sort()[Math.floor(0.95 * this.#durations.length)]
+    }
+    return this.#p95
   }
 
   /**

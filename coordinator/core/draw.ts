@@ -1,15 +1,20 @@
+import type { PublicKey } from '../../proto/model.js'
 import type { Random } from '../../runtime/random.js'
 import type { UnitRecord } from './shard.js'
 import type { WorkerRecord } from './worker-record.js'
 import { RESERVED_MAX } from './worker-record.js'
 
+/** Failures of its host with one unit after which a key is not given that unit again. */
+export const HOST_FAILURES_MAX = 8
 /** Draws before the weights are set aside: with all keys at the smallest weight one in 600 draws comes that far. */
 const WEIGHTED_TRIES = 100
 
 /** Who may give a further opinion, beyond what is never waived: a different key and a different donor. */
 export interface DrawRules {
-  /** Whether the key may compute the job at all. */
+  /** Whether the key may compute the job at all, and asks for work. */
   mayWork(worker: WorkerRecord, record: UnitRecord): boolean
+  /** Where a key that has voted is connected from, if it is known here. */
+  hostOf(key: PublicKey): string | undefined
   /** Whether the key owns the unit's shard. */
   isOwner(worker: WorkerRecord, record: UnitRecord): boolean
 }
@@ -17,7 +22,8 @@ export interface DrawRules {
 /**
  * Draws the key that a unit's next opinion is reserved for: uniformly among the connected keys, taken with the weight of
  * its credit; not whoever asks next, because a fast ring always asks next. Never the same key or donor as an earlier
- * opinion; a nearby address, an owner of the shard, or a second key younger than the job only where nobody else is there.
+ * opinion; a nearby address, an owner of the shard, a second key younger than the job, or a host that failed the unit only
+ * where nobody else is there.
  */
 export function drawWorker(
   record: UnitRecord,
@@ -29,7 +35,11 @@ export function drawWorker(
   const fits = (worker: WorkerRecord) =>
     isDistinct(worker, record) && rules.mayWork(worker, record) && worker.reserved.size < RESERVED_MAX
   const fitsWell = (worker: WorkerRecord) =>
-    fits(worker) && !rules.isOwner(worker, record) && !isNear(worker, record) && !isSecondYounger(worker, record)
+    fits(worker) &&
+    failuresOf(worker, record) === 0 &&
+    !rules.isOwner(worker, record) &&
+    !isNear(worker, record, rules) &&
+    !isSecondYounger(worker, record)
   for (let i = 0; i < WEIGHTED_TRIES; i++) {
     const worker = connected[random.int(connected.length)]!
     if (fitsWell(worker) && random.next() < worker.credit.drawWeight) return worker
@@ -50,13 +60,26 @@ function anyOf(
   return undefined
 }
 
-/** Neither the key nor its donor has answered, holds or is to give an opinion on the unit. */
+/** Neither the key nor its donor has answered, holds or is to give an opinion on the unit. A host's failure is none. */
 export function isDistinct(worker: WorkerRecord, record: UnitRecord): boolean {
   if (record.reservedFor === worker) return false
-  for (const vote of record.votes) if (vote.worker === worker.key || vote.donor === worker.donor) return false
+  let failures = 0
+  for (const { worker: key, donor, outcome } of record.votes) {
+    if (key !== worker.key && donor !== worker.donor) continue
+    // A failure of a host is no opinion: it may try again.
+    if (outcome !== 'host') return false
+    if (key === worker.key && ++failures >= HOST_FAILURES_MAX) return false
+  }
   for (const instance of record.held)
     if (instance.worker.key === worker.key || instance.worker.donor === worker.donor) return false
   return true
+}
+
+/** How often the worker's own host has failed the unit. */
+export function failuresOf(worker: WorkerRecord, record: UnitRecord): number {
+  let failures = 0
+  for (const vote of record.votes) if (vote.outcome === 'host' && vote.worker === worker.key) failures++
+  return failures
 }
 
 /** One of the K votes may come from a key younger than the job, where older keys are connected. */
@@ -69,12 +92,13 @@ function isSecondYounger(worker: WorkerRecord, record: UnitRecord): boolean {
   return preferOlder || record.held.some((instance) => instance.worker.age(spec) === 'younger')
 }
 
-function isNear(worker: WorkerRecord, record: UnitRecord): boolean {
+function isNear(worker: WorkerRecord, record: UnitRecord, rules: DrawRules): boolean {
   const prefix = networkPrefix(worker.host)
   if (prefix === undefined) return false
-  const near = (other: WorkerRecord) => networkPrefix(other.host) === prefix
+  const near = (host: string | undefined) => host !== undefined && networkPrefix(host) === prefix
   return (
-    record.held.some((instance) => near(instance.worker)) || record.reported.some((instance) => near(instance.worker))
+    record.held.some((instance) => near(instance.worker.host)) ||
+    record.votes.some((vote) => vote.outcome !== 'host' && near(rules.hostOf(vote.worker)))
   )
 }
 

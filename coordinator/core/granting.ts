@@ -1,6 +1,6 @@
 import type { GrantRun, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import { isDistinct } from './draw.js'
+import { failuresOf, isDistinct } from './draw.js'
 import type { Job } from './job.js'
 import { BYPASS_MS, type OwnerState } from './owner-state.js'
 import type { Shard, UnitRecord } from './shard.js'
@@ -15,6 +15,10 @@ const STRAGGLER_FACTOR = 2
 const STRAGGLER_MIN_MS = 1_000
 /** Instances looked at for a straggler. */
 const STRAGGLER_SCAN_MAX = 4_096
+/** Returned units looked at for one worker. */
+const AGAIN_SCAN_MAX = 256
+/** Submitters whose share is remembered beside those of the open jobs. */
+const SUBMITTERS_MAX = 1_024
 /** A worker without work is told why this often. */
 const IDLE_NEWS_MS = 10_000
 /** Work a unit is taken to be while nobody knows, for the shares of submitters. */
@@ -25,6 +29,8 @@ export class Granting {
   readonly #state: OwnerState
   /** Work granted to each submitter so far, ms: the one with the least is next. */
   readonly #spent = new Map<PublicKey, number>()
+  /** What the submitter served last had been granted before that: nobody who comes is owed more than from here on. */
+  #served = 0
 
   constructor(state: OwnerState) {
     this.#state = state
@@ -38,14 +44,18 @@ export class Granting {
     const wallMs = this.#state.context.wallMs()
     for (const record of worker.reserved) {
       if (room <= 0) break
+      if (record.shard.job.refusal(wallMs) !== '') continue
       worker.reserved.delete(record)
       record.reservedFor = undefined
-      if (record.shard.wanted(record) <= record.held.length || record.shard.job.refusal(wallMs) !== '') continue
+      if (record.shard.wanted(record) <= record.held.length) continue
       drafts.add(record, now)
       room--
     }
-    if (room > 0) room -= this.#first(worker, drafts, room, now, wallMs)
-    if (room > 0 && worker.held.size === 0) this.#straggler(worker, drafts, now, wallMs)
+    if (room > 0) {
+      const jobs = this.#candidates(worker, now, wallMs)
+      if (jobs.length > 0) this.#first(worker, jobs, drafts, room, now)
+      else if (worker.held.size === 0) this.#straggler(worker, drafts, now, wallMs)
+    }
     drafts.send()
     if (worker.held.size === 0 && now - worker.toldIdleAt >= IDLE_NEWS_MS) this.#tellIdle(worker, now, wallMs)
   }
@@ -71,10 +81,8 @@ export class Granting {
     drafts.send()
   }
 
-  /** First opinions, within the credit window, shared between submitters. Returns how many. */
-  #first(worker: WorkerRecord, drafts: Drafts, room: number, now: Millis, wallMs: Millis): number {
-    const jobs = this.#candidates(worker, wallMs)
-    if (jobs.length === 0) return 0
+  /** First opinions, within the credit window, shared between submitters. */
+  #first(worker: WorkerRecord, jobs: readonly Job[], drafts: Drafts, room: number, now: Millis): void {
     const submitters = new Set(jobs.map((job) => job.spec.submitter)).size
     let given = 0
     let progress = true
@@ -93,37 +101,33 @@ export class Granting {
         if (taken === 0) continue
         given += taken
         progress = submitters > 1
-        this.#spent.set(
-          job.spec.submitter,
-          (this.#spent.get(job.spec.submitter) ?? 0) + taken * (unitMs ?? UNKNOWN_UNIT_MS),
-        )
+        this.#served = this.#spent.get(job.spec.submitter)!
+        this.#spent.set(job.spec.submitter, this.#served + taken * (unitMs ?? UNKNOWN_UNIT_MS))
         if (submitters > 1) break
         if (given >= room) break
       }
     }
-    return given
   }
 
-  #candidates(worker: WorkerRecord, wallMs: Millis): Job[] {
+  /** Jobs with first opinions to give. */
+  #candidates(worker: WorkerRecord, now: Millis, wallMs: Millis): Job[] {
     const jobs: Job[] = []
     for (const job of this.#state.jobs.values()) {
-      if (!mayWork(worker, job.jobId, job.spec) || job.refusal(wallMs) !== '') continue
-      for (const shard of job.shards.values()) {
-        if (shard.untouched > 0 || shard.again.length > 0) {
-          jobs.push(job)
-          break
-        }
-      }
+      if (!hasFirst(job) || !mayWork(worker, job.jobId, job.spec)) continue
+      if (job.refusal(wallMs) === '' && !worker.isResting(job.jobId, now)) jobs.push(job)
     }
     return jobs
   }
 
-  /** Least served submitter first; within one, priority, then age. */
-  #inOrder(jobs: readonly Job[]): Job[] {
-    let least = Number.POSITIVE_INFINITY
-    for (const job of jobs) least = Math.min(least, this.#spent.get(job.spec.submitter) ?? Number.POSITIVE_INFINITY)
-    for (const job of jobs)
-      if (!this.#spent.has(job.spec.submitter)) this.#spent.set(job.spec.submitter, Number.isFinite(least) ? least : 0)
+  /**
+   * Least served submitter first; within one, priority, then age. Start-time fair queueing (Goyal, Vin & Cheng 1996): who
+   * was away is owed nothing for that time.
+   */
+  #inOrder(jobs: readonly Job[]): readonly Job[] {
+    for (const { spec } of jobs)
+      this.#spent.set(spec.submitter, Math.max(this.#served, this.#spent.get(spec.submitter) ?? 0))
+    if (jobs.length === 1) return jobs
+    if (this.#spent.size > SUBMITTERS_MAX + this.#state.jobs.size) this.#forgetSubmitters()
     return [...jobs].sort(
       (a, b) =>
         this.#spent.get(a.spec.submitter)! - this.#spent.get(b.spec.submitter)! ||
@@ -133,6 +137,12 @@ export class Granting {
     )
   }
 
+  #forgetSubmitters(): void {
+    const present = new Set<PublicKey>()
+    for (const { spec } of this.#state.jobs.values()) present.add(spec.submitter)
+    for (const submitter of this.#spent.keys()) if (!present.has(submitter)) this.#spent.delete(submitter)
+  }
+
   /**
    * Guided self-scheduling (Polychronopoulos & Kuck 1987): near the end everybody holds less, so that nobody sits on a
    * queue while others are idle. Returns how many more the worker may hold.
@@ -140,9 +150,7 @@ export class Granting {
   #guided(job: Job, worker: WorkerRecord): number {
     let left = 0
     for (const shard of job.shards.values()) left += shard.untouched + shard.again.length
-    let slots = 0
-    for (const other of this.#state.connected) slots += other.hello.slots
-    const fair = Math.max(1, Math.ceil(left / (2 * Math.max(1, slots)))) * worker.hello.slots
+    const fair = Math.max(1, Math.ceil(left / (2 * Math.max(1, this.#state.slots)))) * worker.hello.slots
     return Math.max(0, fair - worker.held.size)
   }
 
@@ -168,6 +176,7 @@ export class Granting {
           drafts.add(shard.touch(unit, now), now)
           taken++
         }
+        if (taken >= most) break
       }
     }
     return taken
@@ -175,17 +184,18 @@ export class Granting {
 
   #nextFirst(shard: Shard, worker: WorkerRecord, now: Millis): UnitRecord | undefined {
     const state = this.#state
-    for (let i = shard.again.length; i > 0; i--) {
+    for (let i = Math.min(AGAIN_SCAN_MAX, shard.again.length); i > 0; i--) {
       const record = shard.again.shift()!
+      if (record.queue !== 'again') continue
       if (shard.wanted(record) - record.held.length <= 0 || record.state === 'held') {
-        record.queued = false
+        record.queue = undefined
         continue
       }
       const ours =
-        record.elsewhereUntil <= now &&
+        !state.isElsewhere(record, now) &&
         (state.isPreferred(shard, record.unit, record.held.length) || now - record.wantedSince >= BYPASS_MS)
       if (ours && isDistinct(worker, record)) {
-        record.queued = false
+        record.queue = undefined
         return record
       }
       shard.again.push(record)
@@ -201,19 +211,27 @@ export class Granting {
     for (const other of this.#state.connected) {
       if (other === worker) continue
       for (const instance of other.held) {
-        if (++seen > STRAGGLER_SCAN_MAX) return
+        if (++seen > STRAGGLER_SCAN_MAX) break
         const { job } = instance.shard
         const p95 = job.durations.p95
         if (p95 === undefined || now - instance.grantedAt < Math.max(STRAGGLER_MIN_MS, STRAGGLER_FACTOR * p95)) continue
         if (worst !== undefined && worst.grantedAt <= instance.grantedAt) continue
         const { record } = instance
         if (record.held.length > instance.shard.wanted(record) || record.reservedFor !== undefined) continue
-        if (!isDistinct(worker, record) || !mayWork(worker, job.jobId, job.spec) || job.refusal(wallMs) !== '') continue
+        if (!isDistinct(worker, record) || failuresOf(worker, record) > 0) continue
+        if (!mayWork(worker, job.jobId, job.spec) || worker.isResting(job.jobId, now) || job.refusal(wallMs) !== '')
+          continue
         worst = instance
       }
     }
     if (worst !== undefined) drafts.add(worst.record, now)
   }
+}
+
+/** Whether the job has units that nobody has been asked for, or that came back unanswered. */
+function hasFirst(job: Job): boolean {
+  for (const shard of job.shards.values()) if (shard.untouched > 0 || shard.again.length > 0) return true
+  return false
 }
 
 /** Collects instances for one worker and sends them as few grants. */

@@ -22,6 +22,8 @@ export interface OwnerStatus {
   readonly address: string
   readonly summary: Summary
   readonly waiting: string
+  /** Since it granted the first instance of the shard. */
+  readonly firstGrantAgoMs: Millis | undefined
 }
 
 export type HomeEvent =
@@ -72,9 +74,12 @@ interface HomeJob {
   readonly entries: Map<number, ShardEntry>
   /** Entries that are not finished. */
   readonly unfinished: Set<number>
-  /** Sum over finished shards, whose entries hold only the status. */
+  /** Sum over all statuses, `workers` and `donors` aside. */
+  readonly sum: Sum
   cancelled: boolean
 }
+
+type Sum = { -readonly [Count in keyof Summary]: Summary[Count] }
 
 /** One job as its home sees it. */
 export interface HomeView {
@@ -135,6 +140,7 @@ export class Home {
           next: 0,
           entries: new Map(),
           unfinished: new Set(),
+          sum: { ...NOTHING },
           cancelled: applyOrders(event.spec, event.orders).cancelled,
         }
         this.#jobs.set(event.jobId, job)
@@ -236,8 +242,13 @@ export class Home {
     entry.attempts = 0
     entry.reason = ''
     entry.heardAt = now
+    if (entry.status !== undefined) add(job.sum, entry.status.summary, -1)
+    add(job.sum, status.summary, 1)
     entry.status = status
-    if (status.summary.granted > 0) job.firstGrantAt ??= now
+    if (status.firstGrantAgoMs !== undefined) {
+      const at = Math.max(job.keptAt, now - status.firstGrantAgoMs)
+      job.firstGrantAt = Math.min(job.firstGrantAt ?? at, at)
+    }
     const finished = isFinished(status.summary)
     if (finished) job.unfinished.delete(shard)
     else job.unfinished.add(shard)
@@ -306,30 +317,34 @@ function addsUp(summary: Summary, units: number): boolean {
   return summary.units === units && open + accepted + settled + disputed + held + failed === units
 }
 
+function add(sum: Sum, summary: Summary, sign: 1 | -1): void {
+  sum.units += sign * summary.units
+  sum.open += sign * summary.open
+  sum.accepted += sign * summary.accepted
+  sum.settled += sign * summary.settled
+  sum.disputed += sign * summary.disputed
+  sum.held += sign * summary.held
+  sum.failed += sign * summary.failed
+  sum.leased += sign * summary.leased
+  sum.granted += sign * summary.granted
+  sum.answered += sign * summary.answered
+  sum.disagreeing += sign * summary.disagreeing
+  sum.fuel += BigInt(sign) * summary.fuel
+  sum.ready += sign * summary.ready
+}
+
+/** The whole job: units of shards that were never activated are open. */
 function summarize(job: HomeJob): Summary {
-  let units = 0
-  const sum = { ...NOTHING }
-  for (const { status } of job.entries.values()) {
-    if (status === undefined) continue
-    const { summary } = status
-    units += summary.units
-    sum.open += summary.open
-    sum.accepted += summary.accepted
-    sum.settled += summary.settled
-    sum.disputed += summary.disputed
-    sum.held += summary.held
-    sum.failed += summary.failed
-    sum.leased += summary.leased
-    sum.granted += summary.granted
-    sum.answered += summary.answered
-    sum.disagreeing += summary.disagreeing
-    sum.fuel += summary.fuel
-    sum.ready += summary.ready
-    // Workers serve many shards at once: the largest count is a lower bound of how many there are.
-    sum.workers = Math.max(sum.workers, summary.workers)
-    sum.donors = Math.max(sum.donors, summary.donors)
+  const { sum, units } = job
+  let workers = 0
+  let donors = 0
+  // Workers serve many shards at once: the largest count is a lower bound of how many there are.
+  for (const shard of job.unfinished) {
+    const summary = job.entries.get(shard)!.status?.summary
+    workers = Math.max(workers, summary?.workers ?? 0)
+    donors = Math.max(donors, summary?.donors ?? 0)
   }
-  return { ...sum, units: job.units, open: sum.open + job.units - units }
+  return { ...sum, units, open: sum.open + units - sum.units, workers, donors }
 }
 
 function waitingOf(job: HomeJob, summary: Summary): string {

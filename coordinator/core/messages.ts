@@ -1,6 +1,7 @@
 import type { KnownOrder } from '../../job/orders.js'
 import type { Vote } from '../../job/verdict.js'
 import type { Digest, Grant, JobId, JobSpec, NodeId, PublicKey, Report, Summary, UnitRange } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
 
 /** A stream to a worker, numbered by the driver from 1 on; never reused within a process. */
 export type SessionId = number
@@ -160,4 +161,5 @@ export interface ShardReport {
   readonly summary: Summary
   /** Why nothing moves, or empty. */
   readonly waiting: string
+  readonly firstGrantAt: Millis | undefined
 }

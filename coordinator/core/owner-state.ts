@@ -18,6 +18,8 @@ export interface OwnerContext {
 
 /** Time after which an open opinion may be granted by an owner that is not preferred for it. */
 export const BYPASS_MS = 2_000
+/** A broken stream without a new hello ends its leases after this long. */
+export const AWAY_GRACE_MS = 1_000
 /** Units a block, the piece of a shard that one owner is preferred for. */
 export const BLOCK_UNITS = 64
 
@@ -29,6 +31,8 @@ export class OwnerState {
   readonly sessions = new Map<SessionId, WorkerRecord>()
   /** Workers with a session, in no order; drawn from. */
   readonly connected: WorkerRecord[] = []
+  /** Threads of the connected workers. */
+  slots = 0
   /** Workers to be served before the event at hand is done. */
   readonly toServe = new Set<WorkerRecord>()
   /** Units waiting for the end of a back-off or of being held. */
@@ -69,6 +73,22 @@ export class OwnerState {
     return order[opinion % count] === this.context.self
   }
 
+  /**
+   * Whether another owner has an instance of the unit out, as far as it said lately. Not any more once its worker was here
+   * and has left: after the loss of an owner nobody else would notice that.
+   */
+  isElsewhere(record: UnitRecord, now: Millis): boolean {
+    const { elsewhere } = record
+    if (elsewhere === undefined) return false
+    for (const [key, until] of elsewhere) {
+      const worker = this.workers.get(key)
+      const hasLeft = worker?.awaySince !== undefined && now - worker.awaySince >= AWAY_GRACE_MS
+      if (until <= now || hasLeft) elsewhere.delete(key)
+    }
+    if (elsewhere.size === 0) record.elsewhere = undefined
+    return elsewhere.size > 0
+  }
+
   /** A vote granted here would not count beside the ones that have been: each grantor's share of a quorum is capped. */
   isSpent(record: UnitRecord): boolean {
     const { judgement, shard } = record
@@ -89,9 +109,15 @@ export class OwnerState {
     record.reservedFor = undefined
   }
 
+  connect(worker: WorkerRecord): void {
+    this.connected.push(worker)
+    this.slots += worker.hello.slots
+  }
+
   disconnect(worker: WorkerRecord): void {
     const at = this.connected.indexOf(worker)
     if (at < 0) return
+    this.slots -= worker.hello.slots
     this.connected[at] = this.connected.at(-1)!
     this.connected.pop()
   }

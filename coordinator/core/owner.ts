@@ -1,7 +1,10 @@
+import { isVote } from '../../job/digest.js'
+import { shardOf } from '../../job/shard.js'
 import type { Vote } from '../../job/verdict.js'
-import type { Digest, Grant, JobId, UnitRange } from '../../proto/model.js'
+import type { Digest, Grant, JobId, PublicKey, UnitRange } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert, unreachable } from '../../runtime/errors.js'
+import { HOST_FAILURES_MAX } from './draw.js'
 import { Granting } from './granting.js'
 import { Job } from './job.js'
 import type {
@@ -13,7 +16,7 @@ import type {
   UnitSet,
   WorkerHello,
 } from './messages.js'
-import { type OwnerContext, OwnerState } from './owner-state.js'
+import { AWAY_GRACE_MS, type OwnerContext, OwnerState } from './owner-state.js'
 import { BYTES_WAIT_MS, type Decision, Shard, type UnitRecord } from './shard.js'
 import { mayWork, UnitQueue } from './unit-queue.js'
 import { waitingReason } from './waiting.js'
@@ -21,8 +24,6 @@ import { type Instance, WorkerRecord } from './worker-record.js'
 
 /** Time between sweeps of leases, reservations and waits. */
 const SWEEP_MS = 500
-/** A broken stream without a new hello ends its leases after this long. */
-const AWAY_GRACE_MS = 1_000
 /** A connected worker that says nothing at all ends its leases after this long. */
 export const SILENCE_MS = 30_000
 /** A drawn key that does not come for its opinion is drawn anew. */
@@ -31,6 +32,12 @@ const REDRAW_MS = 60_000
 const RETURN_MS = 2_000
 /** A key that already has a stream must answer within this, or the newcomer takes over. */
 const TAKEOVER_MS = 1_000
+/** Instances of one unit at other owners that are kept in mind. */
+const ELSEWHERE_MAX = 16
+/** Units that the tickets of one hello may lease: as many as an honest worker ever holds. */
+const TICKET_UNITS_MAX = 32_768
+/** Equal answers of one key for one unit that are worth keeping: one more is needed where bytes were lost. */
+const ANSWERS_MAX = 2
 /** Workers away that are remembered for their credit. */
 const WORKERS_AWAY_MAX = 10_000
 /** Longest back-off of a key whose host keeps failing. */
@@ -41,6 +48,8 @@ interface Takeover {
   readonly session: SessionId
   readonly hello: WorkerHello
   readonly until: Millis
+  /** What the newcomer has asked for while it waits. */
+  want: number
 }
 
 /**
@@ -52,7 +61,7 @@ export class Owner {
   readonly #state: OwnerState
   readonly #queue: UnitQueue
   readonly #granting: Granting
-  readonly #takeovers = new Map<string, Takeover>()
+  readonly #takeovers = new Map<PublicKey, Takeover>()
   #nextSweep: Millis | undefined
 
   constructor(context: OwnerContext) {
@@ -76,7 +85,9 @@ export class Owner {
         break
       case 'jobStopped': {
         const job = state.jobs.get(event.jobId)
-        if (job !== undefined) job.stopped = event.reason
+        if (job === undefined || job.stopped === event.reason) break
+        job.stopped = event.reason
+        if (event.reason === '') this.#queue.serveEveryone()
         break
       }
       case 'shardClosed':
@@ -87,7 +98,7 @@ export class Owner {
         break
       case 'ownersChanged': {
         const shard = state.jobs.get(event.jobId)?.shards.get(event.shard)
-        if (shard !== undefined) shard.owners = event.owners
+        shard?.setOwners(event.owners)
         break
       }
       case 'sessionOpened':
@@ -100,10 +111,7 @@ export class Owner {
         this.#heard(event.session, now)
         break
       case 'wantChanged': {
-        const worker = this.#heard(event.session, now)
-        if (worker === undefined) break
-        worker.want = event.instances
-        state.toServe.add(worker)
+        this.#wantChanged(event.session, event.instances, now)
         break
       }
       case 'progressMade':
@@ -112,15 +120,12 @@ export class Owner {
       case 'unitsHandedBack': {
         const worker = this.#heard(event.session, now)
         if (worker === undefined) break
-        const units = new Set(event.units)
-        for (const instance of [...worker.held]) {
-          if (
-            instance.shard.jobId === event.jobId &&
-            instance.shard.shard === event.shard &&
-            units.has(instance.record.unit)
-          ) {
-            this.#queue.release(instance, now, false)
-          }
+        const shard = this.shard(event.jobId, event.shard)
+        if (shard === undefined) break
+        worker.rest(event.jobId, now)
+        for (const unit of event.units) {
+          const instance = heldBy(worker, shard.record(unit))
+          if (instance !== undefined) this.#queue.release(instance, now, false)
         }
         break
       }
@@ -132,7 +137,9 @@ export class Owner {
         break
       case 'outputFetchFailed': {
         for (const record of state.withoutBytes) {
-          if (record.shard.jobId === event.jobId && record.unit === event.unit) record.fetchingFrom = undefined
+          if (record.shard.jobId !== event.jobId || record.unit !== event.unit) continue
+          record.fetchingFrom = undefined
+          this.#fetchBytes(record, now)
         }
         break
       }
@@ -141,7 +148,12 @@ export class Owner {
         if (shard === undefined) break
         for (const run of event.runs) {
           for (let unit = run.first; unit < run.first + run.count; unit++) {
-            if (shard.contains(unit)) shard.touch(unit, now).elsewhereUntil = now + event.durationMs
+            if (!shard.contains(unit)) continue
+            const record = shard.touch(unit, now)
+            if (record.votes.some((vote) => vote.worker === event.worker)) continue
+            record.elsewhere ??= new Map()
+            if (record.elsewhere.size < ELSEWHERE_MAX) record.elsewhere.set(event.worker, now + event.durationMs)
+            this.#queue.ask(record, now)
           }
         }
         break
@@ -198,6 +210,7 @@ export class Owner {
       shard: number,
       summary: shard.summary(able.length, donors, ready),
       waiting: waitingReason(shard, { refusal, connected: state.connected, able: able.length, donors }),
+      firstGrantAt: shard.firstGrantAt,
     }
   }
 
@@ -207,6 +220,15 @@ export class Owner {
       workers: this.#state.connected.length,
       threads: this.#state.connected.reduce((sum, worker) => sum + worker.hello.slots, 0),
     }
+  }
+
+  /**
+   * Whether the votes of a report by one worker change nothing: of each unit it has given the same answer, or two that
+   * differ, often enough. Nothing else bounds how many reports a key can sign under one grant.
+   */
+  isRedundant(jobId: JobId, number: number, votes: readonly Vote[]): boolean {
+    const shard = this.shard(jobId, number)
+    return shard !== undefined && votes.every((vote) => isRedundant(vote, shard.record(vote.unit)))
   }
 
   isConnected(session: SessionId): boolean {
@@ -282,6 +304,7 @@ export class Owner {
     this.#withdrawAll(job, reason)
     for (const shard of [...job.shards.keys()]) this.#closeShard(jobId, shard)
     state.jobs.delete(jobId)
+    for (const worker of state.workers.values()) worker.resting.delete(jobId)
   }
 
   #closeShard(jobId: JobId, number: number): void {
@@ -314,7 +337,10 @@ export class Owner {
     const state = this.#state
     const known = state.workers.get(hello.worker)
     if (known?.session !== undefined && known.hello.bootId !== hello.bootId && known.session !== session) {
-      this.#takeovers.set(hello.worker, { session, hello, until: now + TAKEOVER_MS })
+      const waiting = this.#takeovers.get(hello.worker)
+      if (waiting !== undefined && waiting.session !== session)
+        state.emit({ type: 'closeSession', session: waiting.session, reason: 'a newer stream of this key came' })
+      this.#takeovers.set(hello.worker, { session, hello, until: now + TAKEOVER_MS, want: 0 })
       state.emit({ type: 'pingSession', session: known.session })
       this.#nextSweep = Math.min(this.#nextSweep ?? Number.POSITIVE_INFINITY, now + TAKEOVER_MS)
       return
@@ -336,6 +362,7 @@ export class Owner {
       state.workers.set(hello.worker, worker)
     }
     const restarted = worker.hello.bootId !== hello.bootId
+    if (restarted) worker.resting.clear()
     worker.session = session
     worker.hello = hello
     worker.donor = hello.donor
@@ -345,28 +372,36 @@ export class Owner {
     worker.awaySince = undefined
     worker.want = 0
     state.sessions.set(session, worker)
-    state.connected.push(worker)
+    state.connect(worker)
     this.#reconcileTickets(worker, hello.tickets, restarted, now)
     for (const job of state.jobs.values()) {
       for (const shard of job.shards.values()) {
-        if (shard.undrawn.length > 0) this.#queue.draw(shard, now)
         if (!shard.finished) state.emit({ type: 'shardChanged', jobId: job.jobId, shard: shard.shard })
       }
     }
   }
 
+  /** The newcomer of a key whose first stream is gone. */
+  #takeOver({ session, hello, want }: Takeover, now: Millis): void {
+    this.#takeovers.delete(hello.worker)
+    this.#attach(session, hello, now)
+    this.#wantChanged(session, want, now)
+  }
+
   /** Leases follow the tickets a worker says it still computes; what it no longer has is released. */
   #reconcileTickets(worker: WorkerRecord, tickets: readonly Grant[], restarted: boolean, now: Millis): void {
     const computing = new Set<UnitRecord>()
+    let room = TICKET_UNITS_MAX
     for (const ticket of tickets) {
       const shard = this.shard(ticket.jobId, ticket.shard)
       if (shard === undefined || ticket.worker !== worker.key) continue
       for (const run of ticket.runs) {
-        for (let unit = run.first; unit < run.first + run.count; unit++) {
+        for (let unit = run.first; unit < run.first + run.count && room > 0; unit++) {
+          room--
           if (!shard.contains(unit)) continue
           const record = shard.touch(unit, now)
           if (
-            record.votes.some((vote) => vote.worker === worker.key) ||
+            record.votes.some((vote) => vote.worker === worker.key && vote.outcome !== 'host') ||
             record.state === 'settled' ||
             record.state === 'failed'
           )
@@ -404,10 +439,31 @@ export class Owner {
     worker.session = undefined
     worker.awaySince = now
     state.disconnect(worker)
+    const takeover = this.#takeovers.get(worker.key)
+    if (takeover !== undefined) this.#takeOver(takeover, now)
     this.#nextSweep = Math.min(this.#nextSweep ?? Number.POSITIVE_INFINITY, now + AWAY_GRACE_MS)
     for (const job of state.jobs.values())
       for (const shard of job.shards.values())
         state.emit({ type: 'shardChanged', jobId: job.jobId, shard: shard.shard })
+  }
+
+  #wantChanged(session: SessionId, instances: number, now: Millis): void {
+    const worker = this.#heard(session, now)
+    if (worker === undefined) {
+      for (const takeover of this.#takeovers.values()) if (takeover.session === session) takeover.want = instances
+      return
+    }
+    const before = worker.want
+    worker.want = instances
+    this.#state.toServe.add(worker)
+    if (instances === 0) for (const record of [...worker.reserved]) this.#redraw(record, now)
+    else if (before === 0) this.#drawAll(now)
+  }
+
+  /** Opinions that nobody could be found for may have somebody now. */
+  #drawAll(now: Millis): void {
+    for (const job of this.#state.jobs.values())
+      for (const shard of job.shards.values()) if (shard.undrawn.length > 0) this.#queue.draw(shard, now)
   }
 
   #heard(session: SessionId, now: Millis): WorkerRecord | undefined {
@@ -430,14 +486,12 @@ export class Owner {
     const worker = this.#heard(event.session, now)
     if (worker === undefined) return
     for (const { jobId, unit, fuel } of event.running) {
-      for (const instance of worker.held) {
-        if (instance.shard.jobId !== jobId || instance.record.unit !== unit) continue
-        if (fuel > instance.fuel) {
-          instance.fuel = fuel
-          instance.movedAt = now
-        }
-        break
-      }
+      const job = this.#state.jobs.get(jobId)
+      const record = job?.shards.get(shardOf(job.spec, unit))?.record(unit)
+      const instance = heldBy(worker, record)
+      if (instance === undefined || fuel <= instance.fuel) continue
+      instance.fuel = fuel
+      instance.movedAt = now
     }
   }
 
@@ -502,7 +556,7 @@ export class Owner {
     const { record, after } = decision
     this.#queue.decided(decision, now)
     if (after === 'settled' || after === 'failed') this.#settle(record)
-    else if (after === 'accepted') this.#fetchBytes(record)
+    else if (after === 'accepted') this.#fetchBytes(record, now)
   }
 
   #outputKept(jobId: JobId, number: number, unit: number, digest: Digest, now: Millis): void {
@@ -517,13 +571,19 @@ export class Owner {
     }
   }
 
-  #fetchBytes(record: UnitRecord): void {
-    if (record.fetchingFrom !== undefined || record.judgement?.state !== 'accepted') return
-    const { digest, agreeing } = record.judgement
+  /** Asks one agreeing worker after the other; a restarted one may have lost its bytes and then says nothing. */
+  #fetchBytes(record: UnitRecord, now: Millis): void {
+    const { judgement } = record
+    if (record.fetchingFrom !== undefined) return
+    if (judgement?.state !== 'accepted' && judgement?.state !== 'failed') return
+    const { digest, agreeing } = judgement
     for (const vote of agreeing) {
       const worker = this.#state.workers.get(vote.worker)
-      if (worker?.session === undefined) continue
+      if (worker?.session === undefined || record.fetchTried?.has(worker.key) === true) continue
+      record.fetchTried ??= new Set()
+      record.fetchTried.add(worker.key)
       record.fetchingFrom = worker
+      record.fetchingSince = now
       const { shard } = record
       this.#state.emit({
         type: 'fetchOutput',
@@ -615,30 +675,25 @@ export class Owner {
     this.#nextSweep = now + SWEEP_MS
     for (const [key, takeover] of this.#takeovers) {
       if (takeover.until > now) continue
-      this.#takeovers.delete(key)
-      const old = state.workers.get(takeover.hello.worker)
-      if (old?.session !== undefined) {
-        state.emit({
-          type: 'closeSession',
-          session: old.session,
-          reason: 'did not answer while the same key came back',
-        })
-        this.#closeSession(old.session, now)
+      const old = state.workers.get(key)?.session
+      if (old === undefined) this.#takeOver(takeover, now)
+      else {
+        state.emit({ type: 'closeSession', session: old, reason: 'did not answer while the same key came back' })
+        this.#closeSession(old, now)
       }
-      this.#attach(takeover.session, takeover.hello, now)
     }
     for (const worker of state.workers.values()) this.#sweepWorker(worker, now)
     this.#forgetWorkers()
     for (const record of state.delayed) {
-      if (record.notBefore > now) continue
+      if (record.notBefore > now || state.isElsewhere(record, now)) continue
       state.delayed.delete(record)
       this.#after(record.shard.review(record, now), now)
       this.#queue.ask(record, now)
     }
     for (const record of state.withoutBytes) {
-      if (record.fetchingFrom !== undefined && record.fetchingFrom.session === undefined)
+      if (record.fetchingFrom?.session === undefined || now - record.fetchingSince > BYTES_WAIT_MS)
         record.fetchingFrom = undefined
-      this.#fetchBytes(record)
+      this.#fetchBytes(record, now)
       if (record.fetchingFrom === undefined && now - record.acceptedAt > BYTES_WAIT_MS && record.held.length === 0)
         this.#recompute(record, now)
     }
@@ -690,6 +745,8 @@ export class Owner {
   /** Nobody delivers the bytes of an accepted unit: any worker computes them once more. */
   #recompute(record: UnitRecord, now: Millis): void {
     record.acceptedAt = now
+    if (record.shard.job.refusal(this.#state.context.wallMs()) !== '') return
+    record.fetchTried = undefined
     const { shard } = record
     const worker = this.#state.connected.find(
       (candidate) =>
@@ -704,10 +761,30 @@ export class Owner {
     const { workers } = this.#state
     if (workers.size <= WORKERS_AWAY_MAX) return
     for (const [key, worker] of workers) {
-      if (worker.session === undefined && worker.held.size === 0 && worker.unsettled === 0) workers.delete(key)
+      if (worker.session === undefined && worker.held.size + worker.reserved.size + worker.unsettled === 0)
+        workers.delete(key)
       if (workers.size <= WORKERS_AWAY_MAX) return
     }
   }
+}
+
+function isRedundant(vote: Vote, record: UnitRecord | undefined): boolean {
+  if (record === undefined) return false
+  let same = 0
+  let first: Vote | undefined
+  for (const other of record.votes) {
+    if (other.worker !== vote.worker) continue
+    if (other.outcome === vote.outcome && other.digest === vote.digest) same++
+    if (!isVote(vote.outcome) || !isVote(other.outcome)) continue
+    first ??= other
+    // It contradicts itself already.
+    if (other.outcome !== first.outcome || other.digest !== first.digest) return true
+  }
+  return same >= (vote.outcome === 'host' ? HOST_FAILURES_MAX : ANSWERS_MAX)
+}
+
+function heldBy(worker: WorkerRecord, record: UnitRecord | undefined): Instance | undefined {
+  return record?.held.find((instance) => instance.worker === worker)
 }
 
 function agrees(vote: Vote, record: UnitRecord): boolean {

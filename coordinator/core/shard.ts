@@ -1,5 +1,6 @@
+import { ZERO_DIGEST } from '../../job/digest.js'
 import { type Judgement, judge, type VerdictRules, type Vote } from '../../job/verdict.js'
-import type { Digest, JobId, Summary, UnitRange, UnitState } from '../../proto/model.js'
+import type { Digest, JobId, NodeId, PublicKey, Summary, UnitRange, UnitState } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Job } from './job.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
@@ -19,8 +20,6 @@ export interface UnitRecord {
   votes: Vote[]
   held: Instance[]
   reported: Instance[]
-  /** Number of the next opinion. */
-  opinions: number
   state: UnitState
   judgement: Judgement | undefined
   /** Digests whose bytes are kept here. */
@@ -31,14 +30,19 @@ export interface UnitRecord {
   reservedAt: Millis
   /** Back-off after host failures, or the end of being held. */
   notBefore: Millis
-  /** In the queue of units that want a further opinion. */
-  queued: boolean
-  /** What other owners have handed out, until then. */
-  elsewhereUntil: Millis
+  /** Host failures when `notBefore` was last set by one. */
+  hostVotes: number
+  /** The queue of its shard that it waits in; an entry in the other one is stale. */
+  queue: 'again' | 'undrawn' | undefined
+  /** Instances that other owners say they have handed out: by worker, until when that is believed. */
+  elsewhere: Map<PublicKey, Millis> | undefined
   /** Accepted at, for the bytes that are still missing. */
   acceptedAt: Millis
-  /** Being uploaded by this worker. */
+  /** Being uploaded by this worker, asked at. */
   fetchingFrom: WorkerRecord | undefined
+  fetchingSince: Millis
+  /** Asked for the bytes already, in vain so far. */
+  fetchTried: Set<PublicKey> | undefined
 }
 
 /** What a vote or an event changed about a unit. */
@@ -65,14 +69,17 @@ export class Shard {
   #answered = 0
   #disagreeing = 0
   #fuel = 0n
+  firstGrantAt: Millis | undefined
   /** Set by the owner: who owns the shard, this node among them. */
-  owners: readonly string[] = []
+  owners: readonly NodeId[] = []
   openedAt: Millis
   /** A worker has been asking in vain for work of ours since. */
   starvedSince: Millis | undefined
   /** After a restart nothing is granted until workers had time to come back with their tickets. */
   quietUntil: Millis
-  #cursor: { range: number; offset: number }[] = []
+  /** Where the walks over untouched units stand, from the front and from the back. */
+  #cursor = { range: 0, offset: 0 }
+  #back: { range: number; offset: number }
 
   constructor(job: Job, shard: number, ranges: readonly UnitRange[], now: Millis, quietUntil: Millis) {
     this.job = job
@@ -82,7 +89,7 @@ export class Shard {
     this.#counts = { open: this.unitCount, accepted: 0, settled: 0, disputed: 0, held: 0, failed: 0 }
     this.openedAt = now
     this.quietUntil = quietUntil
-    this.#cursor = [{ range: 0, offset: 0 }]
+    this.#back = { range: ranges.length - 1, offset: (ranges.at(-1)?.count ?? 0) - 1 }
   }
 
   get jobId(): JobId {
@@ -129,7 +136,16 @@ export class Shard {
   }
 
   contains(unit: number): boolean {
-    return this.ranges.some((range) => unit >= range.first && unit < range.first + range.count)
+    let low = 0
+    let high = this.ranges.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      const { first, count } = this.ranges[middle]!
+      if (unit < first) high = middle
+      else if (unit >= first + count) low = middle + 1
+      else return true
+    }
+    return false
   }
 
   record(unit: number): UnitRecord | undefined {
@@ -150,7 +166,6 @@ export class Shard {
       votes: [],
       held: [],
       reported: [],
-      opinions: 0,
       state: 'open',
       judgement: undefined,
       kept: [],
@@ -158,10 +173,13 @@ export class Shard {
       reservedFor: undefined,
       reservedAt: 0,
       notBefore: 0,
-      queued: false,
-      elsewhereUntil: 0,
+      hostVotes: 0,
+      queue: undefined,
+      elsewhere: undefined,
       acceptedAt: 0,
       fetchingFrom: undefined,
+      fetchingSince: 0,
+      fetchTried: undefined,
     }
     this.#records.set(unit, record)
     return record
@@ -172,7 +190,7 @@ export class Shard {
    * ours is passed over here and found again by {@link nextUntouchedAnywhere}.
    */
   nextUntouched(mine: (unit: number) => boolean): number | undefined {
-    const cursor = this.#cursor[0]!
+    const cursor = this.#cursor
     while (cursor.range < this.ranges.length) {
       const range = this.ranges[cursor.range]!
       while (cursor.offset < range.count) {
@@ -188,19 +206,28 @@ export class Shard {
 
   /** Any untouched unit, last first, so that owners who help one another out rarely meet. */
   nextUntouchedAnywhere(): number | undefined {
-    if (this.untouched === 0) return undefined
-    for (let at = this.ranges.length - 1; at >= 0; at--) {
-      const range = this.ranges[at]!
-      for (let unit = range.first + range.count - 1; unit >= range.first; unit--)
-        if (!this.#records.has(unit)) return unit
+    const back = this.#back
+    while (back.range >= 0) {
+      const { first } = this.ranges[back.range]!
+      for (; back.offset >= 0; back.offset--) if (!this.#records.has(first + back.offset)) return first + back.offset
+      back.range--
+      back.offset = (this.ranges[back.range]?.count ?? 0) - 1
     }
     return undefined
+  }
+
+  /** Other owners than before: blocks that were passed over may be ours now. */
+  setOwners(owners: readonly NodeId[]): void {
+    this.owners = owners
+    this.#cursor = { range: 0, offset: 0 }
+    this.starvedSince = undefined
   }
 
   leaseStarted(instance: Instance): void {
     instance.record.held.push(instance)
     this.#leased++
     this.#granted++
+    this.firstGrantAt ??= instance.grantedAt
   }
 
   leaseEnded(instance: Instance): void {
@@ -215,6 +242,7 @@ export class Shard {
   vote(record: UnitRecord, votes: readonly Vote[], now: Millis): Decision {
     for (const vote of votes) {
       record.votes.push(vote)
+      record.elsewhere?.delete(vote.worker)
       this.#answered++
     }
     return this.#judge(record, now)
@@ -233,6 +261,7 @@ export class Shard {
 
   #judge(record: UnitRecord, now: Millis): Decision {
     const before = record.state
+    const earlier = record.judgement
     const judgement = judge(record.votes, this.rules)
     record.judgement = judgement
     const after = this.#stateOf(record, judgement, now)
@@ -241,11 +270,8 @@ export class Shard {
     this.#counts[after]++
     record.state = after
     if (after === 'accepted') record.acceptedAt = now
-    const decided = after === 'settled' || after === 'failed'
-    if (decided && before !== 'settled' && before !== 'failed') {
-      this.#disagreeing += judgement.conflicting.length
-      if (after === 'settled' && judgement.state === 'accepted') this.#fuel += judgement.fuel
-    }
+    if (earlier !== undefined && isDecided(before)) this.#count(earlier, -1)
+    if (isDecided(after)) this.#count(judgement, 1)
     return { record, before, after }
   }
 
@@ -254,20 +280,35 @@ export class Shard {
       case 'accepted':
         return record.kept.includes(judgement.digest) ? 'settled' : 'accepted'
       case 'failed':
-        return 'failed'
+        // What a failed unit wrote is kept like any output: it says why.
+        return judgement.digest === ZERO_DIGEST || record.kept.includes(judgement.digest) ? 'failed' : 'accepted'
       case 'disputed':
         return 'disputed'
       case 'open': {
         const errors = judgement.hostErrors
-        if (errors > 0 && errors >= this.job.errorsAllowed(record.unit)) {
-          if (record.state !== 'held') record.notBefore = now + HELD_MS
-          return record.notBefore > now ? 'held' : 'open'
+        if (errors === 0) return 'open'
+        let failures = 0
+        for (const { outcome } of record.votes) if (outcome === 'host') failures++
+        const isNew = failures > record.hostVotes
+        record.hostVotes = failures
+        if (errors < this.job.errorsAllowed(record.unit)) {
+          // Released by order: the wait is over.
+          if (record.state === 'held') record.notBefore = now
+          if (isNew)
+            record.notBefore = now + Math.min(ERROR_BACKOFF_MAX_MS, ERROR_BACKOFF_MS * 2 ** Math.min(16, failures - 1))
+          return 'open'
         }
-        if (errors > 0 && record.notBefore <= now)
-          record.notBefore = now + Math.min(ERROR_BACKOFF_MAX_MS, ERROR_BACKOFF_MS * 2 ** (errors - 1))
-        return 'open'
+        // Only a failure holds; one that was released by itself is open until the next.
+        if (isNew) record.notBefore = now + HELD_MS
+        return record.notBefore > now && (isNew || record.state === 'held') ? 'held' : 'open'
       }
     }
+  }
+
+  /** Adds what a decided unit counts for, or takes it off when later facts lead back. */
+  #count(judgement: Judgement, sign: 1 | -1): void {
+    this.#disagreeing += sign * judgement.conflicting.length
+    if (judgement.state === 'accepted') this.#fuel += BigInt(sign) * judgement.fuel
   }
 
   /** Opinions to ask for now, leases and reservations not yet taken off. */
@@ -314,4 +355,8 @@ export class Shard {
     }
     if (leased !== this.#leased) throw new Error(`shard ${this.shard}: ${leased} leases, counted ${this.#leased}`)
   }
+}
+
+function isDecided(state: UnitState): boolean {
+  return state === 'settled' || state === 'failed'
 }

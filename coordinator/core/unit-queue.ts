@@ -1,11 +1,13 @@
+import type { PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import { drawWorker } from './draw.js'
+import { drawWorker, isDistinct } from './draw.js'
 import { BYPASS_MS, type OwnerState } from './owner-state.js'
 import type { Decision, Shard, UnitRecord } from './shard.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
-/** Units without a reservation looked at in one sweep of a shard. */
+/** Units without a reservation looked at in one sweep of a shard, and workers looked at for them together. */
 const UNDRAWN_SWEEP_MAX = 4_096
+const DRAW_CHECKS_MAX = 400_000
 
 /** What becomes of a unit after each change: asked for again, drawn, settled with its workers, or left to rest. */
 export class UnitQueue {
@@ -27,19 +29,26 @@ export class UnitQueue {
   /** Asks for what the unit still wants. Safe to call at any time. */
   ask(record: UnitRecord, now: Millis): void {
     const { shard } = record
-    if (record.reservedFor !== undefined || record.queued) return
+    if (record.reservedFor !== undefined) {
+      // Whoever it is kept for may have answered meanwhile, under an older grant.
+      if (mayGive(record.reservedFor, record)) return
+      this.#state.cancelReservation(record)
+    }
     const missing = shard.wanted(record) - record.held.length
     if (missing <= 0 || record.state === 'held') {
       if (record.state === 'held') this.#state.delayed.add(record)
       return
     }
-    if (record.notBefore > now) {
+    if (record.notBefore > now || this.#state.isElsewhere(record, now)) {
       this.#state.delayed.add(record)
       return
     }
+    // A first opinion is for whoever asks; once there is an answer, the next one is drawn.
+    const queue = record.votes.length === 0 ? 'again' : 'undrawn'
+    if (record.queue === queue) return
     record.wantedSince = now
-    record.queued = true
-    if (record.votes.length === 0) {
+    record.queue = queue
+    if (queue === 'again') {
       shard.again.push(record)
       this.serveEveryone()
     } else {
@@ -50,9 +59,12 @@ export class UnitQueue {
 
   /** Reserves further opinions of units that wait for one. */
   draw(shard: Shard, now: Millis): void {
-    const waiting = shard.undrawn.splice(0, Math.min(shard.undrawn.length, UNDRAWN_SWEEP_MAX))
+    const state = this.#state
+    if (shard.quietUntil > now || shard.job.refusal(state.context.wallMs()) !== '') return
+    const most = Math.min(UNDRAWN_SWEEP_MAX, Math.ceil(DRAW_CHECKS_MAX / (100 + 2 * state.connected.length)))
+    const waiting = shard.undrawn.splice(0, most)
     for (const record of waiting) {
-      if (!record.queued) continue
+      if (record.queue !== 'undrawn') continue
       shard.undrawn.push(record)
       this.#drawNext(shard, record, now)
     }
@@ -63,7 +75,7 @@ export class UnitQueue {
     const state = this.#state
     if (shard.wanted(record) - record.held.length <= 0 || record.state === 'held') {
       shard.undrawn.pop()
-      record.queued = false
+      record.queue = undefined
       return
     }
     if (!this.#isOurs(shard, record, now)) return
@@ -72,14 +84,18 @@ export class UnitQueue {
       state.connected,
       {
         mayWork: (candidate, { shard: { job } }) =>
-          mayWork(candidate, job.jobId, job.spec) && candidate.notBefore <= now,
+          candidate.want > 0 &&
+          candidate.notBefore <= now &&
+          !candidate.isResting(job.jobId, now) &&
+          mayWork(candidate, job.jobId, job.spec),
         isOwner: (candidate) => shard.owners.includes(candidate.nodeId),
+        hostOf: (key: PublicKey) => state.workers.get(key)?.host,
       },
       state.context.random,
     )
     if (worker === undefined) return
     shard.undrawn.pop()
-    record.queued = false
+    record.queue = undefined
     record.reservedFor = worker
     record.reservedAt = now
     worker.reserved.add(record)
@@ -88,7 +104,7 @@ export class UnitQueue {
 
   #isOurs(shard: Shard, record: UnitRecord, now: Millis): boolean {
     const state = this.#state
-    if (record.elsewhereUntil > now || state.isSpent(record)) return false
+    if (shard.quietUntil > now || state.isElsewhere(record, now) || state.isSpent(record)) return false
     return (
       state.isPreferred(shard, record.unit, record.votes.length + record.held.length) ||
       now - record.wantedSince >= BYPASS_MS
@@ -103,8 +119,9 @@ export class UnitQueue {
       state.withoutBytes.delete(record)
       state.delayed.delete(record)
       state.cancelReservation(record)
-      record.queued = false
+      record.queue = undefined
       record.fetchingFrom = undefined
+      record.fetchTried = undefined
       return
     }
     if (after === 'accepted') {
@@ -125,6 +142,16 @@ export class UnitQueue {
   }
 }
 
+function mayGive(worker: WorkerRecord, record: UnitRecord): boolean {
+  record.reservedFor = undefined
+  const distinct = isDistinct(worker, record)
+  record.reservedFor = worker
+  return distinct
+}
+
+/** Jobs remembered for each worker. */
+const ANSWERS_MAX = 1_024
+
 const refusals = new WeakMap<WorkerRecord, { hello: unknown; byJob: Map<string, boolean> }>()
 
 /** Whether the worker may compute units of the job; remembered until its next hello. */
@@ -137,6 +164,7 @@ export function mayWork(worker: WorkerRecord, jobId: string, spec: Parameters<Wo
   let answer = known.byJob.get(jobId)
   if (answer === undefined) {
     answer = (worker.hello.onlyJob === undefined || worker.hello.onlyJob === jobId) && worker.refusal(spec) === ''
+    if (known.byJob.size >= ANSWERS_MAX) known.byJob.clear()
     known.byJob.set(jobId, answer)
   }
   return answer

@@ -1,4 +1,4 @@
-import type { AgeClass, JobSpec, NodeId, PublicKey } from '../../proto/model.js'
+import type { AgeClass, JobId, JobSpec, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { Credit, type Creditable } from './credit.js'
 import type { SessionId, WorkerHello } from './messages.js'
@@ -18,6 +18,9 @@ export interface Instance extends Creditable {
   state: 'held' | 'reported' | 'gone'
 }
 
+/** Rest of a key from a job that it handed units back of: doubles with each time, up to the longest. */
+const REST_MS = 1_000
+const REST_MAX_MS = 60_000
 /** Reservations a key may have waiting; a draw that falls on a full key falls on another. */
 export const RESERVED_MAX = 16_384
 
@@ -49,6 +52,8 @@ export class WorkerRecord {
   /** Host failures and silences in a row: back-off for this key. */
   failures = 0
   notBefore: Millis = 0
+  /** Jobs that it handed units back of, which it is not given for a while. */
+  readonly resting = new Map<JobId, { times: number; until: Millis }>()
   /** When it was last told why there is no work for it. */
   toldIdleAt: Millis = Number.NEGATIVE_INFINITY
 
@@ -62,6 +67,18 @@ export class WorkerRecord {
     this.hello = hello
     this.heardAt = now
     this.credit = new Credit(hello.worker)
+  }
+
+  /** It gave units of the job back: they go to others first. */
+  rest(jobId: JobId, now: Millis): void {
+    const times = (this.resting.get(jobId)?.times ?? 0) + 1
+    this.resting.set(jobId, { times, until: now + Math.min(REST_MAX_MS, REST_MS * 2 ** Math.min(16, times - 1)) })
+  }
+
+  isResting(jobId: JobId, now: Millis): boolean {
+    if (this.resting.size === 0) return false
+    const rest = this.resting.get(jobId)
+    return rest !== undefined && rest.until > now
   }
 
   /** Whether the key was known before the job was made. */

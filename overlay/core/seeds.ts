@@ -1,6 +1,7 @@
 import type { NodeId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import { jitter, type Random } from '../../runtime/random.js'
+import { jitter } from '../../runtime/jitter.js'
+import type { Random } from '../../runtime/random.js'
 import type { Address } from '../../runtime/transport.js'
 import { hostOf, isPrivateHost } from './subnet.js'
 

@@ -119,7 +119,7 @@ export const showReplyCodec: Codec<ShowReply> = messageCodec(
     shards: reply.shards.map(shardStatusToWire),
     waiting: reasonToWire(reply.waiting),
     ageMs: wholeMs(reply.ageMs),
-    firstGrantAgeMs: reply.firstGrantAgeMs === undefined ? 0 : Math.max(1, wholeMs(reply.firstGrantAgeMs)),
+    firstGrantAgeMs: agoToWire(reply.firstGrantAgeMs),
   }),
   (fields) => ({
     spec: fields.message('spec', readSigned),
@@ -306,6 +306,7 @@ function shardStatusToWire(status: ShardStatus): WireMessage {
     summary: summaryToWire(status.summary),
     waiting: reasonToWire(status.waiting),
     summaryAgeMs: wholeMs(status.summaryAgeMs),
+    firstGrantAgoMs: agoToWire(status.firstGrantAgoMs),
   }
 }
 
@@ -317,6 +318,7 @@ function readShardStatus(fields: Fields): ShardStatus {
     summary: fields.message('summary', readSummary),
     waiting: readReason(fields, 'waiting'),
     summaryAgeMs: fields.safeInteger('summaryAgeMs'),
+    firstGrantAgoMs: fields.safeInteger('firstGrantAgoMs') || undefined,
   }
 }
 
@@ -373,4 +375,9 @@ function readSettledUnit(fields: Fields): SettledUnit {
     output: output.length === 0 && outputBytes !== 0 ? undefined : output,
     outputBytes,
   }
+}
+
+/** Ages of which 0 stands for none. */
+function agoToWire(agoMs: number | undefined): number {
+  return agoMs === undefined ? 0 : Math.max(1, wholeMs(agoMs))
 }

@@ -1,5 +1,7 @@
 import { echo } from './echo.js'
 import type { Scenario } from './scenario.js'
+import { gridScenario } from './scenarios/grid.js'
+import { overlayScenario } from './scenarios/overlay.js'
 
 /** Everything `npm run sim` can run. */
-export const scenarios: readonly Scenario[] = [echo]
+export const scenarios: readonly Scenario[] = [echo, overlayScenario, gridScenario]

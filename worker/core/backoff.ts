@@ -1,5 +1,6 @@
 import type { Millis } from '../../runtime/clock.js'
-import { jitter, type Random } from '../../runtime/random.js'
+import { jitter } from '../../runtime/jitter.js'
+import type { Random } from '../../runtime/random.js'
 
 /** First wait after a lost link, and the longest while the loss is fresh and after that. */
 const FIRST_MS = 100

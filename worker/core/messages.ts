@@ -13,7 +13,10 @@ export interface ComputedUnit {
   readonly wallMs: Millis
 }
 
-/** A signed report in the journal: the producer's copy, kept until every unit of it is settled. */
+/**
+ * A signed report in the journal: the producer's copy, kept until every unit of it is settled. `units` leaves out those
+ * that this host failed: such a unit may be tried again, and nobody settles what was said of it.
+ */
 export interface KeptReport {
   readonly reportId: Digest
   readonly jobId: JobId
@@ -47,6 +50,8 @@ export type WorkerEvent =
   | { readonly type: 'jobFailed'; readonly jobId: JobId; readonly reason: string }
   /** The report is in the journal. */
   | { readonly type: 'reportKept'; readonly report: KeptReport; readonly owner: NodeId | undefined }
+  /** The owner has these reports on disk. */
+  | { readonly type: 'reportsTaken'; readonly owner: NodeId; readonly reportIds: readonly Digest[] }
   /** An owner has settled units; what it leans on may go. */
   | {
       readonly type: 'unitsSettled'

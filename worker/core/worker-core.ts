@@ -17,6 +17,14 @@ const REPORT_WAIT_MS = 10
 /** Bytes of outputs that travel beside one report. */
 const REPORT_OUTPUT_BYTES_MAX = 32 * 1024
 const INLINE_BYTES_MAX = 4 * 1024
+/** Bytes of grants that travel with one report, so that it stays under what a stream message may have. */
+const REPORT_GRANT_BYTES_MAX = 12 * 1024
+/** Instances in hand at most, whatever owners send: what is above goes back. */
+const HELD_MAX = 65_536
+/** Owners of one shard that are connected to. */
+const SHARD_OWNERS_MAX = 8
+/** A worker that drains waits this long for outputs that are fetched to be taken. */
+const DRAIN_OUTPUTS_MS = 60_000
 /** A link says something this often, so that an owner can tell a busy worker from a dead one. */
 const HEARTBEAT_MS = 5_000
 /** A link with nothing in hand, no reports and no ready work is given up after this long. */
@@ -32,6 +40,8 @@ export interface WorkerLimits {
   readonly threads: number
   /** Most instances to hold in all; undefined: as many as two seconds of work need. */
   readonly instancesMax: number | undefined
+  /** Owners a shard has; where there are several, a worker talks to all of them. */
+  readonly shardOwners: number
 }
 
 type LinkState = 'connecting' | 'open' | 'waiting'
@@ -61,6 +71,8 @@ interface HeldGrant {
 
 interface OpenReport extends KeptReport {
   readonly unsettled: Set<number>
+  /** Its owner has it on disk. */
+  taken: boolean
   link: Link | undefined
   offeredAt: Millis
 }
@@ -72,6 +84,7 @@ interface Batch {
   readonly link: Link
   units: ComputedUnit[]
   grants: Map<Digest, Signed>
+  grantBytes: number
   outputBytes: number
   since: Millis
 }
@@ -95,6 +108,9 @@ export class WorkerCore {
   readonly #batches = new Map<string, Batch>()
   readonly #waiting = new Set<string>()
   readonly #seeking = new Map<string, Millis>()
+  /** Reported units whose outputs stay here until they are settled. */
+  readonly #unfetched = new Set<string>()
+  #emptyAt: Millis | undefined
   #keeping = 0
   #draining = false
   #finished = false
@@ -175,8 +191,16 @@ export class WorkerCore {
         this.#reportKept(event.report, event.owner, now)
         break
       case 'unitsSettled':
-        for (const unit of event.agreed) this.#unitSettled(event.jobId, unit)
-        for (const unit of event.disagreed) this.#unitSettled(event.jobId, unit)
+        for (const unit of event.agreed) this.#unitSettled(event.owner, event.jobId, unit)
+        for (const unit of event.disagreed) this.#unitSettled(event.owner, event.jobId, unit)
+        break
+      case 'reportsTaken':
+        for (const reportId of event.reportIds) {
+          const report = this.#reports.get(reportId)
+          if (report?.link?.endpoint.nodeId !== event.owner) continue
+          report.taken = true
+          if (report.unsettled.size === 0) this.#drop(report)
+        }
         break
       case 'reportRefused':
         this.#reportRefused(event.owner, event.reportId, event.reason, now)
@@ -212,6 +236,13 @@ export class WorkerCore {
     for (const link of this.#links.values())
       assert(link.held === (held.get(link) ?? 0), 'instances are counted by link')
     for (const grant of this.#grants.values()) assert(grant.left > 0, 'a grant without units is forgotten')
+    assert(this.#held.size <= HELD_MAX, 'instances in hand are bounded')
+    for (const [name, report] of this.#reportsByUnit) {
+      assert(report.unsettled.has(unitOf(name)), 'a unit stands in its report until it is settled')
+      assert(this.#reports.get(report.reportId) === report, 'a reported unit has its report')
+    }
+    for (const report of this.#reports.values())
+      assert(report.link === undefined || report.link.reports.has(report.reportId), 'a report is listed by its owner')
   }
 
   // ------------------------------------------------------------------------------------------------------------- links
@@ -270,21 +301,28 @@ export class WorkerCore {
     if (link.state === 'open') link.lostAt = now
     link.state = 'waiting'
     link.retryAt = now + (lasting ? REFUSED_MS : reconnectWait(link.attempts++, this.#random))
-    if (lasting) this.#refusedUntil.set(owner, now + REFUSED_MS)
+    if (!lasting) return
+    for (const [refusing, until] of this.#refusedUntil) if (until <= now) this.#refusedUntil.delete(refusing)
+    this.#refusedUntil.set(owner, now + REFUSED_MS)
+    if (this.#refusedUntil.size > CANDIDATES_MAX) this.#refusedUntil.delete(this.#refusedUntil.keys().next().value!)
+    // Its place is for an owner that takes this worker.
+    if (link.held === 0 && link.reports.size === 0) this.#links.delete(owner)
   }
 
   #ownersFound(jobId: JobId, shard: number, owners: readonly Endpoint[], now: Millis): void {
     if (owners.length === 0) return
     const links = owners
       .filter(({ nodeId }) => (this.#refusedUntil.get(nodeId) ?? 0) <= now)
+      .slice(0, SHARD_OWNERS_MAX)
       .map((endpoint) => this.#links.get(endpoint.nodeId) ?? this.#connect(endpoint, now))
-    const [first] = links
+    const first = links.find(({ state }) => state === 'open') ?? links[0]
     if (first === undefined) return
     for (const report of this.#reports.values()) {
       if (report.jobId !== jobId || report.shard !== shard) continue
       if (report.link !== undefined && (report.link.state === 'open' || links.includes(report.link))) continue
       report.link?.reports.delete(report.reportId)
       report.link = first
+      report.taken = false
       first.reports.add(report.reportId)
       if (first.state === 'open') this.#offer(report, first, now)
     }
@@ -298,18 +336,30 @@ export class WorkerCore {
     link.usefulAt = now
     const held: HeldGrant = { id: grantId, grant, signed, link, left: 0 }
     const units: number[] = []
+    const surplus: number[] = []
     for (const run of grant.runs) {
       for (let unit = run.first; unit < run.first + run.count; unit++) {
         const name = nameOf(grant.jobId, unit)
-        if (this.#held.has(name) || this.#reportsByUnit.has(name)) continue
+        if (this.#held.has(name) || this.#waiting.has(name) || this.#reportsByUnit.has(name)) continue
+        if (this.#held.size >= HELD_MAX) {
+          surplus.push(unit)
+          continue
+        }
         this.#held.set(name, held)
         held.left++
         units.push(unit)
       }
     }
+    if (surplus.length > 0 && link.state === 'open') {
+      const { jobId, shard } = grant
+      const reason = `${HELD_MAX} instances are in hand`
+      this.#effects.push({ type: 'sendHandBack', owner, jobId, shard, units: surplus, reason })
+    }
     if (held.left === 0) return
     this.#grants.set(grantId, held)
     link.held += held.left
+    // Its other owners have opinions of their own to grant.
+    if (this.#limits.shardOwners > 1) this.#seek(grant.jobId, grant.shard, now)
     if (this.#draining) this.#giveBack((other) => other === held, 'the volunteer is leaving')
     else this.#effects.push({ type: 'compute', jobId: grant.jobId, shard: grant.shard, units })
   }
@@ -372,17 +422,23 @@ export class WorkerCore {
           link,
           units: [],
           grants: new Map(),
+          grantBytes: 0,
           outputBytes: 0,
           since: now,
         }
         this.#batches.set(name, batch)
       }
       const bytes = unit.outputBytes <= INLINE_BYTES_MAX ? unit.outputBytes : 0
-      if (batch.units.length > 0 && batch.outputBytes + bytes > REPORT_OUTPUT_BYTES_MAX) this.#flush(name, batch)
+      const isFull =
+        batch.outputBytes + bytes > REPORT_OUTPUT_BYTES_MAX ||
+        (!batch.grants.has(held.id) && batch.grantBytes + held.signed.bytes.length > REPORT_GRANT_BYTES_MAX)
+      if (batch.units.length > 0 && isFull) this.#flush(name, batch)
       if (batch.units.length === 0) batch.since = now
       batch.units.push(unit)
       this.#waiting.add(nameOf(unit.jobId, unit.unit))
+      if (!batch.grants.has(held.id)) batch.grantBytes += held.signed.bytes.length
       batch.grants.set(held.id, held.signed)
+      if (unit.outputBytes > INLINE_BYTES_MAX) this.#unfetched.add(nameOf(unit.jobId, unit.unit))
       batch.outputBytes += bytes
       if (batch.units.length >= REPORT_UNITS_MAX) this.#flush(name, batch)
     }
@@ -392,7 +448,8 @@ export class WorkerCore {
   #flush(name: string, batch: Batch): void {
     this.#batches.delete(name)
     const units = [...batch.units].sort((a, b) => a.unit - b.unit)
-    for (const { jobId, unit } of units) this.#waiting.delete(nameOf(jobId, unit))
+    // The others wait until the report is kept: until then a second grant of such a unit must not start it again.
+    for (const { jobId, unit, outcome } of units) if (outcome === 'host') this.#waiting.delete(nameOf(jobId, unit))
     this.#keeping++
     this.#effects.push({
       type: 'keepReport',
@@ -404,15 +461,20 @@ export class WorkerCore {
     })
     batch.units = []
     batch.grants = new Map()
+    batch.grantBytes = 0
     batch.outputBytes = 0
     this.#batches.set(name, batch)
   }
 
   #reportKept(report: KeptReport, owner: NodeId | undefined, now: Millis): void {
     const link = owner === undefined ? undefined : this.#links.get(owner)
-    const open: OpenReport = { ...report, unsettled: new Set(report.units), link, offeredAt: now }
+    const open: OpenReport = { ...report, unsettled: new Set(report.units), taken: false, link, offeredAt: now }
     this.#reports.set(report.reportId, open)
-    for (const unit of report.units) this.#reportsByUnit.set(nameOf(report.jobId, unit), open)
+    for (const unit of report.units) {
+      const name = nameOf(report.jobId, unit)
+      this.#waiting.delete(name)
+      this.#reportsByUnit.set(name, open)
+    }
     link?.reports.add(report.reportId)
     if (link?.state === 'open') this.#offer(open, link, now)
   }
@@ -422,31 +484,37 @@ export class WorkerCore {
     this.#effects.push({ type: 'offerReport', owner: link.endpoint.nodeId, reportId: report.reportId })
   }
 
-  #unitSettled(jobId: JobId, unit: number): void {
-    const name = nameOf(jobId, unit)
-    const report = this.#reportsByUnit.get(name)
-    if (report === undefined) return
-    this.#reportsByUnit.delete(name)
+  /** Only the owner that the report went to can say so: any other would make the producer lose its copy. */
+  #unitSettled(owner: NodeId, jobId: JobId, unit: number): void {
+    const report = this.#reportsByUnit.get(nameOf(jobId, unit))
+    if (report === undefined || report.link?.endpoint.nodeId !== owner) return
+    this.#forgetUnit(report, unit)
     report.unsettled.delete(unit)
     if (report.unsettled.size === 0) this.#drop(report)
+  }
+
+  #forgetUnit(report: OpenReport, unit: number): void {
+    const name = nameOf(report.jobId, unit)
+    if (this.#reportsByUnit.get(name) !== report) return
+    this.#reportsByUnit.delete(name)
+    this.#unfetched.delete(name)
   }
 
   #drop(report: OpenReport): void {
     this.#reports.delete(report.reportId)
     report.link?.reports.delete(report.reportId)
-    for (const unit of report.unsettled) this.#reportsByUnit.delete(nameOf(report.jobId, unit))
+    for (const unit of report.unsettled) this.#forgetUnit(report, unit)
     this.#effects.push({ type: 'dropReport', reportId: report.reportId })
   }
 
   #reportRefused(owner: NodeId, reportId: Digest, reason: string, now: Millis): void {
     const report = this.#reports.get(reportId)
-    if (report === undefined) return
+    if (report?.link === undefined || report.link.endpoint.nodeId !== owner) return
     // Not knowing a job is no word on the report: another owner may.
     if (reason !== 'unknownJob') {
       this.#drop(report)
       return
     }
-    if (report.link?.endpoint.nodeId !== owner) return
     report.link.reports.delete(reportId)
     report.link = undefined
     this.#seek(report.jobId, report.shard, now)
@@ -466,25 +534,26 @@ export class WorkerCore {
     if (!this.#draining) this.#connectCandidates(now)
     this.#sendWants()
     for (const link of this.#links.values())
-      wakeAt = Math.min(wakeAt, link.state === 'waiting' ? link.retryAt : link.heartbeatAt)
+      if (link.state !== 'connecting')
+        wakeAt = Math.min(wakeAt, link.state === 'waiting' ? link.retryAt : link.heartbeatAt)
     if (this.#reports.size > 0 || this.#seeking.size > 0) wakeAt = Math.min(wakeAt, now + 1_000)
     this.#wakeAt = Number.isFinite(wakeAt) ? wakeAt : undefined
-    if (
-      this.#draining &&
-      !this.#finished &&
-      this.#held.size === 0 &&
-      this.#keeping === 0 &&
-      this.#batches.size === 0 &&
-      this.#allAcknowledged()
-    ) {
+    if (this.#draining && !this.#finished && this.#isDone(now)) {
       this.#finished = true
       this.#effects.push({ type: 'finished' })
     }
   }
 
-  /** Nothing is left that an open link could still take. The rest is in the journal, for the next start. */
-  #allAcknowledged(): boolean {
-    for (const { link } of this.#reports.values()) if (link?.state === 'open') return false
+  /**
+   * Nothing is left that an open link could still take: what is settled later is in the journal, and offered at the next
+   * start. Outputs too large to travel beside reports are in memory only, so their owners get a while to fetch them.
+   */
+  #isDone(now: Millis): boolean {
+    if (this.#held.size > 0 || this.#keeping > 0 || this.#batches.size > 0) return false
+    this.#emptyAt ??= now
+    const waitsForFetch = this.#unfetched.size > 0 && now - this.#emptyAt < DRAIN_OUTPUTS_MS
+    for (const { link, taken } of this.#reports.values())
+      if (link?.state === 'open' && (!taken || waitsForFetch)) return false
     return true
   }
 
@@ -515,6 +584,7 @@ export class WorkerCore {
 
   /** Owners of reports that nobody takes at the moment are looked for by shard. */
   #seekOwners(now: Millis): void {
+    for (const [name, since] of this.#seeking) if (now - since >= LOST_OWNER_MS) this.#seeking.delete(name)
     for (const report of this.#reports.values()) {
       const { link } = report
       if (link?.state === 'open') {
@@ -546,12 +616,14 @@ export class WorkerCore {
     const open = [...this.#links.values()].filter(({ state }) => state === 'open')
     if (open.length === 0) return
     const most = Math.min(this.#capacity.instances, this.#limits.instancesMax ?? Number.POSITIVE_INFINITY)
-    const room = this.#draining || this.#outputsFull ? 0 : Math.max(0, most - this.#held.size)
+    const isClosed = this.#draining || this.#outputsFull
+    const room = isClosed ? 0 : Math.max(0, most - this.#held.size)
     const share = Math.ceil(room / open.length)
     for (const link of open) {
-      const wanted = link.held + share
-      // A little less or more is not worth a message; running dry or being full is.
-      if (wanted === link.wanted || (Math.abs(wanted - link.wanted) < link.wanted / 4 && share > 0)) continue
+      const wanted = isClosed ? 0 : link.held + share
+      // A little less or more is not worth a message, unless its owner has nothing left to fill or the worker is full.
+      const isSmall = Math.abs(wanted - link.wanted) < link.wanted / 4 && share > 0 && link.held < link.wanted
+      if (wanted === link.wanted || isSmall) continue
       link.wanted = wanted
       this.#effects.push({ type: 'sendWant', owner: link.endpoint.nodeId, instances: wanted })
     }

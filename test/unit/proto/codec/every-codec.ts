@@ -28,6 +28,7 @@ const status = {
   summary,
   waiting: 'no workers',
   summaryAgeMs: 900,
+  firstGrantAgoMs: 40,
 }
 const stored = { holders: [nodeId], wanted: 2 }
 

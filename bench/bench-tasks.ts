@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto'
+import { utf8 } from '../runtime/hex.js'
 import type { Task } from '../tasks/task.js'
+import { hashText, reversed, spinRounds } from './functions.js'
 
-/** SHA-256 of the unit's index: as little work as a unit can be, and every output distinct and checkable. */
+/** As little work as a unit can be, and every output distinct and checkable. */
 const hashIndex: Task = {
   name: 'bench-hash',
   version: 1,
@@ -11,11 +12,10 @@ const hashIndex: Task = {
   sources: ['count'],
   execute: ({ args, burn }) => {
     burn(1)
-    return { exitCode: 0, stdout: createHash('sha256').update(args[0] ?? '').digest() }
+    return { exitCode: 0, stdout: hashText(args[0] ?? '') }
   },
 }
 
-/** Spins for about 50 ms of processor time on a fixed amount of arithmetic, as calibrated by the benchmark. */
 const spin: Task = {
   name: 'bench-spin',
   version: 1,
@@ -25,25 +25,23 @@ const spin: Task = {
   sources: ['count'],
   execute: ({ args, burn }) => {
     const rounds = Number(args[0])
-    let state = Number(args[1]) >>> 0
-    for (let i = 0; i < rounds; i++) state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
     burn(rounds)
-    return { exitCode: 0, stdout: new TextEncoder().encode(`${state}\n`) }
+    return { exitCode: 0, stdout: utf8(String(spinRounds(rounds, Number(args[1])))) }
   },
 }
 
-/** Turns its input around: as many bytes out as in. */
 const reverse: Task = {
   name: 'bench-reverse',
   version: 1,
-  summary: 'The bytes of standard input in reverse order',
+  summary: 'The bytes of standard input in reverse order: as many out as in',
   usage: 'submit bench-reverse --files F...',
   defaultArguments: [],
-  sources: ['files', 'lines'],
+  sources: ['files'],
   execute: ({ stdin, burn }) => {
     burn(stdin.length)
-    return { exitCode: 0, stdout: stdin.slice().reverse() }
+    return { exitCode: 0, stdout: reversed(stdin) }
   },
 }
 
+/** Tasks of the benchmarks, loaded by the workers as a volunteer's own module would be. */
 export const tasks: Task[] = [hashIndex, spin, reverse]

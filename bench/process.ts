@@ -1,0 +1,21 @@
+import { startProcess } from '../cli/compose.js'
+import { silentLogger } from '../runtime/logger.js'
+import { BENCH_NETWORK, TASK_MODULE } from './grid.js'
+
+// One peer or worker of a benchmark: role, data folder, addresses to join, threads. Prints its address when it is ready.
+const [role, dataFolder = '', join = '', threads = '0'] = process.argv.slice(2)
+const running = await startProcess({
+  dataFolder,
+  network: BENCH_NETWORK,
+  join: join === '' ? [] : join.split(','),
+  listen: role === 'peer' ? { host: '127.0.0.1', port: 0 } : undefined,
+  advertise: undefined,
+  threads: Number(threads),
+  onlyJob: undefined,
+  lowPriority: role === 'worker',
+  memoryBytes: 256 * 2 ** 20,
+  taskModules: [TASK_MODULE],
+  ephemeral: false,
+  logger: silentLogger,
+})
+process.stdout.write(`${running.endpoint?.address ?? 'leaf'}\n`)

@@ -1,0 +1,202 @@
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Piscina } from 'piscina'
+import { memoryContent } from '../client/index.js'
+import { sha256 } from '../runtime/hash.js'
+import { hashText, reversed, spinRounds } from './functions.js'
+import { BenchGrid } from './grid.js'
+import { type JobRun, runJob } from './jobs.js'
+
+/** One line of the output: what was measured, what it is held against, and by how much it is better (1 = equal). */
+export interface Measurement {
+  readonly bench: string
+  readonly value: number
+  readonly unit: string
+  readonly bar: number
+  /** Above 1: the bar is met. */
+  readonly ratio: number
+  readonly [detail: string]: string | number
+}
+
+const TINY_UNITS = 100_000
+const MEDIUM_UNITS = 600
+const MEDIUM_MS = 50
+const LARGE_UNITS = 200
+const LARGE_BYTES = 2 ** 20
+const IDLE_S = 60
+
+/** One peer without a worker and two workers of one thread, all default but for the network's name. */
+async function withGrid<T>(run: (grid: BenchGrid, address: string) => Promise<T>): Promise<T> {
+  const grid = new BenchGrid()
+  try {
+    const address = await grid.peer()
+    await Promise.all([grid.worker([address]), grid.worker([address])])
+    return await run(grid, address)
+  } finally {
+    await grid.stop()
+  }
+}
+
+function piscinaOf(filename: string): Piscina {
+  return new Piscina({ filename: fileURLToPath(new URL(filename, import.meta.url)), minThreads: 2, maxThreads: 2 })
+}
+
+function detailsOf(run: JobRun): Record<string, number> {
+  return {
+    units: run.units,
+    prepareMs: Math.round(run.prepareMs),
+    firstGrantMs: Math.round(run.firstGrantMs),
+    runMs: Math.round(run.runMs),
+    clientMiB: Math.round(run.clientBytes / 2 ** 20),
+  }
+}
+
+/** 100,000 units that return the SHA-256 of their index. */
+async function tiny(quorum: number, bar: number): Promise<Measurement> {
+  const run = await withGrid(async (grid, address) => {
+    const client = await grid.client(address)
+    const task = { type: 'builtin', name: 'bench-hash', version: 1 } as const
+    return runJob(
+      client,
+      { task, args: ['{i}'], source: { type: 'count', count: TINY_UNITS }, policy: { type: 'quorum', quorum } },
+      ({ unit, output }) => output !== undefined && sha256(output.stdout) === sha256(hashText(String(unit))),
+    )
+  })
+  const value = Math.round((1000 * run.units) / run.runMs)
+  return { bench: `tiny-quorum-${quorum}`, value, unit: 'units/s', bar, ratio: value / bar, ...detailsOf(run) }
+}
+
+/** 600 units of about 50 ms against raw Piscina with as many threads on the same function. */
+async function medium(): Promise<Measurement> {
+  const rounds = roundsFor(MEDIUM_MS)
+  const pool = piscinaOf('./piscina-unit.js')
+  await Promise.all([0, 1].map((index) => pool.run({ rounds, index }, { name: 'spin' })))
+  const beganAt = performance.now()
+  await Promise.all(Array.from({ length: MEDIUM_UNITS }, (_, index) => pool.run({ rounds, index }, { name: 'spin' })))
+  const piscinaMs = performance.now() - beganAt
+  await pool.destroy()
+  const expected = new Map<number, string>()
+  const run = await withGrid(async (grid, address) => {
+    const client = await grid.client(address)
+    const task = { type: 'builtin', name: 'bench-spin', version: 1 } as const
+    return runJob(
+      client,
+      {
+        task,
+        args: [String(rounds), '{i}'],
+        source: { type: 'count', count: MEDIUM_UNITS },
+        policy: { type: 'quorum', quorum: 1 },
+      },
+      ({ unit, output }) => {
+        expected.set(unit, new TextDecoder().decode(output?.stdout))
+        return true
+      },
+    )
+  })
+  for (const [unit, text] of expected)
+    if (text !== String(spinRounds(rounds, unit))) throw new Error(`unit ${unit} is wrong`)
+  const value = run.runMs / piscinaMs
+  return {
+    bench: 'medium',
+    value,
+    unit: 'x raw Piscina',
+    bar: 1.05,
+    ratio: 1.05 / value,
+    piscinaMs: Math.round(piscinaMs),
+    ...detailsOf(run),
+  }
+}
+
+function roundsFor(ms: number): number {
+  const trial = 20_000_000
+  spinRounds(trial, 1)
+  const beganAt = performance.now()
+  spinRounds(trial, 2)
+  return Math.round((trial * ms) / (performance.now() - beganAt))
+}
+
+/** 200 units with 1 MiB in and 1 MiB out. */
+async function large(): Promise<Measurement> {
+  const contents = Array.from({ length: LARGE_UNITS }, () => randomBytes(LARGE_BYTES))
+  const wanted = contents.map((bytes) => sha256(reversed(bytes)))
+  const run = await withGrid(async (grid, address) => {
+    const client = await grid.client(address)
+    const files = contents.map((bytes, index) => ({
+      name: `f${String(index).padStart(4, '0')}`,
+      content: memoryContent(bytes),
+    }))
+    const task = { type: 'builtin', name: 'bench-reverse', version: 1 } as const
+    return runJob(
+      client,
+      { task, args: [], source: { type: 'files', files }, policy: { type: 'quorum', quorum: 1 } },
+      ({ unit, output }) => output !== undefined && sha256(output.stdout) === wanted[unit],
+    )
+  })
+  const value = Math.round((LARGE_UNITS * LARGE_BYTES + run.outputBytes) / run.runMs / 1000)
+  return { bench: 'large', value, unit: 'MB/s', bar: 120, ratio: value / 120, ...detailsOf(run) }
+}
+
+/** From sending the spec to the first unit granted, to workers that never had a job. */
+async function latency(): Promise<Measurement> {
+  const run = await withGrid(async (grid, address) => {
+    const client = await grid.client(address)
+    const task = { type: 'builtin', name: 'bench-hash', version: 1 } as const
+    return runJob(
+      client,
+      { task, args: ['{i}'], source: { type: 'count', count: 2 }, policy: { type: 'quorum', quorum: 1 } },
+      () => true,
+    )
+  })
+  const value = Math.round(run.firstGrantMs)
+  return {
+    bench: 'submit-to-first-grant',
+    value,
+    unit: 'ms',
+    bar: 1000,
+    ratio: 1000 / Math.max(1, value),
+    ...detailsOf(run),
+  }
+}
+
+/** Memory and processor time of a peer without a worker after a minute with nothing to do. */
+async function idle(): Promise<Measurement> {
+  const grid = new BenchGrid()
+  try {
+    await grid.peer()
+    const [pid] = grid.pids
+    await new Promise((resolve) => setTimeout(resolve, 10_000))
+    const before = processorSeconds(pid!)
+    await new Promise((resolve) => setTimeout(resolve, IDLE_S * 1000))
+    const percent = (100 * (processorSeconds(pid!) - before)) / IDLE_S
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
+    const mib = Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
+    return {
+      bench: 'idle',
+      value: Math.round(mib),
+      unit: 'MiB',
+      bar: 90,
+      ratio: 90 / mib,
+      percentOfCore: Math.round(percent * 100) / 100,
+    }
+  } finally {
+    await grid.stop()
+  }
+}
+
+function processorSeconds(pid: number): number {
+  const ticksPerSecond = Number(execFileSync('getconf', ['CLK_TCK']).toString())
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+}
+
+/** Every benchmark by name. */
+export const suites: Readonly<Record<string, () => Promise<Measurement>>> = {
+  'tiny-quorum-1': () => tiny(1, 10_000),
+  'tiny-quorum-2': () => tiny(2, 4_000),
+  medium,
+  large,
+  latency,
+  idle,
+}

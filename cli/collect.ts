@@ -1,0 +1,163 @@
+import type { ResultsSummary, UnitAnswer } from '../client/answer.js'
+import { FamilyReader } from '../client/family.js'
+import { sealJob } from '../client/orders.js'
+import { type ResultsOptions, ResultsReader } from '../client/results.js'
+import type { KnownJob } from '../client/session.js'
+import { mergeRanges } from '../job/selection.js'
+import type { JobId } from '../proto/model.js'
+import { GridError, toGridError } from '../runtime/errors.js'
+import { type AnswerOptions, concludeResults, openFolder, resultFields, showAnswers, taskOf } from './answers.js'
+import type { Connection } from './connect.js'
+import type { CommandContext } from './context.js'
+import { EXIT, type ExitCode } from './exit-codes.js'
+import { exitOf, Follower } from './following.js'
+
+/** For telling the owners that the results have been fetched: worth a moment, not more. Unit: ms. */
+const SEAL_MS = 3_000
+
+/** Answers of a job and of its retries, with what came of them. */
+export interface Reading {
+  readonly answers: AsyncIterable<UnitAnswer>
+  summary(): ResultsSummary
+}
+
+/** Reads a job together with its retries: each unit from the youngest of them that has it. */
+export function readAnswers(
+  { client }: Connection,
+  job: KnownJob,
+  retries: readonly KnownJob[],
+  options: ResultsOptions,
+): Reading {
+  if (retries.length === 0) {
+    const reader = new ResultsReader(client, job, options)
+    return { answers: reader, summary: () => reader.summary }
+  }
+  const family = new FamilyReader(client, job, retries, options)
+  async function* answers(): AsyncGenerator<UnitAnswer, void, undefined> {
+    for await (const { answer } of family) yield answer
+  }
+  return { answers: answers(), summary: () => mergeSummaries(family.summaries.map(({ summary }) => summary)) }
+}
+
+function mergeSummaries(parts: readonly ResultsSummary[]): ResultsSummary {
+  const proved = parts.filter((part) => part.proved > 0)
+  const sum = (pick: (part: ResultsSummary) => number) => parts.reduce((total, part) => total + pick(part), 0)
+  const reasons = [...new Set(parts.flatMap(({ missing }) => missing.map(({ reason }) => reason)))]
+  return {
+    units: sum(({ units }) => units),
+    proved: sum((part) => part.proved),
+    donorsMin: Math.min(...proved.map(({ donorsMin }) => donorsMin), Number.MAX_SAFE_INTEGER),
+    donorsMax: Math.max(...proved.map(({ donorsMax }) => donorsMax), 0),
+    grantorsMin: Math.min(...proved.map(({ grantorsMin }) => grantorsMin), Number.MAX_SAFE_INTEGER),
+    done: sum(({ done }) => done),
+    failed: sum(({ failed }) => failed),
+    missing: reasons.map((reason) => {
+      const of = parts.flatMap(({ missing }) => missing.filter((entry) => entry.reason === reason))
+      return {
+        reason,
+        count: of.reduce((total, { count }) => total + count, 0),
+        units: mergeRanges(of.flatMap(({ units }) => units)),
+      }
+    }),
+    missingCount: sum(({ missingCount }) => missingCount),
+    overturned: parts.flatMap(({ overturned }) => overturned),
+    reports: sum(({ reports }) => reports),
+    voidFacts: sum(({ voidFacts }) => voidFacts),
+    outputBytes: sum(({ outputBytes }) => outputBytes),
+    skipped: sum(({ skipped }) => skipped),
+    problems: parts.flatMap(({ problems }) => problems).slice(0, 100),
+    problemCount: sum(({ problemCount }) => problemCount),
+  }
+}
+
+export interface CollectOptions extends AnswerOptions {
+  /** Wait for what is not settled yet. */
+  readonly follow: boolean
+  /** Only these units. */
+  readonly units?: ResultsOptions['units']
+}
+
+/**
+ * Fetches the results of a job, proves them here and shows them; with `follow`, as they settle. Ctrl-C detaches. Gives the
+ * exit code that the outcome stands for.
+ */
+export async function collect(
+  context: CommandContext,
+  connection: Connection,
+  job: KnownJob,
+  retries: readonly KnownJob[],
+  options: CollectOptions,
+): Promise<ExitCode> {
+  const { interrupts, output } = context
+  const folder = await openFolder(job, options)
+  const task = options.raw ? undefined : taskOf(job.spec)
+  const follower = options.follow ? new Follower(context) : undefined
+  const order = folder !== undefined && task?.reduce === undefined ? 'settled' : 'unit'
+  const reading = readAnswers(connection, job, retries, {
+    order,
+    follow: options.follow,
+    pins: connection.pins,
+    signal: interrupts.first,
+    ...(options.units === undefined ? {} : { units: options.units }),
+    // A task that puts outputs together needs their bytes, on disk already or not.
+    ...(folder === undefined || task?.reduce !== undefined ? {} : { skip: (unit, digest) => folder.has(unit, digest) }),
+    onProgress: (progress) => follower?.look(progress),
+    onProblem: ({ type, owner, reason }) => {
+      if (type !== 'unreachable') follower?.say(`owner ${owner.split('#')[0]}: ${reason}`)
+    },
+  })
+  try {
+    const shown = await showAnswers(context, job.spec, reading.answers, folder, options)
+    follower?.stop()
+    const summary = reading.summary()
+    const code = concludeResults(context, summary)
+    const isWhole = summary.missingCount === 0 && options.units === undefined
+    if (isWhole) await seal(connection, job)
+    if (output.json) {
+      const { missing, problems, overturned, ...counts } = summary
+      output.value({
+        jobId: job.jobId,
+        ...resultFields(shown.result),
+        files: shown.files,
+        ...(options.folder === undefined ? {} : { folder: options.folder }),
+        ...counts,
+        missing,
+        overturned,
+        problems,
+        exitCode: code,
+      })
+    } else if (folder !== undefined) {
+      output.note(
+        `${folder.filesWritten} files written to ${options.folder}, results of ${folder.unitsSkipped} units were there already`,
+      )
+    }
+    const last = follower?.last
+    return code === EXIT.ok && last !== undefined ? exitOf(last) : code
+  } catch (error) {
+    if (interrupts.first.aborted) return follower?.detach(job.jobId) ?? EXIT.interrupted
+    throw toGridError(error)
+  } finally {
+    follower?.stop()
+  }
+}
+
+/** Tells the owners of one's own job that its results have been fetched. It may be lost: they then keep the bytes longer. */
+async function seal({ client }: Connection, { jobId, spec, view }: KnownJob): Promise<void> {
+  if (spec.submitter !== client.parts.signer.publicKey || view.sealed || spec.isPublic) return
+  await sealJob(client, jobId, { deadlineMs: SEAL_MS }).catch((error: unknown) => {
+    client.parts.logger.debug('job not sealed', { jobId, reason: toGridError(error).message })
+  })
+}
+
+/** The retries of a job that this machine knows of and their homes still do, oldest first. */
+export async function retriesOf({ list, client }: Connection, jobId: JobId): Promise<readonly KnownJob[]> {
+  const known: KnownJob[] = []
+  for (const child of await list.childrenOf(jobId)) {
+    try {
+      known.push(await client.job(child))
+    } catch (error) {
+      if (!(error instanceof GridError) || (error.code !== 'notFound' && error.code !== 'expired')) throw error
+    }
+  }
+  return known
+}

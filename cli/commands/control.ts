@@ -1,0 +1,99 @@
+import { cancelJob, type RetryChanges, retryJobs } from '../../client/orders.js'
+import { submitJob } from '../../client/submit.js'
+import { count } from '../../job/selection.js'
+import { GridError } from '../../runtime/errors.js'
+import { type Connection, withConnection } from '../connect.js'
+import { type CommandContext, sameNetworkFlags } from '../context.js'
+import { EXIT, type ExitCode } from '../exit-codes.js'
+import { addJobFlags, givenFlags } from '../job-flags.js'
+import { readJobOptions } from '../job-options.js'
+import { resolveJob, shortId, taskText } from '../job-view.js'
+import { plural } from '../output.js'
+import type { CommandTable } from '../program.js'
+
+/** What a retry may change. */
+const RETRY_FLAGS = [
+  'memory',
+  'wall',
+  'fuel',
+  'output-limit',
+  'ok-exit',
+  'quorum',
+  'verify',
+  'max-errors',
+  'priority',
+  'name',
+  'expires',
+] as const
+
+/** `manyhands cancel` and `manyhands retry`: what a submitter may do with a job. */
+export function defineControl(commands: CommandTable): void {
+  commands
+    .add('cancel <job>', 'stop a job for good; what is settled stays until it expires', async (context, [text]) =>
+      withConnection(context, async (connection) => {
+        const jobId = await resolveJob(connection, text!)
+        const { holders, wanted } = await cancelJob(connection.client, jobId)
+        context.output.answer(`cancelled ${shortId(jobId)}`, { jobId, cancelled: true, holders, wanted })
+        return EXIT.ok
+      }),
+    )
+    .addHelpText('after', '\nExample:\n  manyhands cancel last')
+  const retry = commands
+    .add('retry <job>', 'compute failed and held units again, as a new job', async (context, [text], options) => {
+      if (options.failed !== true) {
+        throw new GridError('invalid', 'say what to retry', {
+          hint: 'manyhands retry JOB --failed, with limits that are raised',
+        })
+      }
+      const { request } = readJobOptions(givenFlags(options))
+      return withConnection(context, async (connection) => {
+        const jobId = await resolveJob(connection, text!)
+        // An unknown job is an error; one without failed units is not.
+        await connection.client.job(jobId)
+        const built = await retryJobs(connection.client, jobId, request as RetryChanges).catch((error: unknown) => {
+          if (error instanceof GridError && error.code === 'notFound') return []
+          throw error
+        })
+        return submitRetries(context, connection, built)
+      })
+    })
+    .option('--failed', 'the units that failed, and those that are held')
+  addJobFlags(retry, RETRY_FLAGS).addHelpText(
+    'after',
+    [
+      '',
+      'Prints the id of the new job. Results of the first job include those of its retries.',
+      '',
+      'Example:',
+      '  manyhands retry last --failed --memory 1GiB --wall 4h',
+    ].join('\n'),
+  )
+}
+
+async function submitRetries(
+  context: CommandContext,
+  { client, list }: Connection,
+  built: Awaited<ReturnType<typeof retryJobs>>,
+): Promise<ExitCode> {
+  const { output } = context
+  if (built.length === 0) {
+    output.note('no unit failed or is held: nothing to retry')
+    if (output.json) output.value({ jobs: [] })
+    return EXIT.ok
+  }
+  const jobs: { jobId: string; units: number }[] = []
+  for (const child of built) {
+    const units = count(child.spec.selection)
+    const { jobId } = await submitJob(client, child, {
+      list,
+      summary: `${taskText(child.spec.task)} (retry of ${plural(units, 'unit')})`,
+    })
+    jobs.push({ jobId, units })
+    if (!output.json) output.line(jobId)
+    output.note(
+      `job ${shortId(jobId)} retries ${plural(units, 'unit')}\n  watch it:  manyhands watch ${shortId(jobId)}${sameNetworkFlags(context)}`,
+    )
+  }
+  if (output.json) output.value({ jobs })
+  return EXIT.ok
+}

@@ -1,0 +1,196 @@
+import type { UnitAnswer } from '../../client/answer.js'
+import { Channel } from '../../client/channel.js'
+import { memoryContent } from '../../client/content.js'
+import { buildJob } from '../../client/job-builder.js'
+import { cancelJob } from '../../client/orders.js'
+import { ResultsReader } from '../../client/results.js'
+import { submitJob } from '../../client/submit.js'
+import type { JobId, Policy } from '../../proto/model.js'
+import { GridError, toGridError } from '../../runtime/errors.js'
+import { sha256 } from '../../runtime/hash.js'
+import { failureText, resultFields } from '../answers.js'
+import { withConnection } from '../connect.js'
+import { type CommandContext, findTaskFor } from '../context.js'
+import { EXIT, type ExitCode } from '../exit-codes.js'
+import { addJobFlags, givenFlags } from '../job-flags.js'
+import type { JobOptionName } from '../job-option-table.js'
+import { readJobOptions } from '../job-options.js'
+import { type LineBatch, lineBatches } from '../line-batches.js'
+import { plural } from '../output.js'
+import type { CommandTable } from '../program.js'
+
+/** Jobs of the series that are under way at once; reading pauses beyond it. */
+const JOBS_AT_ONCE = 8
+
+const MAP_FLAGS: readonly JobOptionName[] = [
+  'env',
+  'seed',
+  'quorum',
+  'verify',
+  'max-errors',
+  'max-instances',
+  'memory',
+  'wall',
+  'fuel',
+  'output-limit',
+  'ok-exit',
+  'name',
+  'label',
+  'priority',
+]
+
+/** `manyhands map`: a Unix filter whose loop body runs on other machines. */
+export function defineMap(commands: CommandTable): void {
+  const command = commands
+    .add(
+      'map <task>',
+      'compute a unit per line of standard input, outputs in the order of the lines',
+      (context, [task], options) => map(context, task!, options),
+    )
+    .option('--unordered', 'outputs as they come')
+  addJobFlags(command, MAP_FLAGS).addHelpText(
+    'after',
+    [
+      '',
+      'Lines go out as a series of jobs of up to 1,024 lines or one second each. A line that fails says so on standard error,',
+      'and the exit code is 1. With --json: one value a line of input.',
+      '',
+      'Examples:',
+      "  seq 4000 4300 | manyhands map mersenne -- '{line}'",
+      '  generate | manyhands map mersenne --unordered --json',
+    ].join('\n'),
+  )
+}
+
+async function map(
+  context: CommandContext,
+  taskName: string,
+  options: Readonly<Record<string, unknown>>,
+): Promise<ExitCode> {
+  const { request } = readJobOptions(givenFlags(options))
+  const task = await findTaskFor(context, taskName)
+  if (!task.sources.includes('lines')) {
+    throw new GridError('invalid', `${task.name} does not work line by line`, {
+      hint: `it takes ${task.sources.map((source) => `--${source}`).join(', ')}: use submit`,
+    })
+  }
+  const unordered = options.unordered === true
+  const { output, clock, interrupts, settings, passed } = context
+  const quorum = settings.quorum.value
+  const policy: Policy | undefined = quorum === undefined ? undefined : { type: 'quorum', quorum }
+  return withConnection(context, async (connection) => {
+    const { client } = connection
+    const peers = await client.parts.overlay.estimatePeers()
+    const submitted: JobId[] = []
+    const start = async ({ bytes, firstLine }: LineBatch): Promise<RunningBatch> => {
+      const built = await buildJob(
+        {
+          ...request,
+          task: { type: 'builtin', name: task.name, version: task.version },
+          source: { type: 'lines', content: memoryContent(bytes), label: `lines from ${firstLine + 1}` },
+          args: passed ?? task.defaultArguments,
+        },
+        {
+          sha256,
+          random: client.parts.random,
+          nowMs: clock.wallMs(),
+          network: client.parts.network.name,
+          submitter: client.parts.signer.publicKey,
+          peers,
+          ...(policy === undefined ? {} : { defaults: { policy } }),
+        },
+      )
+      const { jobId, signed } = await submitJob(client, built, {
+        list: connection.list,
+        summary: `map ${task.name}`,
+        signal: interrupts.first,
+      })
+      submitted.push(jobId)
+      const job = client.checkShown(jobId, { spec: signed, orders: [] })
+      const reader = new ResultsReader(client, job, {
+        follow: true,
+        order: unordered ? 'settled' : 'unit',
+        signal: interrupts.first,
+      })
+      return { reader, firstLine, units: built.units }
+    }
+    try {
+      const failed = await printSeries(context, start, unordered)
+      if (failed > 0) output.note(`${plural(failed, 'line')} failed`)
+      return failed > 0 ? EXIT.failed : EXIT.ok
+    } catch (error) {
+      const stopped = submitted.slice(-JOBS_AT_ONCE).map((jobId) => cancelJob(client, jobId, { deadlineMs: 2_000 }))
+      await Promise.allSettled(stopped)
+      if (!interrupts.first.aborted) throw toGridError(error)
+      output.note('interrupted; the jobs under way were cancelled')
+      return EXIT.interrupted
+    }
+  })
+}
+
+interface RunningBatch {
+  readonly reader: ResultsReader
+  readonly firstLine: number
+  readonly units: number
+}
+
+/** Starts jobs as lines come, and prints their outputs. Gives the number of lines that failed or have no result. */
+async function printSeries(
+  context: CommandContext,
+  start: (batch: LineBatch) => Promise<RunningBatch>,
+  unordered: boolean,
+): Promise<number> {
+  const { stdin, clock, interrupts } = context
+  let failed = 0
+  const drain = async ({ reader, firstLine }: RunningBatch) => {
+    for await (const answer of reader) {
+      if (answer.state === 'failed') failed++
+      await printLine(context, answer, firstLine)
+    }
+    const { missing } = reader.summary
+    for (const { reason, count } of missing) {
+      failed += count
+      context.output.warn(`${plural(count, 'line')} without a result (${reason})`)
+    }
+  }
+  const queue = new Channel<Promise<RunningBatch>>(JOBS_AT_ONCE - 1)
+  const reading = (async () => {
+    for await (const batch of lineBatches(stdin, clock, interrupts.first)) {
+      const running = start(batch)
+      running.catch(() => {})
+      if (!(await queue.push(running, 1))) return
+    }
+  })().then(
+    () => queue.end(),
+    (error: unknown) => queue.end(error),
+  )
+  if (unordered) {
+    const lanes = Array.from({ length: JOBS_AT_ONCE }, async () => {
+      for (let running = await queue.next(); running !== undefined; running = await queue.next())
+        await drain(await running)
+    })
+    await Promise.all(lanes).finally(() => queue.stop())
+  } else {
+    for await (const running of queue) await drain(await running)
+  }
+  if (interrupts.first.aborted) throw new GridError('closed', 'interrupted')
+  await reading
+  return failed
+}
+
+async function printLine({ output }: CommandContext, answer: UnitAnswer, firstLine: number): Promise<void> {
+  const line = firstLine + answer.unit + 1
+  const stdout = answer.output?.stdout ?? new Uint8Array(0)
+  if (output.json) {
+    output.value({
+      line,
+      state: answer.state,
+      ...resultFields(stdout),
+      ...(answer.reason === '' ? {} : { reason: answer.reason }),
+    })
+  } else if (answer.state === 'done') {
+    await output.bytes(stdout)
+  } else {
+    output.warn(`line ${line}: ${failureText(answer)}`)
+  }
+}

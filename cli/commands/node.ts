@@ -1,0 +1,57 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseAddress } from '../../overlay/address.js'
+import { runProcess } from '../long-running.js'
+import { plural } from '../output.js'
+import { listenAt, processSettings } from '../process-settings.js'
+import type { CommandTable } from '../program.js'
+
+/** `manyhands node`: a reachable peer that also computes. */
+export function defineNode(commands: CommandTable): void {
+  commands
+    .add('node', 'run a reachable peer: it routes, keeps jobs and computes', async (context, _, options) => {
+      const { settings, output } = context
+      const shared = processSettings(context, options, 'info')
+      const advertise = settings.advertise.value
+      if (advertise !== undefined) parseAddress(advertise)
+      const isFirst = shared.join.length === 0 && !existsSync(join(shared.dataFolder, 'state', 'peers.json'))
+      return runProcess(
+        context,
+        { ...shared, listen: listenAt(context), advertise, onlyJob: undefined },
+        {
+          statusLine: false,
+          stopAtEof: options.stopAtEof === true,
+          onReady: ({ endpoint, identity }) => {
+            const address = `${endpoint?.address}#${identity.nodeId}`
+            output.answer(address, {
+              address,
+              nodeId: identity.nodeId,
+              network: shared.network.name,
+              threads: shared.threads,
+            })
+            if (isFirst)
+              output.note(`no peer to join is known: this is a first peer of the network '${shared.network.name}'`)
+            const what = shared.threads === 0 ? 'computes nothing' : `computes on ${plural(shared.threads, 'thread')}`
+            output.note(`ready; ${what}. Others join with: --join ${endpoint?.address}`)
+          },
+        },
+      )
+    })
+    .option('--listen <host:port>', 'where to listen (0.0.0.0:4747); port 0 takes any')
+    .option('--advertise <host:port>', 'address under which others reach it, if another')
+    .option('--cpus <n>', 'threads that compute: a number or a share such as 50%; 0: none (all but one)')
+    .option('--memory <size>', 'most memory a unit may ask for (256MiB)')
+    .option('--stop-at-eof', 'stop when standard input ends, for programs that start this one')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Prints host:port#id on standard output when it is ready. The first Ctrl-C finishes what is in hand, the second',
+        'leaves at once. Needs a port that others can reach; to donate CPU without one, use "work".',
+        '',
+        'Examples:',
+        '  manyhands node --cpus 0',
+        '  manyhands node --join peer.example.org --advertise me.example.org:4747',
+      ].join('\n'),
+    )
+}

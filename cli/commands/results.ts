@@ -1,0 +1,99 @@
+import type { KnownJob } from '../../client/session.js'
+import { parseSelection } from '../../job/selection.js'
+import { GridError } from '../../runtime/errors.js'
+import { failureText } from '../answers.js'
+import { collect, readAnswers, retriesOf } from '../collect.js'
+import { type Connection, withConnection } from '../connect.js'
+import type { CommandContext } from '../context.js'
+import { loadOwnTasks } from '../context.js'
+import { EXIT, type ExitCode } from '../exit-codes.js'
+import { resolveJob } from '../job-view.js'
+import type { CommandTable } from '../program.js'
+
+/** `manyhands results`: what came of a job, proved on this machine. */
+export function defineResults(commands: CommandTable): void {
+  commands
+    .add(
+      'results <job>',
+      'fetch the results of a job, checking every signature and digest here',
+      async (context, [text], options) => {
+        const units = options.unit === undefined ? undefined : parseSelection(String(options.unit))
+        if (options.failed === true && options.output !== undefined) {
+          throw new GridError('invalid', '--failed and -o do not go together', {
+            hint: '-o DIR keeps what failed units wrote below DIR/failed anyway',
+          })
+        }
+        await loadOwnTasks(context)
+        return withConnection(context, async (connection) => {
+          const jobId = await resolveJob(connection, text!)
+          const job = await connection.client.job(jobId)
+          const retries = await retriesOf(connection, jobId)
+          if (options.failed === true) return showFailed(context, connection, job, retries, units)
+          return collect(context, connection, job, retries, {
+            follow: false,
+            raw: options.raw === true || units !== undefined,
+            folder: options.output as string | undefined,
+            layout: options.layout as string | undefined,
+            stderr: options.stderr === true,
+            ...(units === undefined ? {} : { units }),
+          })
+        })
+      },
+    )
+    .option('-o, --output <dir>', 'write files to this folder, and manifest.json with the proof; skips what is there')
+    .option('--layout <pattern>', "names of files in it: 'f_{i:06}.png'")
+    .option('--unit <sel>', 'only these units, as they are: 0-9,17')
+    .option('--raw', 'outputs one after another, not put together by the task')
+    .option('--failed', 'only the units that failed, with reason and standard error')
+    .option('--stderr', 'standard error of units that are done, too')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Without -o: the result, put together by the task where it can, else outputs in unit order. Results of retries are',
+        'included. When units are missing or failed, they are listed on standard error and the exit code is 1.',
+        '',
+        'Examples:',
+        '  manyhands results last',
+        '  manyhands results 3fa9 -o frames --layout "f_{i:06}.png"',
+        '  manyhands results 3fa9 --failed',
+      ].join('\n'),
+    )
+}
+
+async function showFailed(
+  context: CommandContext,
+  connection: Connection,
+  job: KnownJob,
+  retries: readonly KnownJob[],
+  units: ReturnType<typeof parseSelection> | undefined,
+): Promise<ExitCode> {
+  const { output, interrupts } = context
+  const reading = readAnswers(connection, job, retries, {
+    signal: interrupts.first,
+    ...(units === undefined ? {} : { units }),
+  })
+  let failed = 0
+  for await (const answer of reading.answers) {
+    if (answer.state !== 'failed') continue
+    failed++
+    if (output.json) {
+      const { unit, outcome, reason, fuel, donors, output: written } = answer
+      const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes)
+      output.value({
+        unit,
+        outcome,
+        reason,
+        exitCode: written?.exitCode ?? null,
+        fuel,
+        donors,
+        stdout: text(written?.stdout),
+        stderr: text(written?.stderr),
+      })
+    } else {
+      output.line(failureText(answer))
+    }
+  }
+  if (failed === 0) output.note('no unit failed')
+  return failed === 0 ? EXIT.ok : EXIT.failed
+}

@@ -1,0 +1,99 @@
+import type { ResultsSummary, UnitAnswer } from '../../client/answer.js'
+import { runLocal } from '../../client/run-local.js'
+import { formatDuration } from '../../job/quantity.js'
+import { count } from '../../job/selection.js'
+import { jobIdOf } from '../../job/spec.js'
+import { jobSpecCodec } from '../../proto/codec/spec.js'
+import { GridError, toGridError } from '../../runtime/errors.js'
+import { sha256 } from '../../runtime/hash.js'
+import { openFolder, resultFields, showAnswers } from '../answers.js'
+import { EXIT } from '../exit-codes.js'
+import { addJobFlags, describeJob } from '../job-flags.js'
+import { plural } from '../output.js'
+import { prepareJob, startLocalCompute } from '../prepared-job.js'
+import type { CommandTable } from '../program.js'
+import { startProgress } from '../progress.js'
+
+/** `manyhands run-local`: the same job on this machine alone, as the reference. */
+export function defineRunLocal(commands: CommandTable): void {
+  const command = commands
+    .add(
+      'run-local [task]',
+      'compute a job on this machine alone: the reference answer',
+      async (context, [task], options) => {
+        const prepared = await prepareJob(context, describeJob(task, context.passed, options))
+        const { built, files } = prepared
+        const { output, clock, interrupts } = context
+        const { spec } = built
+        const jobId = jobIdOf(sha256, jobSpecCodec.encode(spec))
+        const answerOptions = {
+          folder: options.output as string | undefined,
+          layout: options.layout as string | undefined,
+          stderr: options.stderr === true,
+          raw: false,
+        }
+        const units = spec.selection.length === 0 ? built.units : count(spec.selection)
+        const progress = startProgress(output, clock)
+        const compute = startLocalCompute(context, spec.limits.memoryBytes)
+        const startedAt = clock.now()
+        let done = 0
+        let fuel = 0n
+        async function* watched(): AsyncGenerator<UnitAnswer, void, undefined> {
+          const run = { built, compute, sha256, inputPaths: files.inputPaths, signal: interrupts.first }
+          for await (const answer of runLocal(run)) {
+            fuel += answer.fuel
+            progress.show({ done: ++done, total: units, text: '' })
+            yield answer
+          }
+        }
+        try {
+          const folder = await openFolder({ jobId, spec }, answerOptions)
+          const shown = await showAnswers(context, spec, watched(), folder, answerOptions)
+          progress.stop()
+          const wallMs = clock.now() - startedAt
+          output.note(
+            `${plural(done, 'unit')} in ${formatDuration(wallMs)} on ${plural(compute.threads, 'thread')}, ${shown.failed} failed, fuel ${fuel}`,
+          )
+          if (output.json) {
+            const summary: Pick<ResultsSummary, 'units' | 'done' | 'failed'> = {
+              units,
+              done: done - shown.failed,
+              failed: shown.failed,
+            }
+            output.value({
+              ...resultFields(shown.result),
+              files: shown.files,
+              ...summary,
+              fuel,
+              wallMs: Math.round(wallMs),
+            })
+          }
+          return shown.failed > 0 ? EXIT.failed : EXIT.ok
+        } catch (error) {
+          if (!interrupts.first.aborted) throw error instanceof GridError ? error : toGridError(error)
+          output.note(`interrupted after ${done} of ${plural(units, 'unit')}`)
+          return EXIT.interrupted
+        } finally {
+          progress.stop()
+          await compute.close()
+          await files.close()
+        }
+      },
+    )
+    .option('--from <job.toml>', 'take options from a job file; flags given here win')
+    .option('-o, --output <dir>', 'write files to this folder, and manifest.json')
+    .option('--layout <pattern>', "names of files in it: 'f_{i:06}.png'")
+    .option('--stderr', 'keep standard error, too')
+    .option('--cpus <n>', 'threads: a number or a share such as 50%; all by default')
+  addJobFlags(command).addHelpText(
+    'after',
+    [
+      '',
+      'Takes the options of submit and gives the same bytes as the grid.',
+      '',
+      'Examples:',
+      '  manyhands run-local primes --range 0..10^8:10^6',
+      '  manyhands run-local mandelbrot --count 16 -o picture -- --zoom 400',
+    ].join('\n'),
+  )
+}

@@ -1,0 +1,242 @@
+import { submitJob } from '../../client/submit.js'
+import { watchJob } from '../../client/watch.js'
+import { formatBytes, formatDuration } from '../../job/quantity.js'
+import { count } from '../../job/selection.js'
+import { selectedShards } from '../../job/shard.js'
+import type { JobId } from '../../proto/model.js'
+import { pause } from '../../runtime/clock.js'
+import { GridError } from '../../runtime/errors.js'
+import { collect } from '../collect.js'
+import { type Connection, connect } from '../connect.js'
+import { type CommandContext, sameNetworkFlags, workerFlags, shellWord } from '../context.js'
+import { EXIT, type ExitCode } from '../exit-codes.js'
+import { addJobFlags, describeJob } from '../job-flags.js'
+import { policyText, shortId, specFacts, waitingAdvice } from '../job-view.js'
+import { facts, plural } from '../output.js'
+import {
+  finishJob,
+  firstUnit,
+  invocation,
+  lastUnit,
+  type PreparedJob,
+  prepareJob,
+  type Trial,
+  tryFirstUnit,
+} from '../prepared-job.js'
+import type { CommandTable } from '../program.js'
+import { startProgress } from '../progress.js'
+
+/** Time in which it shows whether anybody begins; then it is said why nobody does. Unit: ms. */
+const BEGIN_MS = 2_500
+
+/** `manyhands submit`: a job for the grid. */
+export function defineSubmit(commands: CommandTable): void {
+  const command = commands
+    .add('submit [task]', 'submit a job to the grid', (context, [task], options) => submit(context, task, options))
+    .option('--from <job.toml>', 'take options from a job file; flags given here win')
+    .option('--wait', 'wait for the result and print it')
+    .option('-o, --output <dir>', 'with --wait: write files to this folder, and manifest.json')
+    .option('--layout <pattern>', "names of files in it: 'f_{i:06}.png'")
+    .option('--stderr', 'with --wait: keep standard error, too')
+    .option('--dry-run', 'show what would be submitted, and stop')
+    .option('--no-trial', 'do not compute the first unit here first')
+  addJobFlags(command).addHelpText(
+    'after',
+    [
+      '',
+      'Words after -- are the arguments of each unit. Placeholders: {} the item, {i} its number from 0, {n} how many,',
+      '{start} {end} of a range, {line}, {COLUMN}, {path} {name} {stem} of a file, {rep}; {i:06} pads; {{ is a brace.',
+      'Lines and records that no placeholder shows go to standard input.',
+      '',
+      'The job id is printed alone on standard output (with --wait: the result), everything else on standard error.',
+      'Owners see all inputs and outputs, volunteers those of their units.',
+      '',
+      'Examples:',
+      '  manyhands submit primes --range 0..10^9:10^7 --wait',
+      '  manyhands submit mersenne --array 4000-5000 --quorum 3 --name gimps',
+      '  manyhands submit align --records queries.fasta --sep fasta --in database.fasta=db --wait -- --top 3',
+      '  manyhands submit mandelbrot --count 64 --wait -o picture -- --zoom 400 --x -0.7453 --y 0.1127',
+      '  manyhands submit --from job.toml --dry-run',
+    ].join('\n'),
+  )
+}
+
+async function submit(
+  context: CommandContext,
+  taskName: string | undefined,
+  options: Readonly<Record<string, unknown>>,
+): Promise<ExitCode> {
+  const waits = options.wait === true
+  const folder = options.output as string | undefined
+  if (!waits && (folder !== undefined || options.layout !== undefined || options.stderr === true)) {
+    throw new GridError('invalid', '-o, --layout and --stderr go with --wait', {
+      hint: "without it, fetch the results later: 'manyhands results JOB -o DIR'",
+    })
+  }
+  const prepared = await prepareJob(context, describeJob(taskName, context.passed, options))
+  try {
+    if (options.dryRun === true) return await dryRun(context, prepared, options.trial !== false)
+    return await send(context, prepared, {
+      trial: options.trial !== false,
+      waits,
+      folder,
+      layout: options.layout as string | undefined,
+      stderr: options.stderr === true,
+    })
+  } finally {
+    await prepared.files.close()
+  }
+}
+
+interface SendOptions {
+  readonly trial: boolean
+  readonly waits: boolean
+  readonly folder: string | undefined
+  readonly layout: string | undefined
+  readonly stderr: boolean
+}
+
+async function send(context: CommandContext, prepared: PreparedJob, options: SendOptions): Promise<ExitCode> {
+  const { output } = context
+  // Both at once: finding peers is waiting, the trial is work.
+  const [trialed, connected] = await Promise.allSettled([
+    options.trial ? tryFirstUnit(context, prepared) : Promise.resolve(undefined),
+    connect(context),
+  ])
+  if (connected.status === 'rejected') throw connected.reason
+  const connection = connected.value
+  try {
+    if (trialed.status === 'rejected') throw trialed.reason
+    if (context.interrupts.first.aborted) return EXIT.interrupted
+    if (trialed.value !== undefined) output.note(trialText(trialed.value, firstUnit(prepared.built)))
+    const { overlay, signer } = connection.client.parts
+    const built = finishJob(prepared.built, {
+      submitter: signer.publicKey,
+      peers: await overlay.estimatePeers(),
+      unitMs: trialed.value?.unitMs ?? 0,
+    })
+    const upload = startProgress(output, context.clock)
+    const submitted = await submitJob(connection.client, built, {
+      list: connection.list,
+      summary: prepared.summary,
+      onUpload: ({ label, doneBytes, totalBytes }) =>
+        upload.show({ done: doneBytes, total: totalBytes, text: `uploading ${label}` }),
+    }).finally(() => upload.stop())
+    const { jobId, holders, wanted } = submitted
+    const units = built.spec.selection.length === 0 ? built.units : count(built.spec.selection)
+    output.note(
+      `job ${shortId(jobId)}: ${plural(units, 'unit')}, ${policyText(built.spec.policy)}; kept by ${holders.length} of ${wanted} peers`,
+    )
+    if (!options.waits) {
+      if (output.json) output.value({ jobId, units, holders, wanted })
+      else output.line(jobId)
+      await explainStart(context, connection, jobId)
+      output.note(nextCommands(jobId, sameNetworkFlags(context)))
+      return EXIT.ok
+    }
+    return await collect(context, connection, await connection.client.job(jobId), [], {
+      follow: true,
+      raw: false,
+      folder: options.folder,
+      layout: options.layout,
+      stderr: options.stderr,
+    })
+  } finally {
+    await connection.close()
+  }
+}
+
+/** Waits a moment for the job to begin; if it does not, says why and what to do. Silent for scripts. */
+async function explainStart(context: CommandContext, { client }: Connection, jobId: JobId): Promise<void> {
+  const { output, clock, interrupts } = context
+  if (output.quiet || output.json) return
+  const stop = new AbortController()
+  const timer = pause(clock, BEGIN_MS, interrupts.first).then(() => stop.abort())
+  let waiting = ''
+  try {
+    for await (const look of watchJob(client, jobId, { signal: stop.signal })) {
+      waiting = look.waiting
+      if (look.end !== undefined || (look.firstGrantAgeMs !== undefined && waiting === '')) return
+    }
+  } catch {
+    // Aborted after the moment, or out of reach: the job is submitted either way.
+  } finally {
+    stop.abort()
+    void timer
+  }
+  if (waiting === '') return
+  const advice = waitingAdvice(waiting, workerFlags(context))
+  output.note(advice === '' ? waiting : `${waiting}; ${advice}`)
+}
+
+function nextCommands(jobId: JobId, flags: string): string {
+  const id = shortId(jobId)
+  return [`  watch it:    manyhands watch ${id}${flags}`, `  its result:  manyhands results ${id}${flags}`].join('\n')
+}
+
+function trialText({ answer, unitMs }: Trial, unit: number): string {
+  if (answer === undefined)
+    return `unit ${unit} takes longer than ${formatDuration(unitMs)} here; submitting without its trial`
+  const output = answer.outputBytes
+  return `tried unit ${unit} here: done in ${formatDuration(unitMs)}, ${formatBytes(output)} of output, fuel ${answer.fuel}`
+}
+
+async function dryRun(context: CommandContext, prepared: PreparedJob, trial: boolean): Promise<ExitCode> {
+  const { built, task } = prepared
+  const { spec } = built
+  const units = spec.selection.length === 0 ? built.units : count(spec.selection)
+  const trialed = trial ? await tryFirstUnit(context, prepared) : undefined
+  const first = firstUnit(built)
+  const last = lastUnit(built)
+  const second = units > 2 ? secondUnit(prepared) : undefined
+  const shown = [...new Set([first, ...(second === undefined ? [] : [second]), last])]
+  const samples = []
+  for (const unit of shown) {
+    const { args, stdin, files } = await invocation(built, unit)
+    samples.push({ unit, args, stdinBytes: stdin.length, files: files.map(({ name }) => name) })
+  }
+  const shards = selectedShards(spec).length
+  const blobs = built.blobs.map(({ label, blob }) => ({ label, bytes: blob.size }))
+  const text = [
+    'nothing was submitted',
+    facts([
+      ...specFacts(spec),
+      ['units', `${units}${units === built.units ? '' : ` of ${built.units}`}`],
+      ['shards', `${shards} of ${spec.shardUnits} units`],
+      ['instances', spec.policy.type === 'none' ? units : `${units * spec.policy.quorum} or more`],
+      [
+        'upload',
+        blobs.length === 0 ? 'nothing' : blobs.map(({ label, bytes }) => `${label}: ${formatBytes(bytes)}`).join(', '),
+      ],
+      ['trial', trialed === undefined ? '' : trialText(trialed, first)],
+    ]),
+    '',
+    ...samples.map(({ unit, args, stdinBytes, files }) =>
+      facts([
+        [`unit ${unit}`, [task.name, ...args.map(shellWord)].join(' ')],
+        ['  stdin', stdinBytes === 0 ? '' : formatBytes(stdinBytes)],
+        ['  files', files.join(' ')],
+      ]),
+    ),
+  ].join('\n')
+  context.output.answer(text, {
+    dryRun: true,
+    task: task.name,
+    units,
+    shards,
+    shardUnits: spec.shardUnits,
+    policy: spec.policy,
+    limits: spec.limits,
+    upload: blobs,
+    samples,
+    trial:
+      trialed === undefined ? null : { unitMs: Math.round(trialed.unitMs), finished: trialed.answer !== undefined },
+  })
+  return EXIT.ok
+}
+
+function secondUnit({ built: { spec } }: PreparedJob): number {
+  const [first, next] = spec.selection
+  if (first === undefined) return 1
+  return first.count > 1 ? first.first + 1 : (next?.first ?? first.first)
+}

@@ -1,0 +1,92 @@
+import { listUnits } from '../../client/units.js'
+import { parseInteger } from '../../job/quantity.js'
+import { parseSelection } from '../../job/selection.js'
+import { UNITS_MAX } from '../../proto/limits.js'
+import type { UnitState } from '../../proto/model.js'
+import { GridError } from '../../runtime/errors.js'
+import { withConnection } from '../connect.js'
+import { EXIT } from '../exit-codes.js'
+import { resolveJob } from '../job-view.js'
+import type { CommandTable } from '../program.js'
+
+const STATES: readonly UnitState[] = ['open', 'accepted', 'settled', 'disputed', 'held', 'failed']
+/** Units listed for people unless they ask for more. */
+const SHOWN = 1_000
+/** Columns are set up before the first unit is known, as millions may follow. */
+const WIDTHS = [9, 9, 9, 7, 6, 8, 12] as const
+
+/** `manyhands units`: a job unit by unit. */
+export function defineUnits(commands: CommandTable): void {
+  commands
+    .add('units <job>', 'list the units of a job', async (context, [text], options) => {
+      const states = readStates(options.state as string | undefined)
+      const units = options.units === undefined ? undefined : parseSelection(String(options.units))
+      const limit = readLimit(options.limit as string | undefined, context.output.json ? UNITS_MAX : SHOWN)
+      return withConnection(context, async (connection) => {
+        const { output, interrupts } = context
+        const job = await connection.client.job(await resolveJob(connection, text!))
+        let listed = 0
+        if (!output.json)
+          output.line(row(['UNIT', 'STATE', 'COMPUTING', 'ANSWERS', 'ERRORS', 'OUTCOME', 'DIGEST', 'WAITS']))
+        const found = listUnits(connection.client, job, {
+          limit: limit + 1,
+          signal: interrupts.first,
+          ...(states === undefined ? {} : { states }),
+          ...(units === undefined ? {} : { units }),
+        })
+        for await (const { unit, shard, state, instances, answers, errors, result, waiting } of found) {
+          if (++listed > limit) break
+          if (output.json)
+            output.value({ unit, shard, state, instances, answers, errors, result: result ?? null, waiting })
+          else
+            output.line(
+              row([
+                unit,
+                state,
+                instances,
+                answers,
+                errors,
+                result?.outcome ?? '',
+                result?.digest.slice(0, 12) ?? '',
+                waiting,
+              ]),
+            )
+        }
+        if (listed > limit) output.note(`... and more; --limit N or --units SEL shows them`)
+        else if (listed === 0) output.note('no such units')
+        return EXIT.ok
+      })
+    })
+    .option('--state <state>', `only those in these states: ${STATES.join(', ')}`)
+    .option('--units <sel>', 'only these: 0-9,17')
+    .option('--limit <n>', `how many at most (${SHOWN}; with --json all)`)
+    .addHelpText(
+      'after',
+      '\nWith --json: one unit a line.\n\nExamples:\n  manyhands units last --state failed\n  manyhands units 3fa9 --units 0-99 --json',
+    )
+}
+
+function row(cells: readonly (string | number)[]): string {
+  return cells
+    .map((cell, column) =>
+      typeof cell === 'number' ? String(cell).padStart(WIDTHS[column] ?? 0) : cell.padEnd(WIDTHS[column] ?? 0),
+    )
+    .join('  ')
+    .trimEnd()
+}
+
+function readStates(text: string | undefined): readonly UnitState[] | undefined {
+  if (text === undefined) return undefined
+  const states = text.split(',').map((state) => state.trim())
+  const wrong = states.find((state) => !STATES.includes(state as UnitState))
+  if (wrong !== undefined)
+    throw new GridError('invalid', `'${wrong}' is no state of a unit`, { hint: `states: ${STATES.join(' ')}` })
+  return states as UnitState[]
+}
+
+function readLimit(text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise
+  const limit = parseInteger(text)
+  if (limit < 1n || limit > BigInt(UNITS_MAX)) throw new GridError('invalid', `--limit must be from 1 to ${UNITS_MAX}`)
+  return Number(limit)
+}

@@ -1,0 +1,62 @@
+import { JobList } from '../../client/job-list.js'
+import { GridError } from '../../runtime/errors.js'
+import { clientDisk, seedsFor } from '../connect.js'
+import { runProcess } from '../long-running.js'
+import { plural } from '../output.js'
+import { processSettings, readBounds } from '../process-settings.js'
+import type { CommandTable } from '../program.js'
+
+/** `manyhands work`: donate CPU. */
+export function defineWork(commands: CommandTable): void {
+  commands
+    .add('work', 'donate CPU; no port to open, no account', async (context, _, options) => {
+      const { output } = context
+      const shared = processSettings(context, options, output.isInteractive ? 'error' : 'warn')
+      if (shared.threads === 0) {
+        throw new GridError('invalid', 'a worker needs at least one thread', {
+          hint: '--cpus 1; to route only, run: manyhands node --cpus 0',
+        })
+      }
+      const bounds = readBounds(options)
+      const onlyJob =
+        options.job === undefined ? undefined : await new JobList(clientDisk(context)).resolve(String(options.job))
+      // Peers are looked for as long as it takes, but somebody must be known to begin with.
+      seedsFor(context)
+      return runProcess(
+        context,
+        { ...shared, listen: undefined, advertise: undefined, onlyJob },
+        {
+          statusLine: true,
+          stopAtEof: options.stopAtEof === true,
+          ...bounds,
+          onReady: ({ identity, overlay }) => {
+            output.note(
+              `donating ${plural(shared.threads, 'thread')} at the lowest priority, as ${identity.nodeId.slice(0, 12)}`,
+            )
+            if (output.json)
+              output.value({ nodeId: identity.nodeId, publicKey: identity.publicKey, threads: shared.threads })
+            if (!overlay.joined) output.note('looking for peers')
+          },
+        },
+      )
+    })
+    .option('--cpus <n>', 'threads: a number or a share such as 50% (all but one)')
+    .option('--job <id>', 'work on this job only')
+    .option('--memory <size>', 'most memory a unit may ask for (256MiB)')
+    .option('--units <n>', 'stop after so many units')
+    .option('--for <time>', 'stop after this long: 30m, 8h')
+    .option('--stop-at-eof', 'stop when standard input ends, for programs that start this one')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Computes units of whatever job has work, at the lowest priority of the operating system. The first Ctrl-C finishes',
+        'or hands back what is in hand, the second leaves at once. Only results that others confirmed count as donated.',
+        '',
+        'Examples:',
+        '  manyhands work --join peer.example.org',
+        '  manyhands work --join peer.example.org --cpus 50% --for 8h',
+        '  manyhands work --job 3fa9c01d... --join peer.example.org',
+      ].join('\n'),
+    )
+}

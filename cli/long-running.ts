@@ -1,0 +1,148 @@
+import { mkdirSync } from 'node:fs'
+import type { JobId } from '../proto/model.js'
+import { type Millis, pause } from '../runtime/clock.js'
+import type { WorkerNow } from '../worker/tally.js'
+import { type GridProcess, type ProcessSettings, startProcess } from './compose.js'
+import type { CommandContext } from './context.js'
+import { EXIT, type ExitCode } from './exit-codes.js'
+import { aborting } from './interrupts.js'
+import { announceLocalProcess } from './local-process.js'
+import { plural } from './output.js'
+
+/** How often the status line of a worker is looked at. Unit: ms. */
+const LOOK_MS: Millis = 250
+/** Without a terminal, a status line is written when something changed, at most this often. Unit: ms. */
+const LINE_MS: Millis = 30_000
+/** On a terminal it is drawn again at most this often. Unit: ms. */
+const DRAW_MS: Millis = 1_000
+
+export interface Running {
+  /** Called once the process runs. */
+  readonly onReady: (process: GridProcess) => void
+  /** Draw a status line of the worker. */
+  readonly statusLine: boolean
+  /** End, finishing what is in hand, after this time or once this many units were computed. */
+  readonly forMs?: Millis
+  readonly unitsMax?: number
+  /** End when standard input does: for programs that start this one. */
+  readonly stopAtEof: boolean
+}
+
+/**
+ * Runs a process until it is told to stop: the first Ctrl-C finishes or hands back what is in hand, the second leaves at
+ * once. What the worker did is the last thing said.
+ */
+export async function runProcess(
+  context: CommandContext,
+  settings: ProcessSettings,
+  running: Running,
+): Promise<ExitCode> {
+  const { interrupts, clock, output } = context
+  const gridProcess = await startProcess(settings)
+  let forget: () => void = () => {}
+  try {
+    mkdirSync(settings.dataFolder, { recursive: true, mode: 0o700 })
+    const { endpoint } = gridProcess
+    forget = announceLocalProcess(settings.dataFolder, {
+      pid: process.pid,
+      network: settings.network.name,
+      address: endpoint === undefined ? undefined : `${endpoint.address}#${endpoint.nodeId}`,
+      join: settings.join,
+    })
+    running.onReady(gridProcess)
+    const status = new StatusLine(context, settings.onlyJob)
+    const over = new AbortController()
+    const reasons = [aborting(interrupts.first)]
+    if (running.forMs !== undefined) reasons.push(pause(clock, running.forMs, over.signal))
+    if (running.stopAtEof) reasons.push(endOf(context.stdin))
+    reasons.push(watchWorker(gridProcess, running, status, context, over.signal))
+    await Promise.race(reasons)
+    over.abort()
+    status.clear()
+    if (interrupts.second.aborted) return EXIT.interrupted
+    const worker = gridProcess.worker
+    if (worker !== undefined && worker.now().held > 0) {
+      output.note(`finishing ${plural(worker.now().held, 'unit')} in hand; Ctrl-C again leaves at once`)
+    }
+    await Promise.race([gridProcess.drain(), aborting(interrupts.second)])
+    if (worker !== undefined) sayGoodbye(context, worker.now())
+    return interrupts.second.aborted ? EXIT.interrupted : EXIT.ok
+  } finally {
+    forget()
+    await gridProcess.close()
+  }
+}
+
+/** Resolves when the worker has computed what it was asked for; shows its status meanwhile. */
+async function watchWorker(
+  { worker }: GridProcess,
+  { statusLine, unitsMax = Number.POSITIVE_INFINITY }: Running,
+  status: StatusLine,
+  { clock }: CommandContext,
+  signal: AbortSignal,
+): Promise<void> {
+  if (worker === undefined || (!statusLine && unitsMax === Number.POSITIVE_INFINITY)) return aborting(signal)
+  while (!signal.aborted && worker.now().computed < unitsMax) {
+    if (statusLine) status.show(worker.now())
+    await pause(clock, LOOK_MS, signal)
+  }
+}
+
+async function endOf(stdin: CommandContext['stdin']): Promise<void> {
+  for await (const _ of stdin) {
+    // Only its end counts.
+  }
+}
+
+function sayGoodbye({ output }: CommandContext, { computed, agreed, disagreed, unsettled }: WorkerNow): void {
+  if (output.json) output.value({ computed, agreed, disagreed, unsettled })
+  else
+    output.note(
+      `computed ${plural(computed, 'unit')}: ${agreed} agreed with others, ${disagreed} did not, ${unsettled} still to be settled`,
+    )
+}
+
+/** What a worker is doing, in one line that claims no more than its owners have confirmed. */
+export function statusText(now: WorkerNow, onlyJob: JobId | undefined): string {
+  const { running, held, owners, agreed, disagreed, unsettled, idleReason } = now
+  const what =
+    held > 0
+      ? `computing ${running} of ${plural(held, 'unit')} in hand, from ${plural(owners, 'owner')}`
+      : onlyJob !== undefined && owners === 0
+        ? `looking for job ${onlyJob.slice(0, 12)}`
+        : `idle: ${idleReason === '' ? 'no job has work for this machine' : idleReason}`
+  const waiting = unsettled > 0 ? `, ${unsettled} waiting for others` : ''
+  const wrong = disagreed > 0 ? `, ${disagreed} not confirmed` : ''
+  return `${what} | ${agreed} confirmed${wrong}${waiting}`
+}
+
+class StatusLine {
+  readonly #context: CommandContext
+  readonly #onlyJob: JobId | undefined
+  #lastAt: Millis | undefined
+  #lastText = ''
+
+  constructor(context: CommandContext, onlyJob: JobId | undefined) {
+    this.#context = context
+    this.#onlyJob = onlyJob
+  }
+
+  show(now: WorkerNow): void {
+    const { output, clock } = this.#context
+    if (output.quiet || output.json) return
+    const at = clock.now()
+    const everyMs = output.isInteractive ? DRAW_MS : LINE_MS
+    if (this.#lastAt !== undefined && at - this.#lastAt < everyMs) return
+    const text = statusText(now, this.#onlyJob)
+    if (text === this.#lastText) return
+    this.#lastAt = at
+    this.#lastText = text
+    if (!output.isInteractive) output.note(text)
+    else output.errorStream.write(`\r\u001b[2K${text.slice(0, (output.errorStream.columns ?? 80) - 1)}`)
+  }
+
+  clear(): void {
+    if (this.#context.output.isInteractive && this.#lastText !== '')
+      this.#context.output.errorStream.write('\r\u001b[2K')
+  }
+}

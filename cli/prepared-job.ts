@@ -1,0 +1,195 @@
+import type { UnitAnswer } from '../client/answer.js'
+import { type BuiltJob, buildJob, ownerRadius } from '../client/job-builder.js'
+import { ItemReader, runLocal } from '../client/run-local.js'
+import { unitInvocation } from '../job/program.js'
+import { chooseShardUnits } from '../job/shard.js'
+import { unitCount } from '../job/unit-source.js'
+import type { Policy, PublicKey } from '../proto/model.js'
+import { GridError } from '../runtime/errors.js'
+import { sha256 } from '../runtime/hash.js'
+import { silentLogger } from '../runtime/logger.js'
+import { threadCount } from '../runtime/platform.js'
+import { systemRandom } from '../runtime/random.js'
+import type { SourceKind, Task } from '../tasks/task.js'
+import { type Compute, startCompute } from '../worker/compute/supervise.js'
+import { type CommandContext, findTaskFor } from './context.js'
+import { parseCpus } from './cpus.js'
+import { jobRequest, type OpenedFiles, openFiles } from './file-content.js'
+import type { DescribedJob } from './job-flags.js'
+import { readJobOptions } from './job-options.js'
+import { startProgress } from './progress.js'
+
+/** Longest trial of a first unit: enough for mistakes to show, not so long that one waits for it. Unit: ms. */
+const TRIAL_MS = 10_000
+/** Stands for a key where none is needed: what is built for this machine alone is never signed. */
+const NOBODY = '0'.repeat(64) as PublicKey
+/** Content above which reading it is shown. Unit: bytes. */
+const SHOWN_BYTES = 64 * 2 ** 20
+
+/** A job that was understood and checked, not yet anybody's. */
+export interface PreparedJob {
+  readonly task: Task
+  readonly built: BuiltJob
+  /** Task and source for lists of jobs. */
+  readonly summary: string
+  readonly files: OpenedFiles
+}
+
+/**
+ * Reads files, builds the job and checks it against its task, all on this machine: what is wrong shows before anybody is
+ * asked. To be closed by {@link OpenedFiles.close}. Throws GridError `invalid`.
+ */
+export async function prepareJob(context: CommandContext, described: DescribedJob): Promise<PreparedJob> {
+  if (described.task === undefined) {
+    throw new GridError('invalid', 'no task is named', { hint: "such as 'primes'; 'manyhands tasks' lists them" })
+  }
+  const options = readJobOptions(described.given)
+  const task = await findTaskFor(context, described.task)
+  const { source } = options
+  if (source === undefined) {
+    throw new GridError('invalid', 'no source is given: what are the units?', {
+      hint: `${task.name} takes ${task.sources.map((kind) => `--${kind}`).join(', ')}; for example:\n${task.usage.split('\n')[0]}`,
+    })
+  }
+  checkSource(task, source.type)
+  const files = await openFiles({ source, inputs: options.inputs }, context.stdin)
+  try {
+    const request = jobRequest(
+      { type: 'builtin', name: task.name, version: task.version },
+      described.args ?? task.defaultArguments,
+      options,
+      files,
+    )
+    const quorum = context.settings.quorum.value
+    const policy: Policy | undefined = quorum === undefined ? undefined : { type: 'quorum', quorum }
+    const progress = startProgress(context.output, context.clock)
+    const built = await buildJob(request, {
+      sha256,
+      random: systemRandom,
+      nowMs: context.clock.wallMs(),
+      network: context.settings.network.value,
+      submitter: NOBODY,
+      peers: 0,
+      ...(policy === undefined ? {} : { defaults: { policy } }),
+      onRead: (label, done, total) => {
+        if (total > SHOWN_BYTES) progress.show({ done, total, text: `reading ${label}` })
+      },
+    }).finally(() => progress.stop())
+    const prepared: PreparedJob = { task, built, files, summary: `${task.name} ${options.sourceText}`.trim() }
+    await checkTask(prepared)
+    return prepared
+  } catch (error) {
+    await files.close()
+    throw error
+  }
+}
+
+function checkSource(task: Task, kind: SourceKind): void {
+  if (task.sources.includes(kind)) return
+  throw new GridError('invalid', `${task.name} makes no sense of --${kind}`, {
+    hint: `it takes ${task.sources.map((source) => `--${source}`).join(', ')}; see 'manyhands tasks ${task.name}'`,
+  })
+}
+
+/** What the task says of the first unit's arguments. */
+async function checkTask({ task, built, files }: PreparedJob): Promise<void> {
+  if (task.check === undefined) return
+  const { args, files: unitFiles } = await invocation(built, firstUnit(built))
+  const fileNames = [...files.inputs, ...unitFiles].map(({ name }) => name)
+  const problem = task.check({ args, fileNames })
+  if (problem !== undefined) {
+    throw new GridError('invalid', `${task.name}: ${problem}`, { hint: `see 'manyhands tasks ${task.name}'` })
+  }
+}
+
+/** Index of the first unit that is to be computed. */
+export function firstUnit({ spec }: BuiltJob): number {
+  return spec.selection[0]?.first ?? 0
+}
+
+/** Index of the last unit that is to be computed. */
+export function lastUnit({ spec, units }: BuiltJob): number {
+  const last = spec.selection.at(-1)
+  return last === undefined ? units - 1 : last.first + last.count - 1
+}
+
+/** What the program gets for a unit, with the content at hand. */
+export async function invocation(built: BuiltJob, unit: number) {
+  const { spec } = built
+  const items = spec.source.type === 'list' ? await new ItemReader(spec.source, built).read(spec, unit) : []
+  return unitInvocation(spec, unit, items)
+}
+
+/** The job with what only the network can say: who submits it, how large the network is, and how long a unit takes. */
+export function finishJob(
+  built: BuiltJob,
+  { submitter, peers, unitMs }: { submitter: PublicKey; peers: number; unitMs: number },
+): BuiltJob {
+  const { spec } = built
+  const outputBytes = Math.min(spec.limits.outputBytes, 16 * 1024)
+  const shardUnits = unitMs > 0 ? chooseShardUnits({ units: unitCount(spec), outputBytes, unitMs }) : spec.shardUnits
+  return { ...built, spec: { ...spec, submitter, shardUnits, ownerRadius: ownerRadius(peers) } }
+}
+
+/** Threads on this machine for a command of its own, not for donating. To be closed. */
+export function startLocalCompute(context: CommandContext, memoryBytes: number, threads?: number): Compute {
+  return startCompute({
+    threads: threads ?? Math.max(1, parseCpus(context.settings.cpus.value ?? '100%', threadCount())),
+    memoryBytes: Math.max(memoryBytes, 256 * 2 ** 20),
+    taskModules: context.settings.tasks.value,
+    lowPriority: false,
+    clock: context.clock,
+    logger: silentLogger,
+  })
+}
+
+/** How the trial went. */
+export interface Trial {
+  /** Undefined: it took too long to wait for. */
+  readonly answer: UnitAnswer | undefined
+  readonly unitMs: number
+}
+
+/**
+ * Computes the first unit here, for at most ten seconds. Throws GridError `invalid` when it fails, with what it wrote to
+ * standard error.
+ */
+export async function tryFirstUnit(context: CommandContext, { built, files }: PreparedJob): Promise<Trial> {
+  const { clock } = context
+  const unit = firstUnit(built)
+  const stop = new AbortController()
+  const onInterrupt = () => stop.abort()
+  context.interrupts.first.addEventListener('abort', onInterrupt, { once: true })
+  const timer = clock.setTimer(TRIAL_MS, () => stop.abort())
+  const compute = startLocalCompute(context, built.spec.limits.memoryBytes, 1)
+  const startedAt = clock.now()
+  try {
+    const run = {
+      built,
+      compute,
+      sha256,
+      inputPaths: files.inputPaths,
+      units: [{ first: unit, count: 1 }],
+      signal: stop.signal,
+    }
+    for await (const answer of runLocal(run)) {
+      if (answer.state === 'failed') throw trialFailure(answer, unit)
+      return { answer, unitMs: clock.now() - startedAt }
+    }
+    return { answer: undefined, unitMs: 0 }
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+    return { answer: undefined, unitMs: TRIAL_MS }
+  } finally {
+    timer.cancel()
+    context.interrupts.first.removeEventListener('abort', onInterrupt)
+    await compute.close()
+  }
+}
+
+function trialFailure({ reason, output }: UnitAnswer, unit: number): GridError {
+  const stderr = output === undefined ? '' : new TextDecoder().decode(output.stderr.subarray(0, 2_000)).trim()
+  return new GridError('invalid', `unit ${unit} fails when tried here: ${reason}`, {
+    hint: [...(stderr === '' ? [] : [stderr]), 'nothing was submitted; --no-trial skips this trial'].join('\n'),
+  })
+}

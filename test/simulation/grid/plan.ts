@@ -1,0 +1,85 @@
+import { checkSpec, specDefaults } from '../../../job/spec.js'
+import type { JobSpec, Policy, PublicKey } from '../../../proto/model.js'
+import { toHex } from '../../../runtime/hex.js'
+import { GRID_NETWORK } from './processes.js'
+import { SeededRandom } from '../world/random.js'
+import { GRID_TASK } from './task.js'
+
+/** How a simulated worker behaves. Liars each have their own wrong answers. */
+export type Character = 'honest' | 'liar' | 'broken' | 'forger'
+
+/** A job of a simulated submitter. */
+export interface PlannedJob {
+  readonly name: string
+  readonly units: number
+  readonly policy: Policy
+}
+
+/** Everything about a run that its seed decides beforehand. */
+export interface Plan {
+  /** Owners of a shard. */
+  readonly owners: 1 | 3
+  readonly realSignatures: boolean
+  readonly realOverlay: boolean
+  readonly peers: number
+  readonly workers: readonly Character[]
+  /** Time of a unit on each worker's machine, median. Unit: ms. */
+  readonly unitMs: readonly number[]
+  readonly jobs: readonly PlannedJob[]
+  /** A peer that takes part in everything but grants nothing, by its number. */
+  readonly mutePeer: number | undefined
+}
+
+/** The plan of a seed: owners alternate, every fifth seed has real signatures, another fifth the real overlay. */
+export function planOf(seed: number): Plan {
+  const random = new SeededRandom(`plan ${seed}`)
+  const owners = seed % 2 === 0 ? 3 : 1
+  const residue = seed % 10
+  const workers: Character[] = Array.from({ length: 6 + random.int(3) }, () => 'honest')
+  workers[0] = random.chance(0.6) ? 'liar' : 'honest'
+  workers[1] = random.pick<Character>(['honest', 'liar', 'broken', 'forger'])!
+  const jobs: PlannedJob[] = [
+    { name: 'first', units: 32 + random.int(32), policy: { type: 'quorum', quorum: 2 } },
+    {
+      name: 'second',
+      units: 16 + random.int(24),
+      policy: random.chance(0.6) ? { type: 'none' } : { type: 'quorum', quorum: 3 },
+    },
+  ]
+  return {
+    owners,
+    realSignatures: residue === 5 || residue === 6,
+    realOverlay: residue === 3 || residue === 8,
+    peers: 5 + random.int(2),
+    workers,
+    unitMs: workers.map(() => random.pick([60, 250, 900, 2_500])!),
+    jobs,
+    mutePeer: owners === 3 && random.chance(0.5) ? random.int(3) : undefined,
+  }
+}
+
+/** The spec of a planned job; the same bytes whenever its submitter makes it. */
+export function specOf(plan: Plan, job: PlannedJob, submitter: PublicKey, epochMs: number): JobSpec {
+  const quorum = job.policy.type === 'quorum' ? job.policy.quorum : 1
+  const spec: JobSpec = {
+    ...specDefaults,
+    network: GRID_NETWORK,
+    submitter,
+    nonce: toHex(new SeededRandom(`nonce ${job.name}`).bytes(16)),
+    createdAtMs: epochMs,
+    expiresAtMs: epochMs + 24 * 3_600_000,
+    name: job.name,
+    task: GRID_TASK,
+    source: { type: 'count', count: job.units },
+    args: [job.name, '{i}'],
+    policy: job.policy,
+    shardUnits: 16,
+    minGrantors: plan.owners === 3 && quorum >= 2 ? 2 : 1,
+    maxInstances: 15,
+    maxErrors: 5,
+    delayBoundMs: 30_000,
+  }
+  const problem = checkSpec(spec)
+  if (problem !== undefined) throw new Error(problem)
+  return spec
+}

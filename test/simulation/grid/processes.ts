@@ -1,0 +1,163 @@
+import { GridClient } from '../../../client/session.js'
+import { Coordinator, type CoordinatorOptions } from '../../../coordinator/index.js'
+import { MemoryStore } from '../../../coordinator/memory-store.js'
+import { blobOutputFiles } from '../../../coordinator/output-files.js'
+import type { SignatureVerifier } from '../../../job/facts.js'
+import { shardKey } from '../../../job/shard.js'
+import { nodeIdOf, type Verifier } from '../../../overlay/identity.js'
+import type { BootId, PublicKey, Signed } from '../../../proto/model.js'
+import type { Disk } from '../../../runtime/disk.js'
+import { sha256 } from '../../../runtime/hash.js'
+import type { Transport } from '../../../runtime/transport.js'
+import { diskBlobFiles } from '../../../storage/blob-files.js'
+import { BlobStore } from '../../../storage/blob-store.js'
+import type { Compute } from '../../../worker/compute/compute.js'
+import { Worker } from '../../../worker/driver.js'
+import { Inputs } from '../../../worker/inputs.js'
+import { Journal } from '../../../worker/journal.js'
+import { resolveWorkerOptions } from '../../../worker/options.js'
+import type { ProcessContext } from '../world/host.js'
+import type { GridDirectory } from './directory.js'
+import { SimExchange } from './exchange.js'
+import type { GridKeys } from './keys.js'
+import { gridTasks } from './task.js'
+
+/** Name of the network of every simulated grid. */
+export const GRID_NETWORK = 'sim'
+/** Files of the roles on their disks. */
+export const STORE_FILE = 'store.log'
+export const JOURNAL_FILE = 'journal.log'
+
+const BLOBS_BYTES = 2 ** 30
+const MEMORY_BYTES = 256 * 2 ** 20
+
+/** What every simulated process is made from, as `cli/` makes real ones; some of it may be wrapped by whoever watches. */
+export interface ProcessParts {
+  readonly context: ProcessContext
+  readonly keys: GridKeys
+  readonly directory: GridDirectory
+  readonly transport: Transport
+  readonly disk: Disk
+  readonly verifier: Verifier
+}
+
+/** Checks of keys as facts want them. */
+export function factVerifier(verifier: Verifier): SignatureVerifier & {
+  verify(tag: string, publicKey: PublicKey, signed: Signed): boolean
+} {
+  return {
+    verify: (tag: string, publicKey: PublicKey, { bytes, signature }: Signed) =>
+      verifier.verify(publicKey, tag, bytes, signature),
+    nodeIdOf,
+  }
+}
+
+/** Starts the owner's side of a peer; `watch` sees it before it has read anything back. */
+export async function startPeer(
+  parts: ProcessParts,
+  options: Partial<CoordinatorOptions>,
+  { replicated, watch }: { readonly replicated: boolean; readonly watch: (coordinator: Coordinator) => void },
+): Promise<Coordinator> {
+  const { context, keys, directory, transport, disk, verifier } = parts
+  const { clock, random, logger, identity, address } = context
+  const self = { nodeId: identity.nodeId, address }
+  const store = await MemoryStore.open(disk, STORE_FILE)
+  const blobs = await BlobStore.open(diskBlobFiles(disk, 'blobs'), clock, {
+    totalBytes: BLOBS_BYTES,
+    submitterBytes: BLOBS_BYTES,
+  })
+  const outputs = blobOutputFiles(blobs)
+  const signer = keys.signer(identity.publicKey)
+  const coordinator = new Coordinator({
+    clock,
+    random,
+    logger,
+    sha256,
+    transport,
+    signer: { ...identity, sign: (tag, bytes) => signer.sign(tag, bytes) },
+    verifier: factVerifier(verifier),
+    network: GRID_NETWORK,
+    version: 'sim',
+    bootId: bootIdOf(context),
+    store,
+    outputs,
+    directory: directory.asOwner(self),
+    schedule: (run) => void clock.setTimer(0, run),
+    options,
+    ...(replicated && {
+      exchange: (made: Coordinator) =>
+        new SimExchange({ coordinator: made, self, store, outputs, transport, directory, clock, random }),
+    }),
+  })
+  watch(coordinator)
+  await coordinator.start()
+  return coordinator
+}
+
+/** Starts a worker on the compute side it is given. */
+export async function startWorker(
+  parts: ProcessParts,
+  compute: Compute,
+  { shardOwners }: { readonly shardOwners: number },
+): Promise<Worker> {
+  const { context, keys, directory, transport, disk, verifier } = parts
+  const { clock, random, logger, identity } = context
+  const options = resolveWorkerOptions({ threads: compute.threads, memoryBytes: MEMORY_BYTES, shardOwners })
+  const journal = await Journal.open({
+    disk,
+    logger,
+    schedule: (run) => void clock.setTimer(0, run),
+    bytesMax: options.journalBytesMax,
+    file: JOURNAL_FILE,
+  })
+  const signer = keys.signer(identity.publicKey)
+  const worker = new Worker({
+    clock,
+    random,
+    logger,
+    sha256,
+    transport,
+    signer,
+    verify: (tag, publicKey, signed) => verifier.verify(publicKey, tag, signed.bytes, signed.signature),
+    network: GRID_NETWORK,
+    bootId: bootIdOf(context),
+    tasks: gridTasks()
+      .list()
+      .map(({ name, version }) => ({ name, version })),
+    compute,
+    inputs: new Inputs({ clock, transport, files: noInputFiles, holders: async () => [] }),
+    journal,
+    options,
+    owners: (jobId, shard) => directory.owners(shardKey(sha256, jobId, shard), shardOwners),
+    ownersOfJob: async () => [],
+    watchBoard: (handler) => directory.watchBoard(handler),
+  })
+  worker.start()
+  return worker
+}
+
+/** A client of the grid. */
+export function makeClient({ context, keys, directory, transport, verifier }: ProcessParts): GridClient {
+  const { clock, random, logger, identity } = context
+  return new GridClient({
+    transport,
+    overlay: directory.client,
+    signer: keys.signer(identity.publicKey),
+    verifier,
+    clock,
+    random,
+    logger,
+    sha256,
+    network: { name: GRID_NETWORK, idWorkBits: 0 },
+  })
+}
+
+function bootIdOf({ random }: ProcessContext): BootId {
+  return Buffer.from(random.bytes(8)).toString('hex') as BootId
+}
+
+/** Simulated jobs have no shared inputs. */
+const noInputFiles = {
+  path: async () => undefined,
+  create: () => Promise.reject(new Error('simulated jobs have no inputs')),
+}

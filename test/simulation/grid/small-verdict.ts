@@ -1,0 +1,75 @@
+import { sha256 } from '../../../runtime/hash.js'
+import { type Verifier, nodeIdOf } from '../../../overlay/identity.js'
+import { grantCodec, reportCodec, reportFactCodec } from '../../../proto/codec/facts.js'
+import type { JobSpec, Outcome, ReportFact } from '../../../proto/model.js'
+import type { JobId } from '../../../proto/model.js'
+
+/** One vote, as the oracle reads it from a fact by itself. */
+export interface SmallVote {
+  readonly unit: number
+  readonly donor: string
+  readonly grantor: string
+  readonly answer: string
+  readonly outcome: Outcome
+  readonly reportId: string
+}
+
+/** What the oracle makes of the votes on a unit. */
+export type SmallVerdict = { readonly decided: true; readonly answer: string } | { readonly decided: false }
+
+/**
+ * The votes of a raw fact, or none when anything about it does not verify. Written from DESIGN 6 to 8, on purpose without
+ * the code of `job/`: signatures, that grants are for this worker and cover the units, and nothing that takes a clock.
+ */
+export function votesOf(raw: Uint8Array | ReportFact, jobId: JobId, verifier: Verifier): readonly SmallVote[] {
+  const fact = raw instanceof Uint8Array ? reportFactCodec.decode(raw) : raw
+  const report = reportCodec.decode(fact.report.bytes)
+  if (report.jobId !== jobId || report.worker !== report.donor) return []
+  if (!verifier.verify(report.worker, 'report', fact.report.bytes, fact.report.signature)) return []
+  const grants = fact.grants.map((signed) => ({ grant: grantCodec.decode(signed.bytes), signed }))
+  for (const { grant, signed } of grants) {
+    if (grant.jobId !== jobId || grant.worker !== report.worker || grant.shard !== report.shard) return []
+    if (!verifier.verify(grant.grantor, 'grant', signed.bytes, signed.signature)) return []
+  }
+  const votes: SmallVote[] = []
+  for (const { unit, outcome, digest } of report.results) {
+    const covering = grants
+      .filter(({ grant }) => grant.runs.some(({ first, count }) => unit >= first && unit < first + count))
+      .map(({ grant }) => nodeIdOf(grant.grantor, grant.grantorIdNonce) as string)
+      .sort()
+    const [grantor] = covering
+    if (grantor === undefined) return []
+    const reportId = sha256(fact.report.bytes)
+    votes.push({ unit, donor: report.donor, grantor, answer: `${outcome} ${digest}`, outcome, reportId })
+  }
+  return votes
+}
+
+/** The verdict on one unit by the rules of DESIGN 8, the long way round. */
+export function smallVerdict(votes: readonly SmallVote[], spec: JobSpec): SmallVerdict {
+  const quorum = spec.policy.type === 'quorum' ? spec.policy.quorum : 1
+  const byReport = [...votes]
+    .filter(({ outcome }) => outcome !== 'host')
+    .sort((a, b) => (a.reportId < b.reportId ? -1 : a.reportId > b.reportId ? 1 : a.grantor < b.grantor ? -1 : 1))
+  const donors = [...new Set(byReport.map(({ donor }) => donor))]
+  const one: SmallVote[] = []
+  for (const donor of donors) {
+    const own = byReport.filter((vote) => vote.donor === donor)
+    if (new Set(own.map(({ answer }) => answer)).size === 1) one.push(own[0]!)
+  }
+  one.sort((a, b) => (a.reportId < b.reportId ? -1 : 1))
+  if (spec.policy.type === 'none') return one[0] ? { decided: true, answer: one[0].answer } : { decided: false }
+  const most = spec.minGrantors > 1 ? Math.ceil(quorum / spec.minGrantors) : Number.POSITIVE_INFINITY
+  const counted: SmallVote[] = []
+  for (const vote of one) {
+    const same = counted.filter((other) => other.grantor === vote.grantor && other.answer === vote.answer)
+    if (same.length < most) counted.push(vote)
+  }
+  for (const answer of new Set(counted.map((vote) => vote.answer))) {
+    const agreeing = counted.filter((vote) => vote.answer === answer)
+    const grantors = new Set(agreeing.map(({ grantor }) => grantor)).size
+    if (agreeing.length >= quorum && 2 * agreeing.length > counted.length && grantors >= spec.minGrantors)
+      return { decided: true, answer }
+  }
+  return { decided: false }
+}

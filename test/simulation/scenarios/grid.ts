@@ -1,0 +1,21 @@
+import { Grid } from '../grid/grid.js'
+import { planOf } from '../grid/plan.js'
+import { NO_PLANT, type Plant } from '../grid/plants.js'
+import type { Scenario } from '../scenario.js'
+import type { World } from '../world/world.js'
+
+/** Runs one grid as its seed plans it, with a planted mistake or none. */
+export async function runGrid(world: World, plant: Plant): Promise<void> {
+  await new Grid(world, planOf(world.seed), plant).run()
+}
+
+/** Whole grids: real owners, homes, workers and clients under every fault of the world. */
+export const gridScenario: Scenario = {
+  name: 'grid',
+  promise:
+    'nothing acknowledged is lost, nothing below its policy is accepted, results do not change, and all work finishes',
+  mustHappen: ['killed', 'powerLoss', 'diskLoss', 'partition', 'streamBreak', 'halfOpen', 'clockJump', 'pause']
+    .concat(['diskFull', 'diskSlow', 'lostWrites', 'tornWrites', 'refusedWrites', 'duplicatedRequests', 'cutMessages'])
+    .concat(['crashBetweenSyncAndSend', 'duplicateReports', 'lateReports', 'disputesSeen', 'stalled', 'vanished']),
+  run: (world) => runGrid(world, NO_PLANT),
+}

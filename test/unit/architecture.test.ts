@@ -1,0 +1,369 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { packageRoot } from '../../runtime/package-root.js'
+import { type Import, listFiles, parseSource, readSources, type SourceFile } from '../support/source-files.js'
+
+/*
+ * The rules of docs/architecture.md, checked on the text of every source file. Each rule is a function from files to
+ * complaints, tried first on a file that breaks it, so that a rule that has gone blind is noticed.
+ */
+
+/** What each folder may import from, besides itself. Dependencies point one way: down this list. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  cli: ['client', 'coordinator', 'worker', 'overlay', 'tasks', 'storage', 'job', 'proto', 'runtime'],
+  client: ['overlay', 'tasks', 'storage', 'job', 'proto', 'runtime'],
+  coordinator: ['overlay', 'tasks', 'storage', 'job', 'proto', 'runtime'],
+  worker: ['overlay', 'tasks', 'storage', 'job', 'proto', 'runtime'],
+  storage: ['job', 'proto', 'runtime'],
+  overlay: ['proto', 'runtime'],
+  tasks: ['runtime'],
+  job: ['proto', 'runtime'],
+  // One layer: types of the model stand in `proto/`, errors and interfaces of the platform in `runtime/`.
+  proto: ['runtime'],
+  runtime: ['proto'],
+}
+
+/** Tests and benchmarks may look at everything; nothing may look at them. */
+const ABOVE_ALL: ReadonlySet<string> = new Set(['test', 'bench'])
+
+/** Files that a folder may import beyond {@link MAY_IMPORT}, and why. */
+const MAY_IMPORT_ALSO: readonly (readonly [folder: string, file: string, reason: string])[] = [
+  ['client', 'worker/compute/compute.ts', 'run-local computes as a worker does, through the same seam'],
+]
+
+/** All that others may know of `tasks/`: what there is, the contract, and the meter that a host hands to a unit. */
+const TASKS_FACE: ReadonlySet<string> = new Set(['tasks/registry.ts', 'tasks/task.ts', 'tasks/fuel.ts'])
+
+/** Where a package is known. Everybody else sees our own types. */
+const PACKAGE_PLACES: Readonly<Record<string, readonly string[]>> = {
+  'kademlia-dht': ['overlay/kademlia.ts'],
+  '@grpc/grpc-js': ['overlay/grpc-', 'proto/status.ts'],
+  '@grpc/proto-loader': ['overlay/grpc-', 'proto/load.ts'],
+  protobufjs: ['proto/load.ts', 'overlay/health.ts'],
+  libsql: ['coordinator/sqlite-file.ts'],
+  piscina: ['worker/compute/'],
+  pngjs: ['tasks/mandelbrot/'],
+  commander: ['cli/'],
+  'cli-progress': ['cli/'],
+  pino: ['cli/'],
+  'smol-toml': ['cli/'],
+  zod: ['cli/', 'overlay/remembered-peers.ts'],
+}
+
+/** Files outside `core/` and `job/` that are pure as well: decisions and words that these are made of. */
+const ALSO_PURE: ReadonlySet<string> = new Set([
+  'proto/model.ts',
+  'proto/messages.ts',
+  'proto/overlay-messages.ts',
+  'proto/limits.ts',
+  'proto/file-name.ts',
+  'runtime/errors.ts',
+  'runtime/hex.ts',
+  'runtime/bits.ts',
+  'runtime/jitter.ts',
+])
+
+/** What would make a decision depend on more than events and the instant, or on the platform. */
+const IMPURE =
+  /\bDate\.now\b|\bnew Date\b|\bperformance\b|\bset(?:Timeout|Interval|Immediate)\b|\bqueueMicrotask\b|\bMath\.random\b|\bcrypto\b|\bprocess\b|\bBuffer\b|\bconsole\b|\bglobalThis\b|\bfetch\b|\bimport\.meta\b|\brequire\b/g
+
+/** Readers of the command line and the environment outside `cli/`, and why. */
+const READS_ENVIRONMENT: readonly (readonly [file: string, reason: string])[] = [
+  [
+    'worker/compute/supervise.ts',
+    'hands SystemRoot, which Windows needs to start anything, to a child with no environment',
+  ],
+]
+
+const sources = readSources()
+const product = sources.filter(({ path }) => !ABOVE_ALL.has(folderOf(path)) && path.includes('/'))
+
+function folderOf(path: string): string {
+  return path.slice(0, Math.max(0, path.indexOf('/')))
+}
+
+function packageOf(specifier: string): string {
+  return specifier
+    .split('/')
+    .slice(0, specifier.startsWith('@') ? 2 : 1)
+    .join('/')
+}
+
+function isPure(path: string): boolean {
+  return path.includes('/core/') || folderOf(path) === 'job' || ALSO_PURE.has(path)
+}
+
+type Rule = (files: readonly SourceFile[]) => string[]
+
+/** A rule about each import by itself. */
+function aboutImports(check: (file: SourceFile, imported: Import) => string | undefined): Rule {
+  return (files) =>
+    files.flatMap((file) =>
+      file.imports.flatMap((imported) => {
+        const complaint = check(file, imported)
+        return complaint === undefined ? [] : [`${file.path} imports ${imported.specifier}: ${complaint}`]
+      }),
+    )
+}
+
+const directions = aboutImports(({ path }, { file }) => {
+  if (file === undefined) return undefined
+  const from = folderOf(path)
+  const to = folderOf(file)
+  if (to === from || MAY_IMPORT[from]?.includes(to)) return undefined
+  if (MAY_IMPORT_ALSO.some(([folder, allowed]) => folder === from && allowed === file)) return undefined
+  return MAY_IMPORT[from] === undefined
+    ? `the folder ${from}/ has no place in the layers`
+    : `${from}/ stands below ${to}/`
+})
+
+const tasksFace = aboutImports(({ path }, { file }) =>
+  file !== undefined && folderOf(file) === 'tasks' && folderOf(path) !== 'tasks' && !TASKS_FACE.has(file)
+    ? 'tasks are reached through the registry and their contract alone'
+    : undefined,
+)
+
+const coresAreInside = aboutImports(({ path }, { file }) =>
+  file?.includes('/core/') && folderOf(file) !== folderOf(path) ? 'a core is known to its own role alone' : undefined,
+)
+
+const packages = aboutImports(({ path }, { specifier, file }) => {
+  if (file !== undefined || specifier.startsWith('node:')) return undefined
+  const places = PACKAGE_PLACES[packageOf(specifier)]
+  if (places === undefined) return 'a package without a place'
+  return places.some((place) => path.startsWith(place)) ? undefined : `it belongs to ${places.join(', ')}`
+})
+
+const builtinsByPrefix = aboutImports((_, { specifier, file }) =>
+  file === undefined &&
+  /^(?:fs|os|path|net|tls|crypto|util|url|events|stream|http2?|child_process|worker_threads)(?:\/|$)/.test(specifier)
+    ? 'modules of Node are written with node:'
+    : undefined,
+)
+
+const pureImports = aboutImports(({ path }, { specifier, file, typeOnly }) => {
+  if (!isPure(path)) return undefined
+  if (file === undefined)
+    return specifier.startsWith('node:') ? 'a pure file needs no platform' : 'a pure file needs no package'
+  return typeOnly || isPure(file) ? undefined : 'a pure file takes values from pure files only, and types'
+})
+
+const pureWords: Rule = (files) =>
+  files
+    .filter(({ path }) => isPure(path))
+    .flatMap(({ path, code }) => (code.match(IMPURE) ?? []).map((word) => `${path} uses ${word}`))
+
+const coresDoNotWait: Rule = (files) =>
+  files
+    .filter(({ path }) => path.includes('/core/'))
+    .flatMap(({ path, code }) =>
+      (code.match(/\basync\b|\bawait\b|\bPromise\b/g) ?? []).map((word) => `${path}: ${word}`),
+    )
+
+const environment: Rule = (files) =>
+  files
+    .filter(({ path }) => folderOf(path) !== 'cli' && !READS_ENVIRONMENT.some(([file]) => file === path))
+    .flatMap(({ path, code }) =>
+      (code.match(/\bprocess\.(?:argv|env)\b/g) ?? []).map((word) => `${path} reads ${word}`),
+    )
+
+const noAny: Rule = (files) =>
+  files
+    .filter(({ code }) => /(?:[:<|&]|\bas|,(?=\s*any\s*>))\s*any\b(?!\s*\()|\bany\[\]/.test(code))
+    .map(({ path }) => `${path} uses any`)
+
+const noEnums: Rule = (files) =>
+  files
+    .filter(({ code }) => /(?:^|\n)\s*(?:export\s+)?(?:declare\s+)?(?:const\s+)?(?:enum|namespace)\s+\w/.test(code))
+    .map(({ path }) => `${path} declares an enum or a namespace`)
+
+const namedExports: Rule = (files) =>
+  files.filter(({ code }) => /\bexport\s+default\b/.test(code)).map(({ path }) => `${path} has a default export`)
+
+const jsEndings = aboutImports((_, { specifier, file }) =>
+  file !== undefined && !/\.(?:js|json)$/.test(specifier) ? 'relative imports end in .js' : undefined,
+)
+
+/** A suite that several doubles pass stands in `test/support/` and runs itself. */
+const testsRun: Rule = (files) =>
+  files
+    .filter(({ path }) => path.endsWith('.test.ts'))
+    .filter(({ code, imports }) => {
+      if (/\.run\(\)\s*$/.test(code)) return false
+      const shared = sources.filter(({ path }) =>
+        imports.some(({ file }) => file === path && /-conformance\.ts$/.test(path)),
+      )
+      return !/Conformance\(.*\)\s*$/.test(code) || !shared.some((file) => /\.run\(\)/.test(file.code))
+    })
+    .map(({ path }) => `${path} does not end with .run()`)
+
+/** Values only: types may refer to one another. */
+const noCycles: Rule = (files) => {
+  const targets = new Map(
+    files.map(({ path, imports }) => [
+      path,
+      imports.flatMap(({ file, typeOnly }) => (file && !typeOnly ? [file] : [])),
+    ]),
+  )
+  const done = new Set<string>()
+  const complaints: string[] = []
+  const visit = (path: string, way: readonly string[]) => {
+    const at = way.indexOf(path)
+    if (at >= 0) complaints.push([...way.slice(at), path].join(' -> '))
+    if (at >= 0 || done.has(path)) return
+    for (const next of targets.get(path) ?? []) visit(next, [...way, path])
+    done.add(path)
+  }
+  for (const path of targets.keys()) visit(path, [])
+  return complaints
+}
+
+/** Nothing in `files` breaks `rule`, while `text`, were it at `path`, would. */
+function holds(rule: Rule, files: readonly SourceFile[], path: string, text: string): void {
+  assert.is.not(rule([parseSource(path, text)]).length, 0, `the rule does not see its own example at ${path}`)
+  assert.equal(rule(files), [])
+}
+
+const Architecture = suite('architecture')
+
+Architecture('finds the sources it is to judge', () => {
+  const folders = new Set(product.map(({ path }) => folderOf(path)))
+  assert.equal([...folders].sort(), Object.keys(MAY_IMPORT).sort())
+  const total = product.reduce((sum, { imports }) => sum + imports.length, 0)
+  assert.ok(product.length > 100 && total > 500, `${product.length} files, ${total} imports`)
+})
+
+Architecture('sees every way to name a module, and nothing in comments and strings', () => {
+  const { imports, code } = parseSource(
+    'worker/core/example.ts',
+    [
+      "import './a.js' // import './not-a.js'",
+      "import b, { type C } from '../b.js'",
+      "import { type D, type E } from './d.js'",
+      "import type { F } from './f.js'",
+      "export { g } from '../../g.js'",
+      "export * from 'h'",
+      "const i = await import('node:i')",
+      'const j = `$' + '{require("j")} from \'k\' $' + '{`process`}` /* process */ + /["process/]/.source',
+    ].join('\n'),
+  )
+  const seen = imports.map(({ specifier, file, typeOnly }) => `${specifier} ${file ?? '-'} ${typeOnly}`).sort()
+  assert.equal(seen, [
+    '../../g.js g.ts false',
+    '../b.js worker/b.ts false',
+    './a.js worker/core/a.ts false',
+    './d.js worker/core/d.ts true',
+    './f.js worker/core/f.ts true',
+    'h - false',
+    'j - false',
+    'node:i - false',
+  ])
+  assert.not.match(code, 'process')
+})
+
+Architecture('dependencies between folders point one way', () => {
+  holds(directions, product, 'overlay/x.ts', "import { Owner } from '../coordinator/core/owner.js'")
+})
+
+Architecture('coordinator and worker meet in proto/ and nowhere else', () => {
+  for (const [from, to] of [
+    ['coordinator', 'worker'],
+    ['worker', 'coordinator'],
+  ] as const) {
+    assert.is.not(MAY_IMPORT[from]!.includes(to), true)
+    holds(directions, product, `${from}/x.ts`, `import type { Y } from '../${to}/y.js'`)
+  }
+})
+
+Architecture('nothing depends on tests and benchmarks', () => {
+  holds(directions, product, 'job/x.ts', "import { run } from '../test/support/run-task.js'")
+})
+
+Architecture('files do not import themselves through others', () => {
+  holds(noCycles, product, 'job/x.ts', "import { x } from './x.js'")
+})
+
+Architecture('tasks are reached through the registry and their contract', () => {
+  holds(tasksFace, product, 'worker/x.ts', "import { primes } from '../tasks/primes/index.js'")
+})
+
+Architecture('a core is known to its own role alone', () => {
+  holds(coresAreInside, product, 'cli/x.ts', "import { Owner } from '../coordinator/core/owner.js'")
+})
+
+Architecture('each package is known in one place', () => {
+  holds(packages, product, 'overlay/driver.ts', "import dht from 'kademlia-dht'")
+  holds(packages, product, 'cli/x.ts', "import leftPad from 'left-pad'")
+})
+
+Architecture('every dependency has a place', () => {
+  const { dependencies } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>
+  }
+  assert.equal(Object.keys(dependencies).sort(), Object.keys(PACKAGE_PLACES).sort())
+})
+
+Architecture('modules of Node are imported with node:', () => {
+  holds(builtinsByPrefix, sources, 'runtime/x.ts', "import { readFileSync } from 'fs'")
+})
+
+Architecture('cores, job/ and the model import no platform, package or impure value', () => {
+  holds(pureImports, product, 'worker/core/x.ts', "import { createHash } from 'node:crypto'")
+  holds(pureImports, product, 'job/x.ts', "import { sha256 } from '../runtime/hash.js'")
+  for (const path of ALSO_PURE)
+    assert.ok(
+      product.some((file) => file.path === path),
+      `${path} is gone`,
+    )
+})
+
+Architecture('cores, job/ and the model read no clock, randomness, process or global', () => {
+  for (const word of ['Date.now()', 'new Date()', 'setTimeout(f, 1)', 'Math.random()', 'process.pid', 'Buffer.of(1)'])
+    holds(pureWords, product, 'coordinator/core/x.ts', `const x = ${word}`)
+})
+
+Architecture('cores never wait', () => {
+  holds(coresDoNotWait, product, 'overlay/core/x.ts', 'export async function f() {}')
+})
+
+Architecture('only the command line reads arguments and the environment', () => {
+  holds(environment, product, 'overlay/x.ts', 'const home = process.env.HOME')
+  for (const [path] of READS_ENVIRONMENT)
+    assert.ok(
+      product.some((file) => file.path === path && /process\.(?:argv|env)/.test(file.code)),
+      `${path} needs no exception`,
+    )
+})
+
+Architecture('types are never any', () => {
+  holds(noAny, sources, 'job/x.ts', 'const x: any = 1')
+})
+
+Architecture('there are no enums, namespaces and default exports', () => {
+  holds(noEnums, sources, 'job/x.ts', 'export enum State { open }')
+  holds(namedExports, sources, 'job/x.ts', 'export default 1')
+})
+
+Architecture('relative imports end in .js', () => {
+  holds(jsEndings, sources, 'job/x.ts', "import { y } from './y'")
+})
+
+Architecture('every test file runs its suite', () => {
+  holds(testsRun, sources, 'test/unit/x.test.ts', "suite('x')('y', () => {})")
+})
+
+Architecture('the lock file records no addresses, and no file names a registry', () => {
+  const lock = readFileSync(join(packageRoot, 'package-lock.json'), 'utf8')
+  assert.not.match(lock, '"resolved"')
+  const host = /registry\.[a-z0-9-]+\.[a-z]+|[a-z0-9-]*npmmirror|npm\.pkg\.github|_authToken/
+  assert.match(['https://registry', 'npmjs', 'org/x'].join('.'), host)
+  const text = /(?:\.(?:ts|js|mjs|cjs|json|md|yml|yaml|toml|proto|svg|sh)|\/run|npmrc|ignore|Dockerfile|LICENSE)$/
+  for (const path of listFiles().filter((file) => text.test(file))) {
+    const found = host.exec(readFileSync(join(packageRoot, path), 'utf8'))
+    assert.is(path.endsWith('architecture.test.ts') ? undefined : found?.[0], undefined, path)
+  }
+})
+
+Architecture.run()
