@@ -324,7 +324,7 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
 function answerOf(
   evidence: ProvedUnit['evidence'],
   output: UnitOutput | undefined,
-  facts: ReadonlyMap<Digest, ReportFact>,
+  facts: ReadonlyMap<Digest, readonly ReportFact[]>,
 ): UnitAnswer {
   const { unit, outcome, digest, outputBytes, fuel, agreeing } = evidence
   const grantors = new Set<NodeId>(agreeing.map(({ grantor }) => grantor))

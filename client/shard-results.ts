@@ -65,7 +65,7 @@ export class ShardResults {
   /** Units asked for and not proved yet. */
   readonly left: Set<number>
   /** Raw facts by report, for whoever wants to keep the proof. */
-  readonly facts = new Map<Digest, ReportFact>()
+  readonly facts = new Map<Digest, ReportFact[]>()
   readonly #client: GridClient
   readonly #job: KnownJob
   readonly #evidence: ShardEvidence
@@ -223,8 +223,11 @@ export class ShardResults {
     await this.#signatures.ahead(reply.facts)
     for (const fact of reply.facts) {
       const reception = this.#evidence.add(fact)
-      if (reception.type === 'kept') this.facts.set(reception.fact.reportId, fact)
-      else if (reception.type === 'refused') {
+      if (reception.type === 'kept') {
+        // One report may come in two facts, with grants of different owners.
+        const { reportId } = reception.fact
+        this.facts.set(reportId, [...(this.facts.get(reportId) ?? []), fact])
+      } else if (reception.type === 'refused') {
         this.#voidFacts++
         this.#tell(reading, 'voidFact', owner, undefined, reception.reason)
       }

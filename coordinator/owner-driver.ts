@@ -79,7 +79,8 @@ export class OwnerDriver {
   readonly #keysSeen = new Map<PublicKey, Millis>()
   readonly #listeners = new Map<string, Set<ShardListener>>()
   readonly #changed = new Set<(jobId: JobId, shard: number) => void>()
-  readonly #factsByReport = new Map<string, Map<Digest, Digest>>()
+  /** By shard and report. A worker that gives the same answer under another grant makes a second fact of one report. */
+  readonly #factsByReport = new Map<string, Map<Digest, Digest[]>>()
   readonly #restoring = new Map<string, Promise<void>>()
   readonly #settledAt: { at: Millis; units: number }[] = []
   readonly #alarm: Alarm
@@ -127,8 +128,8 @@ export class OwnerDriver {
   }
 
   /** Ids of the facts whose report is `reportId`, for reading outputs. */
-  factOf(jobId: JobId, shard: number, reportId: Digest): Digest | undefined {
-    return this.#factsByReport.get(shardName(jobId, shard))?.get(reportId)
+  factsOf(jobId: JobId, shard: number, reportId: Digest): readonly Digest[] {
+    return this.#factsByReport.get(shardName(jobId, shard))?.get(reportId) ?? []
   }
 
   get settledLastMinute(): number {
@@ -224,7 +225,9 @@ export class OwnerDriver {
       facts = new Map()
       this.#factsByReport.set(name, facts)
     }
-    facts.set(reportId, id)
+    const known = facts.get(reportId)
+    if (known === undefined) facts.set(reportId, [id])
+    else if (!known.includes(id)) known.push(id)
   }
 
   /** Forgets a finished shard in memory; it is read again when somebody asks. */

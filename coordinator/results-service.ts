@@ -19,7 +19,7 @@ import type {
   UnitsReply,
   UnitsRequest,
 } from '../proto/messages.js'
-import type { Digest, PublicKey, ReportFact, UnitRange } from '../proto/model.js'
+import type { PublicKey, ReportFact, UnitRange } from '../proto/model.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import type { Caller, MessageStream } from '../runtime/transport.js'
 import type { Shard, UnitRecord } from './core/shard.js'
@@ -140,8 +140,8 @@ class ResultsStream {
   readonly #request: ResultsRequest
   readonly #stream: MessageStream<unknown, ResultsReply>
   readonly #signal: AbortSignal
-  /** Reports already sent, for telling when a unit can follow. */
-  readonly #sent = new Set<Digest>()
+  /** Votes already sent, for telling when a unit can follow. */
+  readonly #sent = new Set<string>()
   readonly #done = new Set<number>()
   /** Units decided whose facts are not all out yet. */
   readonly #due = new Set<number>()
@@ -223,7 +223,7 @@ class ResultsStream {
           continue
         facts.push(decoded)
         bytes += fact.length
-        this.#sent.add(checked.reportId)
+        for (const vote of checked.votes) this.#sent.add(voteName(vote))
         if (facts.length < RESULTS_FACTS_MAX && bytes < MESSAGE_BYTES) continue
         await this.#send(facts.splice(0), [])
         bytes = 0
@@ -242,7 +242,7 @@ class ResultsStream {
         this.#due.delete(unit)
         continue
       }
-      if (result.agreeing.every(({ reportId }) => this.#sent.has(reportId))) ready.push({ unit, result })
+      if (result.agreeing.every((vote) => this.#sent.has(voteName(vote)))) ready.push({ unit, result })
     }
     for (let at = 0; at < ready.length && !this.#signal.aborted; at += RESULTS_UNITS_MAX)
       await this.#sendUnits(ready.slice(at, at + RESULTS_UNITS_MAX))
@@ -292,8 +292,8 @@ async function readSmall(
   for (let opinion = 0; left.length > 0; opinion++) {
     const wanted = left.flatMap(({ unit, result }) => {
       const vote: Vote | undefined = result.agreeing[opinion]
-      const factId = vote && context.owner.factOf(shard.jobId, shard.shard, vote.reportId)
-      return factId === undefined ? [] : [{ unit, factId }]
+      const factIds = vote === undefined ? [] : context.owner.factsOf(shard.jobId, shard.shard, vote.reportId)
+      return factIds.map((factId) => ({ unit, factId }))
     })
     if (wanted.length === 0) break
     for (const [unit, bytes] of await context.store.outputs(shard.jobId, shard.shard, wanted)) found.set(unit, bytes)
@@ -306,6 +306,11 @@ function settledResult(record: UnitRecord | undefined): (Settled & { outcome: Se
   if (record === undefined || (record.state !== 'settled' && record.state !== 'failed')) return undefined
   const { judgement } = record
   return judgement?.state === 'accepted' || judgement?.state === 'failed' ? judgement : undefined
+}
+
+/** A vote as the facts give it: one report may stand in two facts with grants of different owners. */
+function voteName({ reportId, grantor }: Vote): string {
+  return `${reportId} ${grantor}`
 }
 
 function mustRead(job: BookedJob, caller: Caller): void {

@@ -80,8 +80,7 @@ export class SimDirectory {
   /** The directory as one process sees it. */
   open(clock: Clock, random: { between(low: number, high: number): number }): GridDirectory {
     const lagMs = random.between(LAG_MIN_MS, LAG_MAX_MS)
-    const owners = async (key: Key, count: number) =>
-      nearest(key, this.#peersAt(this.#world.nowMs - lagMs), count)
+    const owners = async (key: Key, count: number) => nearest(key, this.#peersAt(this.#world.nowMs - lagMs), count)
     const peerCount = () => this.#peersAt(this.#world.nowMs - lagMs).length
     return {
       owners,

@@ -149,7 +149,10 @@ export class SimExchange implements FactExchange {
   async #others(job: BookedJob, shard: number): Promise<readonly Endpoint[]> {
     const { directory, self, coordinator } = this.#p
     const key = job.shardKey(shard)
-    const owners = await directory.asOwner(self).owners(key, coordinator.options.shardOwners).catch(() => [])
+    const owners = await directory
+      .asOwner(self)
+      .owners(key, coordinator.options.shardOwners)
+      .catch(() => [])
     coordinator.owner.handle({
       type: 'ownersChanged',
       jobId: job.jobId,
@@ -218,7 +221,11 @@ export class SimExchange implements FactExchange {
       if (!wanted.has(id)) continue
       const { results } = reportCodec.decode(reportFactCodec.decode(fact).report.bytes)
       const units = results.map(({ unit }) => unit)
-      const outputs = await store.outputs(jobId, shard, units.map((unit) => ({ unit, factId: id })))
+      const outputs = await store.outputs(
+        jobId,
+        shard,
+        units.map((unit) => ({ unit, factId: id })),
+      )
       raw.push({ id, fact, outputs: [...outputs].map(([unit, bytes]) => ({ unit, bytes })) })
     }
     return raw
@@ -232,7 +239,8 @@ export class SimExchange implements FactExchange {
       try {
         for (let more = true; more; ) {
           const ids = [...(await this.#ids(jobId, shard))]
-          const compare = () => transport.call(other, exchangeMethods.compare, { jobId, shard, ids }, { deadlineMs: CALL_MS })
+          const compare = () =>
+            transport.call(other, exchangeMethods.compare, { jobId, shard, ids }, { deadlineMs: CALL_MS })
           const reply = await compare().catch(async (error: unknown) => {
             if (toGridError(error).code !== 'notFound') throw error
             await this.#activate(other, job, shard)

@@ -1,6 +1,6 @@
-import { submitJob } from '../../../client/submit.js'
 import { ResultsReader } from '../../../client/results.js'
 import type { GridClient } from '../../../client/session.js'
+import { submitJob } from '../../../client/submit.js'
 import type { Coordinator } from '../../../coordinator/index.js'
 import { shardKey } from '../../../job/shard.js'
 import { unitCount } from '../../../job/unit-source.js'
@@ -10,8 +10,8 @@ import { type Millis, pause } from '../../../runtime/clock.js'
 import type { Disk } from '../../../runtime/disk.js'
 import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
-import type { Host, ProcessContext, Program } from '../world/host.js'
 import type { FaultKind } from '../world/faults.js'
+import type { Host, ProcessContext, Program } from '../world/host.js'
 import { linkProfiles } from '../world/network.js'
 import type { SeededRandom } from '../world/random.js'
 import { SimulationFailure, type World } from '../world/world.js'
@@ -75,7 +75,11 @@ export class Grid {
       return world.addHost(name, {
         reachable,
         identity: (generation) => this.#keys.identity(random.split(`key ${generation}`), `${name}:4000`),
-        clock: { skewMs: random.between(-30_000, 30_000), driftPpm: random.between(-100, 100), originMs: random.between(0, 1e6) },
+        clock: {
+          skewMs: random.between(-30_000, 30_000),
+          driftPpm: random.between(-100, 100),
+          originMs: random.between(0, 1e6),
+        },
       })
     }
     this.#peers = Array.from({ length: plan.peers }, (_, i) => add(`peer-${i}`, true))
@@ -227,7 +231,8 @@ export class Grid {
           },
         },
       )
-      if (!this.#plan.realOverlay) this.#directory.serves(host, { nodeId: context.identity.nodeId, address: context.address })
+      if (!this.#plan.realOverlay)
+        this.#directory.serves(host, { nodeId: context.identity.nodeId, address: context.address })
     }
   }
 
@@ -275,7 +280,7 @@ export class Grid {
           ...(forger && { more: (message) => forger.forge(message) }),
         }),
       })
-      const compute = makeCompute(character, host.name, {
+      const compute = makeCompute(character, context.identity.publicKey, {
         clock: context.clock,
         random,
         unitMs: this.#plan.unitMs[index]!,
@@ -356,6 +361,21 @@ export class Grid {
           const report = coordinator.owner.core.report(job.jobId, shard)
           const text = JSON.stringify(report, (_, value) => (typeof value === 'bigint' ? String(value) : value))
           lines.push(`${host.name}: ${text}`)
+          const record =
+            this.#plan &&
+            [...job.shards.get(shard)!.records()].filter(({ state }) => state !== 'settled' && state !== 'failed')
+          for (const { unit, state, votes, held, judgement, reservedFor, queued } of record) {
+            lines.push(
+              `  unit ${unit} ${state}, ${held.length} held, reserved ${reservedFor !== undefined}, queued ${queued}`,
+            )
+            lines.push(
+              `    ${votes.map(({ donor, grantor, outcome, digest }) => [donor, grantor, outcome, digest].map((part) => part.slice(0, 6)).join(' ')).join(', ')}`,
+            )
+            if (judgement?.state === 'open' || judgement?.state === 'disputed')
+              lines.push(
+                `    wanted ${judgement.wanted}, spent ${judgement.spentGrantors.map((part) => part.slice(0, 6)).join(' ')}`,
+              )
+          }
         }
       }
     }

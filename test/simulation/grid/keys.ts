@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto'
-import { ed25519Signer, ed25519Verifier, nodeIdOf, privateKeyFromSeed, type Signer, type Verifier } from '../../../overlay/identity.js'
+import {
+  ed25519Signer,
+  ed25519Verifier,
+  nodeIdOf,
+  privateKeyFromSeed,
+  type Signer,
+  type Verifier,
+} from '../../../overlay/identity.js'
 import type { PublicKey } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { toHex } from '../../../runtime/hex.js'
@@ -18,7 +25,9 @@ export class GridKeys {
   constructor(kind: KeyKind) {
     this.#kind = kind
     const verify: Verifier['verify'] =
-      kind === 'ed25519' ? ed25519Verifier.verify : (key, tag, bytes, signature) => this.#isKeyed(key, tag, bytes, signature)
+      kind === 'ed25519'
+        ? ed25519Verifier.verify
+        : (key, tag, bytes, signature) => this.#isKeyed(key, tag, bytes, signature)
     // On the spot in both cases: another thread would end in a turn of its own choosing.
     this.verifier = { verify, verifyAsync: (...signed) => Promise.resolve(verify(...signed)) }
   }
@@ -28,9 +37,16 @@ export class GridKeys {
     const secret = random.bytes(32)
     const idNonce = random.bytes(8)
     const publicKey =
-      this.#kind === 'ed25519' ? ed25519Signer(privateKeyFromSeed(secret)).publicKey : (sha256(secret) as string as PublicKey)
+      this.#kind === 'ed25519'
+        ? ed25519Signer(privateKeyFromSeed(secret)).publicKey
+        : (sha256(secret) as string as PublicKey)
     this.#secrets.set(publicKey, secret)
-    return { nodeId: nodeIdOf(publicKey, idNonce), publicKey, idNonce, host: address.slice(0, address.lastIndexOf(':')) }
+    return {
+      nodeId: nodeIdOf(publicKey, idNonce),
+      publicKey,
+      idNonce,
+      host: address.slice(0, address.lastIndexOf(':')),
+    }
   }
 
   /** Signs as the holder of `publicKey`, which {@link identity} made. */
@@ -48,5 +64,11 @@ export class GridKeys {
 
 /** 64 bytes, as long as a real signature. */
 function keyedHash(secret: Uint8Array, tag: string, bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash('sha512').update(secret).update(`${toHex(secret)} ${tag}\0`).update(bytes).digest())
+  return new Uint8Array(
+    createHash('sha512')
+      .update(secret)
+      .update(`${toHex(secret)} ${tag}\0`)
+      .update(bytes)
+      .digest(),
+  )
 }

@@ -1,6 +1,6 @@
+import type { UnitAnswer } from '../../../client/answer.js'
 import type { Shard } from '../../../coordinator/core/shard.js'
 import type { Coordinator } from '../../../coordinator/index.js'
-import type { UnitAnswer } from '../../../client/answer.js'
 import type { Verifier } from '../../../overlay/identity.js'
 import { grantCodec, reportCodec } from '../../../proto/codec/facts.js'
 import type { OwnerMessage, WorkerMessage } from '../../../proto/messages.js'
@@ -100,7 +100,10 @@ export class Oracle {
     const right = rightOutput(planned.name, unit)
     const before = this.#seen.get(name)
     if (spec.policy.type === 'quorum') {
-      this.#check(text === `${right.outcome} ${right.digest}`, `a client saw a wrong result of unit ${name}`)
+      this.#check(
+        text === `${right.outcome} ${right.digest}`,
+        `a client saw a wrong result of unit ${name}: ${text} of ${describeVotes(votes.filter((vote) => vote.unit === unit))}`,
+      )
       this.#check(before === undefined || before === text, `the result of unit ${name} changed after a client saw it`)
     } else if (before !== undefined && before !== text) {
       // With one vote a late report of a smaller id is the result by the rules, and says so by its facts.
@@ -221,7 +224,10 @@ export class Oracle {
       votes.filter((vote) => vote.unit === unit),
       job.spec,
     )
-    this.#check(!verdict.decided, `${owner.name} grants unit ${unitName(jobId, unit)} again, which it knows to be settled`)
+    this.#check(
+      !verdict.decided,
+      `${owner.name} grants unit ${unitName(jobId, unit)} again, which it knows to be settled`,
+    )
   }
 
   // ------------------------------------------------------------------------------------------------------ disks, verdicts
@@ -255,12 +261,7 @@ export class Oracle {
     }
   }
 
-  #checkShard(
-    owner: Host,
-    { jobId, spec }: KnownToOracle,
-    shard: Shard,
-    kept: DiskFacts,
-  ): void {
+  #checkShard(owner: Host, { jobId, spec }: KnownToOracle, shard: Shard, kept: DiskFacts): void {
     const onDisk = kept.facts.get(shardName(jobId, shard.shard)) ?? new Map<Digest, Uint8Array>()
     const votes = new Map<number, SmallVote[]>()
     for (const id of shard.facts) {
@@ -302,7 +303,9 @@ export class Oracle {
     for (const { jobId, spec, planned } of this.#jobs.values()) {
       for (let shard = 0; shard * spec.shardUnits < planned.units; shard++) {
         const owners = ownersOf(jobId, shard)
-        const sets = owners.map((owner) => [...(disks.get(owner)!.facts.get(shardName(jobId, shard))?.keys() ?? [])].sort().join())
+        const sets = owners.map((owner) =>
+          [...(disks.get(owner)!.facts.get(shardName(jobId, shard))?.keys() ?? [])].sort().join(),
+        )
         if (this.#plan.owners > 1)
           this.#check(new Set(sets).size === 1, `owners of shard ${shard} of ${planned.name} hold different facts`)
       }
@@ -336,7 +339,10 @@ export class Oracle {
     const where = this.#plan.owners > 1 ? ownersOf(jobId, shard) : [...disks.keys()]
     const found = this.#plan.owners > 1 ? where.every(has) : where.some(has)
     const why = producerHolds ? 'its producer was to keep it' : 'its holders were to keep it'
-    this.#check(found, `report ${reportId.slice(0, 8)} of ${worker.name} on shard ${shard} was acknowledged and is lost: ${why}`)
+    this.#check(
+      found,
+      `report ${reportId.slice(0, 8)} of ${worker.name} on shard ${shard} was acknowledged and is lost: ${why}`,
+    )
   }
 
   #check(condition: boolean, message: string): void {
@@ -358,5 +364,9 @@ function setOf<K, V>(table: Map<K, Set<V>>, key: K): Set<V> {
 }
 
 function describeVotes(votes: readonly SmallVote[]): string {
-  return votes.map(({ unit, donor, grantor, answer }) => [unit, donor, grantor, answer].map((text) => String(text).slice(0, 8)).join(' ')).join(', ')
+  return votes
+    .map(({ unit, donor, grantor, answer }) =>
+      [unit, donor, grantor, answer].map((text) => String(text).slice(0, 8)).join(' '),
+    )
+    .join(', ')
 }

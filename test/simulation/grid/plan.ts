@@ -1,8 +1,8 @@
 import { checkSpec, specDefaults } from '../../../job/spec.js'
 import type { JobSpec, Policy, PublicKey } from '../../../proto/model.js'
 import { toHex } from '../../../runtime/hex.js'
-import { GRID_NETWORK } from './processes.js'
 import { SeededRandom } from '../world/random.js'
+import { GRID_NETWORK } from './processes.js'
 import { GRID_TASK } from './task.js'
 
 /** How a simulated worker behaves. Liars each have their own wrong answers. */

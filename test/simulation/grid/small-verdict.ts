@@ -1,8 +1,7 @@
-import { sha256 } from '../../../runtime/hash.js'
-import { type Verifier, nodeIdOf } from '../../../overlay/identity.js'
+import { nodeIdOf, type Verifier } from '../../../overlay/identity.js'
 import { grantCodec, reportCodec, reportFactCodec } from '../../../proto/codec/facts.js'
-import type { JobSpec, Outcome, ReportFact } from '../../../proto/model.js'
-import type { JobId } from '../../../proto/model.js'
+import type { JobId, JobSpec, Outcome, ReportFact } from '../../../proto/model.js'
+import { sha256 } from '../../../runtime/hash.js'
 
 /** One vote, as the oracle reads it from a fact by itself. */
 export interface SmallVote {

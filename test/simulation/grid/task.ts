@@ -43,7 +43,10 @@ export function gridTasks(): TaskRegistry {
 export const GRID_TASK = { type: 'builtin', name: hashTask.name, version: hashTask.version } as const
 
 /** The output that every honest worker gives for a unit, and its digest. */
-export function rightOutput(salt: string, unit: number): { readonly outcome: 'done' | 'exit'; readonly digest: Digest } {
+export function rightOutput(
+  salt: string,
+  unit: number,
+): { readonly outcome: 'done' | 'exit'; readonly digest: Digest } {
   const { exitCode, stdout } = answerOf(salt, unit)
   const outcome = exitCode === 0 ? 'done' : 'exit'
   return { outcome, digest: digestOf({ outcome, exitCode, stdout }) }

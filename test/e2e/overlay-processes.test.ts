@@ -1,0 +1,116 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { compareDistance } from '../../overlay/core/node-id.js'
+import type { Key, NodeId } from '../../proto/model.js'
+import type { LookupAnswer, StartedPeer } from '../support/overlay-process.js'
+import { type TestProcess, TestProcesses } from '../support/processes.js'
+import { type SeededRandom, seededRandom } from '../support/seeded-random.js'
+
+const PROCESSES = 10
+const PEERS_PER_PROCESS = 5
+const KEYS = 100
+const OWNERS = 3
+/** Bounds: generous for a machine that does other things besides. */
+const JOIN_MS = 45_000
+const REPAIR_MS = 60_000
+
+const processes = new TestProcesses()
+const test = suite('50 peers over gRPC in 10 processes')
+test.after(() => processes.close())
+
+interface Group {
+  readonly process: TestProcess
+  peers: readonly StartedPeer[]
+}
+
+function trueOwners(key: Key, nodes: readonly NodeId[]): NodeId[] {
+  return [...nodes].sort((a, b) => compareDistance(key, a, b)).slice(0, OWNERS)
+}
+
+function randomKeys(random: SeededRandom): Key[] {
+  return Array.from({ length: KEYS }, () => Buffer.from(random.bytes(20)).toString('hex') as Key)
+}
+
+/** Looks every key up from a peer drawn at random. Returns what was found wrong, and the time of each lookup. */
+async function lookUp(groups: readonly Group[], keys: readonly Key[], random: SeededRandom) {
+  const nodes = groups.flatMap(({ peers }) => peers.map(({ nodeId }) => nodeId))
+  const wrong: string[] = []
+  const times: number[] = []
+  const queue = keys.values()
+  const lane = async () => {
+    for (const key of queue) {
+      const group = groups[random.int(groups.length)]!
+      const { owners, ms } = await group.process.ask<LookupAnswer>('lookup', {
+        peer: random.int(PEERS_PER_PROCESS),
+        key,
+      })
+      times.push(ms)
+      const expected = trueOwners(key, nodes)
+      if (owners.join() !== expected.join()) wrong.push(`${key}: ${owners.join(' ')}, not ${expected.join(' ')}`)
+    }
+  }
+  await Promise.all(Array.from({ length: 4 }, lane))
+  times.sort((a, b) => a - b)
+  return { wrong, median: times[times.length >> 1]!, p95: times[Math.floor(times.length * 0.95)]! }
+}
+
+async function requests(groups: readonly Group[]): Promise<number> {
+  const counts = await Promise.all(groups.map(({ process }) => process.ask<number>('requests')))
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
+test('all join, every lookup finds the true owners, and again after a process was killed', async () => {
+  const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
+  const random = seededRandom(seed)
+  try {
+    const groups: Group[] = Array.from({ length: PROCESSES }, (_, index) => ({
+      process: processes.start(`peers ${index}`, './overlay-process.js', [processes.folder]),
+      peers: [],
+    }))
+    const names = (group: number) => Array.from({ length: PEERS_PER_PROCESS }, (_, index) => `peer-${group}-${index}`)
+
+    const began = performance.now()
+    groups[0]!.peers = await groups[0]!.process.ask<StartedPeer[]>('start', { names: names(0).slice(0, 1), seeds: [] })
+    const boot = groups[0]!.peers[0]!
+    await Promise.all(
+      groups.map(async (group, index) => {
+        const started = await group.process.ask<StartedPeer[]>('start', {
+          names: index === 0 ? names(0).slice(1) : names(index),
+          seeds: [boot.address],
+        })
+        group.peers = [...group.peers, ...started]
+      }),
+    )
+    await Promise.all(groups.map(({ process }) => process.ask('joined', JOIN_MS, JOIN_MS + 5_000)))
+    const joinMs = performance.now() - began
+    assert.is(new Set(groups.flatMap(({ peers }) => peers.map(({ nodeId }) => nodeId))).size, 50)
+
+    const before = await requests(groups)
+    const all = await lookUp(groups, randomKeys(random), random)
+    const perLookup = ((await requests(groups)) - before) / KEYS
+    assert.equal(all.wrong, [], 'every key has its true owners')
+
+    const victim = groups[1 + random.int(PROCESSES - 1)]!
+    await victim.process.kill('SIGKILL')
+    const killedAt = performance.now()
+    const left = groups.filter((group) => group !== victim)
+    let rounds = 0
+    for (const keys = randomKeys(random); ; rounds++) {
+      const { wrong } = await lookUp(left, keys, random)
+      if (wrong.length === 0) break
+      if (performance.now() - killedAt > REPAIR_MS)
+        assert.unreachable(`${wrong.length} keys are wrong a minute after the kill: ${wrong[0]}`)
+    }
+    const repairMs = performance.now() - killedAt
+    console.log(
+      `joined in ${joinMs.toFixed(0)} ms; lookup: median ${all.median.toFixed(0)} ms, p95 ${all.p95.toFixed(0)} ms, ` +
+        `${perLookup.toFixed(1)} FindNode (upkeep included); right again ${repairMs.toFixed(0)} ms after ` +
+        `kill -9 of 5 peers (${rounds + 1} rounds)`,
+    )
+  } catch (error) {
+    console.log(`seed ${seed}\n${processes.logs()}`)
+    throw error
+  }
+})
+
+test.run()

@@ -1,0 +1,473 @@
+import * as assert from 'uvu/assert'
+import type { CheckedReport, OwnerEffect, OwnerEvent, SessionId } from '../../coordinator/core/messages.js'
+import { Owner } from '../../coordinator/core/owner.js'
+import type { UnitRecord } from '../../coordinator/core/shard.js'
+import type { KnownOrder } from '../../job/orders.js'
+import type { Vote } from '../../job/verdict.js'
+import type {
+  AgeClass,
+  Digest,
+  Grant,
+  JobId,
+  JobSpec,
+  NodeId,
+  OrderBody,
+  Outcome,
+  PublicKey,
+  Summary,
+} from '../../proto/model.js'
+import { sha256 } from '../../runtime/hash.js'
+import { utf8 } from '../../runtime/hex.js'
+import { specWith } from '../unit/job/fixture.js'
+import { EffectLog } from './effect-log.js'
+import { seededRandom } from './seeded-random.js'
+
+const HEARTBEAT_MS = 5_000
+const NO_DIGEST = '0'.repeat(64) as Digest
+/** Wall clock when a grid begins; jobs are made a little earlier. */
+export const WALL_MS = 1_000_000
+
+const keyOf = (name: string) => sha256(utf8(`key ${name}`)) as string as PublicKey
+const nodeOf = (name: string) => sha256(utf8(`node ${name}`)).slice(0, 40) as NodeId
+export const answerDigest = (answer: string, unit: number): Digest => sha256(utf8(`${answer} ${unit}`))
+
+/** What a test says of a volunteer beside its name. */
+export interface VolunteerOptions {
+  readonly slots?: number
+  readonly want?: number
+  readonly donor?: string
+  readonly host?: string
+  readonly nodeId?: NodeId
+  /** Known to owners before the job was made, unless this is false. */
+  readonly older?: boolean
+  readonly tasks?: readonly string[]
+  readonly memoryBytes?: number
+}
+
+/** One granted instance in a volunteer's hands. */
+export interface InHand {
+  readonly jobId: JobId
+  readonly unit: number
+  readonly opinion: number
+  readonly age: AgeClass
+  readonly owner: OwnerNode
+  readonly grant: Grant
+  readonly at: number
+}
+
+export interface AnswerOptions {
+  readonly outcome?: Outcome
+  readonly wallMs?: number
+  /** Whether the output bytes come along. */
+  readonly small?: boolean
+  readonly jobId?: JobId
+}
+
+/** A volunteer as owners see it: a key with streams, grants in hand, and answers on demand. */
+export class Volunteer {
+  readonly name: string
+  readonly key: PublicKey
+  readonly donor: PublicKey
+  readonly options: VolunteerOptions
+  readonly sessions = new Map<OwnerNode, SessionId>()
+  readonly hand = new Map<string, InHand>()
+  readonly granted: InHand[] = []
+  readonly agreed: number[] = []
+  readonly disagreed: number[] = []
+  readonly withdrawn: number[] = []
+  idle = ''
+  /** Says nothing by itself when false. */
+  heartbeats = true
+  bootId = 'boot 1'
+  readonly #grid: OwnerGrid
+
+  constructor(grid: OwnerGrid, name: string, options: VolunteerOptions) {
+    this.#grid = grid
+    this.name = name
+    this.key = keyOf(name)
+    this.donor = keyOf(options.donor ?? name)
+    this.options = options
+  }
+
+  /** Units of a job in hand, ascending. */
+  units(jobId: JobId = this.#grid.jobId): number[] {
+    return [...this.hand.values()]
+      .filter((held) => held.jobId === jobId)
+      .map(({ unit }) => unit)
+      .sort((a, b) => a - b)
+  }
+
+  /** Opens streams to all owners, or one, with the tickets it is told to show. */
+  connect(
+    changes: { tickets?: readonly Grant[]; bootId?: string; to?: OwnerNode; want?: number; host?: string } = {},
+  ): SessionId {
+    if (changes.bootId !== undefined && changes.bootId !== this.bootId) this.bootId = changes.bootId
+    let session = 0
+    for (const owner of changes.to === undefined ? this.#grid.owners : [changes.to]) {
+      if (!owner.isUp) continue
+      session = this.#grid.nextSession++
+      const { options } = this
+      this.sessions.set(owner, session)
+      owner.volunteers.set(session, this)
+      this.#grid.handle(owner, {
+        type: 'sessionOpened',
+        session,
+        hello: {
+          worker: this.key,
+          donor: this.donor,
+          nodeId: options.nodeId ?? nodeOf(this.name),
+          host: changes.host ?? options.host ?? '127.0.0.1',
+          bootId: changes.bootId ?? this.bootId,
+          slots: options.slots ?? 1,
+          tasks: new Set(options.tasks ?? ['primes@1']),
+          memoryBytes: options.memoryBytes ?? 2 ** 30,
+          onlyJob: undefined,
+          firstSeenMs: options.older === false ? WALL_MS : 0,
+          tickets: changes.tickets ?? this.tickets(),
+        },
+      })
+      const want = changes.want ?? options.want ?? options.slots ?? 1
+      if (want > 0) this.want(want, owner)
+    }
+    return session
+  }
+
+  /** Grants with units in hand. */
+  tickets(): Grant[] {
+    const grants = new Map<Grant, InHand[]>()
+    for (const held of this.hand.values()) grants.set(held.grant, [...(grants.get(held.grant) ?? []), held])
+    return [...grants].map(([grant, held]) => ({
+      ...grant,
+      runs: held.map(({ unit, opinion }) => ({ first: unit, count: 1, opinion })),
+    }))
+  }
+
+  want(instances: number, owner: OwnerNode = this.#grid.owner): void {
+    const session = this.sessions.get(owner)
+    if (session !== undefined) this.#grid.handle(owner, { type: 'wantChanged', session, instances })
+  }
+
+  /** The streams break, or one of them. */
+  leave(from?: OwnerNode): void {
+    for (const [owner, session] of [...this.sessions]) {
+      if (from !== undefined && owner !== from) continue
+      this.sessions.delete(owner)
+      owner.volunteers.delete(session)
+      if (owner.isUp) this.#grid.handle(owner, { type: 'sessionClosed', session })
+    }
+  }
+
+  progress(fuel: bigint, units = this.units()): void {
+    for (const [owner, session] of this.sessions)
+      this.#grid.handle(owner, {
+        type: 'progressMade',
+        session,
+        running: units.map((unit) => ({ jobId: this.#grid.jobId, unit, fuel })),
+      })
+  }
+
+  handBack(units: readonly number[]): void {
+    const { owner, jobId } = this.#grid
+    for (const unit of units) this.hand.delete(`${jobId}/${unit}`)
+    this.#grid.handle(owner, { type: 'unitsHandedBack', session: this.sessions.get(owner)!, jobId, shard: 0, units })
+  }
+
+  /** Reports units it was granted at some time, in one report. Whatever it has in hand when none are named. */
+  answer(units: readonly number[] = this.units(), answer = 'right', options: AnswerOptions = {}): void {
+    const jobId = options.jobId ?? this.#grid.jobId
+    if (units.length === 0) return
+    const { outcome = 'done', wallMs = units.length * 1_000, small = true } = options
+    const isBare = outcome === 'host' || outcome === 'wall'
+    const reportId = this.#grid.nextDigest()
+    const votes: Vote[] = []
+    let to: OwnerNode | undefined
+    for (const unit of [...units].sort((a, b) => a - b)) {
+      const held = this.granted.findLast((instance) => instance.jobId === jobId && instance.unit === unit)
+      assert.ok(held, `${this.name} was never granted unit ${unit}`)
+      to ??= this.sessions.has(held.owner) ? held.owner : undefined
+      this.hand.delete(`${jobId}/${unit}`)
+      votes.push({
+        unit,
+        donor: this.donor,
+        worker: this.key,
+        grantor: held.owner.nodeId,
+        age: held.age,
+        outcome,
+        digest: isBare ? NO_DIGEST : answerDigest(outcome === 'done' ? answer : `${outcome} ${answer}`, unit),
+        reportId,
+        outputBytes: small ? 100 : 10_000,
+        fuel: 100n,
+      })
+    }
+    to ??= [...this.sessions.keys()][0]
+    if (to === undefined) return
+    this.#grid.keep(
+      {
+        factId: this.#grid.nextDigest(),
+        report: {
+          jobId,
+          shard: 0,
+          worker: this.key,
+          donor: this.donor,
+          donorSignature: new Uint8Array(0),
+          results: [],
+        },
+        votes,
+      },
+      { to, session: this.sessions.get(to), wallMs, stored: small && !isBare },
+    )
+  }
+}
+
+/** An owner of the grid: a core, and who is connected to it. */
+export interface OwnerNode {
+  readonly nodeId: NodeId
+  core: Owner
+  readonly volunteers: Map<SessionId, Volunteer>
+  isUp: boolean
+}
+
+export interface GridOptions {
+  readonly owners?: number
+  readonly seed?: number
+  readonly units?: number
+  readonly spec?: Partial<JobSpec>
+}
+
+/**
+ * Owners' cores and volunteers without a network: events go in, effects come out, time is a number. Each fact reaches all
+ * owners at once. Grants, settlements, withdrawals and reasons for idling go to the volunteers by themselves; a test reads
+ * everything else from `log`.
+ */
+export class OwnerGrid {
+  now = 0
+  wallAhead = 0
+  readonly owners: OwnerNode[] = []
+  readonly log = new EffectLog<OwnerEffect>()
+  readonly jobId: JobId
+  readonly facts: { readonly checked: CheckedReport; readonly stored: boolean }[] = []
+  readonly specs = new Map<JobId, JobSpec>()
+  nextSession = 1
+  readonly #volunteers: Volunteer[] = []
+  readonly #seed: number
+  #orders: KnownOrder[] = []
+  #digests = 0
+  #heartbeatAt = HEARTBEAT_MS
+
+  constructor({ owners = 1, seed = 1, units = 10, spec = {} }: GridOptions = {}) {
+    this.#seed = seed
+    this.log.ignore('shardChanged', 'unitsDecided')
+    for (let i = 0; i < owners; i++) {
+      const nodeId = nodeOf(`owner ${i}`)
+      this.owners.push({ nodeId, core: this.#newCore(nodeId), volunteers: new Map(), isUp: true })
+    }
+    this.jobId = this.submit('job', units, spec)
+  }
+
+  get owner(): OwnerNode {
+    return this.owners[0]!
+  }
+
+  #newCore(nodeId: NodeId): Owner {
+    return new Owner({
+      self: nodeId,
+      random: seededRandom(this.#seed),
+      wallMs: () => WALL_MS + this.now + this.wallAhead,
+      rank: (owner, jobId, shard, block) => sha256(utf8(`${owner} ${jobId} ${shard} ${block}`)),
+    })
+  }
+
+  nextDigest(): Digest {
+    return sha256(utf8(`digest ${++this.#digests}`))
+  }
+
+  /** Opens a job of one shard with so many units at every owner. */
+  submit(name: string, units: number, changes: Partial<JobSpec> = {}): JobId {
+    const jobId = sha256(utf8(`job ${name}`)) as string as JobId
+    const spec = specWith({
+      name,
+      createdAtMs: WALL_MS - 1_000,
+      expiresAtMs: WALL_MS + 100 * 24 * 3_600_000,
+      source: { type: 'count', count: units },
+      shardUnits: 16_384,
+      ...changes,
+    })
+    this.specs.set(jobId, spec)
+    for (const owner of this.owners) this.#openAt(owner, jobId, false)
+    return jobId
+  }
+
+  #openAt(owner: OwnerNode, jobId: JobId, restarted: boolean): void {
+    const spec = this.specs.get(jobId)!
+    const units = spec.source.type === 'count' ? spec.source.count : 0
+    this.handle(owner, { type: 'jobOpened', jobId, spec, orders: this.#orders })
+    this.handle(owner, { type: 'shardOpened', jobId, shard: 0, ranges: [{ first: 0, count: units }], restarted })
+    const owners = this.owners.map(({ nodeId }) => nodeId)
+    if (owners.length > 1) this.handle(owner, { type: 'ownersChanged', jobId, shard: 0, owners })
+  }
+
+  join(name: string, options: VolunteerOptions = {}): Volunteer {
+    const volunteer = new Volunteer(this, name, options)
+    this.#volunteers.push(volunteer)
+    volunteer.connect()
+    return volunteer
+  }
+
+  order(body: OrderBody): void {
+    const seq = this.#orders.length + 1
+    this.#orders = [
+      ...this.#orders,
+      { id: this.nextDigest(), order: { jobId: this.jobId, seq, createdAtMs: WALL_MS, body } },
+    ]
+    for (const owner of this.owners)
+      if (owner.isUp) this.handle(owner, { type: 'ordersChanged', jobId: this.jobId, orders: this.#orders })
+  }
+
+  /** An owner dies without a word; its volunteers' streams to it break. */
+  kill(owner: OwnerNode): void {
+    owner.isUp = false
+    for (const volunteer of this.#volunteers) volunteer.leave(owner)
+  }
+
+  /** An owner comes back with the facts it had on disk, and nothing else. Volunteers connect by themselves. */
+  restart(owner: OwnerNode): void {
+    if (owner.isUp) this.kill(owner)
+    owner.isUp = true
+    owner.core = this.#newCore(owner.nodeId)
+    for (const jobId of this.specs.keys()) this.#openAt(owner, jobId, true)
+    for (const { checked, stored } of this.facts) this.#keepAt(owner, checked, stored, undefined, 0, false)
+  }
+
+  handle(owner: OwnerNode, event: OwnerEvent): void {
+    if (!owner.isUp) return
+    const effects = owner.core.handle(event, this.now)
+    owner.core.checkInvariants()
+    for (const effect of effects) this.#perform(owner, effect)
+  }
+
+  #perform(owner: OwnerNode, effect: OwnerEffect): void {
+    switch (effect.type) {
+      case 'sendGrant':
+        this.#grant(owner, owner.volunteers.get(effect.session), effect.grant)
+        break
+      case 'sendSettled': {
+        const volunteer = owner.volunteers.get(effect.session)
+        volunteer?.agreed.push(...effect.agreed)
+        volunteer?.disagreed.push(...effect.disagreed)
+        break
+      }
+      case 'sendWithdraw': {
+        const volunteer = owner.volunteers.get(effect.session)
+        if (volunteer === undefined) break
+        for (const [name, held] of volunteer.hand) {
+          if (held.jobId !== effect.jobId || (!effect.wholeJob && !effect.units.includes(held.unit))) continue
+          volunteer.hand.delete(name)
+          volunteer.withdrawn.push(held.unit)
+        }
+        break
+      }
+      case 'sendNoWork': {
+        const volunteer = owner.volunteers.get(effect.session)
+        if (volunteer !== undefined) volunteer.idle = effect.reason
+        break
+      }
+      default:
+        this.log.push([effect])
+    }
+  }
+
+  #grant(
+    owner: OwnerNode,
+    volunteer: Volunteer | undefined,
+    draft: Omit<Grant, 'grantor' | 'grantorIdNonce' | 'nonce'>,
+  ) {
+    assert.ok(volunteer, 'grants go to open streams')
+    assert.is(draft.worker, volunteer.key, 'a grant names the key it is sent to')
+    const grant: Grant = {
+      ...draft,
+      grantor: owner.nodeId as string as PublicKey,
+      grantorIdNonce: new Uint8Array(0),
+      nonce: '00'.repeat(8),
+    }
+    for (const { first, count, opinion } of grant.runs) {
+      for (let unit = first; unit < first + count; unit++) {
+        const state = this.record(unit, owner, grant.jobId)?.state
+        assert.ok(state !== 'settled' && state !== 'failed', `unit ${unit} is ${state} and was granted again`)
+        const held = { jobId: grant.jobId, unit, opinion, age: grant.age, owner, grant, at: this.now }
+        volunteer.hand.set(`${grant.jobId}/${unit}`, held)
+        volunteer.granted.push(held)
+      }
+    }
+    for (const other of this.owners) {
+      if (other === owner) continue
+      const { jobId, shard, worker, runs, durationMs } = grant
+      this.handle(other, { type: 'otherGranted', grantor: owner.nodeId, jobId, shard, worker, runs, durationMs })
+    }
+  }
+
+  /** A report is on the disks of all owners. */
+  keep(
+    checked: CheckedReport,
+    { to, session, wallMs, stored }: { to: OwnerNode; session: SessionId | undefined; wallMs: number; stored: boolean },
+  ): void {
+    this.facts.push({ checked, stored })
+    this.#keepAt(to, checked, stored, session, wallMs, true)
+    for (const other of this.owners) if (other !== to) this.#keepAt(other, checked, stored, undefined, 0, false)
+  }
+
+  #keepAt(
+    owner: OwnerNode,
+    checked: CheckedReport,
+    stored: boolean,
+    session: SessionId | undefined,
+    wallMs: number,
+    live: boolean,
+  ): void {
+    const kept = new Set(stored ? checked.votes.map(({ unit }) => unit) : [])
+    this.handle(owner, { type: 'reportKept', session, report: checked, stored: kept, wallMs, live })
+  }
+
+  /** Lets time pass: owners wake when they asked to, volunteers say every 5 s that they are there. */
+  advance(ms: number): void {
+    const until = this.now + ms
+    for (;;) {
+      const wakes = this.owners
+        .filter(({ isUp }) => isUp)
+        .map(({ core }) => core.nextWakeup() ?? Number.POSITIVE_INFINITY)
+      const next = Math.min(this.#heartbeatAt, ...wakes)
+      if (next > until) break
+      this.now = Math.max(this.now, next)
+      if (this.now >= this.#heartbeatAt) {
+        this.#heartbeatAt = this.now + HEARTBEAT_MS
+        for (const volunteer of this.#volunteers)
+          if (volunteer.heartbeats)
+            for (const [owner, session] of volunteer.sessions) this.handle(owner, { type: 'sessionHeard', session })
+      }
+      for (const owner of this.owners)
+        if ((owner.core.nextWakeup() ?? Number.POSITIVE_INFINITY) <= this.now) this.handle(owner, { type: 'woke' })
+    }
+    this.now = until
+  }
+
+  record(unit: number, owner = this.owner, jobId = this.jobId): UnitRecord | undefined {
+    return owner.core.shard(jobId, 0)?.record(unit)
+  }
+
+  summary(jobId = this.jobId, owner = this.owner): Summary {
+    return owner.core.report(jobId, 0)!.summary
+  }
+
+  waiting(jobId = this.jobId): string {
+    return this.owner.core.report(jobId, 0)!.waiting
+  }
+
+  isFinished(jobId = this.jobId, owner = this.owner): boolean {
+    return owner.core.shard(jobId, 0)!.finished
+  }
+
+  /** To be called at the end of each test: nothing unread, nothing out of order. */
+  finish(): void {
+    for (const { core } of this.owners) core.checkInvariants()
+    this.log.done()
+  }
+}

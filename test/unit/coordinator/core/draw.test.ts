@@ -1,0 +1,257 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { networkPrefix } from '../../../../coordinator/core/draw.js'
+import { OwnerGrid, type Volunteer, type VolunteerOptions } from '../../../support/owner-grid.js'
+
+const MINUTE_MS = 60_000
+
+/** A grid in which `first` has answered unit 0 and the others are there, with nothing in hand, when it is drawn for. */
+function afterFirstAnswer(
+  others: Readonly<Record<string, VolunteerOptions>>,
+  first: VolunteerOptions = {},
+  seed = 1,
+): { grid: OwnerGrid; first: Volunteer; others: Volunteer[] } {
+  const grid = new OwnerGrid({ units: 1, seed })
+  const author = grid.join('first', first)
+  const joined = Object.entries(others).map(([name, options]) => grid.join(name, options))
+  author.answer([0])
+  return { grid, first: author, others: joined }
+}
+
+const holders = (volunteers: readonly Volunteer[]) =>
+  volunteers.filter((one) => one.units().includes(0)).map(({ name }) => name)
+
+/** Who is drawn, over many seeds. */
+function drawnNames(others: Readonly<Record<string, VolunteerOptions>>, first: VolunteerOptions = {}): Set<string> {
+  const names = new Set<string>()
+  for (let seed = 1; seed <= 40; seed++) {
+    const drawn = afterFirstAnswer(others, first, seed)
+    for (const name of holders(drawn.others)) names.add(name)
+    drawn.grid.finish()
+  }
+  return names
+}
+
+const draws = suite('The draw of further opinions')
+
+draws('begins only after the first report, and asks for one opinion at a time', () => {
+  const grid = new OwnerGrid({ units: 1 })
+  const a = grid.join('a')
+  const b = grid.join('b')
+  const c = grid.join('c')
+  assert.equal(holders([a, b, c]), ['a'])
+  grid.advance(3_000)
+  assert.equal(holders([a, b, c]), ['a'], 'nobody else while the first is at work')
+  a.answer()
+  assert.is(holders([a, b, c]).length, 1)
+  grid.finish()
+})
+
+draws('falls on any of the connected keys', () => {
+  assert.equal([...drawnNames({ b: {}, c: {}, d: {} })].sort(), ['b', 'c', 'd'])
+})
+
+draws('reserves the opinion for the drawn key: somebody else who asks does not get it', () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const grid = new OwnerGrid({ units: 3, seed })
+    const a = grid.join('a')
+    const busy = grid.join('busy')
+    a.answer()
+    const late = grid.join('late', { want: 8 })
+    busy.want(1)
+    late.want(9)
+    assert.not(late.units().includes(0), 'unit 0 is reserved for the key that was there')
+    assert.is(grid.record(0)!.reservedFor?.key, busy.key)
+    grid.finish()
+  }
+})
+
+draws('gives the opinion to the drawn key as soon as it has room', () => {
+  const grid = new OwnerGrid({ units: 2 })
+  const a = grid.join('a')
+  const busy = grid.join('busy')
+  a.answer()
+  assert.equal(busy.units(), [1])
+  busy.answer()
+  assert.equal(busy.units(), [0])
+  assert.is([...busy.hand.values()][0]!.opinion, 1)
+  grid.finish()
+})
+
+draws('never falls on the same key', () => {
+  const { grid, first } = afterFirstAnswer({})
+  grid.advance(5 * MINUTE_MS)
+  assert.equal(first.units(), [])
+  grid.finish()
+})
+
+draws('never falls on another key of the same donor', () => {
+  const { grid, others } = afterFirstAnswer({ b: { donor: 'ann' }, c: { donor: 'ann' } }, { donor: 'ann' })
+  grid.advance(5 * MINUTE_MS)
+  assert.equal(holders(others), [])
+  assert.is(grid.waiting(), '1 worker here, quorum needs 2')
+  grid.finish()
+})
+
+draws('avoids a nearby address while others are there', () => {
+  const near = { b: { host: '198.51.100.7' }, c: { host: '203.0.113.1' } }
+  assert.equal([...drawnNames(near, { host: '198.51.100.9' })], ['c'])
+})
+
+draws('takes a nearby address when nobody else is there', () => {
+  assert.equal([...drawnNames({ b: { host: '198.51.100.7' } }, { host: '198.51.100.9' })], ['b'])
+})
+
+draws('exempts private addresses: one household is not near itself', () => {
+  const names = drawnNames({ b: { host: '192.168.1.3' }, c: { host: '203.0.113.1' } }, { host: '192.168.1.2' })
+  assert.equal([...names].sort(), ['b', 'c'])
+})
+
+draws('avoids an owner of the shard while others are there', () => {
+  const names = new Set<string>()
+  for (let seed = 1; seed <= 30; seed++) {
+    const grid = new OwnerGrid({ units: 1, seed })
+    const a = grid.join('a')
+    const both = [grid.join('owner', { nodeId: grid.owner.nodeId }), grid.join('c')]
+    a.answer()
+    for (const name of holders(both)) names.add(name)
+  }
+  assert.equal([...names], ['c'])
+})
+
+draws('takes at most one key younger than the job while older ones are there', () => {
+  assert.equal([...drawnNames({ b: { older: false }, c: {} }, { older: false })], ['c'])
+  assert.equal([...drawnNames({ b: { older: false } }, { older: false })], ['b'], 'nobody else is there')
+  assert.equal([...drawnNames({ b: { older: false }, c: {} })].sort(), ['b', 'c'], 'one young key is allowed')
+})
+
+draws('weighs keys by credit up to 16, so that new keys seldom judge', () => {
+  let fresh = 0
+  const rounds = 300
+  const grid = new OwnerGrid({ units: 4 * rounds + 200 })
+  const proven = grid.join('proven', { want: 1 })
+  const partner = grid.join('partner', { want: 1 })
+  for (let i = 0; i < 12; i++) {
+    proven.answer()
+    partner.answer()
+  }
+  const newcomer = grid.join('newcomer', { want: 1 })
+  newcomer.want(1)
+  for (let i = 0; i < rounds; i++) {
+    partner.answer(partner.units().slice(0, 1))
+    const judged = [...newcomer.hand.values()].filter(({ opinion }) => opinion > 0)
+    if (judged.length > 0) fresh++
+    newcomer.answer([])
+    proven.answer()
+  }
+  assert.ok(fresh < rounds / 4, `the newcomer was drawn ${fresh} times of ${rounds}`)
+})
+
+draws('is repeated after a minute when the drawn key does not come for it', () => {
+  const grid = new OwnerGrid({ units: 2 })
+  const a = grid.join('a')
+  const busy = grid.join('busy')
+  a.answer()
+  assert.is(grid.record(0)!.reservedFor?.key, busy.key)
+  const c = grid.join('c', { want: 0 })
+  grid.advance(59_000)
+  assert.is(grid.record(0)!.reservedFor?.key, busy.key)
+  const drawnAt = grid.record(0)!.reservedAt
+  grid.advance(2_000)
+  assert.ok(grid.record(0)!.reservedAt > drawnAt)
+  assert.equal(c.units(), [])
+  grid.finish()
+})
+
+draws('is repeated a second after the drawn key left', () => {
+  const grid = new OwnerGrid({ units: 2 })
+  const a = grid.join('a')
+  const busy = grid.join('busy')
+  a.answer()
+  assert.is(grid.record(0)!.reservedFor?.key, busy.key)
+  busy.leave()
+  const c = grid.join('c')
+  grid.advance(2_000)
+  assert.ok(c.units().includes(0))
+  grid.finish()
+})
+
+draws('passes over keys that ask for nothing', () => {
+  assert.equal([...drawnNames({ idle: { want: 0 }, c: {} })], ['c'])
+})
+
+draws('is repeated when the key it is kept for answers under an older grant', () => {
+  const grid = new OwnerGrid({ units: 1 })
+  const late = grid.join('late')
+  late.leave()
+  grid.advance(2_000)
+  const a = grid.join('a')
+  assert.equal(a.units(), [0])
+  late.connect({ tickets: [], want: 0 })
+  late.want(1)
+  a.answer()
+  assert.equal(holders([late]), ['late'])
+  late.answer([0])
+  assert.is(grid.record(0)!.state, 'settled')
+  grid.finish()
+})
+
+draws('goes to a lost first opinion no longer as such: who asks next does not become the second voter', () => {
+  const grid = new OwnerGrid({ units: 1 })
+  const slow = grid.join('slow')
+  slow.leave()
+  grid.advance(2_000)
+  assert.is(grid.record(0)!.queue, 'again')
+  slow.connect({ want: 0 })
+  slow.answer([0])
+  assert.is(grid.record(0)!.queue, 'undrawn')
+  const b = grid.join('b', { want: 0 })
+  b.want(1)
+  assert.is([...b.hand.values()][0]?.opinion, 1)
+  grid.finish()
+})
+
+draws('works for a thousand units with one donor present without asking it twice', () => {
+  const grid = new OwnerGrid({ units: 1_000 })
+  const keys = Array.from({ length: 10 }, (_, i) => grid.join(`key ${i}`, { donor: 'lab', slots: 100, want: 100 }))
+  for (const key of keys) key.answer()
+  grid.advance(10_000)
+  for (const key of keys) assert.equal(key.units(), [])
+  const other = grid.join('other', { slots: 4, want: 2_000 })
+  grid.advance(5_000)
+  assert.is(other.units().length, 1_000)
+  grid.finish()
+})
+
+draws.run()
+
+const prefixes = suite('networkPrefix')
+
+prefixes('is /24 of IPv4 and /48 of IPv6', () => {
+  assert.is(networkPrefix('198.51.100.7'), '198.51.100')
+  assert.is(networkPrefix('::ffff:198.51.100.7'), '198.51.100')
+  assert.is(networkPrefix('2001:db8:1:2::3'), networkPrefix('2001:DB8:1:ffff::9'))
+  assert.is.not(networkPrefix('2001:db8:1::1'), networkPrefix('2001:db8:2::1'))
+})
+
+prefixes('treats shortened IPv6 addresses of one network alike', () => {
+  assert.is(networkPrefix('2001:db8::1'), networkPrefix('2001:db8:0:7::1'))
+  assert.is.not(networkPrefix('2001:db8::1'), networkPrefix('2001:db8:5::1'))
+})
+
+prefixes('does not exist for loopback, private, link-local and unreadable addresses', () => {
+  for (const host of [
+    '127.0.0.1',
+    '10.1.2.3',
+    '172.20.0.1',
+    '192.168.0.9',
+    '169.254.1.1',
+    '::1',
+    'fe80::1',
+    'fd00::1',
+    'x',
+  ])
+    assert.is(networkPrefix(host), undefined, host)
+})
+
+prefixes.run()
