@@ -20,8 +20,8 @@ export interface Progress {
   stop(): void
 }
 
-/** Without a terminal, a line is written at most this often. Unit: ms. */
-const LINE_EVERY_MS: Millis = 5_000
+/** Without a terminal, a line is written at most this often, and at the end. Unit: ms. */
+const LINE_EVERY_MS: Millis = 3_000
 const SILENT: Progress = { show() {}, say() {}, stop() {} }
 
 /** A bar on a terminal, plain lines elsewhere, nothing with `--quiet` and `--json`. All of it on stderr. */
@@ -89,11 +89,13 @@ class Lines implements Progress {
 
   show({ done, total, text }: ProgressState): void {
     const now = this.#clock.now()
-    if (this.#lastAt !== undefined && now - this.#lastAt < LINE_EVERY_MS) return
+    const isLast = done === total
+    if (!isLast && this.#lastAt !== undefined && now - this.#lastAt < LINE_EVERY_MS) return
+    // What is behind the numbers changes all the time; the numbers alone say whether anything is new.
+    if (`${done}/${total}` === this.#lastText) return
     const line = `${done}/${total}${text === '' ? '' : `  ${printable(text)}`}`
-    if (line === this.#lastText) return
     this.#lastAt = now
-    this.#lastText = line
+    this.#lastText = `${done}/${total}`
     this.#output.note(line)
   }
 

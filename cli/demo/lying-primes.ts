@@ -1,5 +1,7 @@
-import { primes } from '../../tasks/primes/index.js'
+import { builtInTasks } from '../../tasks/registry.js'
 import { type Task, textOutput } from '../../tasks/task.js'
+
+const primes = builtInTasks.find(({ name }) => name === 'primes')!
 
 /**
  * The liar of `manyhands demo --liar`: primes with one too many in every unit. A worker loads it like any module of its own

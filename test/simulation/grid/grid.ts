@@ -364,9 +364,9 @@ export class Grid {
           const record =
             this.#plan &&
             [...job.shards.get(shard)!.records()].filter(({ state }) => state !== 'settled' && state !== 'failed')
-          for (const { unit, state, votes, held, judgement, reservedFor, queued } of record) {
+          for (const { unit, state, votes, held, judgement, reservedFor } of record) {
             lines.push(
-              `  unit ${unit} ${state}, ${held.length} held, reserved ${reservedFor !== undefined}, queued ${queued}`,
+              `  unit ${unit} ${state}, ${held.length} held, reserved ${reservedFor !== undefined}`,
             )
             lines.push(
               `    ${votes.map(({ donor, grantor, outcome, digest }) => [donor, grantor, outcome, digest].map((part) => part.slice(0, 6)).join(' ')).join(', ')}`,

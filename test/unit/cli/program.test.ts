@@ -1,0 +1,225 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { buildProgram, splitPassed } from '../../../cli/program.js'
+import { run, temporaryFolder } from './run.js'
+
+const folder = temporaryFolder()
+const home = folder.path
+const here = (name: string) => join(folder.path, name)
+
+const usage = suite('command line')
+
+usage('nothing at all shows the help and is a usage error', async () => {
+  const { code, stdout } = await run([])
+  assert.is(code, 2)
+  assert.match(stdout, /Usage: manyhands/)
+})
+
+usage('--help of every command has an example and ends well', async () => {
+  const names = buildProgram(async () => {}).commands.map((command) => command.name())
+  assert.equal(
+    names.filter((name) => name !== 'help').sort(),
+    'cancel config demo doctor id jobs map network node peers results retry run-local show status submit tasks units wait watch work'.split(' ').sort(),
+  )
+  for (const name of names) {
+    const { code, stdout, stderr } = await run([name, '--help'])
+    assert.is(code, 0, name)
+    assert.is(stderr, '', name)
+    assert.match(stdout, new RegExp(`Usage: manyhands ${name}`))
+    if (!['help', 'config'].includes(name)) assert.match(stdout, /manyhands [a-z-]+/, name)
+  }
+})
+
+usage('--version prints the version alone', async () => {
+  const { code, stdout } = await run(['--version'])
+  assert.is(code, 0)
+  assert.match(stdout, /^[0-9]+\.[0-9]+\.[0-9]+\n$/)
+})
+
+usage('an unknown command, option, or word too many is one message and exit code 2', async () => {
+  for (const [argv, message] of [
+    [['sumbit'], /unknown command 'sumbit'\n\s+Did you mean submit/],
+    [['submit', 'primes', '--rnage', '0..1'], /unknown option '--rnage'/],
+    [['submit', 'primes', '1', '2'], /arguments of the program go after --/],
+    [['show'], /missing required argument 'job'/],
+    [['submit', 'primes', '--range'], /argument missing/],
+    [['show', 'last', '--', 'x'], /'show' takes no words after --/],
+  ] as const) {
+    const { code, stdout, stderr } = await run(argv)
+    assert.is(code, 2, argv.join(' '))
+    assert.is(stdout, '', argv.join(' '))
+    assert.match(stderr, message)
+    assert.match(stderr, /^error: /)
+  }
+})
+
+usage('with --json a usage error is a value on stdout', async () => {
+  const { code, stdout, stderr } = await run(['--json', 'submit', 'nonsense', '--count', '5'])
+  assert.is(code, 2)
+  assert.is(stderr, '')
+  const { v, error } = JSON.parse(stdout) as { v: number; error: { code: string; message: string; hint: string } }
+  assert.is(v, 1)
+  assert.is(error.code, 'invalid')
+  assert.match(error.message, /no task 'nonsense'/)
+  assert.match(error.hint, /primes/)
+})
+
+usage('what a job is made of is checked before any peer is looked for', async () => {
+  for (const [argv, message] of [
+    [['submit'], /no task is named/],
+    [['submit', 'primes'], /no source is given/],
+    [['submit', 'primes', '--count', '5'], /primes makes no sense of --count/],
+    [['submit', 'primes', '--range', '5..5'], /range '5..5' is empty/],
+    [['submit', 'mandelbrot', '--count', '0'], /count of 0 is not possible/],
+    [['submit', 'primes', '--range', '0..10', '--', '{nope}'], /unknown placeholder '\{nope\}'/],
+    [['submit', 'primes', '--range', '0..10', '--', '{start'], /single '\{'/],
+    [['submit', 'primes', '--range', '0..10', '--', 'x', 'y'], /primes: START must be an integer/],
+    [['submit', 'primes', '--range', '0..10^9'], /has 1000000000 units, at most 10000000/],
+    [['submit', 'primes', '--range', '0..10', '--units', '10'], /unit 10 is selected, but the last unit is 9/],
+    [['submit', 'primes', '--range', '0..10', '--quorum', '9', '--max-instances', '5'], /quorum 9 cannot be reached/],
+    [['submit', 'mersenne', '--lines', '/nonexistent'], /the file \/nonexistent does not exist/],
+    [['submit', 'mersenne', '--lines', '/'], /the file \/ is a folder/],
+    [['submit', './geng.wasm', '--count', '5'], /cannot be submitted yet/],
+    [['submit', 'primes', '--range', '0..10', '-o', 'x'], /-o, --layout and --stderr go with --wait/],
+    [['map', 'primes'], /primes does not work line by line/],
+    [['retry', 'last'], /say what to retry/],
+    [['units', 'last', '--state', 'broken'], /'broken' is no state of a unit/],
+    [['work', '--cpus', '0', '--join', 'localhost'], /a worker needs at least one thread/],
+    [['work', '--cpus', '200%'], /more than 100%/],
+    [['work', '--for', 'ever', '--join', 'localhost'], /duration 'ever'/],
+    [['node', '--listen', 'a:b:c'], /address "a:b:c"/],
+    [['jobs', '--join', 'no host'], /address "no host"/],
+    [['jobs', '--network', 'BAD NAME'], /network name "BAD NAME"/],
+    [['jobs', '--secret-file', '/nonexistent'], /the secret file \/nonexistent cannot be read/],
+    [['wait', 'last', '--timeout', 'x'], /duration 'x'/],
+    [['id', 'steal'], /'id steal' is not known/],
+  ] as const) {
+    const { code, stdout, stderr } = await run(argv, { home })
+    assert.is(code, 2, `${argv.join(' ')}\n${stderr}`)
+    assert.is(stdout, '', argv.join(' '))
+    assert.match(stderr, message, argv.join(' '))
+    assert.not.match(stderr, /\n\s+at /, argv.join(' '))
+  }
+})
+
+usage('without any peer it is exit code 3 and the exact command to run', async () => {
+  const argv = ['submit', 'primes', '--range', '0..10', '--no-trial', '--name', "it's"]
+  const { code, stderr } = await run([...argv, '--', '{start}', '{end}'], { home })
+  assert.is(code, 3)
+  assert.match(stderr, "manyhands submit primes --range 0..10 --no-trial --name 'it'\\''s' --join HOST -- '{start}' '{end}'")
+  for (const name of ['jobs', 'status', 'peers', 'work']) {
+    const { code } = await run([name], { home })
+    assert.is(code, 3, name)
+  }
+})
+
+usage('words after the first -- belong to the program', () => {
+  assert.equal(splitPassed(['submit', 'x', '--', 'a', '--', '--json']), {
+    typed: ['submit', 'x'],
+    passed: ['a', '--', '--json'],
+  })
+  assert.equal(splitPassed(['jobs']), { typed: ['jobs'], passed: undefined })
+})
+
+usage.run()
+
+const local = suite('commands that need nobody')
+
+local('tasks lists the built-in tasks, and explains one', async () => {
+  const { stdout } = await run(['tasks'])
+  for (const name of ['align', 'mandelbrot', 'mersenne', 'primes']) assert.match(stdout, name)
+  assert.match((await run(['tasks', 'primes'])).stdout, /manyhands submit primes --range/)
+  const { tasks } = JSON.parse((await run(['tasks', '--json'])).stdout) as { tasks: { name: string }[] }
+  assert.is(tasks.length, 4)
+  assert.is((await run(['tasks', 'nonsense'])).code, 2)
+})
+
+local('config shows values with their origin', async () => {
+  writeFileSync(here('config.toml'), 'cpus = "50%"\n')
+  const environment = { MANYHANDS_JOIN: 'host.example' }
+  const { stdout } = await run(['config', '--config', here('config.toml'), '--network', 'lab', '--json'], { environment })
+  const { settings } = JSON.parse(stdout) as { settings: Record<string, { value: unknown; origin: string }> }
+  assert.equal(settings.network, { value: 'lab', origin: 'flag' })
+  assert.equal(settings.join, { value: ['host.example'], origin: 'environment' })
+  assert.equal(settings.cpus, { value: '50%', origin: 'file' })
+  assert.is(settings.data?.origin, 'default')
+})
+
+local('id makes a key once and keeps it; new replaces it', async () => {
+  const argv = ['id', '--data', here('id'), '--network', 'test', '--json']
+  const first = JSON.parse((await run(argv)).stdout) as { nodeId: string }
+  assert.match(first.nodeId, /^[0-9a-f]{40}$/)
+  assert.equal(JSON.parse((await run(argv)).stdout), first)
+  const second = JSON.parse((await run(['id', 'new', ...argv.slice(1)])).stdout) as { nodeId: string }
+  assert.is.not(second.nodeId, first.nodeId)
+})
+
+local('network new writes a secret that only its owner can read', async () => {
+  const file = here('lab.secret')
+  assert.is((await run(['network', 'new', file])).code, 0)
+  assert.match(readFileSync(file, 'utf8'), /^[a-z2-9]{32}\n$/)
+  assert.is((await run(['network', 'new', file])).code, 2)
+  const shown = await run(['network', '--network', 'lab', '--secret-file', file, '--json'])
+  assert.is((JSON.parse(shown.stdout) as { private: boolean }).private, true)
+})
+
+local('a dry run shows first, second and last unit, shards and limits, and asks nobody', async () => {
+  const argv = ['submit', 'primes', '--range', '0..10^6:10^5', '--dry-run', '--no-trial', '--memory', '64MiB', '--json']
+  const { code, stdout } = await run(argv, { home })
+  assert.is(code, 0)
+  const shown = JSON.parse(stdout) as Record<string, unknown> & { samples: { unit: number; args: string[] }[] }
+  assert.equal(
+    shown.samples.map(({ unit, args }) => [unit, ...args]),
+    [
+      [0, '0', '100000'],
+      [1, '100000', '200000'],
+      [9, '900000', '1000000'],
+    ],
+  )
+  assert.is(shown.units, 10)
+  assert.is(shown.shards, 1)
+  assert.is((shown.limits as { memoryBytes: number }).memoryBytes, 64 * 2 ** 20)
+})
+
+local('a job file is enough, and flags win', async () => {
+  writeFileSync(here('job.toml'), 'task = "primes"\nrange = "0..100:10"\nargs = ["{start}", "{end}"]\n')
+  const argv = ['submit', '--from', here('job.toml'), '--dry-run', '--no-trial', '--json']
+  assert.is((JSON.parse((await run(argv, { home })).stdout) as { units: number }).units, 10)
+  const flagged = await run([...argv, '--range', '0..100:50'], { home })
+  assert.is((JSON.parse(flagged.stdout) as { units: number }).units, 2)
+})
+
+local('lines come from standard input, and placeholders show them', async () => {
+  const argv = ['submit', 'mersenne', '--lines', '-', '--dry-run', '--no-trial', '--json', '--', '{line}']
+  const { stdout } = await run(argv, { home, stdin: '3\n5\n7' })
+  const { samples } = JSON.parse(stdout) as { samples: { args: string[] }[] }
+  assert.equal(
+    samples.map(({ args }) => args),
+    [['3'], ['5'], ['7']],
+  )
+})
+
+local('run-local gives the known count, alone on stdout', async () => {
+  const { code, stdout, stderr } = await run(['run-local', 'primes', '--range', '0..10^6:10^5', '--quiet', '--cpus', '1'], { home })
+  assert.equal({ code, stdout, stderr }, { code: 0, stdout: '78498\n', stderr: '' })
+})
+
+local('a unit that fails shows before anything is submitted', async () => {
+  const { code, stderr } = await run(['submit', 'primes', '--range', '0..10^6:10^5', '--fuel', '10', '--dry-run'], { home })
+  assert.is(code, 2)
+  assert.match(stderr, /unit 0 fails when tried here: out of fuel \(raise --fuel\)/)
+})
+
+local('run-local writes files and a manifest with -o', async () => {
+  const out = here('picture')
+  const argv = ['run-local', 'mandelbrot', '--count', '2', '-o', out, '--cpus', '1', '--', '--width', '32', '--height', '16']
+  const { code, stderr } = await run(argv, { home })
+  assert.is(code, 0, stderr)
+  assert.equal([...readFileSync(join(out, 'mandelbrot.png')).subarray(1, 4)], [0x50, 0x4e, 0x47])
+  assert.is((JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')) as { v: number }).v, 1)
+})
+
+local.after(() => folder.close())
+local.run()
