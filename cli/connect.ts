@@ -13,7 +13,7 @@ import { findLocalProcess } from './local-process.js'
 import { commandLogger } from './logger.js'
 
 /** How long a command looks for a first peer. Unit: ms. */
-const JOIN_MS = 10_000
+const JOIN_MS = 8_000
 /** Memory that a command's own process would give to units: it computes none. Unit: bytes. */
 const MEMORY_BYTES = 256 * 2 ** 20
 

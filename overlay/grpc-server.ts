@@ -23,6 +23,7 @@ import {
   type UnaryMethod,
 } from '../runtime/transport.js'
 import { GrpcStream, toBuffer } from './grpc-stream.js'
+import { offerReflection } from './reflection.js'
 
 /** Calls under way on one connection; more wait at the caller. */
 export const STREAMS_PER_CONNECTION_MAX = 64
@@ -79,6 +80,11 @@ export class GrpcServer {
     })
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure())
     this.#guardHttp2(http2ServerOf(this.#server))
+  }
+
+  /** Describes our services to whoever asks. Once, before the first connection. */
+  offerReflection(): void {
+    offerReflection(this.#server)
   }
 
   /** Takes over an authenticated connection. */

@@ -110,6 +110,7 @@ export class GrpcTransport implements Transport {
       logger: this.#logger,
       onConnection: (socket, caller) => this.#server.inject(socket, caller),
     })
+    if (this.#listeners.length === 0) this.#server.offerReflection()
     const port = await listener.listen(at.host, at.port)
     this.#listeners.push(listener)
     return port

@@ -121,5 +121,11 @@ export function networkPrefix(host: string): string | undefined {
   if (!plain.includes(':')) return undefined
   const lower = plain.toLowerCase()
   if (lower === '::1' || /^f[cde]/.test(lower)) return undefined
-  return lower.split(':').slice(0, 3).join(':')
+  const [head = '', tail] = lower.split('::')
+  const groups = head === '' ? [] : head.split(':')
+  if (tail !== undefined) while (groups.length < 3) groups.push('0')
+  return groups
+    .slice(0, 3)
+    .map((group) => group.replace(/^0+(?=.)/, ''))
+    .join(':')
 }

@@ -47,7 +47,7 @@ export class Granting {
       if (record.shard.job.refusal(wallMs) !== '') continue
       worker.reserved.delete(record)
       record.reservedFor = undefined
-      if (record.shard.wanted(record) <= record.held.length) continue
+      if (record.shard.wanted(record) <= record.held.length || this.#state.isCapped(record)) continue
       drafts.add(record, now)
       room--
     }
@@ -218,6 +218,8 @@ export class Granting {
         if (worst !== undefined && worst.grantedAt <= instance.grantedAt) continue
         const { record } = instance
         if (record.held.length > instance.shard.wanted(record) || record.reservedFor !== undefined) continue
+        // Each donor has one vote: a copy whose vote cannot count would use one up.
+        if (this.#state.isCapped(record)) continue
         if (!isDistinct(worker, record) || failuresOf(worker, record) > 0) continue
         if (!mayWork(worker, job.jobId, job.spec) || worker.isResting(job.jobId, now) || job.refusal(wallMs) !== '')
           continue

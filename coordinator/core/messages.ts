@@ -89,7 +89,7 @@ export type OwnerEvent =
       readonly report: CheckedReport
       readonly stored: UnitSet
       readonly wallMs: number
-      /** False for facts read back from the store or received from another owner: no lease of ours ends, no credit moves. */
+      /** False for facts read back from the store or received from another owner: what they say of time and hosts is not counted. */
       readonly live: boolean
     }
   | {

@@ -20,6 +20,8 @@ export interface OwnerContext {
 export const BYPASS_MS = 2_000
 /** A broken stream without a new hello ends its leases after this long. */
 export const AWAY_GRACE_MS = 1_000
+/** The same for an owner whose grants stand behind the leading answer already: by then the others are known to be gone. */
+export const LAST_RESORT_MS = 10_000
 /** Units a block, the piece of a shard that one owner is preferred for. */
 export const BLOCK_UNITS = 64
 
@@ -93,8 +95,35 @@ export class OwnerState {
   isSpent(record: UnitRecord): boolean {
     const { judgement, shard } = record
     if (judgement === undefined || (judgement.state !== 'open' && judgement.state !== 'disputed')) return false
-    if (judgement.spentGrantors.includes(this.context.self)) return true
+    if (this.isCapped(record)) return true
     return shard.rules.minGrantors > 1 && record.held.length >= shard.rules.grantorVotesMax
+  }
+
+  /** Votes granted here count as much as they can already. */
+  isCapped({ judgement }: UnitRecord): boolean {
+    if (judgement === undefined || (judgement.state !== 'open' && judgement.state !== 'disputed')) return false
+    return judgement.spentGrantors.includes(this.context.self)
+  }
+
+  /**
+   * An answer with the most votes so far has all the votes of grants from here that count: a further voter who agrees with
+   * it would be used up for nothing, as each donor votes once. Other owners are to ask first.
+   */
+  leansHere({ shard, votes }: UnitRecord): boolean {
+    const { minGrantors, grantorVotesMax } = shard.rules
+    if (minGrantors === 1) return false
+    const counts = new Map<string, { all: number; here: number }>()
+    let most = 0
+    for (const { outcome, digest, grantor } of votes) {
+      if (outcome === 'host') continue
+      const name = outcome + digest
+      const count = counts.get(name) ?? { all: 0, here: 0 }
+      counts.set(name, count)
+      most = Math.max(most, ++count.all)
+      if (grantor === this.context.self) count.here++
+    }
+    for (const { all, here } of counts.values()) if (all === most && here >= grantorVotesMax) return true
+    return false
   }
 
   /** Ends a lease. The unit is not put back: see {@link UnitQueue.release}. */

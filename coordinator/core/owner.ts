@@ -515,7 +515,7 @@ export class Owner {
     const decided: number[] = []
     for (const vote of votes) {
       const record = shard.touch(vote.unit, now)
-      if (live && worker !== undefined) this.#answered(record, worker, vote, now)
+      if (worker !== undefined) this.#answered(record, worker, vote, now)
       if (stored.has(vote.unit) && !record.kept.includes(vote.digest)) record.kept.push(vote.digest)
       const decision = shard.vote(record, [vote], now)
       if (live && vote.outcome === 'host' && worker !== undefined) this.#hostFailed(worker, now)

@@ -1,7 +1,7 @@
 import type { PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { drawWorker, isDistinct } from './draw.js'
-import { BYPASS_MS, type OwnerState } from './owner-state.js'
+import { BYPASS_MS, LAST_RESORT_MS, type OwnerState } from './owner-state.js'
 import type { Decision, Shard, UnitRecord } from './shard.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
@@ -105,6 +105,7 @@ export class UnitQueue {
   #isOurs(shard: Shard, record: UnitRecord, now: Millis): boolean {
     const state = this.#state
     if (shard.quietUntil > now || state.isElsewhere(record, now) || state.isSpent(record)) return false
+    if (state.leansHere(record)) return now - record.wantedSince >= LAST_RESORT_MS
     return (
       state.isPreferred(shard, record.unit, record.votes.length + record.held.length) ||
       now - record.wantedSince >= BYPASS_MS

@@ -72,6 +72,11 @@ function missing(scenario: Scenario, results: readonly Result[]): string[] {
   return (scenario.mustHappen ?? []).filter((name) => !results.some(({ counters }) => (counters[name] ?? 0) > 0))
 }
 
+/** `--scenario liars` is `liars-lone` and all its kin. */
+function isChosen({ name, onRequest = false }: Scenario, wanted: string | undefined): boolean {
+  return wanted === undefined ? !onRequest : name === wanted || name.startsWith(`${wanted}-`)
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -82,7 +87,7 @@ async function main(): Promise<void> {
       trace: { type: 'boolean', default: false },
     },
   })
-  const chosen = scenarios.filter(({ name }) => values.scenario === undefined || values.scenario === name)
+  const chosen = scenarios.filter((scenario) => isChosen(scenario, values.scenario))
   if (chosen.length === 0) {
     throw new Error(`no scenario ${values.scenario}; there are: ${scenarios.map(({ name }) => name).join(', ')}`)
   }

@@ -7,6 +7,8 @@ export interface Scenario {
   /** What it shows, in one sentence. */
   readonly promise: string
   readonly options?: WorldOptions
+  /** Takes so long that it only runs when it is named. */
+  readonly onRequest?: boolean
   /** Builds the world and runs it; a rejection is a failure of this seed. */
   run(world: World): Promise<void>
   /**

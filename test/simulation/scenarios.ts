@@ -1,7 +1,8 @@
 import { echo } from './echo.js'
 import type { Scenario } from './scenario.js'
 import { gridScenario } from './scenarios/grid.js'
+import { liarScenarios } from './scenarios/liars.js'
 import { overlayScenario } from './scenarios/overlay.js'
 
 /** Everything `npm run sim` can run. */
-export const scenarios: readonly Scenario[] = [echo, overlayScenario, gridScenario]
+export const scenarios: readonly Scenario[] = [echo, overlayScenario, gridScenario, ...liarScenarios]

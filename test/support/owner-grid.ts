@@ -172,10 +172,19 @@ export class Volunteer {
     this.#grid.handle(owner, { type: 'unitsHandedBack', session: this.sessions.get(owner)!, jobId, shard: 0, units })
   }
 
-  /** Reports units it was granted at some time, in one report. Whatever it has in hand when none are named. */
+  /** Reports units it was granted at some time, in one report for each grantor. Whatever it has in hand when none are named. */
   answer(units: readonly number[] = this.units(), answer = 'right', options: AnswerOptions = {}): void {
     const jobId = options.jobId ?? this.#grid.jobId
-    if (units.length === 0) return
+    const byOwner = new Map<OwnerNode | undefined, number[]>()
+    for (const unit of units) {
+      const owner = this.granted.findLast((one) => one.jobId === jobId && one.unit === unit)?.owner
+      byOwner.set(owner, [...(byOwner.get(owner) ?? []), unit])
+    }
+    for (const group of byOwner.values()) this.#report(group, answer, options)
+  }
+
+  #report(units: readonly number[], answer: string, options: AnswerOptions): void {
+    const jobId = options.jobId ?? this.#grid.jobId
     const { outcome = 'done', wallMs = units.length * 1_000, small = true } = options
     const isBare = outcome === 'host' || outcome === 'wall'
     const reportId = this.#grid.nextDigest()

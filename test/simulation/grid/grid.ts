@@ -126,7 +126,7 @@ export class Grid {
 
   #makeFaults() {
     const mayHit = (host: Host, kind: FaultKind): boolean => {
-      if (kind === 'diskLoss') return host !== this.#client && !this.oracle.isHome(host.caller.nodeId)
+      if (kind === 'diskLoss') return this.#mayLoseDisk(host)
       if (kind === 'diskFull' || kind === 'diskSlow') return this.#peers.includes(host) || this.#workers.includes(host)
       return true
     }
@@ -149,6 +149,13 @@ export class Grid {
         pause: 10_000,
       },
     })
+  }
+
+  /** Not the submitter, nor the one home of a job; and a liar with a new key would be a second liar of one mind. */
+  #mayLoseDisk(host: Host): boolean {
+    if (host === this.#client || this.oracle.isHome(host.caller.nodeId)) return false
+    const worker = this.#workers.indexOf(host)
+    return worker < 0 || this.#plan.workers[worker] === 'honest'
   }
 
   /** Workers that fall silent for longer than a lease lasts and then report, or vanish until the end. */

@@ -124,10 +124,22 @@ export class Oracle {
     const left: string[] = []
     for (const { jobId, planned } of this.#jobs.values()) {
       for (let unit = 0; unit < planned.units; unit++) {
-        if (!this.#seenNow.has(unitName(jobId, unit))) left.push(unitName(jobId, unit))
+        const name = unitName(jobId, unit)
+        if (!this.#seenNow.has(name) && !this.#isGone(name)) left.push(name)
       }
     }
     return left
+  }
+
+  /**
+   * Whether a unit was settled at an owner that has lost its disk since: with one owner a shard its facts are gone for good,
+   * and its producers were told that they could drop theirs.
+   */
+  #isGone(name: string): boolean {
+    if (this.#plan.owners > 1) return false
+    const alive = new Set(this.#world.hosts.map(({ caller }) => caller.nodeId))
+    for (const [nodeId, told] of this.#told) if (told.has(name) && !alive.has(nodeId)) return true
+    return false
   }
 
   hasSeenAll(): boolean {

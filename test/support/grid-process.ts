@@ -1,0 +1,72 @@
+import { fileURLToPath } from 'node:url'
+import { type GridProcess, startProcess } from '../../cli/compose.js'
+import type { LogFields, Logger } from '../../runtime/logger.js'
+import { testNetwork } from './grpc-nodes.js'
+import { answerParent } from './processes.js'
+
+/** What a peer or worker of a test is started with. */
+export interface GridProcessSettings {
+  readonly dataFolder: string
+  readonly join: readonly string[]
+  /** Undefined: a leaf. */
+  readonly port: number | undefined
+  readonly threads: number
+}
+
+/** How a process is doing. */
+export interface Health {
+  readonly rssBytes: number
+  /** Unhandled rejections so far. */
+  readonly unhandled: readonly string[]
+  /** What was logged as an error. */
+  readonly errors: readonly string[]
+}
+
+const ERRORS_MAX = 100
+
+/** Runs the role that the one argument describes; tells of its address, its memory and its faults. */
+const settings = JSON.parse(process.argv[2] ?? '{}') as GridProcessSettings
+const errors: string[] = []
+const unhandled: string[] = []
+
+const line = (level: string, event: string, fields: LogFields = {}) =>
+  `${level} ${event} ${Object.entries(fields)
+    .map(([name, value]) => `${name}=${value instanceof Error ? value.stack : String(value)}`)
+    .join(' ')}`
+const logger: Logger = {
+  error: (event, fields) => {
+    if (errors.length < ERRORS_MAX) errors.push(line('error', event, fields))
+    process.stderr.write(`${line('error', event, fields)}\n`)
+  },
+  warn: (event, fields) => void process.stderr.write(`${line('warn', event, fields)}\n`),
+  info: () => {},
+  debug: () => {},
+  child: () => logger,
+}
+process.on('unhandledRejection', (reason) => {
+  unhandled.push(reason instanceof Error ? (reason.stack ?? reason.message) : String(reason))
+})
+
+let running: GridProcess | undefined
+answerParent({
+  start: async () => {
+    running = await startProcess({
+      dataFolder: settings.dataFolder,
+      network: testNetwork,
+      join: settings.join,
+      listen: settings.port === undefined ? undefined : { host: '127.0.0.1', port: settings.port },
+      advertise: undefined,
+      threads: settings.threads,
+      onlyJob: undefined,
+      lowPriority: false,
+      memoryBytes: 256 * 2 ** 20,
+      taskModules: [fileURLToPath(new URL('./tasks/trace-tasks.js', import.meta.url))],
+      ephemeral: false,
+      logger,
+    })
+    return { nodeId: running.identity.nodeId, address: running.endpoint?.address }
+  },
+  joined: (ms: number) => running?.overlay.whenJoined(ms),
+  health: (): Health => ({ rssBytes: process.memoryUsage.rss(), unhandled, errors }),
+  collect: () => void (globalThis as { gc?: () => void }).gc?.(),
+})
