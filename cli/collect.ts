@@ -107,7 +107,7 @@ export async function collect(
     },
   })
   try {
-    const shown = await showAnswers(context, job.spec, reading.answers, folder, options)
+    const shown = await showAnswers(context, job.spec, followed(reading.answers, follower), folder, options)
     follower?.stop()
     const summary = reading.summary()
     const code = concludeResults(context, summary)
@@ -138,6 +138,17 @@ export async function collect(
     throw toGridError(error)
   } finally {
     follower?.stop()
+  }
+}
+
+/** `answers`, each told to the follower. */
+async function* followed(
+  answers: AsyncIterable<UnitAnswer>,
+  follower: Follower | undefined,
+): AsyncGenerator<UnitAnswer, void, undefined> {
+  for await (const answer of answers) {
+    follower?.answered()
+    yield answer
   }
 }
 

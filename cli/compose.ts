@@ -16,12 +16,14 @@ import { type DataDirectory, openDataDirectory } from '../overlay/data-directory
 import { GrpcTransport } from '../overlay/grpc-transport.js'
 import {
   createVerifier,
+  findIdNonce,
   type Identity,
   idWorkOf,
   nodeIdOf,
   restoreIdentity,
   type StoredKey,
   type Verifier,
+  withIdNonce,
 } from '../overlay/identity.js'
 import { keyOfDigest, Overlay, resolveOptions, type Seed } from '../overlay/index.js'
 import type { Network } from '../overlay/network.js'
@@ -350,17 +352,22 @@ function signatureVerifier(verifier: Verifier, { idWorkBits }: Network): Verifie
 function readIdentity(folder: string, network: Network): Identity {
   try {
     const stored = JSON.parse(readFileSync(join(folder, 'identity.json'), 'utf8')) as StoredKey
-    return restoreIdentity(stored)
+    return visitorOf(restoreIdentity(stored), network)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
       throw new GridError('unavailable', `the key in ${folder} cannot be read`, { cause: error })
   }
   const directory = openDataDirectory(folder)
   try {
-    return directory.identity(network.idWorkBits)
+    return visitorOf(directory.identity(network.idWorkBits), network)
   } finally {
     directory.close()
   }
+}
+
+/** The same key under another node id: a node would not see the node of its own data directory, taking it for itself. */
+function visitorOf(identity: Identity, { idWorkBits }: Network): Identity {
+  return withIdNonce(identity, findIdNonce(identity.publicKey, idWorkBits))
 }
 
 async function listen(

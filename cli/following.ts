@@ -25,6 +25,7 @@ export class Follower {
   #said = ''
   #timer: Timer | undefined
   #last: JobProgress | undefined
+  #answers = 0
 
   constructor(context: CommandContext) {
     this.#context = context
@@ -38,17 +39,26 @@ export class Follower {
 
   look(progress: JobProgress): void {
     this.#last = progress
-    const { summary, waiting } = progress
+    const { waiting } = progress
     if (waiting !== this.#waiting) {
       this.#waiting = waiting
       this.#timer?.cancel()
       this.#timer = waiting === '' ? undefined : this.#context.clock.setTimer(WAITING_MS, () => this.#sayWaiting())
     }
-    this.#progress.show({
-      done: summary.settled + summary.failed,
-      total: summary.units,
-      text: paceText({ ...progress, waiting: '' }),
-    })
+    this.#show()
+  }
+
+  /** A result was proved here. The home hears of it from owners once a second: whichever knows more is shown. */
+  answered(): void {
+    this.#answers++
+    this.#show()
+  }
+
+  #show(): void {
+    if (this.#last === undefined) return
+    const { settled, failed, units } = this.#last.summary
+    const done = Math.max(settled + failed, Math.min(this.#answers, units))
+    this.#progress.show({ done, total: units, text: paceText({ ...this.#last, waiting: '' }) })
   }
 
   say(text: string): void {

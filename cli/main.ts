@@ -6,6 +6,7 @@ import { runCommandLine } from './program.js'
 
 /** Time that what was left open may keep the process after its command is over. Unit: ms. */
 const EXIT_GRACE_MS = 2_000
+const INTERRUPTED_GRACE_MS = 200
 
 const interrupts = new Interrupts()
 process.on('SIGINT', () => interrupts.raise())
@@ -23,4 +24,5 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   interrupts,
 })
 process.stdin.destroy()
-setTimeout(() => process.exit(), EXIT_GRACE_MS).unref()
+// Whoever pressed Ctrl-C does not want to wait for connections to close.
+setTimeout(() => process.exit(), interrupts.first.aborted ? INTERRUPTED_GRACE_MS : EXIT_GRACE_MS).unref()

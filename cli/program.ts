@@ -26,6 +26,7 @@ import { InterruptedError } from './connect.js'
 import type { CommandContext, Surroundings } from './context.js'
 import { EXIT, EXIT_CODES_HELP, type ExitCode, exitCodeOf } from './exit-codes.js'
 import { camel } from './flags.js'
+import { aborting } from './interrupts.js'
 import { Output } from './output.js'
 
 /** What a command does, once its words are taken apart. Throws GridError for whatever goes wrong. */
@@ -143,7 +144,7 @@ export async function runCommandLine(argv: readonly string[], surroundings: Surr
       throw new GridError('invalid', `'${command.name()}' takes no words after --`)
     }
     const context: CommandContext = { ...surroundings, output, config, settings: config.settings, passed, typed }
-    code = await action(context, command.args, options)
+    code = await untilInterrupted(action(context, command.args, options), context, command.name())
   })
   forEachCommand(program, (command) => {
     command.exitOverride().configureOutput({
@@ -155,8 +156,32 @@ export async function runCommandLine(argv: readonly string[], surroundings: Surr
     await program.parseAsync([...typed], { from: 'user' })
     return code
   } catch (error) {
-    return endOf(error, output, program, typed)
+    return endOf(surroundings.interrupts.first.aborted ? new InterruptedError() : error, output, program, typed)
   }
+}
+
+/** Commands that do something of their own at the first Ctrl-C: finish, detach, clean up. The others just end. */
+const MINDS_INTERRUPT: ReadonlySet<string> = new Set([
+  'node',
+  'work',
+  'submit',
+  'map',
+  'run-local',
+  'watch',
+  'wait',
+  'results',
+  'demo',
+])
+
+/** `running`, or InterruptedError at the Ctrl-C that the command named leaves to us: the second one, of most. */
+function untilInterrupted(running: Promise<ExitCode>, context: CommandContext, name: string): Promise<ExitCode> {
+  const { first, second } = context.interrupts
+  const interrupted = aborting(MINDS_INTERRUPT.has(name) ? second : first).then(() => {
+    // A demo that is interrupted again while it stops its processes still has to stop them.
+    if (name === 'demo') return running
+    throw new InterruptedError()
+  })
+  return Promise.race([running, interrupted])
 }
 
 /** Commands that hand words after `--` to the program of a job. */

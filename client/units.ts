@@ -41,28 +41,23 @@ export async function* listUnits(
 ): AsyncGenerator<ListedUnit, void, undefined> {
   const wanted = states && new Set(states)
   const only = units && mergeRanges(units)
-  const all = selectedShards(job.spec)
-  const statuses = all.length <= MESSAGE_SHARDS_MAX ? await shardStatuses(client, job, signal) : undefined
-  const shards = all.filter((shard) => {
+  const { summary, shards: told } = await client.show(job.jobId, true, signal ? { signal } : {})
+  if (wanted && [...wanted].every((state) => summary[state] === 0)) return
+  const statuses = new Map(told.map((status) => [status.shard, status]))
+  // A reply that is not full names every shard that was given to an owner; the others are untouched.
+  const homeToldAll = told.length < MESSAGE_SHARDS_MAX
+  const shards = selectedShards(job.spec).filter((shard) => {
     if (only && rangesOf(job, shard, only).length === 0) return false
-    if (!wanted || !statuses) return true
-    const summary = statuses.get(shard)?.summary
-    return summary ? [...wanted].some((state) => summary[state] > 0) : wanted.has('open')
+    if (!wanted) return true
+    const counts = statuses.get(shard)?.summary
+    return counts ? [...wanted].some((state) => counts[state] > 0) : wanted.has('open') || !homeToldAll
   })
   const ahead: Promise<readonly UnitStatus[]>[] = []
   let next = 0
   let left = limit
   for (const shard of shards) {
     while (next < shards.length && ahead.length < SHARDS_AT_ONCE) {
-      const asked = askShard(
-        client,
-        job,
-        shards[next]!,
-        statuses?.get(shards[next]!),
-        statuses !== undefined,
-        wanted,
-        signal,
-      )
+      const asked = askShard(client, job, shards[next]!, statuses.get(shards[next]!), homeToldAll, wanted, signal)
       asked.catch(() => {})
       ahead.push(asked)
       next++
@@ -83,25 +78,16 @@ function rangesOf({ spec }: KnownJob, shard: number, only: readonly UnitRange[] 
   return only ? selected.flatMap(({ first, count }) => clipRanges(only, first, first + count)) : selected
 }
 
-async function shardStatuses(
-  client: GridClient,
-  { jobId }: KnownJob,
-  signal: AbortSignal | undefined,
-): Promise<ReadonlyMap<number, ShardStatus>> {
-  const reply = await client.show(jobId, true, signal ? { signal } : {})
-  return new Map(reply.shards.map((status) => [status.shard, status]))
-}
-
 async function askShard(
   client: GridClient,
   job: KnownJob,
   shard: number,
   status: ShardStatus | undefined,
-  homeKnowsAll: boolean,
+  homeToldAll: boolean,
   wanted: ReadonlySet<UnitState> | undefined,
   signal: AbortSignal | undefined,
 ): Promise<readonly UnitStatus[]> {
-  if (homeKnowsAll && status === undefined) return untouched(job, shard)
+  if (homeToldAll && status === undefined) return untouched(job, shard)
   const [state, ...more] = wanted ?? []
   const request = { jobId: job.jobId, shard, state: more.length === 0 ? state : undefined, limit: SHARD_UNITS_MAX }
   // The home says who answers for a shard: asked first, it saves a lookup. Others stand in when it does not answer.

@@ -20,6 +20,8 @@ export interface BlobServiceOptions {
 /** Streams served at once, for one caller and in all. */
 export const BLOB_STREAMS_PER_CALLER_MAX = 16
 export const BLOB_STREAMS_MAX = 128
+/** Hashes of manifests that are still being gathered, of all uploads together. Unit: bytes. */
+const GATHERED_BYTES_MAX = 64 * 2 ** 20
 /** A caller that neither sends nor takes anything for this long is cut off. Unit: ms. */
 const IDLE_MS: Millis = 30_000
 
@@ -29,7 +31,7 @@ const IDLE_MS: Millis = 30_000
  */
 export function serveBlobs(transport: Transport, store: BlobStore, options: BlobServiceOptions): void {
   const streams = new StreamLimit()
-  const session = { store, options }
+  const session: Session = { store, options, gatheredBytes: 0 }
   transport.handleUnary(methods.blobStat, async ({ blob }) => {
     const stat = await store.stat(blob.digest)
     return { complete: stat?.complete ?? false, present: stat?.present ?? new Uint8Array(0) }
@@ -48,33 +50,59 @@ export function serveBlobs(transport: Transport, store: BlobStore, options: Blob
 interface Session {
   readonly store: BlobStore
   readonly options: BlobServiceOptions
+  /** Hashes held by uploads that have not begun. */
+  gatheredBytes: number
 }
 
-async function receive({ store, options }: Session, stream: MessageStream<BlobPut, BlobPutReply>): Promise<void> {
+/** Receives one upload; what it gathered is given back however it ends. */
+async function receive(session: Session, stream: MessageStream<BlobPut, BlobPutReply>): Promise<void> {
+  const gathering = { bytes: 0 }
+  try {
+    await receiveInto(gathering, session, stream)
+  } finally {
+    session.gatheredBytes -= gathering.bytes
+  }
+}
+
+async function receiveInto(
+  gathering: { bytes: number },
+  session: Session,
+  stream: MessageStream<BlobPut, BlobPutReply>,
+): Promise<void> {
+  const { store, options } = session
   let blob: BlobRef | undefined
   let keepUntilMs = 0
-  let hashes = new Uint8Array(0)
-  let gathered = 0
+  let hashBytes = 0
+  // As it came, not made for the size that was announced: an announcement costs the caller nothing.
+  const parts: Uint8Array[] = []
   let begun = false
   const begin = async (ref: BlobRef) => {
     begun = true
-    await store.begin(ref, hashes, { submitter: stream.caller.publicKey, keepUntilMs, pin: true })
+    await store.begin(ref, new Uint8Array(Buffer.concat(parts.splice(0))), {
+      submitter: stream.caller.publicKey,
+      keepUntilMs,
+      pin: true,
+    })
   }
   await consume(stream, { clock: options.clock, idleMs: IDLE_MS, until: 'end' }, async (message) => {
     if (message.type === 'start') {
       if (blob) throw new GridError('invalid', 'an upload starts once')
       blob = checkSize(message.blob, options.blobBytesMax)
       keepUntilMs = Math.min(message.keepUntilMs, options.clock.wallMs() + JOB_LIFE_MS_MAX)
-      hashes = new Uint8Array(chunkCount(blob.size) * HASH_BYTES)
-      if (hashes.length === 0) await begin(blob)
+      hashBytes = chunkCount(blob.size) * HASH_BYTES
+      if (hashBytes === 0) await begin(blob)
       return
     }
     if (!blob) throw new GridError('invalid', 'an upload begins with its start')
     if (message.type === 'hashes') {
-      if (begun || gathered + message.hashes.length > hashes.length) throw new GridError('invalid', 'too many hashes')
-      hashes.set(message.hashes, gathered)
-      gathered += message.hashes.length
-      if (gathered === hashes.length) await begin(blob)
+      const { length } = message.hashes
+      if (begun || gathering.bytes + length > hashBytes) throw new GridError('invalid', 'too many hashes')
+      if (session.gatheredBytes + length > GATHERED_BYTES_MAX)
+        throw new GridError('quota', 'too many uploads begin at once; try again')
+      session.gatheredBytes += length
+      gathering.bytes += length
+      parts.push(message.hashes)
+      if (gathering.bytes === hashBytes) await begin(blob)
       return
     }
     if (!begun) throw new GridError('invalid', 'chunks come after all hashes')

@@ -1,7 +1,7 @@
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
 import type { ShardStatus, ShowReply, SummarizeReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { JobId, NodeId, Signed, Summary } from '../proto/model.js'
+import type { JobId, NodeId, PublicKey, Signed, Summary } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
 import type { Clock, Millis } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
@@ -31,8 +31,9 @@ export interface HomeDriverContext {
 const ACTIVATE_MS = 5_000
 /** Time between two messages of `Watch`, at least. */
 const WATCH_MS = 250
-/** Streams of `Watch` at a time. */
+/** Streams of `Watch` at a time, and of one caller. */
 const WATCHERS_MAX = 1_000
+const WATCHERS_PER_CALLER_MAX = 64
 
 /** Feeds {@link Home}: keeps specs and orders on disk, activates shards over the network, serves `Show` and `Watch`. */
 export class HomeDriver {
@@ -40,6 +41,9 @@ export class HomeDriver {
   readonly #c: HomeDriverContext
   readonly #alarm: Alarm
   readonly #watchers = new Map<JobId, Set<() => void>>()
+  readonly #watchersByCaller = new Map<PublicKey, number>()
+  /** Owners that this home gave shards of a job to: the only ones whose word on them is heard. */
+  readonly #owners = new Map<JobId, Set<NodeId>>()
   #watcherCount = 0
   #closed = false
 
@@ -94,7 +98,8 @@ export class HomeDriver {
   /** Takes what an owner tells of its shards. */
   summarized(jobId: JobId, shards: readonly ShardStatus[], caller: Pick<Caller, 'nodeId'>): SummarizeReply {
     if (!this.core.has(jobId)) throw new GridError('notFound', 'this node is not the home of the job')
-    for (const { shard, ownerAddress, summary, waiting, firstGrantAgoMs } of shards) {
+    const isOwner = this.#owners.get(jobId)?.has(caller.nodeId) === true
+    for (const { shard, ownerAddress, summary, waiting, firstGrantAgoMs } of isOwner ? shards : []) {
       this.handle({
         type: 'shardHeard',
         jobId,
@@ -131,8 +136,11 @@ export class HomeDriver {
 
   /** Serves one `Watch`: at once, then on change, and ends when nothing is left to wait for. */
   watch(stream: MessageStream<unknown, ShowReply>, jobId: JobId, withShards: boolean): void {
-    if (this.#watcherCount >= WATCHERS_MAX) {
-      stream.cancel(new GridError('quota', `at most ${WATCHERS_MAX} watchers`))
+    const { publicKey } = stream.caller
+    const own = this.#watchersByCaller.get(publicKey) ?? 0
+    if (this.#watcherCount >= WATCHERS_MAX || own >= WATCHERS_PER_CALLER_MAX) {
+      const most = `at most ${WATCHERS_MAX} watchers, ${WATCHERS_PER_CALLER_MAX} of one key`
+      stream.cancel(new GridError('quota', most))
       return
     }
     let pending = false
@@ -141,7 +149,12 @@ export class HomeDriver {
       pending = false
       if (cancelled) return
       try {
-        stream.send(this.show(jobId, withShards))
+        const isTaken = stream.send(this.show(jobId, withShards))
+        // A watcher that does not read misses looks; it gets the newest once it reads again.
+        if (!isTaken) {
+          pending = true
+          void stream.drained().then(send)
+        }
         if (this.core.view(jobId, this.#c.clock.now(), false)?.finished === true || this.core.cancelled(jobId))
           stream.end()
       } catch (error) {
@@ -157,9 +170,13 @@ export class HomeDriver {
     this.#watchers.set(jobId, watchers)
     watchers.add(notify)
     this.#watcherCount++
+    this.#watchersByCaller.set(publicKey, own + 1)
     stream.onClose(() => {
       cancelled = true
       this.#watcherCount--
+      const left = (this.#watchersByCaller.get(publicKey) ?? 1) - 1
+      if (left === 0) this.#watchersByCaller.delete(publicKey)
+      else this.#watchersByCaller.set(publicKey, left)
       watchers.delete(notify)
       if (watchers.size === 0) this.#watchers.delete(jobId)
     })
@@ -167,6 +184,7 @@ export class HomeDriver {
   }
 
   forget(jobId: JobId): void {
+    this.#owners.delete(jobId)
     this.handle({ type: 'jobForgotten', jobId })
   }
 
@@ -182,6 +200,9 @@ export class HomeDriver {
     if (job === undefined) return
     try {
       const owners = await this.#c.directory.owners(job.shardKey(shard), this.#c.options.shardOwners)
+      const trusted = this.#owners.get(jobId) ?? new Set()
+      this.#owners.set(jobId, trusted)
+      for (const { nodeId } of owners) trusted.add(nodeId)
       if (owners.length === 0) throw new GridError('unreachable', 'no peer is there to own the shard')
       const statuses = await Promise.allSettled(owners.map((owner) => this.#activateAt(owner, job, shard)))
       const answered = statuses.flatMap((status) => (status.status === 'fulfilled' ? [status.value] : []))

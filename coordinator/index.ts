@@ -21,6 +21,7 @@ import type { OutputFiles } from './output-files.js'
 import { type GrantSigner, OwnerDriver } from './owner-driver.js'
 import { ResultsService } from './results-service.js'
 import type { Store } from './store.js'
+import { takeRequest } from './take-request.js'
 
 export type { OwnerDirectory, ReadyWork } from './directory.js'
 export type { FactExchange } from './fact-exchange.js'
@@ -191,17 +192,18 @@ export class Coordinator {
     transport.handleUnary(methods.activate, (request) => this.#activate(request))
     transport.handleUnary(methods.summarize, ({ jobId, shards }, caller) => this.home.summarized(jobId, shards, caller))
     transport.handleUnary(methods.status, () => this.status())
+    const { clock } = this.#d
     transport.handleStream(methods.watch, (stream) =>
-      stream.onMessage(({ jobId, withShards }) => this.home.watch(stream, jobId, withShards)),
+      takeRequest(clock, stream, ({ jobId, withShards }) => this.home.watch(stream, jobId, withShards)),
     )
     transport.handleStream(methods.results, (stream) =>
-      stream.onMessage((request) => this.#results.results(stream, request)),
+      takeRequest(clock, stream, (request) => this.#results.results(stream, request)),
     )
     transport.handleStream(methods.listUnits, (stream) =>
-      stream.onMessage((request) => this.#results.listUnits(stream, request)),
+      takeRequest(clock, stream, (request) => this.#results.listUnits(stream, request)),
     )
     transport.handleStream(methods.output, (stream) =>
-      stream.onMessage((request) => this.#results.output(stream, request)),
+      takeRequest(clock, stream, (request) => this.#results.output(stream, request)),
     )
     transport.handleStream(methods.work, (stream) => this.owner.onWork(stream))
     transport.handleStream(methods.putOutput, (stream) => this.owner.onPutOutput(stream))
@@ -229,12 +231,24 @@ export class Coordinator {
     const { jobId } = job
     if (this.owner.core.hasShard(jobId, shard) || this.#finished.summary(jobId, shard) !== undefined) return
     if (!job.shards.includes(shard)) throw new GridError('invalid', `the job has no shard ${shard}`)
+    this.#checkShardRoom(jobId)
     const atMs = this.#d.clock.wallMs()
     await this.#commits.commit([
       { type: 'spec', jobId, role: 'shard', spec: job.signed, receivedAtMs: atMs },
       { type: 'shard', jobId, shard, activatedAtMs: atMs },
     ])
     await this.owner.openShard(job, shard, false)
+  }
+
+  /** Anybody may ask a peer to own shards, and each that is open takes memory. */
+  #checkShardRoom(jobId: JobId): void {
+    const { shardsOpenMax, shardsOpenPerJobMax } = this.options
+    const { core } = this.owner
+    if ((core.job(jobId)?.shards.size ?? 0) >= shardsOpenPerJobMax)
+      throw new GridError('quota', `this peer has at most ${shardsOpenPerJobMax} shards of one job open`)
+    let open = 0
+    for (const { shards } of core.jobs()) open += shards.size
+    if (open >= shardsOpenMax) throw new GridError('quota', `this peer has at most ${shardsOpenMax} shards open`)
   }
 
   async #takeOrders(job: BookedJob, orders: ActivateRequest['orders']): Promise<void> {

@@ -1,15 +1,14 @@
 import { CheckedFacts, type FactContext, factContext, type SignatureVerifier } from '../job/facts.js'
 import { applyOrders, checkOrder, type KnownOrder } from '../job/orders.js'
-import { selectedShards, shardKey, shardUnits } from '../job/shard.js'
+import { type ShardList, shardKey, shardList, shardUnits } from '../job/shard.js'
 import { checkSpec } from '../job/spec.js'
 import { grantCodec, orderCodec, reportCodec } from '../proto/codec/facts.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
+import { ORDERS_MAX } from '../proto/limits.js'
 import type { Digest, Grant, JobId, JobSpec, Key, PublicKey, Signed, UnitRange } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
 
-/** Orders of one job that are kept; a submitter that signs more is refused. */
-const ORDERS_MAX = 256
 /** Own grants remembered by id, so that their signature is not checked again when they come back with a report. */
 const OWN_GRANTS_MAX = 50_000
 
@@ -19,7 +18,7 @@ export class BookedJob {
   readonly signed: Signed
   readonly spec: JobSpec
   /** Shards with at least one selected unit, ascending. */
-  readonly shards: readonly number[]
+  readonly shards: ShardList
   readonly #sha256: Sha256
   readonly #verifier: SignatureVerifier
   readonly #orders = new Map<Digest, { readonly signed: Signed; readonly known: KnownOrder }>()
@@ -34,7 +33,7 @@ export class BookedJob {
     this.spec = spec
     this.#sha256 = sha256
     this.#verifier = verifier
-    this.shards = selectedShards(spec)
+    this.shards = shardList(spec)
   }
 
   get orders(): readonly KnownOrder[] {
@@ -149,6 +148,14 @@ export interface BookContext {
   readonly wallMs: () => number
 }
 
+/** What a book has room for: jobs and bytes of their specs, in all and of one submitter. */
+export interface BookRoom {
+  readonly jobsMax: number
+  readonly jobsPerSubmitterMax: number
+  readonly specBytesMax: number
+  readonly specBytesPerSubmitterMax: number
+}
+
 /** Every job this peer holds, as home or as owner of a shard. */
 export class JobBook {
   readonly #context: BookContext
@@ -188,16 +195,27 @@ export class JobBook {
   }
 
   /** @throws GridError `quota` naming the limit that one job more would pass */
-  checkRoom(
-    job: BookedJob,
-    { jobsMax, jobsPerSubmitterMax }: { readonly jobsMax: number; readonly jobsPerSubmitterMax: number },
-  ): void {
+  checkRoom(job: BookedJob, room: BookRoom): void {
     if (this.#jobs.has(job.jobId)) return
-    if (this.#jobs.size >= jobsMax) throw new GridError('quota', `this peer keeps at most ${jobsMax} jobs`)
+    const { jobsMax, jobsPerSubmitterMax, specBytesMax, specBytesPerSubmitterMax } = room
+    let bytes = job.signed.bytes.length
+    let sameBytes = bytes
     let same = 0
-    for (const { spec } of this.#jobs.values()) if (spec.submitter === job.spec.submitter) same++
+    for (const { spec, signed } of this.#jobs.values()) {
+      bytes += signed.bytes.length
+      if (spec.submitter !== job.spec.submitter) continue
+      same++
+      sameBytes += signed.bytes.length
+    }
+    if (this.#jobs.size >= jobsMax) throw new GridError('quota', `this peer keeps at most ${jobsMax} jobs`)
     if (same >= jobsPerSubmitterMax)
       throw new GridError('quota', `this peer keeps at most ${jobsPerSubmitterMax} jobs of one submitter`)
+    if (bytes > specBytesMax) throw new GridError('quota', `this peer keeps at most ${specBytesMax} bytes of specs`)
+    if (sameBytes > specBytesPerSubmitterMax)
+      throw new GridError(
+        'quota',
+        `this peer keeps at most ${specBytesPerSubmitterMax} bytes of specs of one submitter`,
+      )
   }
 
   /**

@@ -11,6 +11,12 @@ export interface CoordinatorOptions {
   /** Jobs kept, as home or as owner, in all and of one submitter. */
   readonly jobsMax: number
   readonly jobsPerSubmitterMax: number
+  /** Signed bytes of the specs of these jobs, in all and of one submitter: a spec may have 256 KiB. */
+  readonly specBytesMax: number
+  readonly specBytesPerSubmitterMax: number
+  /** Shards in memory, in all and of one job. */
+  readonly shardsOpenMax: number
+  readonly shardsOpenPerJobMax: number
   /** Streams of workers at a time. */
   readonly sessionsMax: number
   /** Bytes of large outputs being received at a time. */
@@ -35,6 +41,10 @@ export const DEFAULT_COORDINATOR_OPTIONS: CoordinatorOptions = Object.freeze({
   homeHolders: 1,
   jobsMax: 10_000,
   jobsPerSubmitterMax: 1_000,
+  specBytesMax: 64 * 2 ** 20,
+  specBytesPerSubmitterMax: 16 * 2 ** 20,
+  shardsOpenMax: 16_384,
+  shardsOpenPerJobMax: 1_024,
   sessionsMax: 10_000,
   receivingBytesMax: 256 * 2 ** 20,
   lateFactsMs: 10 * 60_000,
@@ -58,6 +68,10 @@ export function resolveCoordinatorOptions(partial: Partial<CoordinatorOptions> =
   within('homeHolders', 1, options.homeOwners)
   within('jobsMax', 1, 1e6)
   within('jobsPerSubmitterMax', 1, options.jobsMax)
+  within('specBytesMax', 2 ** 18, 64 * GIB)
+  within('specBytesPerSubmitterMax', 2 ** 18, options.specBytesMax)
+  within('shardsOpenMax', 1, 1e6)
+  within('shardsOpenPerJobMax', 1, options.shardsOpenMax)
   within('sessionsMax', 1, 1e6)
   within('receivingBytesMax', 2 ** 20, 64 * GIB)
   within('lateFactsMs', 0, 24 * 3_600_000)

@@ -4,7 +4,7 @@ import { grantCodec, reportCodec, reportFactCodec, unitOutputCodec } from '../pr
 import type { Hello, OutputChunk, OwnerMessage, PutOutputReply, UnitBytes, WorkerMessage } from '../proto/messages.js'
 import type { BootId, Digest, Grant, JobId, NodeId, PublicKey, ReportFact } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
-import type { Clock, Millis } from '../runtime/clock.js'
+import type { Clock, Millis, Timer } from '../runtime/clock.js'
 import { GridError, toGridError, unreachable } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
 import { fromHex, toHex } from '../runtime/hex.js'
@@ -18,7 +18,7 @@ import type { GroupCommit } from './group-commit.js'
 import type { BookedJob, JobBook } from './job-book.js'
 import type { CoordinatorOptions } from './options.js'
 import type { OutputFiles } from './output-files.js'
-import type { Store, Write } from './store.js'
+import { KEYS_SEEN_MAX, type Store, type Write } from './store.js'
 
 /** Signs as this node. */
 export interface GrantSigner {
@@ -47,6 +47,8 @@ export interface OwnerDriverContext {
 
 /** A worker must say hello this soon after it opened a stream. */
 const HELLO_MS = 10_000
+/** An upload of an output that brings nothing for so long gives its room to others. Unit: ms. */
+const CHUNK_MS = 30_000
 /** Facts read from the store at a time. */
 const FACTS_PAGE = 256
 /** Units whose settling is remembered for the rate of `status`. */
@@ -95,8 +97,12 @@ export class OwnerDriver {
       self: signer.nodeId,
       random,
       wallMs: () => clock.wallMs(),
-      rank: (owner, jobId, shard, block) =>
-        sha256(fromHex(owner), fromHex(jobId), new Uint8Array(Uint32Array.of(shard, block).buffer)),
+      rank: (owner, jobId, shard, block) => {
+        const place = new DataView(new ArrayBuffer(8))
+        place.setUint32(0, shard)
+        place.setUint32(4, block)
+        return sha256(fromHex(owner), fromHex(jobId), new Uint8Array(place.buffer))
+      },
     })
     this.#alarm = new Alarm(clock, () => this.handle({ type: 'woke' }))
   }
@@ -338,6 +344,7 @@ export class OwnerDriver {
     const known = this.#keysSeen.get(key)
     if (known !== undefined) return known
     const atMs = this.#c.clock.wallMs()
+    if (this.#keysSeen.size >= KEYS_SEEN_MAX) return atMs
     this.#keysSeen.set(key, atMs)
     void this.#c.commits
       .commit([{ type: 'keySeen', key, atMs }])
@@ -363,7 +370,11 @@ export class OwnerDriver {
     try {
       const refusal = await this.takeFact(fact, outputs, wallMs, session.id)
       const reportId = this.#c.sha256(fact.report.bytes)
-      if (refusal !== undefined) stream.send({ type: 'refused', report: reportId, reason: refusal })
+      if (refusal === undefined) return
+      stream.send({ type: 'refused', report: reportId, reason: refusal })
+      const { jobId, shard, results } = reportCodec.decode(fact.report.bytes)
+      const units = results.map(({ unit }) => unit)
+      this.handle({ type: 'reportRefused', session: session.id, jobId, shard, units })
     } catch (error) {
       // Not acknowledged, so the worker keeps it and offers it again.
       this.#c.logger.warn('report not kept', { error: toGridError(error).message, worker: stream.caller.publicKey })
@@ -386,13 +397,14 @@ export class OwnerDriver {
     const job = book.get(jobId)
     if (job === undefined) return 'unknownJob'
     if (clock.wallMs() > job.expiresAtMs + options.lateFactsMs) return 'expired'
+    if (!job.shards.includes(shard)) return 'unknownShard'
+    const checked = checkReportFact(fact, job.factContext)
+    if (!checked.ok) return checked.reason
+    // Only for a fact that counts: whoever is connected could make this peer own any number of shards otherwise.
     if (!this.core.hasShard(jobId, shard)) {
-      if (!job.shards.includes(shard)) return 'unknownShard'
       await this.#c.keepShard(job, shard)
       await this.openShard(job, shard, false)
     }
-    const checked = checkReportFact(fact, job.factContext)
-    if (!checked.ok) return checked.reason
     const id = factId(fact, sha256)
     const stored = this.#matching(outputs, checked.votes)
     const known = this.core.shard(jobId, shard)?.facts.has(id) === true
@@ -488,7 +500,14 @@ export class OwnerDriver {
     const give = (count: number) => {
       this.#receivingBytes -= count
     }
+    let patience: Timer | undefined
+    const wait = () => {
+      patience?.cancel()
+      patience = this.#c.clock.setTimer(CHUNK_MS, () => stream.cancel(new GridError('timeout', 'no chunk came')))
+    }
+    wait()
     stream.onMessage((chunk) => {
+      wait()
       if (start === undefined) {
         start = chunk.start
         if (start === undefined)
@@ -507,6 +526,7 @@ export class OwnerDriver {
         stream.cancel(new GridError('quota', 'too many outputs at once; try again'))
     })
     stream.onEnd(() => {
+      patience?.cancel()
       void this.#keepOutput(start, chunks).then(
         (stored) => {
           stream.send({ stored })
@@ -515,7 +535,10 @@ export class OwnerDriver {
         (error: unknown) => stream.cancel(toGridError(error)),
       )
     })
-    stream.onClose(() => give(bytes))
+    stream.onClose(() => {
+      patience?.cancel()
+      give(bytes)
+    })
   }
 
   async #keepOutput(start: OutputChunk['start'], chunks: readonly Uint8Array[]): Promise<boolean> {

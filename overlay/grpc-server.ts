@@ -22,8 +22,8 @@ import {
   type UnaryHandler,
   type UnaryMethod,
 } from '../runtime/transport.js'
+import { offerReflection } from './grpc-reflection.js'
 import { GrpcStream, toBuffer } from './grpc-stream.js'
-import { offerReflection } from './reflection.js'
 
 /** Calls under way on one connection; more wait at the caller. */
 export const STREAMS_PER_CONNECTION_MAX = 64

@@ -27,6 +27,9 @@ const MINUTE_MS: Millis = 60_000
 /** Addresses whose dial-backs are counted; beyond it the counting starts anew. */
 const DIAL_BACK_HOSTS_MAX = 4_096
 
+/** Times a minute that a watcher may change which boards it watches: each change has it told of all there is. */
+const WATCH_CHANGES_PER_MINUTE_MAX = 32
+
 export interface ServiceDependencies {
   readonly transport: Transport
   readonly clock: Clock
@@ -108,14 +111,25 @@ export class OverlayService {
 
   #onWatch(stream: MessageStream<WatchBoardRequest, BoardUpdate>): void {
     let watching: number | undefined
+    let watched = 0
+    let changes = 0
+    let changesSince = Number.NEGATIVE_INFINITY
     stream.onMessage(({ boards }) => {
-      if (watching !== undefined) this.#unwatch(watching)
       const { clock, board } = this.#d
-      const watched = board.watch(boards, stream.caller.host, clock.now())
-      if (watched === undefined) return stream.cancel(new GridError('quota', 'too many watchers of the board'))
-      watching = watched.watcher
-      this.#watchers.set(watching, stream)
-      this.push(watched.effects)
+      if (watching !== undefined && boards === watched) return
+      if (clock.now() - changesSince >= MINUTE_MS) {
+        changes = 0
+        changesSince = clock.now()
+      }
+      if (++changes > WATCH_CHANGES_PER_MINUTE_MAX)
+        return stream.cancel(new GridError('quota', `more than ${WATCH_CHANGES_PER_MINUTE_MAX} changes a minute`))
+      if (watching !== undefined) this.#unwatch(watching)
+      watched = boards
+      const added = board.watch(boards, stream.caller.host, clock.now())
+      watching = added?.watcher
+      if (added === undefined) return stream.cancel(new GridError('quota', 'too many watchers of the board'))
+      this.#watchers.set(added.watcher, stream)
+      this.push(added.effects)
     })
     stream.onEnd(() => stream.end())
     stream.onClose(() => {

@@ -1,12 +1,24 @@
 import { setMaxListeners } from 'node:events'
 import { grantId } from '../job/facts.js'
+import { shardUnits } from '../job/shard.js'
 import { checkSpec } from '../job/spec.js'
 import { grantCodec, reportCodec, reportFactCodec } from '../proto/codec/facts.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
 import { CHUNK_BYTES, INLINE_OUTPUT_BYTES_MAX } from '../proto/limits.js'
 import type { BuiltinTask, OwnerMessage, RunningUnit, UnitBytes, WorkerMessage } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { BootId, Digest, JobId, JobSpec, NodeId, PublicKey, Report, ReportFact, Signed } from '../proto/model.js'
+import type {
+  BootId,
+  Digest,
+  Grant,
+  JobId,
+  JobSpec,
+  NodeId,
+  PublicKey,
+  Report,
+  ReportFact,
+  Signed,
+} from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
 import type { Clock } from '../runtime/clock.js'
 import { GridError, toGridError, unreachable } from '../runtime/errors.js'
@@ -70,6 +82,8 @@ const JOBS_MAX = 64
 const TICKETS_MAX = 256
 /** Time between looks for owners of `onlyJob`. */
 const ONLY_JOB_MS = 1_000
+/** Outputs on their way to owners at a time; requests for more are not heard, and owners ask again. */
+const UPLOADS_MAX = 16
 /** Units whose items are fetched at once. */
 const ITEMS_AT_ONCE = 64
 
@@ -105,6 +119,10 @@ export class Worker {
   /** Large outputs until their units are settled. */
   readonly #large = new Map<string, Uint8Array>()
   #largeBytes = 0
+  /** Reports not settled, with the outputs beside them. */
+  #keptBytes = 0
+  /** Outputs on their way, by unit. */
+  readonly #uploading = new Set<string>()
   #full = false
   #running: readonly RunningUnit[] = []
   readonly #alarm: Alarm
@@ -134,7 +152,7 @@ export class Worker {
     for (const { id, fact, outputs } of this.#d.journal.entries()) {
       const decoded = reportFactCodec.decode(fact)
       const report = reportCodec.decode(decoded.report.bytes)
-      this.#kept.set(id, { fact: decoded, outputs, wallMs: 0 })
+      this.#keep(id, { fact: decoded, outputs, wallMs: 0 })
       const units = report.results.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit)
       this.#handle({
         type: 'reportKept',
@@ -219,7 +237,9 @@ export class Worker {
           this.#d.compute.abort(effect.jobId, effect.units)
           break
         case 'keepReport':
-          void this.#keepReport(effect)
+          this.#keepReport(effect).catch((error: unknown) =>
+            this.#d.logger.error('report not made', { jobId: effect.jobId, error }),
+          )
           break
         case 'offerReport': {
           const kept = this.#kept.get(effect.reportId)
@@ -285,8 +305,13 @@ export class Worker {
         break
       case 'grant': {
         const grant = grantCodec.decode(message.grant.bytes)
-        if (grant.worker !== this.#d.signer.publicKey || !this.#specs.has(grant.jobId)) {
+        const spec = this.#specs.get(grant.jobId)
+        if (grant.worker !== this.#d.signer.publicKey || spec === undefined) {
           stream.cancel(new GridError('invalid', 'a grant that is not for this worker'))
+          break
+        }
+        if (!isWithin(grant, spec)) {
+          stream.cancel(new GridError('invalid', 'a grant of units that the shard does not have'))
           break
         }
         this.#handle({
@@ -305,7 +330,8 @@ export class Worker {
       case 'settled': {
         const { jobId, shard, agreed, disagreed } = message
         this.tally.settled(agreed.length, disagreed.length)
-        for (const unit of [...agreed, ...disagreed]) this.#dropLarge(jobId, unit)
+        for (const unit of [...agreed, ...disagreed])
+          if (this.core.isReportedTo(owner, jobId, unit)) this.#dropLarge(jobId, unit)
         this.#handle({ type: 'unitsSettled', owner, jobId, shard, agreed, disagreed })
         break
       }
@@ -322,7 +348,7 @@ export class Worker {
         this.tally.idle(message.reason)
         break
       case 'fetch':
-        void this.#upload(owner, message)
+        this.#startUpload(owner, message)
         break
       case 'refused':
         this.#d.logger.warn('report refused', { owner, reason: message.reason })
@@ -484,7 +510,7 @@ export class Worker {
     const bytes = reportCodec.encode(report)
     const fact: ReportFact = { report: { bytes, signature: signer.sign('report', bytes) }, grants }
     const reportId = sha256(bytes)
-    this.#kept.set(reportId, { fact, outputs, wallMs })
+    this.#keep(reportId, { fact, outputs, wallMs })
     try {
       await journal.append({ id: reportId, fact: reportFactCodec.encode(fact), outputs })
     } catch (error) {
@@ -504,13 +530,23 @@ export class Worker {
   }
 
   #dropReport(reportId: Digest): void {
+    const kept = this.#kept.get(reportId)
     this.#kept.delete(reportId)
+    if (kept !== undefined) this.#keptBytes -= bytesOf(kept)
+    this.#checkFull()
     this.#d.journal.remove([reportId])
   }
 
+  #keep(reportId: Digest, kept: Kept): void {
+    const known = this.#kept.get(reportId)
+    this.#keptBytes += bytesOf(kept) - (known === undefined ? 0 : bytesOf(known))
+    this.#kept.set(reportId, kept)
+    this.#checkFull()
+  }
+
   #keepLarge(name: string, output: Uint8Array): void {
+    this.#largeBytes += output.length - (this.#large.get(name)?.length ?? 0)
     this.#large.set(name, output)
-    this.#largeBytes += output.length
     this.#checkFull()
   }
 
@@ -524,11 +560,24 @@ export class Worker {
   }
 
   #checkFull(): void {
-    const full = this.#largeBytes > this.#d.options.outputBytesMax
+    // An owner that never settles anything must not fill this machine: nothing new is asked for meanwhile.
+    const full = this.#largeBytes + this.#keptBytes > this.#d.options.outputBytesMax
     if (full === this.#full) return
     this.#full = full
     // Not from within an event of the core.
     queueMicrotask(() => this.#handle({ type: 'outputsFull', full }))
+  }
+
+  /** Answers of open units are for the owner that has their report, and for nobody else who asks. */
+  #startUpload(owner: NodeId, fetch: Extract<OwnerMessage, { type: 'fetch' }>): void {
+    const { jobId, unit } = fetch
+    const name = nameOf(jobId, unit)
+    if (!this.core.isReportedTo(owner, jobId, unit)) return
+    if (this.#uploading.has(name) || this.#uploading.size >= UPLOADS_MAX) return
+    this.#uploading.add(name)
+    this.#upload(owner, fetch)
+      .catch((error: unknown) => this.#d.logger.debug('output not sent', { unit, error: toGridError(error).message }))
+      .finally(() => this.#uploading.delete(name))
   }
 
   /** Sends one large output to an owner that asked for it. */
@@ -560,6 +609,21 @@ export class Worker {
     const reportId = this.core.reportOf(jobId, unit)
     return reportId && this.#kept.get(reportId)?.outputs.find((output) => output.unit === unit)?.bytes
   }
+}
+
+/** Whether every unit of the grant is one of its shard. */
+function isWithin({ shard, runs }: Grant, spec: JobSpec): boolean {
+  const units = shardUnits(spec, shard)
+  return runs.every(({ first, count }) => {
+    const range = units.find((one) => first >= one.first && first < one.first + one.count)
+    return range !== undefined && first + count <= range.first + range.count
+  })
+}
+
+/** What a report takes in memory, roughly. */
+function bytesOf({ fact, outputs }: Kept): number {
+  const grants = fact.grants.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  return outputs.reduce((sum, { bytes }) => sum + bytes.length, fact.report.bytes.length + grants)
 }
 
 function nameOf(jobId: JobId, unit: number): string {

@@ -5,6 +5,7 @@ import { CHUNK_BYTES } from '../proto/limits.js'
 import type { BlobRef, Digest, JobSpec } from '../proto/model.js'
 import type { Clock } from '../runtime/clock.js'
 import { GridError } from '../runtime/errors.js'
+import { Limit } from '../runtime/limit.js'
 import type { Endpoint, Transport } from '../runtime/transport.js'
 import { fetchBlob } from '../storage/blob-client.js'
 
@@ -36,6 +37,8 @@ const CHUNKS_CACHED_MAX = 256
 /** Manifests and holders kept. */
 const BLOBS_CACHED_MAX = 64
 const HOLDERS_MS = 60_000
+/** Requests for chunks at a time: a holder serves 16 of one caller. */
+const FETCHES_AT_ONCE = 8
 
 /**
  * What units need besides their arguments: shared inputs as files, items of lists as bytes. Everything is checked against
@@ -44,7 +47,8 @@ const HOLDERS_MS = 60_000
 export class Inputs {
   readonly #c: InputsContext
   readonly #chunks = new Map<string, Promise<Uint8Array>>()
-  readonly #manifests = new Map<Digest, Uint8Array>()
+  readonly #manifests = new Map<Digest, Promise<Uint8Array>>()
+  readonly #fetches = new Limit(FETCHES_AT_ONCE)
   readonly #holders = new Map<Digest, { readonly endpoints: readonly Endpoint[]; readonly at: number }>()
   readonly #files = new Map<Digest, Promise<string>>()
 
@@ -115,20 +119,28 @@ export class Inputs {
     signal: AbortSignal,
   ): Promise<void> {
     const { clock, transport } = this.#c
-    const known = this.#manifests.get(blob.digest)
     try {
-      const manifest = await fetchBlob(transport, await this.#holdersOf(blob.digest), blob, sink, {
-        clock,
-        signal,
-        ...(chunks && { chunks }),
-        ...(known && { manifest: known }),
-      })
-      this.#manifests.set(blob.digest, manifest)
-      forgetOldest(this.#manifests)
+      const from = await this.#holdersOf(blob.digest)
+      const manifest = await this.#manifestOf(blob, from, signal)
+      const options = { clock, signal, manifest, ...(chunks && { chunks }) }
+      await this.#fetches.run(() => fetchBlob(transport, from, blob, sink, options))
     } catch (error) {
       this.#holders.delete(blob.digest)
       throw error
     }
+  }
+
+  /** Hashes of the blob's chunks, fetched once for all units that want some of it. */
+  #manifestOf(blob: BlobRef, from: readonly Endpoint[], signal: AbortSignal): Promise<Uint8Array> {
+    let manifest = this.#manifests.get(blob.digest)
+    if (manifest === undefined) {
+      const { clock, transport } = this.#c
+      manifest = fetchBlob(transport, from, blob, () => {}, { clock, signal, chunks: [] })
+      manifest.catch(() => this.#manifests.delete(blob.digest))
+      this.#manifests.set(blob.digest, manifest)
+      forgetOldest(this.#manifests)
+    }
+    return manifest
   }
 
   async #holdersOf(digest: Digest): Promise<readonly Endpoint[]> {

@@ -1,8 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { ResultsSummary, UnitAnswer } from '../../client/answer.js'
 import { reduceAnswers } from '../../client/reduce.js'
 import { ResultsReader } from '../../client/results.js'
@@ -14,7 +12,7 @@ import { GridError, toGridError } from '../../runtime/errors.js'
 import { taskOf } from '../answers.js'
 import { type Connection, connect, InterruptedError } from '../connect.js'
 import type { CommandContext } from '../context.js'
-import { DemoProcess } from '../demo/demo-process.js'
+import { DEMO_PEERS, DEMO_WORKERS, DemoGrid, type Liar } from '../demo/demo-grid.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { Follower } from '../following.js'
 import { aborting } from '../interrupts.js'
@@ -22,10 +20,6 @@ import { facts } from '../output.js'
 import { finishJob, prepareJob } from '../prepared-job.js'
 import type { CommandTable } from '../program.js'
 
-const PEERS = 3
-const WORKERS = 4
-/** Time for one process to say that it runs. Unit: ms. */
-const READY_MS = 30_000
 /** How long the home is asked for final counts, and how often. Unit: ms. */
 const SUMMARY_MS = 5_000
 const SUMMARY_RETRY_MS = 200
@@ -33,8 +27,6 @@ const SUMMARY_RETRY_MS = 200
 const KNOWN_COUNT = '50847534'
 const RANGE = '0..10^9:10^7'
 const QUORUM = '2'
-const MAIN = fileURLToPath(new URL('../main.js', import.meta.url))
-const LYING_TASKS = fileURLToPath(new URL('../demo/lying-primes.js', import.meta.url))
 
 /** `manyhands demo`: a whole grid on this machine. */
 export function defineDemo(commands: CommandTable): void {
@@ -47,7 +39,7 @@ export function defineDemo(commands: CommandTable): void {
       'after',
       [
         '',
-        `Starts ${PEERS} peers and ${WORKERS} volunteers as processes of their own on the loopback interface, in a temporary folder,`,
+        `Starts ${DEMO_PEERS} peers and ${DEMO_WORKERS} volunteers as processes of their own on the loopback interface, in a temporary folder,`,
         `counts the primes below 10^9 on them with quorum ${QUORUM}, and removes everything.`,
         'The liar runs a changed program: each of its counts is one too high.',
         '',
@@ -71,7 +63,7 @@ async function demo(context: CommandContext, withLiar: boolean): Promise<ExitCod
     const address = await Promise.race([grid.start(withLiar), interrupted])
     const startedMs = clock.now() - startedAt
     output.note(
-      `${PEERS} peers and ${WORKERS + (withLiar ? 1 : 0)} volunteers run on this machine (started in ${formatDuration(startedMs)})`,
+      `${DEMO_PEERS} peers and ${DEMO_WORKERS + (withLiar ? 1 : 0)} volunteers run on this machine (started in ${formatDuration(startedMs)})`,
     )
     const result = await Promise.race([compute(grid.contextOf(context, address)), interrupted])
     const liar = withLiar ? await Promise.race([grid.stopLiar(), interrupted]) : undefined
@@ -94,101 +86,6 @@ async function demo(context: CommandContext, withLiar: boolean): Promise<ExitCod
     await grid.kill()
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   }
-}
-
-/** The processes of the demo, and how to reach them. */
-class DemoGrid {
-  readonly #folder: string
-  readonly #network = `demo-${randomBytes(6).toString('hex')}`
-  readonly #processes: DemoProcess[] = []
-  #liar: DemoProcess | undefined
-  #liarKey = ''
-
-  constructor(folder: string) {
-    this.#folder = folder
-  }
-
-  /** Starts everything; gives the address of the first peer. */
-  async start(withLiar: boolean): Promise<string> {
-    const first = await this.#peer('peer 1', []).ready(READY_MS)
-    const address = String(first.address)
-    const others = Array.from({ length: PEERS - 1 }, (_, i) => this.#peer(`peer ${i + 2}`, ['--join', address]))
-    const workers = Array.from({ length: WORKERS }, (_, i) => this.#worker(`worker ${i + 1}`, address, {}))
-    if (withLiar) {
-      this.#liar = this.#worker('the liar', address, { MANYHANDS_TASKS: LYING_TASKS })
-      workers.push(this.#liar)
-    }
-    await Promise.all([...others, ...workers].map((one) => one.ready(READY_MS)))
-    if (this.#liar !== undefined) this.#liarKey = String((await this.#liar.ready(READY_MS)).publicKey)
-    return address
-  }
-
-  /** The settings of a command that joins this grid. */
-  contextOf(context: CommandContext, address: string): CommandContext {
-    const settings = {
-      ...context.settings,
-      data: { value: join(this.#folder, 'submitter'), origin: 'flag' as const },
-      network: { value: this.#network, origin: 'flag' as const },
-      'secret-file': { value: undefined, origin: 'default' as const },
-      join: { value: [address], origin: 'flag' as const },
-      quorum: { value: undefined, origin: 'default' as const },
-      tasks: { value: [], origin: 'default' as const },
-    }
-    return { ...context, settings, passed: undefined }
-  }
-
-  /** What the liar says of itself in the end: how many of its answers were confirmed, and how many were not. */
-  async stopLiar(): Promise<Liar> {
-    const said = await this.#liar?.stop()
-    return {
-      publicKey: this.#liarKey,
-      computed: Number(said?.computed ?? 0),
-      agreed: Number(said?.agreed ?? 0),
-      disagreed: Number(said?.disagreed ?? 0),
-    }
-  }
-
-  /** Lets all finish. */
-  async stop(): Promise<void> {
-    await Promise.all(this.#processes.map((one) => one.stop()))
-  }
-
-  /** Ends all at once. */
-  async kill(): Promise<void> {
-    await Promise.all(this.#processes.map((one) => one.kill()))
-  }
-
-  /** What processes that ended on their own had to say. */
-  logs(): string {
-    return this.#processes
-      .filter((one) => one.hasExited && one.log !== '')
-      .map((one) => `${one.name}: ${one.log.trim()}`)
-      .join('\n')
-  }
-
-  #peer(name: string, more: readonly string[]): DemoProcess {
-    return this.#spawn(name, ['node', '--listen', '127.0.0.1:0', '--cpus', '0', ...more], {})
-  }
-
-  #worker(name: string, address: string, environment: Readonly<Record<string, string>>): DemoProcess {
-    return this.#spawn(name, ['work', '--cpus', '1', '--join', address], environment)
-  }
-
-  #spawn(name: string, args: readonly string[], environment: Readonly<Record<string, string>>): DemoProcess {
-    const data = join(this.#folder, name.replaceAll(' ', '-'))
-    const config = { XDG_CONFIG_HOME: this.#folder, LOCALAPPDATA: this.#folder }
-    const shared = ['--data', data, '--network', this.#network, '--json', '--quiet', '--stop-at-eof']
-    const started = new DemoProcess(name, MAIN, [...args, ...shared], { ...config, ...environment })
-    this.#processes.push(started)
-    return started
-  }
-}
-
-interface Liar {
-  readonly publicKey: string
-  readonly computed: number
-  readonly agreed: number
-  readonly disagreed: number
 }
 
 interface DemoResult {
@@ -235,6 +132,7 @@ async function compute(context: CommandContext): Promise<DemoResult> {
     const votes = new Map<string, number>()
     async function* counted(): AsyncGenerator<UnitAnswer, void, undefined> {
       for await (const answer of reader) {
+        follower.answered()
         for (const donor of answer.donors) votes.set(donor, (votes.get(donor) ?? 0) + 1)
         yield answer
       }

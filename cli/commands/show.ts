@@ -24,7 +24,10 @@ export function defineShow(commands: CommandTable): void {
               ['job', jobId],
               ...specFacts(job.spec),
               ['submitted', `${formatDuration(ageMs)} ago`],
-              ['first granted', firstGrantAgeMs === undefined ? 'not yet' : `${formatDuration(firstGrantAgeMs)} ago`],
+              [
+                'first granted',
+                firstGrantAgeMs === undefined ? 'not yet' : `${formatDuration(firstGrantAgeMs)} after that`,
+              ],
               ['expires', new Date(job.view.expiresAtMs).toISOString()],
               ['state', stateText(look)],
               ['units', `${summary.units}: ${countsText(summary)}`],

@@ -119,6 +119,7 @@ async function send(context: CommandContext, prepared: PreparedJob, options: Sen
     const submitted = await submitJob(connection.client, built, {
       list: connection.list,
       summary: prepared.summary,
+      signal: context.interrupts.first,
       onUpload: ({ label, doneBytes, totalBytes }) =>
         upload.show({ done: doneBytes, total: totalBytes, text: `uploading ${label}` }),
     }).finally(() => upload.stop())

@@ -21,10 +21,10 @@ export function defineWork(commands: CommandTable): void {
       const onlyJob =
         options.job === undefined ? undefined : await new JobList(clientDisk(context)).resolve(String(options.job))
       // Peers are looked for as long as it takes, but somebody must be known to begin with.
-      seedsFor(context)
+      const join = await seedsFor(context)
       return runProcess(
         context,
-        { ...shared, listen: undefined, advertise: undefined, onlyJob },
+        { ...shared, join, listen: undefined, advertise: undefined, onlyJob },
         {
           statusLine: true,
           stopAtEof: options.stopAtEof === true,

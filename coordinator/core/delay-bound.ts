@@ -10,7 +10,7 @@ const REPORTS_MIN = 5
 const DURATIONS_MAX = 256
 /** Donors whose typical time is remembered. */
 const DONORS_MAX = 1_024
-/** Answers after which the percentile is taken anew; until there are so many, with each. */
+/** Answers after which percentile and median are taken anew; while there are fewer, with each answer or new donor. */
 const RESORT_EVERY = 16
 
 /**
@@ -41,12 +41,13 @@ export class DurationStatistics {
     const before = this.#byDonor.get(donor)
     if (before === undefined && this.#byDonor.size >= DONORS_MAX) return
     this.#byDonor.set(donor, before === undefined ? unitMs : 0.8 * before + 0.2 * unitMs)
-    this.#agreements++
+    if (before === undefined) this.#agreements = Number.POSITIVE_INFINITY
+    else this.#agreements++
   }
 
   /** Typical time of a unit, ms: median over donors. Undefined before the first agreement. */
   get unitMs(): Millis | undefined {
-    if (this.#agreements > this.#byDonor.size >> 2) {
+    if (this.#agreements > Math.max(RESORT_EVERY, this.#byDonor.size >> 2)) {
       this.#agreements = 0
       this.#typical = Float64Array.from(this.#byDonor.values()).sort()[this.#byDonor.size >> 1]
     }

@@ -6,8 +6,8 @@ import { RESERVED_MAX } from './worker-record.js'
 
 /** Failures of its host with one unit after which a key is not given that unit again. */
 export const HOST_FAILURES_MAX = 8
-/** Draws before the weights are set aside: with all keys at the smallest weight one in 600 draws comes that far. */
-const WEIGHTED_TRIES = 100
+/** Keys tried at random before all are looked at: with all at the smallest weight one draw in eight comes that far. */
+const QUICK_TRIES = 32
 
 /** Who may give a further opinion, beyond what is never waived: a different key and a different donor. */
 export interface DrawRules {
@@ -20,10 +20,11 @@ export interface DrawRules {
 }
 
 /**
- * Draws the key that a unit's next opinion is reserved for: uniformly among the connected keys, taken with the weight of
- * its credit; not whoever asks next, because a fast ring always asks next. Never the same key or donor as an earlier
- * opinion; a nearby address, an owner of the shard, a second key younger than the job, or a host that failed the unit only
- * where nobody else is there.
+ * Draws the key that a unit's next opinion is reserved for: among the connected keys with the weight of their credit, not
+ * whoever asks next, because a fast ring always asks next. Never the same key or donor as an earlier opinion; a nearby
+ * address, an owner of the shard, a second key younger than the job, or a host that failed the unit only where nobody else
+ * is there. The weights hold in every case: all keys are younger than the first job of a grid, and a ring among them must
+ * not be drawn as often as keys that have proved themselves.
  */
 export function drawWorker(
   record: UnitRecord,
@@ -34,30 +35,32 @@ export function drawWorker(
   if (connected.length === 0) return undefined
   const fits = (worker: WorkerRecord) =>
     isDistinct(worker, record) && rules.mayWork(worker, record) && worker.reserved.size < RESERVED_MAX
-  const fitsWell = (worker: WorkerRecord) =>
-    fits(worker) &&
+  const isBest = (worker: WorkerRecord) =>
     failuresOf(worker, record) === 0 &&
     !rules.isOwner(worker, record) &&
     !isNear(worker, record, rules) &&
     !isSecondYounger(worker, record)
-  for (let i = 0; i < WEIGHTED_TRIES; i++) {
+  for (let i = 0; i < QUICK_TRIES; i++) {
     const worker = connected[random.int(connected.length)]!
-    if (fitsWell(worker) && random.next() < worker.credit.drawWeight) return worker
+    if (random.next() < worker.drawWeight && fits(worker) && isBest(worker)) return worker
   }
-  return anyOf(connected, fitsWell, random) ?? anyOf(connected, fits, random)
-}
-
-function anyOf(
-  workers: readonly WorkerRecord[],
-  fits: (worker: WorkerRecord) => boolean,
-  random: Random,
-): WorkerRecord | undefined {
-  const start = random.int(workers.length)
-  for (let i = 0; i < workers.length; i++) {
-    const worker = workers[(start + i) % workers.length]!
-    if (fits(worker)) return worker
+  // The same draw in one pass, among the best if there are any.
+  let best: WorkerRecord | undefined
+  let bestWeight = 0
+  let other: WorkerRecord | undefined
+  let otherWeight = 0
+  for (const worker of connected) {
+    if (!fits(worker)) continue
+    const { drawWeight } = worker
+    if (isBest(worker)) {
+      bestWeight += drawWeight
+      if (random.next() * bestWeight < drawWeight) best = worker
+    } else {
+      otherWeight += drawWeight
+      if (random.next() * otherWeight < drawWeight) other = worker
+    }
   }
-  return undefined
+  return best ?? other
 }
 
 /** Neither the key nor its donor has answered, holds or is to give an opinion on the unit. A host's failure is none. */

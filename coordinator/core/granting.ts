@@ -1,10 +1,10 @@
 import type { GrantRun, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import { failuresOf, isDistinct } from './draw.js'
+import { drawWorker, failuresOf, isDistinct } from './draw.js'
 import type { Job } from './job.js'
 import { BYPASS_MS, type OwnerState } from './owner-state.js'
 import type { Shard, UnitRecord } from './shard.js'
-import { mayWork } from './unit-queue.js'
+import { drawRules, mayWork } from './unit-queue.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
 /** Bounds of one grant message. */
@@ -13,6 +13,8 @@ const GRANT_UNITS_MAX = 1_024
 /** A unit's last instance is copied once it runs longer than this many times the 95th percentile. */
 const STRAGGLER_FACTOR = 2
 const STRAGGLER_MIN_MS = 1_000
+/** Time between two draws for one straggler's copy. */
+const COPY_DRAW_MS = 500
 /** Instances looked at for a straggler. */
 const STRAGGLER_SCAN_MAX = 4_096
 /** Returned units looked at for one worker. */
@@ -31,6 +33,9 @@ export class Granting {
   readonly #spent = new Map<PublicKey, number>()
   /** What the submitter served last had been granted before that: nobody who comes is owed more than from here on. */
   #served = 0
+
+  /** When somebody was last drawn for a copy of a straggling unit. */
+  readonly #copyDrawnAt = new WeakMap<UnitRecord, Millis>()
 
   constructor(state: OwnerState) {
     this.#state = state
@@ -204,7 +209,11 @@ export class Granting {
     return unit === undefined ? undefined : shard.touch(unit, now)
   }
 
-  /** One extra copy of the instance that has run longest, when there is nothing else to give. */
+  /**
+   * One extra copy of the instance that has run longest, when there is nothing else to give. Like any further opinion it is
+   * drawn among all, and given only when the draw falls on a key that has nothing in hand: whoever asks first is the fast
+   * ring, one key of which stalls a unit until a friend gets the copy.
+   */
   #straggler(worker: WorkerRecord, drafts: Drafts, now: Millis, wallMs: Millis): void {
     let worst: Instance | undefined
     let seen = 0
@@ -218,15 +227,22 @@ export class Granting {
         if (worst !== undefined && worst.grantedAt <= instance.grantedAt) continue
         const { record } = instance
         if (record.held.length > instance.shard.wanted(record) || record.reservedFor !== undefined) continue
+        if (now - (this.#copyDrawnAt.get(record) ?? Number.NEGATIVE_INFINITY) < COPY_DRAW_MS) continue
         // Each donor has one vote: a copy whose vote cannot count would use one up.
-        if (this.#state.isCapped(record)) continue
+        if (this.#state.isCapped(record) || this.#state.leansHere(record)) continue
         if (!isDistinct(worker, record) || failuresOf(worker, record) > 0) continue
         if (!mayWork(worker, job.jobId, job.spec) || worker.isResting(job.jobId, now) || job.refusal(wallMs) !== '')
           continue
         worst = instance
       }
     }
-    if (worst !== undefined) drafts.add(worst.record, now)
+    if (worst === undefined) return
+    const { record, shard } = worst
+    const state = this.#state
+    this.#copyDrawnAt.set(record, now)
+    const drawn = drawWorker(record, state.connected, drawRules(state, shard, now), state.context.random)
+    if (drawn === worker) drafts.add(record, now)
+    else if (drawn !== undefined && drawn.held.size === 0) this.copy(drawn, record, now)
   }
 }
 

@@ -1,4 +1,5 @@
 import { applyOrders, type KnownOrder } from '../../job/orders.js'
+import { type ShardList, selectedUnitCount } from '../../job/shard.js'
 import { stopReason } from '../../job/stop-rule.js'
 import type { JobId, JobSpec, NodeId, Summary } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
@@ -32,7 +33,7 @@ export type HomeEvent =
       readonly jobId: JobId
       readonly spec: JobSpec
       readonly orders: readonly KnownOrder[]
-      readonly shards: readonly number[]
+      readonly shards: ShardList
       readonly shardUnits: (shard: number) => number
       readonly keptWallMs: Millis
     }
@@ -63,7 +64,7 @@ interface HomeJob {
   readonly jobId: JobId
   readonly spec: JobSpec
   orders: readonly KnownOrder[]
-  readonly shards: readonly number[]
+  readonly shards: ShardList
   readonly shardUnits: (shard: number) => number
   readonly units: number
   readonly keptWallMs: Millis
@@ -125,15 +126,13 @@ export class Home {
     switch (event.type) {
       case 'jobKept': {
         if (this.#jobs.has(event.jobId)) break
-        let units = 0
-        for (const shard of event.shards) units += event.shardUnits(shard)
         const job: HomeJob = {
           jobId: event.jobId,
           spec: event.spec,
           orders: event.orders,
           shards: event.shards,
           shardUnits: event.shardUnits,
-          units,
+          units: selectedUnitCount(event.spec),
           keptWallMs: event.keptWallMs,
           keptAt: now,
           firstGrantAt: undefined,
@@ -281,7 +280,7 @@ export class Home {
     }
     const window = Math.max(WINDOW_MIN, Math.ceil(workers / WORKERS_PER_SHARD))
     while (withWork < window && activating < ACTIVATING_MAX && job.next < job.shards.length) {
-      const shard = job.shards[job.next++]!
+      const shard = job.shards.at(job.next++)!
       job.entries.set(shard, {
         status: undefined,
         heardAt: now,

@@ -82,6 +82,14 @@ export type OwnerEvent =
       readonly shard: number
       readonly units: readonly number[]
     }
+  /** A report that will never count, whoever looks at it: its instances are lost, and the host is at fault. */
+  | {
+      readonly type: 'reportRefused'
+      readonly session: SessionId
+      readonly jobId: JobId
+      readonly shard: number
+      readonly units: readonly number[]
+    }
   /** The fact is on disk here (and its small outputs with it). `stored`: units whose output bytes are kept. */
   | {
       readonly type: 'reportKept'
@@ -100,7 +108,7 @@ export type OwnerEvent =
       readonly digest: Digest
     }
   | { readonly type: 'outputFetchFailed'; readonly jobId: JobId; readonly unit: number }
-  /** Soft state from another owner of the shard: what it has handed out. */
+  /** Soft state from another owner of the shard: what it has handed out. Repeated while it is out; believed that long. */
   | {
       readonly type: 'otherGranted'
       readonly grantor: NodeId

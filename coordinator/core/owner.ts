@@ -34,6 +34,8 @@ const RETURN_MS = 2_000
 const TAKEOVER_MS = 1_000
 /** Instances of one unit at other owners that are kept in mind. */
 const ELSEWHERE_MAX = 16
+/** What an owner says it has out is believed no longer than this; it repeats it. */
+const ELSEWHERE_MS_MAX = 30_000
 /** Units that the tickets of one hello may lease: as many as an honest worker ever holds. */
 const TICKET_UNITS_MAX = 32_768
 /** Equal answers of one key for one unit that are worth keeping: one more is needed where bytes were lost. */
@@ -117,15 +119,17 @@ export class Owner {
       case 'progressMade':
         this.#progress(event, now)
         break
-      case 'unitsHandedBack': {
+      case 'unitsHandedBack':
+      case 'reportRefused': {
         const worker = this.#heard(event.session, now)
-        if (worker === undefined) break
         const shard = this.shard(event.jobId, event.shard)
-        if (shard === undefined) break
-        worker.rest(event.jobId, now)
+        if (worker === undefined || shard === undefined) break
+        const refused = event.type === 'reportRefused'
+        if (refused) this.#hostFailed(worker, now)
+        else worker.rest(event.jobId, now)
         for (const unit of event.units) {
           const instance = heldBy(worker, shard.record(unit))
-          if (instance !== undefined) this.#queue.release(instance, now, false)
+          if (instance !== undefined) this.#queue.release(instance, now, refused)
         }
         break
       }
@@ -146,13 +150,14 @@ export class Owner {
       case 'otherGranted': {
         const shard = state.jobs.get(event.jobId)?.shards.get(event.shard)
         if (shard === undefined) break
+        const until = now + Math.min(ELSEWHERE_MS_MAX, event.durationMs)
         for (const run of event.runs) {
           for (let unit = run.first; unit < run.first + run.count; unit++) {
             if (!shard.contains(unit)) continue
             const record = shard.touch(unit, now)
             if (record.votes.some((vote) => vote.worker === event.worker)) continue
             record.elsewhere ??= new Map()
-            if (record.elsewhere.size < ELSEWHERE_MAX) record.elsewhere.set(event.worker, now + event.durationMs)
+            if (record.elsewhere.size < ELSEWHERE_MAX) record.elsewhere.set(event.worker, until)
             this.#queue.ask(record, now)
           }
         }

@@ -300,7 +300,7 @@ export class Shard {
         }
         // Only a failure holds; one that was released by itself is open until the next.
         if (isNew) record.notBefore = now + HELD_MS
-        return record.notBefore > now && (isNew || record.state === 'held') ? 'held' : 'open'
+        return record.notBefore > now ? 'held' : 'open'
       }
     }
   }

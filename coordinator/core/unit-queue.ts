@@ -1,6 +1,5 @@
-import type { PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import { drawWorker, isDistinct } from './draw.js'
+import { type DrawRules, drawWorker, isDistinct } from './draw.js'
 import { BYPASS_MS, LAST_RESORT_MS, type OwnerState } from './owner-state.js'
 import type { Decision, Shard, UnitRecord } from './shard.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
@@ -79,20 +78,7 @@ export class UnitQueue {
       return
     }
     if (!this.#isOurs(shard, record, now)) return
-    const worker = drawWorker(
-      record,
-      state.connected,
-      {
-        mayWork: (candidate, { shard: { job } }) =>
-          candidate.want > 0 &&
-          candidate.notBefore <= now &&
-          !candidate.isResting(job.jobId, now) &&
-          mayWork(candidate, job.jobId, job.spec),
-        isOwner: (candidate) => shard.owners.includes(candidate.nodeId),
-        hostOf: (key: PublicKey) => state.workers.get(key)?.host,
-      },
-      state.context.random,
-    )
+    const worker = drawWorker(record, state.connected, drawRules(state, shard, now), state.context.random)
     if (worker === undefined) return
     shard.undrawn.pop()
     record.queue = undefined
@@ -140,6 +126,19 @@ export class UnitQueue {
     const start = state.context.random.int(state.connected.length)
     for (let i = 0; i < state.connected.length; i++)
       state.toServe.add(state.connected[(start + i) % state.connected.length]!)
+  }
+}
+
+/** Who may be drawn for a unit of `shard` now. */
+export function drawRules(state: OwnerState, { job, owners }: Shard, now: Millis): DrawRules {
+  return {
+    mayWork: (candidate) =>
+      candidate.want > 0 &&
+      candidate.notBefore <= now &&
+      !candidate.isResting(job.jobId, now) &&
+      mayWork(candidate, job.jobId, job.spec),
+    isOwner: (candidate) => owners.includes(candidate.nodeId),
+    hostOf: (key) => state.workers.get(key)?.host,
   }
 }
 

@@ -66,7 +66,12 @@ export class WorkerRecord {
     this.session = session
     this.hello = hello
     this.heardAt = now
-    this.credit = new Credit(hello.worker)
+    this.credit = new Credit(hello.slots)
+  }
+
+  /** Chance that a draw for a further opinion takes this key once it has fallen on it. */
+  get drawWeight(): number {
+    return this.credit.drawWeight(this.hello.slots)
   }
 
   /** It gave units of the job back: they go to others first. */

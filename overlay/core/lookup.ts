@@ -153,10 +153,10 @@ export class Lookup<T extends Located> {
 
   #proceed(now: Millis): LookupEffect<T>[] {
     const { parallel, softTimeoutMs, requestsMax, durationMaxMs, need } = this.#limits
-    for (const [nodeId, since] of this.#fast) if (now - since >= softTimeoutMs) this.#fast.delete(nodeId)
+    for (const [nodeId, since] of this.#fast) if (now >= since + softTimeoutMs) this.#fast.delete(nodeId)
     const nearest = this.#list.entries().slice(0, need)
     const complete = nearest.every((entry) => this.#answered.has(entry.nodeId))
-    const late = now - this.#startedAt! >= durationMaxMs
+    const late = now >= this.#startedAt! + durationMaxMs
     const effects: LookupEffect<T>[] = []
     while (!complete && !late && this.#fast.size < parallel && this.#asked.size < requestsMax) {
       const contact = this.#list.next()

@@ -2,11 +2,17 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { GridProcess } from '../../cli/compose.js'
 import { ResultsReader, type UnitAnswer } from '../../client/index.js'
+import { GrpcTransport } from '../../overlay/grpc-transport.js'
 import { healthCheck } from '../../overlay/health.js'
+import { createIdentity } from '../../overlay/identity.js'
 import type { JobId } from '../../proto/model.js'
 import { deadline } from '../support/deadline.js'
 import type { Health } from '../support/grid-process.js'
+import { testNetwork } from '../support/grpc-nodes.js'
 import { Attack, type Target } from '../support/hostile-attack.js'
+import { brokenFrames, quickResets } from '../support/hostile-frames.js'
+import { lyingContent, lyingJobs } from '../support/hostile-lies.js'
+import { lyingWorkers } from '../support/hostile-workers.js'
 import { type GridMember, ProcessGrid } from '../support/process-grid.js'
 import { seededRandom } from '../support/seeded-random.js'
 
@@ -20,6 +26,7 @@ const HEALTH_MS = 1_000
 
 const grid = new ProcessGrid()
 const test = suite('a peer under hostile bytes')
+const honest = new GrpcTransport({ identity: createIdentity(), network: testNetwork })
 let peer: GridMember
 let client: GridProcess
 let target: Target
@@ -45,7 +52,10 @@ test.before(async () => {
   rssBefore = (await peer.process.ask<Health>('health')).rssBytes
   target = { endpoint: peer.endpoint, jobId, spec: (await submitted.grid.job(jobId)).signed }
 })
-test.after(() => grid.close())
+test.after(async () => {
+  await honest.close()
+  await grid.close()
+})
 
 /** One attack; then the peer must be alive, well and quick. */
 async function attackedBy(name: string, attack: (attack: Attack) => Promise<void>): Promise<void> {
@@ -54,12 +64,12 @@ async function attackedBy(name: string, attack: (attack: Attack) => Promise<void
   try {
     await deadline(attack(attacker), 60_000, name)
     const asked = performance.now()
-    assert.is(await client.overlay && (await attacker.asStranger(healthCheck)), 'serving')
+    assert.is(await honest.call(target.endpoint, healthCheck, '', { deadlineMs: 10_000 }), 'serving')
     const healthMs = performance.now() - asked
-    const { rssBytes, unhandled, errors } = await peer.process.ask<Health>('health')
+    const { rssBytes, heapBytes, unhandled, errors } = await peer.process.ask<Health>('health')
     console.log(
       `${name}: ${attacker.sent} messages in ${((performance.now() - began) / 1000).toFixed(1)} s, ${attacker.summary()}; ` +
-        `health ${healthMs.toFixed(0)} ms, memory +${((rssBytes - rssBefore) / 2 ** 20).toFixed(0)} MiB`,
+        `health ${healthMs.toFixed(0)} ms, memory +${((rssBytes - rssBefore) / 2 ** 20).toFixed(0)} MiB, heap ${(heapBytes / 2 ** 20).toFixed(0)} MiB`,
     )
     assert.is(peer.process.exited, undefined, 'the peer lives')
     assert.equal(unhandled, [], 'no rejection is unhandled')
@@ -75,16 +85,17 @@ async function attackedBy(name: string, attack: (attack: Attack) => Promise<void
   }
 }
 
-test('survives mangled messages on every unary method', () => attackedBy('unary', (attack) => attack.mangledCalls(MESSAGES)))
-test('survives mangled messages on every stream', () => attackedBy('streams', (attack) => attack.mangledStreams(MESSAGES)))
+test('survives mangled messages on every unary method', () =>
+  attackedBy('unary', (attack) => attack.mangledCalls(MESSAGES)))
+test('survives mangled messages on every stream', () =>
+  attackedBy('streams', (attack) => attack.mangledStreams(MESSAGES)))
 test('survives half messages, lying frames, oversized messages and unknown methods', () =>
-  attackedBy('frames', (attack) => attack.brokenFrames()))
-test('survives well-formed lies about jobs', () => attackedBy('jobs', (attack) => attack.lyingJobs()))
-test('survives well-formed lies of workers', () => attackedBy('workers', (attack) => attack.lyingWorkers()))
-test('survives lying blobs, foreign records and a flooded board', () =>
-  attackedBy('content', (attack) => attack.lyingContent()))
+  attackedBy('frames', brokenFrames))
+test('survives well-formed lies about jobs', () => attackedBy('jobs', lyingJobs))
+test('survives well-formed lies of workers', () => attackedBy('workers', lyingWorkers))
+test('survives lying blobs, foreign records and a flooded board', () => attackedBy('content', lyingContent))
 test('survives streams that are reset at once and streams that never end', () =>
-  attackedBy('resets', (attack) => attack.quickResets(MESSAGES)))
+  attackedBy('resets', (attack) => quickResets(attack, MESSAGES)))
 
 test('finishes the honest job with the right results all the while', async () => {
   const answers = await deadline(results, 40_000, `the honest job\n${grid.processes.logs()}`)

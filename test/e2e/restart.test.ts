@@ -119,7 +119,9 @@ test('an owner that is killed and restarted has no accepted unit computed again'
     30_000,
     `the job ends\n${grid.processes.logs()}`,
   )
-  console.log(`owner killed with ${before.size} units settled; the job ended ${((performance.now() - killedAt) / 1000).toFixed(1)} s later`)
+  console.log(
+    `owner killed with ${before.size} units settled; the job ended ${((performance.now() - killedAt) / 1000).toFixed(1)} s later`,
+  )
 
   assert.is(after.size, count)
   for (const [unit, { digest }] of before) assert.is(after.get(unit)?.digest, digest, `unit ${unit} keeps its result`)
@@ -131,7 +133,11 @@ test('an owner that is killed and restarted has no accepted unit computed again'
   for (const { what, unit, worker } of traces) {
     if (what === 'begin') runs.set(`${unit} ${worker}`, (runs.get(`${unit} ${worker}`) ?? 0) + 1)
   }
-  assert.equal([...runs].filter(([, times]) => times > 1), [], 'no worker computes a unit twice')
+  assert.equal(
+    [...runs].filter(([, times]) => times > 1),
+    [],
+    'no worker computes a unit twice',
+  )
   for (const { unit, reports, donors } of after.values()) {
     const ended = traces.filter((trace) => trace.what === 'end' && trace.unit === unit)
     assert.is(new Set(donors).size, 2, 'two donors agree')

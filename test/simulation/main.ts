@@ -1,10 +1,13 @@
 /**
+ * `npm run sim -- --planted NAME|all [--seeds N]`: grids with a mistake put in on purpose, until one seed finds it.
  * `npm run sim -- [--scenario NAME] [--seeds N] [--first S] [--seed S] [--trace]`: runs scenarios in the simulator.
  *
  * Prints a line per seed, for a failure what happened last and the command that repeats it, and ends with
  * `N passed, N failed`; exit code 1 when anything failed. `--trace` prints every event.
  */
 import { parseArgs } from 'node:util'
+import { findPlant } from './grid/find-plant.js'
+import { plants } from './grid/plants.js'
 import type { Scenario } from './scenario.js'
 import { scenarios } from './scenarios.js'
 import { formatTraceLine } from './world/trace.js'
@@ -13,6 +16,8 @@ import { SimulationFailure, World } from './world/world.js'
 /** Seeds a scenario needs before counters that stayed 0 are held against it. */
 const SEEDS_FOR_COUNTERS = 20
 const SEEDS_DEFAULT = 20
+/** Seeds within which a planted mistake must be found. */
+const PLANTED_SEEDS = 200
 
 interface Result {
   readonly passed: boolean
@@ -77,6 +82,23 @@ function isChosen({ name, onRequest = false }: Scenario, wanted: string | undefi
   return wanted === undefined ? !onRequest : name === wanted || name.startsWith(`${wanted}-`)
 }
 
+/** Looks for a mistake put into the grid on purpose, or each of them: found is passed. */
+async function findPlanted(name: string, seedsMax: number): Promise<void> {
+  const chosen = plants.filter((plant) => name === 'all' || plant.name === name)
+  if (chosen.length === 0) {
+    throw new Error(`no planted mistake ${name}; there are: all, ${plants.map((plant) => plant.name).join(', ')}`)
+  }
+  let passed = 0
+  for (const plant of chosen) {
+    const found = await findPlant(plant, seedsMax)
+    if (found !== undefined) passed++
+    console.log(`${found ? 'ok  ' : 'FAIL'}  ${plant.name} (${plant.mistake}): found by seed ${found?.seed ?? 'none'}`)
+    if (found !== undefined) console.log(found.message.split('\n').slice(0, 2).join('\n'))
+  }
+  console.log(`${passed} passed, ${chosen.length - passed} failed`)
+  process.exitCode = passed < chosen.length ? 1 : 0
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -84,9 +106,11 @@ async function main(): Promise<void> {
       seeds: { type: 'string' },
       seed: { type: 'string' },
       first: { type: 'string' },
+      planted: { type: 'string' },
       trace: { type: 'boolean', default: false },
     },
   })
+  if (values.planted !== undefined) return findPlanted(values.planted, readNumber('seeds', values.seeds, PLANTED_SEEDS))
   const chosen = scenarios.filter((scenario) => isChosen(scenario, values.scenario))
   if (chosen.length === 0) {
     throw new Error(`no scenario ${values.scenario}; there are: ${scenarios.map(({ name }) => name).join(', ')}`)

@@ -88,7 +88,11 @@ export class GridCluster {
 
   /** Starts a worker with one thread, joined to the first node; resolves once it runs. */
   async worker(name: string, args: readonly string[] = [], options: ProcessOptions = {}): Promise<ClusterProcess> {
-    const started = this.spawn(name, ['work', '--stop-at-eof', '--cpus', '1', '--join', this.#address, ...args], options)
+    const started = this.spawn(
+      name,
+      ['work', '--stop-at-eof', '--cpus', '1', '--join', this.#address, ...args],
+      options,
+    )
     await this.until(() => started.stderr.includes('donating'), `${name} runs`, READY_MS, started)
     return started
   }

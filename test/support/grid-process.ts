@@ -16,6 +16,8 @@ export interface GridProcessSettings {
 /** How a process is doing. */
 export interface Health {
   readonly rssBytes: number
+  /** In use after a collection. */
+  readonly heapBytes: number
   /** Unhandled rejections so far. */
   readonly unhandled: readonly string[]
   /** What was logged as an error. */
@@ -67,6 +69,9 @@ answerParent({
     return { nodeId: running.identity.nodeId, address: running.endpoint?.address }
   },
   joined: (ms: number) => running?.overlay.whenJoined(ms),
-  health: (): Health => ({ rssBytes: process.memoryUsage.rss(), unhandled, errors }),
-  collect: () => void (globalThis as { gc?: () => void }).gc?.(),
+  health: (): Health => {
+    ;(globalThis as { gc?: () => void }).gc?.()
+    const { rss, heapUsed } = process.memoryUsage()
+    return { rssBytes: rss, heapBytes: heapUsed, unhandled, errors }
+  },
 })

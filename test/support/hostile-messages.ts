@@ -43,9 +43,14 @@ const mutations: readonly Mutation[] = [
   (bytes) => join(bytes, bytes),
   // A field that claims to be longer than anything that follows.
   (bytes, random) =>
-    join(bytes, Uint8Array.of(((1 + random.int(15)) << 3) | 2), varint(BigInt(random.int(2 ** 32)) << BigInt(random.int(31)))),
+    join(
+      bytes,
+      Uint8Array.of(((1 + random.int(15)) << 3) | 2),
+      varint(BigInt(random.int(2 ** 32)) << BigInt(random.int(31))),
+    ),
   // The largest numbers there are.
-  (bytes, random) => join(bytes, Uint8Array.of((1 + random.int(15)) << 3), varint(2n ** 64n - 1n - BigInt(random.int(3)))),
+  (bytes, random) =>
+    join(bytes, Uint8Array.of((1 + random.int(15)) << 3), varint(2n ** 64n - 1n - BigInt(random.int(3)))),
   // Nested groups and messages, a few hundred deep.
   (_, random) => new Uint8Array(1 + random.int(300)).fill(pick(random, [0x0b, 0x0a, 0x12, 0x1a])),
 ]

@@ -23,6 +23,9 @@ import { EffectLog } from './effect-log.js'
 import { seededRandom } from './seeded-random.js'
 
 const HEARTBEAT_MS = 5_000
+/** Owners tell one another this often what they have out, and believe it for so long. */
+const OUTSTANDING_MS = 1_000
+const BELIEF_MS = 3_000
 const NO_DIGEST = '0'.repeat(64) as Digest
 /** Wall clock when a grid begins; jobs are made a little earlier. */
 export const WALL_MS = 1_000_000
@@ -167,9 +170,12 @@ export class Volunteer {
   }
 
   handBack(units: readonly number[]): void {
-    const { owner, jobId } = this.#grid
-    for (const unit of units) this.hand.delete(`${jobId}/${unit}`)
-    this.#grid.handle(owner, { type: 'unitsHandedBack', session: this.sessions.get(owner)!, jobId, shard: 0, units })
+    const { jobId } = this.#grid
+    for (const [owner, session] of this.sessions) {
+      const own = units.filter((unit) => this.hand.get(`${jobId}/${unit}`)?.owner === owner)
+      for (const unit of own) this.hand.delete(`${jobId}/${unit}`)
+      if (own.length > 0) this.#grid.handle(owner, { type: 'unitsHandedBack', session, jobId, shard: 0, units: own })
+    }
   }
 
   /** Reports units it was granted at some time, in one report for each grantor. Whatever it has in hand when none are named. */
@@ -262,6 +268,7 @@ export class OwnerGrid {
   #orders: KnownOrder[] = []
   #digests = 0
   #heartbeatAt = HEARTBEAT_MS
+  #tellAt = OUTSTANDING_MS
 
   constructor({ owners = 1, seed = 1, units = 10, spec = {} }: GridOptions = {}) {
     this.#seed = seed
@@ -409,8 +416,33 @@ export class OwnerGrid {
     }
     for (const other of this.owners) {
       if (other === owner) continue
-      const { jobId, shard, worker, runs, durationMs } = grant
+      const { jobId, shard, worker, runs } = grant
+      const durationMs = BELIEF_MS
       this.handle(other, { type: 'otherGranted', grantor: owner.nodeId, jobId, shard, worker, runs, durationMs })
+    }
+  }
+
+  /** Soft state: each owner repeats what it still has out. */
+  #tellOutstanding(): void {
+    if (this.owners.length === 1) return
+    for (const owner of this.owners) {
+      if (!owner.isUp) continue
+      for (const jobId of this.specs.keys()) {
+        for (const { unit, held } of owner.core.shard(jobId, 0)!.records()) {
+          for (const { worker, opinion } of held)
+            for (const other of this.owners)
+              if (other !== owner)
+                this.handle(other, {
+                  type: 'otherGranted',
+                  grantor: owner.nodeId,
+                  jobId,
+                  shard: 0,
+                  worker: worker.key,
+                  runs: [{ first: unit, count: 1, opinion }],
+                  durationMs: BELIEF_MS,
+                })
+        }
+      }
     }
   }
 
@@ -443,9 +475,13 @@ export class OwnerGrid {
       const wakes = this.owners
         .filter(({ isUp }) => isUp)
         .map(({ core }) => core.nextWakeup() ?? Number.POSITIVE_INFINITY)
-      const next = Math.min(this.#heartbeatAt, ...wakes)
+      const next = Math.min(this.#heartbeatAt, this.#tellAt, ...wakes)
       if (next > until) break
       this.now = Math.max(this.now, next)
+      if (this.now >= this.#tellAt) {
+        this.#tellAt = this.now + OUTSTANDING_MS
+        this.#tellOutstanding()
+      }
       if (this.now >= this.#heartbeatAt) {
         this.#heartbeatAt = this.now + HEARTBEAT_MS
         for (const volunteer of this.#volunteers)

@@ -120,7 +120,11 @@ export class ProcessGrid {
   async until<T>(found: () => T | undefined, ms: number, what: string): Promise<T> {
     let value: T | undefined
     try {
-      await eventually(() => (value = found()) !== undefined, ms, what)
+      const look = () => {
+        value = found()
+        return value !== undefined
+      }
+      await eventually(look, ms, what)
     } catch (error) {
       throw new Error(`${(error as Error).message}\n${this.processes.logs()}`)
     }

@@ -19,7 +19,10 @@ export class TestProcess {
 
   constructor(name: string, module: string, args: readonly string[]) {
     this.name = name
-    this.child = fork(module, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], execArgv: ['--enable-source-maps'] })
+    this.child = fork(module, args, {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      execArgv: ['--enable-source-maps', '--expose-gc'],
+    })
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#output = (this.#output + text).slice(-OUTPUT_CHARS_MAX)

@@ -41,6 +41,7 @@ const PACKAGE_PLACES: Readonly<Record<string, readonly string[]>> = {
   'kademlia-dht': ['overlay/kademlia.ts'],
   '@grpc/grpc-js': ['overlay/grpc-', 'proto/status.ts'],
   '@grpc/proto-loader': ['overlay/grpc-', 'proto/load.ts'],
+  '@grpc/reflection': ['overlay/grpc-'],
   protobufjs: ['proto/load.ts', 'overlay/health.ts'],
   libsql: ['coordinator/sqlite-file.ts'],
   piscina: ['worker/compute/'],

@@ -44,7 +44,7 @@ export function executeUnit(
   const used = () => meter.used
   const meter: FuelMeter = new FuelMeter(limit, onBurn && (() => onBurn(used)))
   const end = (answer: TaskOutput): UnitEnd => {
-    if (limit !== undefined && meter.used > limit) return exhausted(spec, meter)
+    if (limit !== undefined && meter.used > limit) return exhausted(spec)
     try {
       return finish(spec, answer, meter.used)
     } catch (error) {
@@ -88,13 +88,14 @@ export function failureEnd(spec: JobSpec, outcome: Outcome, stderr: string, fuel
   return packed({ outcome, exitCode: 0, stdout: NOTHING, ...cutStderr(spec, stderr), files: [] }, fuel)
 }
 
-function exhausted(spec: JobSpec, meter: FuelMeter): UnitEnd {
-  return failureEnd(spec, 'fuel', '', meter.used)
+/** Ran out: says the limit itself, since how far past it the last step went is no matter of the unit (`job/facts.ts`). */
+function exhausted(spec: JobSpec): UnitEnd {
+  return failureEnd(spec, 'fuel', '', spec.limits.fuel)
 }
 
 function failed(spec: JobSpec, error: unknown, meter: FuelMeter): UnitEnd {
   const isFuel = error instanceof FuelExhausted || (spec.limits.fuel !== 0n && meter.used > spec.limits.fuel)
-  if (isFuel) return exhausted(spec, meter)
+  if (isFuel) return exhausted(spec)
   return failureEnd(
     spec,
     'trap',

@@ -19,6 +19,9 @@ const REPORT_OUTPUT_BYTES_MAX = 32 * 1024
 const INLINE_BYTES_MAX = 4 * 1024
 /** Bytes of grants that travel with one report, so that it stays under what a stream message may have. */
 const REPORT_GRANT_BYTES_MAX = 12 * 1024
+/** Instances of one owner are taken up to so many times what is wanted of all together, and these. */
+const SURPLUS_FACTOR = 2
+const SURPLUS_UNITS = 1_024
 /** Instances in hand at most, whatever owners send: what is above goes back. */
 const HELD_MAX = 65_536
 /** Owners of one shard that are connected to. */
@@ -145,6 +148,11 @@ export class WorkerCore {
   /** The report, not settled yet, that a unit is in. */
   reportOf(jobId: JobId, unit: number): Digest | undefined {
     return this.#reportsByUnit.get(nameOf(jobId, unit))?.reportId
+  }
+
+  /** Whether `owner` is the one that has, or is to get, the report a unit is in. */
+  isReportedTo(owner: NodeId, jobId: JobId, unit: number): boolean {
+    return this.#reportsByUnit.get(nameOf(jobId, unit))?.link?.endpoint.nodeId === owner
   }
 
   /** Whether a computed unit waits to be put into a report. */
@@ -337,11 +345,13 @@ export class WorkerCore {
     const held: HeldGrant = { id: grantId, grant, signed, link, left: 0 }
     const units: number[] = []
     const surplus: number[] = []
+    // Wants and grants cross on the way, and a want may have sunk meanwhile; beyond that an owner sends what nobody asked for.
+    const most = SURPLUS_FACTOR * this.#roomInAll + SURPLUS_UNITS
     for (const run of grant.runs) {
       for (let unit = run.first; unit < run.first + run.count; unit++) {
         const name = nameOf(grant.jobId, unit)
         if (this.#held.has(name) || this.#waiting.has(name) || this.#reportsByUnit.has(name)) continue
-        if (this.#held.size >= HELD_MAX) {
+        if (this.#held.size >= HELD_MAX || link.held + units.length >= most) {
           surplus.push(unit)
           continue
         }
@@ -352,7 +362,7 @@ export class WorkerCore {
     }
     if (surplus.length > 0 && link.state === 'open') {
       const { jobId, shard } = grant
-      const reason = `${HELD_MAX} instances are in hand`
+      const reason = 'more instances than were asked for'
       this.#effects.push({ type: 'sendHandBack', owner, jobId, shard, units: surplus, reason })
     }
     if (held.left === 0) return
@@ -468,6 +478,8 @@ export class WorkerCore {
 
   #reportKept(report: KeptReport, owner: NodeId | undefined, now: Millis): void {
     const link = owner === undefined ? undefined : this.#links.get(owner)
+    // The same answer under a later grant is the same report: it takes the place of the one before.
+    this.#reports.get(report.reportId)?.link?.reports.delete(report.reportId)
     const open: OpenReport = { ...report, unsettled: new Set(report.units), taken: false, link, offeredAt: now }
     this.#reports.set(report.reportId, open)
     for (const unit of report.units) {
@@ -526,7 +538,7 @@ export class WorkerCore {
     let wakeAt = Number.POSITIVE_INFINITY
     for (const [name, batch] of this.#batches) {
       if (batch.units.length === 0) this.#batches.delete(name)
-      else if (now - batch.since >= REPORT_WAIT_MS || this.#held.size === 0) this.#flush(name, batch)
+      else if (now >= batch.since + REPORT_WAIT_MS || this.#held.size === 0) this.#flush(name, batch)
       else wakeAt = Math.min(wakeAt, batch.since + REPORT_WAIT_MS)
     }
     this.#tendLinks(now)
@@ -611,13 +623,17 @@ export class WorkerCore {
     }
   }
 
+  /** Instances that are wanted in hand. */
+  get #roomInAll(): number {
+    return Math.min(this.#capacity.instances, this.#limits.instancesMax ?? Number.POSITIVE_INFINITY)
+  }
+
   /** Shares the room there is between the open links. */
   #sendWants(): void {
     const open = [...this.#links.values()].filter(({ state }) => state === 'open')
     if (open.length === 0) return
-    const most = Math.min(this.#capacity.instances, this.#limits.instancesMax ?? Number.POSITIVE_INFINITY)
     const isClosed = this.#draining || this.#outputsFull
-    const room = isClosed ? 0 : Math.max(0, most - this.#held.size)
+    const room = isClosed ? 0 : Math.max(0, this.#roomInAll - this.#held.size)
     const share = Math.ceil(room / open.length)
     for (const link of open) {
       const wanted = isClosed ? 0 : link.held + share

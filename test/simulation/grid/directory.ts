@@ -47,6 +47,8 @@ interface Notice {
 export class SimDirectory {
   readonly #world: World
   readonly #changes: Change[] = []
+  /** Which process of each peer served last: one that came back at once was never missed. */
+  readonly #serving = new Map<NodeId, SimProcess>()
   readonly #notices = new Map<string, Notice>()
   readonly #watchers = new Set<(jobId: JobId, notice: Notice) => void>()
 
@@ -59,10 +61,11 @@ export class SimDirectory {
     const { process } = host
     if (process === undefined) return
     this.#change(endpoint, true)
+    this.#serving.set(endpoint.nodeId, process)
     const watch = (running: SimProcess) => {
       this.#world.scheduler.at(this.#world.nowMs + LOOK_MS, '', () => {
         if (running.alive) watch(running)
-        else this.#change(endpoint, false)
+        else if (this.#serving.get(endpoint.nodeId) === running) this.#change(endpoint, false)
       })
     }
     watch(process)

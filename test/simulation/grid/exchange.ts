@@ -1,4 +1,3 @@
-import { deserialize, serialize } from 'node:v8'
 import type { Coordinator, FactExchange } from '../../../coordinator/index.js'
 import type { BookedJob } from '../../../coordinator/job-book.js'
 import type { MemoryStore } from '../../../coordinator/memory-store.js'
@@ -10,6 +9,7 @@ import type { Digest, Grant, GrantRun, JobId, NodeId, PublicKey, ReportFact } fr
 import type { Clock, Millis } from '../../../runtime/clock.js'
 import { GridError, toGridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
+import { fromHex, toHex, utf8 } from '../../../runtime/hex.js'
 import { jitter } from '../../../runtime/jitter.js'
 import type { Random } from '../../../runtime/random.js'
 import type { Codec, Endpoint, Transport, UnaryMethod } from '../../../runtime/transport.js'
@@ -41,8 +41,15 @@ interface Outstanding extends ShardName {
   readonly durationMs: Millis
 }
 
+/** Values as JSON, bytes in it as hex: what `node:v8` writes differs with how the engine happens to keep an array. */
 function anyCodec<T>(): Codec<T> {
-  return { encode: (value) => new Uint8Array(serialize(value)), decode: (bytes) => deserialize(bytes) as T }
+  const write = (_name: string, value: unknown) => (value instanceof Uint8Array ? { hex: toHex(value) } : value)
+  const read = (_name: string, value: unknown) =>
+    typeof value === 'object' && value !== null && 'hex' in value ? fromHex(String(value.hex)) : value
+  return {
+    encode: (value) => utf8(JSON.stringify(value, write)),
+    decode: (bytes) => JSON.parse(new TextDecoder().decode(bytes), read) as T,
+  }
 }
 function simMethod<Request, Response>(name: string): UnaryMethod<Request, Response> {
   return { path: `/sim.Exchange/${name}`, request: anyCodec<Request>(), response: anyCodec<Response>() }

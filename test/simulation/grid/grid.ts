@@ -32,14 +32,20 @@ const WARM_UP_MS = 10_000
 const FAULTY_MS = 45_000
 /** All units are settled and seen this long after the last fault: the stated bound. Unit: ms. */
 export const LIVENESS_MS = 240_000
-/** Owners are alike this long after that. Unit: ms. */
-const SYNCED_MS = 3 * SYNC_MS
+/**
+ * Owners are alike and producers have offered what they keep this long after that: a stream that went half-open is noticed
+ * after 40 s, its owner looked for after 5 s more, and owners compare twice. Unit: ms.
+ */
+const SYNCED_MS = 50_000 + 2 * SYNC_MS
 /** Time between two looks of the oracle at running owners. Unit: ms. */
 const LOOK_MS = 3_000
 /** Chance that a crash meets an owner between its fsync and its answer, at each fsync while faults are on. */
 const SYNC_CRASH = 0.004
 /** A stalled worker says nothing for longer than owners wait. Unit: ms. */
 const STALL_MS: readonly [Millis, Millis] = [31_000, 40_000]
+/** When an owner is cut off from the others, after the first fault, and for how long. Unit: ms. */
+const ISLAND_AT_MS: readonly [Millis, Millis] = [1_000, 10_000]
+const ISLAND_MS = 8_000
 /** What a world says of a condition that was not met in time. */
 const UNMET = 'the condition does not hold'
 /** Largest step of a wall clock. Unit: ms. */
@@ -100,24 +106,17 @@ export class Grid {
     this.#faulty = true
     faults.start()
     this.#stallWorkers()
+    if (this.#plan.owners > 1) this.#isolateOwner()
     await world.run(world.nowMs + FAULTY_MS)
     this.#faulty = false
     faults.stop()
     for (const host of this.#gone) if (!host.running) host.restart()
-    try {
-      await world.run(() => this.oracle.hasSeenAll(), LIVENESS_MS)
-    } catch (error) {
-      throw this.#explain(error)
-    }
+    await this.#finish()
     await world.run(world.nowMs + SYNCED_MS)
     this.#client.crash('killed')
     this.oracle.readAgain()
     this.#client.restart()
-    try {
-      await world.run(() => this.oracle.hasSeenAll(), LIVENESS_MS)
-    } catch (error) {
-      throw this.#explain(error)
-    }
+    await this.#finish()
     this.#checkOwners()
     this.oracle.checkEnd(this.#peers, (jobId, shard) => this.#trueOwners(jobId, shard))
     // What the last checks found is noted as a failure of the world, which only a run reports.
@@ -184,6 +183,29 @@ export class Grid {
     }
   }
 
+  /** One owner is left alone with the workers for a while, and then its disk is gone: what it alone had is lost. */
+  #isolateOwner(): void {
+    const { scheduler, network } = this.#world
+    const random = this.#random.split('island')
+    const atMs = scheduler.nowMs + random.between(...ISLAND_AT_MS)
+    const candidates = this.#peers.filter((peer) => this.#mayLoseDisk(peer))
+    const owner = random.pick(candidates)
+    if (owner === undefined) return
+    scheduler.at(atMs, owner.name, () => {
+      const island = network.partition([owner, ...this.#workers])
+      scheduler.at(atMs + ISLAND_MS, owner.name, () => {
+        if (owner.running && this.#mayLoseDisk(owner)) {
+          owner.crash('diskLoss')
+          this.#world.count('isolatedAndLost')
+          scheduler.at(scheduler.nowMs + 1_000, owner.name, () => {
+            if (!owner.running) owner.restart()
+          })
+        }
+        island.heal()
+      })
+    })
+  }
+
   // ---------------------------------------------------------------------------------------------------------- programs
 
   #parts(host: Host, context: ProcessContext, changes: Partial<ProcessParts>): ProcessParts {
@@ -216,7 +238,7 @@ export class Grid {
       })
       const disk = this.#crashingDisk(host, context.disk)
       const verifier = this.#plant.verifier?.(this.#keys.verifier) ?? this.#keys.verifier
-      const parts = this.#parts(host, context, { transport, disk: this.#plant.disk?.(disk, context) ?? disk, verifier })
+      const parts = this.#parts(host, context, { transport, disk: this.#plant.disk?.(disk) ?? disk, verifier })
       const { owners } = this.#plan
       await startPeer(
         parts,
@@ -357,6 +379,16 @@ export class Grid {
     return [...this.#peers].sort((a, b) => (distance(a) < distance(b) ? -1 : 1)).slice(0, this.#plan.owners)
   }
 
+  /** Runs until the client has seen every unit that somebody is left to decide. */
+  async #finish(): Promise<void> {
+    try {
+      await this.#world.run(() => this.oracle.hasSeenAll(), LIVENESS_MS)
+    } catch (error) {
+      if (!this.oracle.isExhausted(this.#peers, this.#workers)) throw this.#explain(error)
+      this.#world.count('donorsExhausted')
+    }
+  }
+
   /** `error` with what the owners say of what is missing. */
   #explain(error: unknown): unknown {
     if (!(error instanceof SimulationFailure) || !error.message.includes(UNMET)) return error
@@ -372,9 +404,7 @@ export class Grid {
             this.#plan &&
             [...job.shards.get(shard)!.records()].filter(({ state }) => state !== 'settled' && state !== 'failed')
           for (const { unit, state, votes, held, judgement, reservedFor } of record) {
-            lines.push(
-              `  unit ${unit} ${state}, ${held.length} held, reserved ${reservedFor !== undefined}`,
-            )
+            lines.push(`  unit ${unit} ${state}, ${held.length} held, reserved ${reservedFor !== undefined}`)
             lines.push(
               `    ${votes.map(({ donor, grantor, outcome, digest }) => [donor, grantor, outcome, digest].map((part) => part.slice(0, 6)).join(' ')).join(', ')}`,
             )

@@ -142,6 +142,22 @@ export class Oracle {
     return false
   }
 
+  /** Whether every unit not seen has been answered by every worker there is, so that only a new donor could decide it. */
+  isExhausted(peers: readonly Host[], workers: readonly Host[]): boolean {
+    const left = this.unseen()
+    if (this.#jobs.size < this.#plan.jobs.length) return false
+    const voters = new Map<string, Set<string>>()
+    for (const peer of peers) {
+      for (const [name, facts] of readStore(peer.disk).facts) {
+        const jobId = name.slice(0, name.indexOf('/')) as JobId
+        for (const [id, fact] of facts) {
+          for (const { unit, donor } of this.#votesOf(id, fact, jobId)) setOf(voters, unitName(jobId, unit)).add(donor)
+        }
+      }
+    }
+    return left.every((name) => workers.every(({ caller }) => voters.get(name)?.has(caller.publicKey) === true))
+  }
+
   hasSeenAll(): boolean {
     return this.#jobs.size === this.#plan.jobs.length && this.unseen().length === 0
   }
@@ -157,7 +173,8 @@ export class Oracle {
       reportId,
       jobId,
       shard,
-      units: results.map(({ unit }) => unit),
+      // A host failure is no vote: its producer need not keep it.
+      units: results.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit),
       worker,
       producer: worker.caller.nodeId,
       settled: new Set(),
@@ -178,6 +195,10 @@ export class Oracle {
         const reports = this.#byUnit.get(`${worker.caller.nodeId} ${unitName(message.jobId, unit)}`) ?? []
         for (const report of reports) report.settled.add(unit)
       }
+    } else if (message.type === 'refused') {
+      // An owner that has settled all its units without it may say so: then the producer need not keep it.
+      const report = this.#reports.get(message.report)
+      for (const unit of report?.units ?? []) report?.settled.add(unit)
     } else if (message.type === 'ack') {
       for (const reportId of message.reports) {
         const report = this.#reports.get(reportId)

@@ -37,7 +37,9 @@ export function planOf(seed: number): Plan {
   const residue = seed % 10
   const workers: Character[] = Array.from({ length: 6 + random.int(3) }, () => 'honest')
   workers[0] = random.chance(0.6) ? 'liar' : 'honest'
-  workers[1] = random.pick<Character>(['honest', 'liar', 'broken', 'forger'])!
+  const second = random.pick<Character>(['honest', 'liar', 'broken', 'forger'])!
+  // Two of six that lie would often leave a unit with nobody who could decide it.
+  workers[1] = second === 'liar' && workers.length < 8 ? 'honest' : second
   const jobs: PlannedJob[] = [
     { name: 'first', units: 32 + random.int(32), policy: { type: 'quorum', quorum: 2 } },
     {

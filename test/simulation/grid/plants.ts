@@ -1,23 +1,162 @@
+import type { OwnerEvent } from '../../../coordinator/core/messages.js'
+import type { Shard, UnitRecord } from '../../../coordinator/core/shard.js'
 import type { Coordinator, CoordinatorOptions } from '../../../coordinator/index.js'
+import { isVote } from '../../../job/digest.js'
 import type { Verifier } from '../../../overlay/identity.js'
+import { reportCodec } from '../../../proto/codec/facts.js'
 import type { OwnerMessage, WorkerMessage } from '../../../proto/messages.js'
+import type { Digest } from '../../../proto/model.js'
 import type { Disk } from '../../../runtime/disk.js'
-import type { ProcessContext } from '../world/host.js'
+import { sha256 } from '../../../runtime/hash.js'
+import type { Plan } from './plan.js'
+import { STORE_FILE } from './processes.js'
 
-/** A mistake put into every process of a grid on purpose, from outside, to show that the oracle finds it. */
+/** What a planted mistake makes of the streams of one worker process. */
+export interface WorkerPlant {
+  says(message: WorkerMessage): void
+  /** Messages that the worker believes to hear after one that came. */
+  hears(message: OwnerMessage): readonly OwnerMessage[]
+}
+
+/**
+ * A mistake put into every process of a grid on purpose, to show that the oracle finds it: by wrapping what a process is
+ * handed, or objects of it from outside. The program itself knows nothing of it.
+ */
 export interface Plant {
   /** As given to `--planted`. */
   readonly name: string
-  readonly disk?: (disk: Disk, context: ProcessContext) => Disk
+  /** What is wrong, in one sentence. */
+  readonly mistake: string
+  /** Changes plans so that the mistake has occasions. */
+  readonly plan?: (plan: Plan) => Plan
+  readonly disk?: (disk: Disk) => Disk
   readonly options?: Partial<CoordinatorOptions>
   readonly verifier?: (verifier: Verifier) => Verifier
   readonly coordinator?: (coordinator: Coordinator) => void
-  /** What each process of a worker makes of its streams: messages it believes to hear besides those that come. */
-  readonly worker?: () => {
-    says(message: WorkerMessage): void
-    hears(message: OwnerMessage): readonly OwnerMessage[]
-  }
+  readonly worker?: () => WorkerPlant
 }
 
 /** No mistake. */
-export const NO_PLANT: Plant = { name: 'none' }
+export const NO_PLANT: Plant = { name: 'none', mistake: 'nothing is wrong' }
+
+/** Every mistake that must be found within 200 seeds. */
+export const plants: readonly Plant[] = [
+  {
+    name: 'ack-before-fsync',
+    mistake: 'an owner acknowledges what is not synced yet',
+    disk: (disk) => ({
+      append: (file, bytes) => disk.append(file, bytes),
+      read: (file) => disk.read(file),
+      write: (file, bytes) => disk.write(file, bytes),
+      remove: (file) => disk.remove(file),
+      list: (prefix) => disk.list(prefix),
+      sync: async (file) => {
+        const synced = disk.sync(file)
+        if (file === STORE_FILE) synced.catch(() => {})
+        else await synced
+      },
+    }),
+  },
+  {
+    name: 'one-holder',
+    mistake: 'with three owners one disk is called durable',
+    plan: (plan) => ({ ...plan, owners: 3 }),
+    options: { shardHolders: 1 },
+  },
+  {
+    name: 'grants-unchecked',
+    mistake: 'owners admit reports whose grants nobody signed',
+    plan: (plan) => ({ ...plan, workers: plan.workers.map((character, i) => (i === 1 ? 'forger' : character)) }),
+    verifier: (verifier) => ({
+      ...verifier,
+      verify: (key, tag, bytes, signature) => tag === 'grant' || verifier.verify(key, tag, bytes, signature),
+    }),
+  },
+  {
+    name: 'first-come',
+    mistake: 'the verdict of an owner is the answer that arrived first',
+    plan: (plan) => ({
+      ...plan,
+      workers: plan.workers.map((character, i) => (i < 2 ? 'liar' : character)),
+      jobs: plan.jobs.map((job) => ({ ...job, policy: { type: 'none' } as const })),
+    }),
+    coordinator: (coordinator) =>
+      eachShard(coordinator, (shard) => {
+        const vote = shard.vote.bind(shard)
+        shard.vote = (record, votes, now) => {
+          const isLate = record.votes.some(({ outcome }) => isVote(outcome))
+          return isLate ? { record, before: record.state, after: record.state } : vote(record, votes, now)
+        }
+      }),
+  },
+  {
+    name: 'drop-on-ack',
+    mistake: 'a worker drops its copy of a report once it is acknowledged',
+    plan: (plan) => ({ ...plan, owners: 1 }),
+    worker: dropOnAck,
+  },
+  {
+    name: 'issue-again',
+    mistake: 'a restarted owner forgets what was accepted and grants it again',
+    coordinator: (coordinator) =>
+      eachEvent(coordinator, (event) => (event.type === 'reportKept' && !event.live ? undefined : event)),
+    plan: (plan) => ({ ...plan, owners: 1 }),
+  },
+  {
+    name: 'no-bypass',
+    mistake: 'units of a stalled owner are left to it for ever',
+    plan: (plan) => ({ ...plan, owners: 3, mutePeer: 0 }),
+    coordinator: (coordinator) => eachShard(coordinator, neverBypass),
+  },
+]
+
+/** Has `change` look at every event before the owner's core does; undefined keeps it from it. */
+function eachEvent(coordinator: Coordinator, change: (event: OwnerEvent) => OwnerEvent | undefined): void {
+  const { core } = coordinator.owner
+  const handle = core.handle.bind(core)
+  core.handle = (event, now) => {
+    const changed = change(event)
+    return changed === undefined ? [] : handle(changed, now)
+  }
+}
+
+/** Has `change` work on every shard as it opens, before any fact reaches it. */
+function eachShard(coordinator: Coordinator, change: (shard: Shard) => void): void {
+  const { core } = coordinator.owner
+  const handle = core.handle.bind(core)
+  core.handle = (event, now) => {
+    const isNew = event.type === 'shardOpened' && !core.hasShard(event.jobId, event.shard)
+    const effects = handle(event, now)
+    const shard = isNew ? core.shard(event.jobId, event.shard) : undefined
+    if (shard !== undefined) change(shard)
+    return effects
+  }
+}
+
+/** Makes every wait for another owner look as if it had just begun. */
+function neverBypass(shard: Shard): void {
+  Object.defineProperty(shard, 'starvedSince', { get: () => Number.POSITIVE_INFINITY, set: () => {} })
+  const touch = shard.touch.bind(shard)
+  const patched = new WeakSet<UnitRecord>()
+  shard.touch = (unit, now) => {
+    const record = touch(unit, now)
+    if (patched.has(record)) return record
+    patched.add(record)
+    Object.defineProperty(record, 'wantedSince', { get: () => Number.POSITIVE_INFINITY, set: () => {} })
+    return record
+  }
+}
+
+function dropOnAck(): WorkerPlant {
+  const sent = new Map<Digest, Extract<OwnerMessage, { type: 'settled' }>>()
+  return {
+    says(message) {
+      if (message.type !== 'report') return
+      const { bytes } = message.fact.report
+      const { jobId, shard, results } = reportCodec.decode(bytes)
+      const agreed = results.map(({ unit }) => unit)
+      sent.set(sha256(bytes), { type: 'settled', jobId, shard, agreed, disagreed: [] })
+    },
+    hears: (message) => (message.type === 'ack' ? message.reports.flatMap((id) => sent.get(id) ?? []) : []),
+  }
+}

@@ -21,16 +21,17 @@ export interface LiarParts {
   /** Makes wrong answers of this worker its own. */
   readonly name: string
   readonly conduct: Conduct | 'honest'
+  readonly threads: number
   readonly costMs: (unit: number) => Millis
   /** Told of every instance that reaches the machine. */
   readonly granted: () => void
 }
 
-/** One thread that computes the units it is given, and then says what its conduct has it say. */
-export function makeLiarCompute({ clock, random, name, conduct, costMs, granted }: LiarParts): Compute {
+/** Computes the units it is given, and then says what its conduct has it say. */
+export function makeLiarCompute({ clock, random, name, conduct, threads, costMs, granted }: LiarParts): Compute {
   const tasks = gridTasks()
   const compute = startInProcessCompute({
-    threads: 1,
+    threads,
     clock,
     costMs: (_spec, unit) => costMs(unit),
     findTask: ({ task }) => (task.type === 'builtin' ? tasks.find(task.name, task.version) : undefined),
@@ -67,6 +68,7 @@ export function makeLiarCompute({ clock, random, name, conduct, costMs, granted 
       case 'lone':
         return wrong(result, `${name} says ${unit}`)
       case 'ring':
+      case 'stalling':
         return wrong(result, `the ring says ${unit}`)
       case 'failures':
         return failed(result, REPORTED_FAILURES[unit % REPORTED_FAILURES.length]!)

@@ -3,9 +3,10 @@ import type { Outcome } from '../../../proto/model.js'
 /**
  * What a dishonest worker does with the units it is granted. `lone`: a wrong answer that nobody else gives. `ring`: the
  * wrong answer that all of the ring give. `failures`: says that units fail, each in one of the ways there are. `silent`:
- * takes units and never answers, but stays connected.
+ * takes units and never answers, but stays connected. `stalling`: a ring whose keys keep a unit until it counts as straggling
+ * and answer at once when they are given the copy of a friend's unit.
  */
-export type Conduct = 'lone' | 'ring' | 'failures' | 'silent'
+export type Conduct = 'lone' | 'ring' | 'failures' | 'silent' | 'stalling'
 
 /** How liars that report failures say that units ended, in turn by unit. */
 export const REPORTED_FAILURES: readonly Outcome[] = ['exit', 'trap', 'fuel', 'memory', 'output', 'wall', 'host']
@@ -29,6 +30,8 @@ export interface Population {
   readonly keys: number
   /** Machines that run with each of these keys. */
   readonly placesPerKey: number
+  /** Threads that each says it has. */
+  readonly threads: number
   /** Time in which they answer, ms; undefined: as long as honest work takes. */
   readonly answerMs: number | undefined
   readonly bars: Bars
@@ -40,20 +43,34 @@ export const HONEST_WORKERS = 20
 const TENTH = 3
 const FIFTH = 5
 const TIME_BAR = 2.1
-const ALONE = { placesPerKey: 1, answerMs: undefined }
+const ALONE = { placesPerKey: 1, threads: 1, answerMs: undefined }
 
 /** Every population that is measured. */
 export const populations: readonly Population[] = [
   { name: 'none', title: 'no liars', conduct: 'lone', keys: 0, ...ALONE, bars: { wrong: 0, time: TIME_BAR } },
   { name: 'lone', title: 'one lone liar', conduct: 'lone', keys: 1, ...ALONE, bars: { wrong: 0, time: TIME_BAR } },
-  { name: 'ring-10', title: 'ring, 10 %', conduct: 'ring', keys: TENTH, ...ALONE, bars: { wrong: 0.002, time: TIME_BAR } },
-  { name: 'ring-20', title: 'ring, 20 %', conduct: 'ring', keys: FIFTH, ...ALONE, bars: { wrong: 0.006, time: TIME_BAR } },
+  {
+    name: 'ring-10',
+    title: 'ring, 10 %',
+    conduct: 'ring',
+    keys: TENTH,
+    ...ALONE,
+    bars: { wrong: 0.002, time: TIME_BAR },
+  },
+  {
+    name: 'ring-20',
+    title: 'ring, 20 %',
+    conduct: 'ring',
+    keys: FIFTH,
+    ...ALONE,
+    bars: { wrong: 0.006, time: TIME_BAR },
+  },
   {
     name: 'fast-10',
     title: 'ring, 10 %, in 5 ms',
     conduct: 'ring',
     keys: TENTH,
-    placesPerKey: 1,
+    ...ALONE,
     answerMs: 5,
     bars: { wrong: 0.003, time: TIME_BAR },
   },
@@ -62,7 +79,7 @@ export const populations: readonly Population[] = [
     title: 'ring, 20 %, in 5 ms',
     conduct: 'ring',
     keys: FIFTH,
-    placesPerKey: 1,
+    ...ALONE,
     answerMs: 5,
     bars: { wrong: 0.06, time: TIME_BAR },
   },
@@ -74,14 +91,58 @@ export const populations: readonly Population[] = [
     ...ALONE,
     bars: { wrong: 0, time: TIME_BAR },
   },
-  { name: 'hoarder', title: 'a silent hoarder', conduct: 'silent', keys: 1, ...ALONE, bars: { wrong: 0, time: TIME_BAR } },
+  {
+    name: 'hoarder',
+    title: 'a silent hoarder',
+    conduct: 'silent',
+    keys: 1,
+    ...ALONE,
+    bars: { wrong: 0, time: TIME_BAR },
+  },
   {
     name: 'two-places',
     title: 'a lying key in two places',
     conduct: 'ring',
     keys: 1,
+    ...ALONE,
     placesPerKey: 2,
-    answerMs: undefined,
     bars: { wrong: 0, time: TIME_BAR },
+  },
+  {
+    name: 'threads-10',
+    title: 'ring, 10 %, in 5 ms, 64 threads',
+    conduct: 'ring',
+    keys: TENTH,
+    ...ALONE,
+    threads: 64,
+    answerMs: 5,
+    bars: { wrong: 0.003, time: TIME_BAR },
+  },
+  {
+    name: 'threads-lone',
+    title: 'a lone liar, in 5 ms, 64 threads',
+    conduct: 'lone',
+    keys: 1,
+    ...ALONE,
+    threads: 64,
+    answerMs: 5,
+    bars: { wrong: 0, time: TIME_BAR },
+  },
+  {
+    name: 'threads-hoarder',
+    title: 'a silent hoarder, 64 threads',
+    conduct: 'silent',
+    keys: 1,
+    ...ALONE,
+    threads: 64,
+    bars: { wrong: 0, time: TIME_BAR },
+  },
+  {
+    name: 'stalling-20',
+    title: 'ring, 20 %, that stalls',
+    conduct: 'stalling',
+    keys: FIFTH,
+    ...ALONE,
+    bars: { wrong: 0.006, time: TIME_BAR },
   },
 ]

@@ -2,6 +2,7 @@ import { submitJob } from '../../../client/submit.js'
 import type { OwnerDriver } from '../../../coordinator/owner-driver.js'
 import { checkSpec, specDefaults } from '../../../job/spec.js'
 import type { JobId, JobSpec, PublicKey } from '../../../proto/model.js'
+import type { Millis } from '../../../runtime/clock.js'
 import { toHex } from '../../../runtime/hex.js'
 import { SimDirectory } from '../grid/directory.js'
 import { GridKeys } from '../grid/keys.js'
@@ -19,6 +20,9 @@ const UNIT_SIGMA = 0.5
 /** Spread of the logarithm of speeds, whose mean is 1, and of the time of one unit on one machine. */
 const SPEED_SIGMA = 0.4
 const NOISE_SIGMA = 0.1
+/** A stalling ring keeps a unit for so long, twice to three times what the slowest of twenty take. Unit: ms. */
+const STALL_MS = 90_000
+const AT_ONCE_MS = 5
 /** A run is over when it has taken so many times the ideal time, whatever is left. */
 const GIVE_UP_FACTOR = 5
 /** Time for everybody to start. Unit: ms. */
@@ -64,6 +68,8 @@ class LiarRun {
   readonly #speeds: readonly number[]
   readonly #granted = { honest: 0, liars: 0 }
   readonly #shards = new Map<number, number>()
+  /** Units that a key of the ring was given, and by which. */
+  readonly #ringUnits = new Map<number, number>()
   #owner: OwnerDriver | undefined
   #jobId: JobId | undefined
   #decided = 0
@@ -161,7 +167,7 @@ class LiarRun {
   }
 
   async #runWorker(context: ProcessContext, index: number): Promise<void> {
-    const { conduct, answerMs } = this.#population
+    const { conduct, threads, answerMs } = this.#population
     const isHonest = index < HONEST_WORKERS
     const random = this.#random.split(`work ${context.name}`)
     const noise = random.split('noise')
@@ -170,8 +176,10 @@ class LiarRun {
       random: random.split('errors'),
       name: context.name,
       conduct: isHonest ? 'honest' : conduct,
+      threads: isHonest ? 1 : threads,
       costMs: (unit) => {
         if (!isHonest && answerMs !== undefined) return answerMs
+        if (!isHonest && conduct === 'stalling') return this.#stallMs(unit, index)
         return (this.#unitMs[unit]! * lognormal(noise.split(String(unit)), 1, NOISE_SIGMA)) / this.#speeds[index]!
       },
       granted: () => {
@@ -180,6 +188,12 @@ class LiarRun {
       },
     })
     await startWorker(this.#parts(context), compute, { shardOwners: 1 })
+  }
+
+  #stallMs(unit: number, key: number): Millis {
+    const first = this.#ringUnits.get(unit) ?? key
+    this.#ringUnits.set(unit, first)
+    return first === key ? STALL_MS : AT_ONCE_MS
   }
 
   async #submit(context: ProcessContext): Promise<void> {

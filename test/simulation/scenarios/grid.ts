@@ -6,7 +6,8 @@ import type { World } from '../world/world.js'
 
 /** Runs one grid as its seed plans it, with a planted mistake or none. */
 export async function runGrid(world: World, plant: Plant): Promise<void> {
-  await new Grid(world, planOf(world.seed), plant).run()
+  const plan = planOf(world.seed)
+  await new Grid(world, plant.plan?.(plan) ?? plan, plant).run()
 }
 
 /** Whole grids: real owners, homes, workers and clients under every fault of the world. */

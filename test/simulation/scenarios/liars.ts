@@ -1,5 +1,5 @@
-import { type Measures, runLiars } from '../liars/run.js'
 import { type Population, populations } from '../liars/populations.js'
+import { type Measures, runLiars } from '../liars/run.js'
 import type { Scenario } from '../scenario.js'
 import { linkProfiles } from '../world/network.js'
 

@@ -92,7 +92,10 @@ settings('a file that is no TOML is refused with the line', () => {
 
 settings('a quorum from the environment is checked', () => {
   assert.is(resolve('', { environment: { MANYHANDS_QUORUM: '3' } }).settings.quorum.value, 3)
-  assert.throws(() => resolve('', { environment: { MANYHANDS_QUORUM: 'many' } }), /quorum must be a number from 1 to 15/)
+  assert.throws(
+    () => resolve('', { environment: { MANYHANDS_QUORUM: 'many' } }),
+    /quorum must be a number from 1 to 15/,
+  )
 })
 
 settings('variables are upper case with underscores', () => {

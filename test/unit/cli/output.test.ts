@@ -5,7 +5,9 @@ import { clean, facts, Output, table } from '../../../cli/output.js'
 import { GridError } from '../../../runtime/errors.js'
 import { TextSink } from './run.js'
 
-function output(flags: { json?: boolean; quiet?: boolean; verbose?: boolean; noColor?: boolean; terminal?: boolean } = {}) {
+function output(
+  flags: { json?: boolean; quiet?: boolean; verbose?: boolean; noColor?: boolean; terminal?: boolean } = {},
+) {
   const stdout = new TextSink()
   const stderr = new TextSink(flags.terminal)
   const { json = false, quiet = false, verbose = false, noColor = false } = flags
@@ -88,10 +90,28 @@ modes.run()
 const layout = suite('table')
 
 layout('columns are as wide as their widest cell, numbers to the right', () => {
-  assert.is(table(['NAME', 'N'], [['a', 5], ['long name', 10]]), 'NAME        N\na           5\nlong name  10')
+  assert.is(
+    table(
+      ['NAME', 'N'],
+      [
+        ['a', 5],
+        ['long name', 10],
+      ],
+    ),
+    'NAME        N\na           5\nlong name  10',
+  )
 })
 
-layout('facts without a value are left out', () => assert.is(facts([['a', 1], ['bcd', ''], ['ef', 'x']]), 'a   1\nef  x'))
+layout('facts without a value are left out', () =>
+  assert.is(
+    facts([
+      ['a', 1],
+      ['bcd', ''],
+      ['ef', 'x'],
+    ]),
+    'a   1\nef  x',
+  ),
+)
 
 layout.run()
 

@@ -21,7 +21,9 @@ usage('--help of every command has an example and ends well', async () => {
   const names = buildProgram(async () => {}).commands.map((command) => command.name())
   assert.equal(
     names.filter((name) => name !== 'help').sort(),
-    'cancel config demo doctor id jobs map network node peers results retry run-local show status submit tasks units wait watch work'.split(' ').sort(),
+    'cancel config demo doctor id jobs map network node peers results retry run-local show status submit tasks units wait watch work'
+      .split(' ')
+      .sort(),
   )
   for (const name of names) {
     const { code, stdout, stderr } = await run([name, '--help'])
@@ -108,7 +110,10 @@ usage('without any peer it is exit code 3 and the exact command to run', async (
   const argv = ['submit', 'primes', '--range', '0..10', '--no-trial', '--name', "it's"]
   const { code, stderr } = await run([...argv, '--', '{start}', '{end}'], { home })
   assert.is(code, 3)
-  assert.match(stderr, "manyhands submit primes --range 0..10 --no-trial --name 'it'\\''s' --join HOST -- '{start}' '{end}'")
+  assert.match(
+    stderr,
+    "manyhands submit primes --range 0..10 --no-trial --name 'it'\\''s' --join HOST -- '{start}' '{end}'",
+  )
   for (const name of ['jobs', 'status', 'peers', 'work']) {
     const { code } = await run([name], { home })
     assert.is(code, 3, name)
@@ -139,7 +144,9 @@ local('tasks lists the built-in tasks, and explains one', async () => {
 local('config shows values with their origin', async () => {
   writeFileSync(here('config.toml'), 'cpus = "50%"\n')
   const environment = { MANYHANDS_JOIN: 'host.example' }
-  const { stdout } = await run(['config', '--config', here('config.toml'), '--network', 'lab', '--json'], { environment })
+  const { stdout } = await run(['config', '--config', here('config.toml'), '--network', 'lab', '--json'], {
+    environment,
+  })
   const { settings } = JSON.parse(stdout) as { settings: Record<string, { value: unknown; origin: string }> }
   assert.equal(settings.network, { value: 'lab', origin: 'flag' })
   assert.equal(settings.join, { value: ['host.example'], origin: 'environment' })
@@ -202,19 +209,38 @@ local('lines come from standard input, and placeholders show them', async () => 
 })
 
 local('run-local gives the known count, alone on stdout', async () => {
-  const { code, stdout, stderr } = await run(['run-local', 'primes', '--range', '0..10^6:10^5', '--quiet', '--cpus', '1'], { home })
+  const { code, stdout, stderr } = await run(
+    ['run-local', 'primes', '--range', '0..10^6:10^5', '--quiet', '--cpus', '1'],
+    { home },
+  )
   assert.equal({ code, stdout, stderr }, { code: 0, stdout: '78498\n', stderr: '' })
 })
 
 local('a unit that fails shows before anything is submitted', async () => {
-  const { code, stderr } = await run(['submit', 'primes', '--range', '0..10^6:10^5', '--fuel', '10', '--dry-run'], { home })
+  const { code, stderr } = await run(['submit', 'primes', '--range', '0..10^6:10^5', '--fuel', '10', '--dry-run'], {
+    home,
+  })
   assert.is(code, 2)
   assert.match(stderr, /unit 0 fails when tried here: out of fuel \(raise --fuel\)/)
 })
 
 local('run-local writes files and a manifest with -o', async () => {
   const out = here('picture')
-  const argv = ['run-local', 'mandelbrot', '--count', '2', '-o', out, '--cpus', '1', '--', '--width', '32', '--height', '16']
+  const argv = [
+    'run-local',
+    'mandelbrot',
+    '--count',
+    '2',
+    '-o',
+    out,
+    '--cpus',
+    '1',
+    '--',
+    '--width',
+    '32',
+    '--height',
+    '16',
+  ]
   const { code, stderr } = await run(argv, { home })
   assert.is(code, 0, stderr)
   assert.equal([...readFileSync(join(out, 'mandelbrot.png')).subarray(1, 4)], [0x50, 0x4e, 0x47])

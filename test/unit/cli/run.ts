@@ -36,7 +36,11 @@ export function temporaryFolder(): { readonly path: string; close(): void } {
 /** Runs one command line in this process, with a home of its own below `home` and nothing of this machine's settings. */
 export async function run(
   argv: readonly string[],
-  { home = '/nonexistent', environment = {}, stdin = '' }: { home?: string; environment?: Record<string, string>; stdin?: string } = {},
+  {
+    home = '/nonexistent',
+    environment = {},
+    stdin = '',
+  }: { home?: string; environment?: Record<string, string>; stdin?: string } = {},
 ): Promise<RunResult> {
   const stdout = new TextSink()
   const stderr = new TextSink()

@@ -1,12 +1,11 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Credit, type Creditable, type Fate } from '../../../../coordinator/core/credit.js'
-import type { PublicKey } from '../../../../proto/model.js'
 import { OwnerGrid } from '../../../support/owner-grid.js'
 
 const THREADS = 1
 const LONG_MS = 10_000
-const begin = () => new Credit('ab'.repeat(32) as PublicKey)
+const begin = (threads = THREADS) => new Credit(threads)
 
 function grant(credit: Credit, count: number): Creditable[] {
   const grants = Array.from({ length: count }, (): Creditable => ({ fate: 'pending' }))
@@ -21,9 +20,10 @@ function settle(credit: Credit, grants: readonly Creditable[], fate: Fate, unitM
 
 const credits = suite('Credit')
 
-credits('starts at one instance a thread', () => {
-  assert.is(begin().window(1, undefined), 1)
-  assert.is(begin().window(8, undefined), 8)
+credits('starts at one instance a thread, for eight threads at most: how many there are is the word of the key', () => {
+  assert.is(begin(1).window(1, undefined), 1)
+  assert.is(begin(8).window(8, undefined), 8)
+  assert.is(begin(4_096).window(4_096, undefined), 8)
 })
 
 credits('doubles with each grant that settles as agreeing, up to 64', () => {
@@ -45,7 +45,21 @@ credits('does not grow by agreement on later grants while an earlier one is open
   assert.is(credit.value, 32)
 })
 
-credits('falls to the start when a grant settles as disagreeing, at its place in the order', () => {
+credits('falls to one instance when a grant settles as disagreeing, however many threads there are', () => {
+  const credit = begin(8)
+  settle(credit, grant(credit, 1), 'disagreed')
+  assert.is(credit.window(8, LONG_MS), 1)
+})
+
+credits('is not raised by a loss after a disagreement', () => {
+  const credit = begin(8)
+  settle(credit, grant(credit, 1), 'disagreed')
+  const [lost] = grant(credit, 1)
+  credit.lost(lost!)
+  assert.is(credit.window(8, LONG_MS), 1)
+})
+
+credits('falls when a grant settles as disagreeing, at its place in the order', () => {
   const credit = begin()
   const [a, b, c] = grant(credit, 3)
   settle(credit, [a!, c!], 'agreed')
@@ -72,6 +86,8 @@ credits('counts tiny units in seconds of work: two seconds a thread', () => {
   const credit = begin()
   settle(credit, grant(credit, 20), 'agreed', 1)
   assert.is(credit.window(1, 1), 2_000)
+  for (const one of grant(credit, 2)) one.fate = 'agreed'
+  credit.settle(2, 1)
   assert.is(credit.window(2, 1), 4_000)
   assert.is(credit.window(1, 90), 64, 'never less than for long units')
   assert.is(credit.window(1, 500), 64)
@@ -86,11 +102,12 @@ credits('earned with tiny units is not taken away by an agreement on a long one'
 
 credits('weighs draws by a sixteenth of itself, up to one', () => {
   const credit = begin()
-  assert.is(credit.drawWeight, 1 / 16)
+  assert.is(credit.drawWeight(1), 1 / 16)
+  assert.is(begin(64).drawWeight(64), 1 / 128, 'threads that are claimed add nothing')
   settle(credit, grant(credit, 3), 'agreed')
-  assert.is(credit.drawWeight, 1 / 2)
+  assert.is(credit.drawWeight(1), 1 / 2)
   settle(credit, grant(credit, 3), 'agreed')
-  assert.is(credit.drawWeight, 1)
+  assert.is(credit.drawWeight(1), 1)
 })
 
 credits.run()

@@ -126,25 +126,26 @@ draws('takes at most one key younger than the job while older ones are there', (
 })
 
 draws('weighs keys by credit up to 16, so that new keys seldom judge', () => {
+  const grid = new OwnerGrid({ units: 8, spec: { policy: { type: 'none' } } })
+  const proven = grid.join('proven')
+  for (let i = 0; i < 8; i++) proven.answer()
+  const newcomer = grid.join('newcomer')
+  const units = 300
+  const jobId = grid.submit('judged', units)
+  for (let i = 0; i < units; i++) {
+    const author = grid.join(`author ${i}`)
+    author.answer(author.units(jobId), 'right', { jobId })
+    author.leave()
+  }
+  let drawn = 0
   let fresh = 0
-  const rounds = 300
-  const grid = new OwnerGrid({ units: 4 * rounds + 200 })
-  const proven = grid.join('proven', { want: 1 })
-  const partner = grid.join('partner', { want: 1 })
-  for (let i = 0; i < 12; i++) {
-    proven.answer()
-    partner.answer()
+  for (let unit = 0; unit < units; unit++) {
+    const key = grid.record(unit, grid.owner, jobId)?.reservedFor?.key
+    if (key === proven.key) drawn++
+    else if (key === newcomer.key) fresh++
   }
-  const newcomer = grid.join('newcomer', { want: 1 })
-  newcomer.want(1)
-  for (let i = 0; i < rounds; i++) {
-    partner.answer(partner.units().slice(0, 1))
-    const judged = [...newcomer.hand.values()].filter(({ opinion }) => opinion > 0)
-    if (judged.length > 0) fresh++
-    newcomer.answer([])
-    proven.answer()
-  }
-  assert.ok(fresh < rounds / 4, `the newcomer was drawn ${fresh} times of ${rounds}`)
+  assert.ok(fresh > 0 && fresh * 8 < drawn, `the newcomer was drawn ${fresh} times, the proven key ${drawn} times`)
+  grid.finish()
 })
 
 draws('is repeated after a minute when the drawn key does not come for it', () => {
@@ -177,7 +178,38 @@ draws('is repeated a second after the drawn key left', () => {
 })
 
 draws('passes over keys that ask for nothing', () => {
-  assert.equal([...drawnNames({ idle: { want: 0 }, c: {} })], ['c'])
+  for (let seed = 1; seed <= 20; seed++) {
+    const { others } = afterFirstAnswer({ idle: { want: 0 }, c: {} }, {}, seed)
+    assert.equal(holders(others), ['c'])
+  }
+})
+
+draws('is repeated at once when the drawn key wants no more', () => {
+  const grid = new OwnerGrid({ units: 2 })
+  const a = grid.join('a')
+  const busy = grid.join('busy')
+  a.answer()
+  assert.is(grid.record(0)!.reservedFor?.key, busy.key)
+  const c = grid.join('c')
+  busy.want(0)
+  assert.equal(c.units(), [0])
+  grid.finish()
+})
+
+draws('is repeated when the key it is kept for has answered meanwhile, and more is wanted', () => {
+  const grid = new OwnerGrid({ units: 2, spec: { policy: { type: 'quorum', quorum: 3 } } })
+  const late = grid.join('late')
+  late.leave()
+  grid.advance(2_000)
+  const a = grid.join('a')
+  assert.equal(a.units(), [0])
+  late.connect({ tickets: [] })
+  a.answer([0])
+  assert.is(grid.record(0)!.reservedFor?.key, late.key)
+  late.answer([0])
+  const c = grid.join('c')
+  assert.equal(c.units(), [0])
+  grid.finish()
 })
 
 draws('is repeated when the key it is kept for answers under an older grant', () => {
@@ -213,7 +245,7 @@ draws('goes to a lost first opinion no longer as such: who asks next does not be
 
 draws('works for a thousand units with one donor present without asking it twice', () => {
   const grid = new OwnerGrid({ units: 1_000 })
-  const keys = Array.from({ length: 10 }, (_, i) => grid.join(`key ${i}`, { donor: 'lab', slots: 100, want: 100 }))
+  const keys = Array.from({ length: 125 }, (_, i) => grid.join(`key ${i}`, { donor: 'lab', slots: 8, want: 8 }))
   for (const key of keys) key.answer()
   grid.advance(10_000)
   for (const key of keys) assert.equal(key.units(), [])

@@ -164,7 +164,10 @@ shares('inside one submitter go by priority, which an order may change', () => {
 })
 
 shares('leave out workers that may not, and tell them why', () => {
-  const grid = new OwnerGrid({ units: 5, spec: { limits: { ...new OwnerGrid().specs.values().next().value!.limits, memoryBytes: 2 ** 20 } } })
+  const grid = new OwnerGrid({
+    units: 5,
+    spec: { limits: { ...new OwnerGrid().specs.values().next().value!.limits, memoryBytes: 2 ** 20 } },
+  })
   const small = grid.join('small', { memoryBytes: 1_000 })
   const other = grid.join('other', { tasks: ['mersenne@1'] })
   assert.is(small.idle, 'the worker offers less memory than a unit may use')
@@ -227,6 +230,20 @@ many('do the work of one that has stopped after two seconds, first and further o
   grid.finish()
 })
 
+many('take over blocks at once when they are the only one left', () => {
+  const grid = new OwnerGrid({ ...THREE, units: 64 * 6, spec: { minGrantors: 1 } })
+  const { owner, jobId } = grid
+  const workers = Array.from({ length: 48 }, (_, i) => grid.join(`worker ${i}`, { slots: 8, want: 0 }))
+  for (const one of workers) one.want(8, owner)
+  grid.advance(1_000)
+  const before = grid.summary().leased
+  assert.ok(before < 384, 'some blocks are for others')
+  grid.handle(owner, { type: 'ownersChanged', jobId, shard: 0, owners: [owner.nodeId] })
+  for (const one of workers) one.want(7, owner)
+  assert.ok(grid.summary().leased > before)
+  grid.finish()
+})
+
 many('wait two seconds before they bypass one that is only not asked', () => {
   const grid = new OwnerGrid({ ...THREE, units: 64 })
   const preferred = grid.owners.findIndex((owner) => {
@@ -245,7 +262,7 @@ many('wait two seconds before they bypass one that is only not asked', () => {
   grid.finish()
 })
 
-many('respect what another has handed out, and take it over when its worker is gone', () => {
+many('respect what another has handed out, and take over when it and its worker are gone', () => {
   const grid = new OwnerGrid({ ...THREE, units: 1 })
   const a = grid.join('a')
   const [held] = a.granted
@@ -253,10 +270,25 @@ many('respect what another has handed out, and take it over when its worker is g
   grid.advance(20_000)
   assert.equal(b.units(), [], 'the unit is out')
   grid.kill(held!.owner)
-  grid.advance(20_000)
-  assert.equal(b.units(), [], 'its worker is still there, and computes')
   a.leave()
-  grid.advance(6_000)
+  grid.advance(8_000)
+  assert.equal(b.units(), [0])
+  grid.finish()
+})
+
+many('leave a unit with its worker when the owner that granted it is gone', () => {
+  const grid = new OwnerGrid({ ...THREE, units: 1 })
+  const a = grid.join('a')
+  const [held] = a.granted
+  const b = grid.join('b')
+  const [heir] = grid.owners.filter((one) => one !== held!.owner)
+  grid.kill(held!.owner)
+  a.leave(heir)
+  a.connect({ to: heir! })
+  grid.advance(20_000)
+  assert.equal(b.units(), [], 'its ticket is a lease at the owners that are left')
+  a.answer([0])
+  grid.advance(5_000)
   assert.equal(b.units(), [0])
   grid.finish()
 })
@@ -268,7 +300,7 @@ many('do not grant what would not count: a grantor whose share of the votes is u
   for (const other of grid.owners) if (other !== owner) grid.kill(other)
   const b = grid.join('b')
   a.answer()
-  grid.advance(60_000)
+  grid.advance(30 * 60_000)
   assert.equal(b.units(), [])
   const other = grid.owners.find((one) => one !== owner)!
   grid.restart(other)

@@ -41,7 +41,7 @@ leases('last while the worker says it is there and its fuel moves, beyond the de
     grid.advance(50_000)
     a.progress(BigInt(i))
   }
-  assert.equal(a.units(), [0])
+  assert.equal([a.units(), a.withdrawn, a.granted.length], [[0], [], 1])
   grid.finish()
 })
 
@@ -279,6 +279,24 @@ restarts('does not draw anew for second opinions that are out before their holde
   assert.equal(c.units(), [])
   b.answer()
   assert.ok(grid.isFinished())
+  grid.finish()
+})
+
+restarts('waits likewise for a shard that is read back while workers are there', () => {
+  const grid = new OwnerGrid({ units: 1 })
+  const a = grid.join('a')
+  a.answer()
+  const { jobId, owner } = grid
+  grid.handle(owner, { type: 'shardClosed', jobId, shard: 0 })
+  const c = grid.join('c')
+  grid.handle(owner, { type: 'shardOpened', jobId, shard: 0, ranges: [{ first: 0, count: 1 }], restarted: true })
+  const { checked } = grid.facts[0]!
+  const stored = new Set([0])
+  grid.handle(owner, { type: 'reportKept', session: undefined, report: checked, stored, wallMs: 0, live: false })
+  grid.advance(1_500)
+  assert.equal(c.units(), [])
+  grid.advance(1_500)
+  assert.equal(c.units(), [0])
   grid.finish()
 })
 
@@ -685,7 +703,13 @@ ends('by cancel withdraws what is in hand, at once and from everyone, and grants
   const a = grid.join('a', { slots: 2 })
   const b = grid.join('b', { slots: 2 })
   grid.order({ type: 'cancel' })
-  assert.equal([a.withdrawn, b.withdrawn], [[0, 1], [2, 3]])
+  assert.equal(
+    [a.withdrawn, b.withdrawn],
+    [
+      [0, 1],
+      [2, 3],
+    ],
+  )
   grid.advance(60_000)
   assert.is(grid.summary().granted, 4)
   assert.is(grid.waiting(), 'cancelled by the submitter')
@@ -712,7 +736,10 @@ ends('by expiry stops granting, first opinions and further ones', () => {
   assert.is(b.units().length, 1, 'an order may extend it')
   b.answer()
   grid.advance(1_000)
-  assert.ok(b.granted.some(({ unit }) => unit === 0), 'what was waiting for a second opinion is not forgotten')
+  assert.ok(
+    b.granted.some(({ unit }) => unit === 0),
+    'what was waiting for a second opinion is not forgotten',
+  )
   grid.finish()
 })
 

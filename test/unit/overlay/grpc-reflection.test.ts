@@ -48,10 +48,11 @@ test('a node that listens names its services and describes their messages', asyn
   await deadline(answered, 5_000, 'both answers')
   stream.cancel()
 
-  const { service } = replies[0]?.listServicesResponse as { service: { name: string }[] }
+  const { service } = replies[0]!.listServicesResponse as { service: { name: string }[] }
   const names = service.map(({ name }) => name)
-  for (const name of ['Overlay', 'Jobs', 'Coordinator', 'Blobs']) assert.ok(names.includes(`manyhands.v1.${name}`), name)
-  const { fileDescriptorProto } = replies[1]?.fileDescriptorResponse as { fileDescriptorProto: Uint8Array[] }
+  for (const name of ['Overlay', 'Jobs', 'Coordinator', 'Blobs'])
+    assert.ok(names.includes(`manyhands.v1.${name}`), name)
+  const { fileDescriptorProto } = replies[1]!.fileDescriptorResponse as { fileDescriptorProto: Uint8Array[] }
   assert.ok(fileDescriptorProto.some((file) => Buffer.from(file).includes('SubmitRequest')))
 })
 

@@ -1,0 +1,19 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { findPlant } from './grid/find-plant.js'
+import { plants } from './grid/plants.js'
+
+/** Seeds after which a mistake counts as not found. */
+const SEEDS_MAX = 200
+
+const planted = suite('planted mistakes')
+
+for (const plant of plants) {
+  planted(`the oracle finds out that ${plant.mistake} (${plant.name})`, async () => {
+    const found = await findPlant(plant, SEEDS_MAX)
+    assert.ok(found !== undefined, `not found in ${SEEDS_MAX} seeds`)
+    console.log(`  ${plant.name}: found by seed ${found.seed}`)
+  })
+}
+
+planted.run()

@@ -1,0 +1,24 @@
+import { runGrid } from '../scenarios/grid.js'
+import { World } from '../world/world.js'
+import type { Plant } from './plants.js'
+
+/** Where a planted mistake was found, and what the run said. */
+export interface PlantFound {
+  readonly seed: number
+  readonly message: string
+}
+
+/** Runs grids with a planted mistake, seed after seed from 1, until one fails; undefined when none of `seedsMax` does. */
+export async function findPlant(plant: Plant, seedsMax: number): Promise<PlantFound | undefined> {
+  for (let seed = 1; seed <= seedsMax; seed++) {
+    const world = new World(seed, { scenario: 'grid' })
+    try {
+      await runGrid(world, plant)
+    } catch (error) {
+      return { seed, message: error instanceof Error ? error.message : String(error) }
+    } finally {
+      world.close()
+    }
+  }
+  return undefined
+}

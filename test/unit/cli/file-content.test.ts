@@ -1,0 +1,58 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { fileContent, openFiles, sandboxName } from '../../../cli/file-content.js'
+import { rejects } from '../../support/rejects.js'
+import { temporaryFolder } from './run.js'
+
+const folder = temporaryFolder()
+
+const content = suite('fileContent')
+
+content('a file is read in any order', async () => {
+  const file = join(folder.path, 'data')
+  writeFileSync(file, 'hello world')
+  for (const keepOpen of [true, false]) {
+    const opened = await fileContent(file, keepOpen)
+    assert.is(opened.size, 11)
+    assert.is(new TextDecoder().decode(await opened.read(6, 11)), 'world')
+    assert.is(new TextDecoder().decode(await opened.read(0, 5)), 'hello')
+    await opened.close?.()
+    await opened.close?.()
+  }
+})
+
+content('standard input is put aside, and may be used once', async () => {
+  async function* stdin() {
+    yield 'one\n'
+    yield new TextEncoder().encode('two\n')
+  }
+  const opened = await openFiles({ source: { type: 'lines', path: '-' }, inputs: [] }, stdin())
+  assert.is(opened.source.type, 'lines')
+  if (opened.source.type !== 'lines') return
+  assert.is(new TextDecoder().decode(await opened.source.content.read(0, 8)), 'one\ntwo\n')
+  await opened.close()
+  await rejects(
+    openFiles({ source: { type: 'lines', path: '-' }, inputs: [{ path: '-', name: 'x' }] }, stdin()),
+    /can be used once/,
+  )
+})
+
+content('what is no file is refused by what was typed', async () => {
+  await rejects(fileContent(join(folder.path, 'missing')), /missing does not exist/)
+  await rejects(fileContent(folder.path), /is a folder/)
+})
+
+content('units see files under names that lead nowhere else', () => {
+  assert.equal(['a.txt', './x/../a.txt', '/etc/passwd', '..\\..\\b', 'C:\\data\\c'].map(sandboxName), [
+    'a.txt',
+    'x/a.txt',
+    'etc/passwd',
+    'b',
+    'data/c',
+  ])
+})
+
+content.after(() => folder.close())
+content.run()

@@ -1,0 +1,22 @@
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { platformFolders } from '../../../runtime/platform.js'
+
+const platform = suite('platformFolders')
+
+platform('follow XDG on Linux, ignoring relative values', () => {
+  const at = (environment: Record<string, string>) => platformFolders({ system: 'linux', environment, home: '/home/u' })
+  assert.equal(at({}), { config: '/home/u/.config/manyhands', data: '/home/u/.local/share/manyhands' })
+  assert.is(at({ XDG_DATA_HOME: '/d' }).data, '/d/manyhands')
+  assert.is(at({ XDG_DATA_HOME: 'relative' }).data, '/home/u/.local/share/manyhands')
+})
+
+platform('follow the custom of macOS and Windows', () => {
+  const mac = platformFolders({ system: 'darwin', environment: {}, home: '/Users/u' })
+  assert.is(mac.data, '/Users/u/Library/Application Support/manyhands/data')
+  const windows = platformFolders({ system: 'win32', environment: { LOCALAPPDATA: '/local' }, home: '/u' })
+  assert.is(windows.config, join('/local', 'manyhands'))
+})
+
+platform.run()
