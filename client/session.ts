@@ -79,6 +79,14 @@ export class GridClient {
     return overlay.owners(shardKey(sha256, jobId, shard), shardOwners)
   }
 
+  /** The peer that has the shard by the home's account, if it says so. Rejects as {@link askAny}. */
+  async ownersNamed(jobId: JobId, shard: number): Promise<readonly Endpoint[]> {
+    const { shards } = await this.show(jobId, true)
+    return shards
+      .filter((status) => status.shard === shard && status.ownerAddress !== '')
+      .map(({ owner, ownerAddress }) => ({ nodeId: owner, address: ownerAddress }))
+  }
+
   /** Asks the home of a job. Rejects as {@link askAny}. */
   askHome<Request, Response>(
     jobId: JobId,

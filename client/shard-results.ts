@@ -137,11 +137,14 @@ export class ShardResults {
   async read(reading: ShardReading): Promise<void> {
     const { clock, random } = this.#client.parts
     let heardAt = clock.now()
+    let named: readonly Endpoint[] = []
     for (let attempt = 0; this.left.size > 0; attempt++) {
       const following = reading.follow && !reading.stop.aborted
-      const owners = await this.#client.shardOwners(this.#job.jobId, this.shard).catch(() => [])
+      const nearest = await this.#client.shardOwners(this.#job.jobId, this.shard).catch(() => [])
+      const owners = withOthers(nearest, named)
       let answers = 0
       let silent = 0
+      let unknown = 0
       for (const owner of trustedFirst(owners, this.#liars)) {
         if (reading.signal?.aborted) throw aborted()
         if (this.left.size === 0) return
@@ -155,12 +158,19 @@ export class ShardResults {
           if (reading.signal?.aborted) throw aborted()
           if (failure.code === 'forbidden') throw failure
           // An owner that does not know the shard has not been given it yet: an answer, too.
-          if (failure.code === 'notFound') answers++
-          else if (!reading.stop.aborted || !following) {
+          if (failure.code === 'notFound') {
+            answers++
+            unknown++
+          } else if (!reading.stop.aborted || !following) {
             silent++
             this.#tell(reading, 'unreachable', owner, undefined, failure.message)
           }
         }
+      }
+      // Peers that came since may be nearer than the owner that has the shard: the home knows which one that is.
+      if (unknown === owners.length && named.length === 0) {
+        named = await this.#client.ownersNamed(this.#job.jobId, this.shard).catch(() => [])
+        if (withOthers(owners, named).length > owners.length) continue
       }
       if (answers > 0) {
         this.#answered = true
@@ -265,4 +275,9 @@ export class ShardResults {
 function trustedFirst(owners: readonly Endpoint[], liars: ReadonlySet<string>): readonly Endpoint[] {
   const trusted = owners.filter(({ nodeId }) => !liars.has(nodeId))
   return [...trusted, ...owners.filter(({ nodeId }) => liars.has(nodeId))]
+}
+
+/** `owners`, then those of `others` that are not among them. */
+function withOthers(owners: readonly Endpoint[], others: readonly Endpoint[]): readonly Endpoint[] {
+  return [...owners, ...others.filter(({ nodeId }) => !owners.some((owner) => owner.nodeId === nodeId))]
 }

@@ -33,6 +33,8 @@ const SUMMARY_RENEWAL_MS = 4_000
 /** Deadline of a summary, and how long the home found by a lookup is used. */
 const SUMMARIZE_MS = 5_000
 const HOME_CACHE_MS = 30_000
+/** Peers asked for the home: those that came since may be nearer than the one that has the job. */
+const HOMES_ASKED = 5
 
 interface JobReports {
   /** Shards whose counts changed since the last summary. */
@@ -150,17 +152,25 @@ export class HomeReporter {
       this.#stop(jobId, home.summarized(jobId, shards, directory.self).stopped)
       return
     }
-    if (reports.home === undefined || clock.now() - reports.home.foundAt > HOME_CACHE_MS) {
-      const [endpoint] = await directory.owners(homeKey(jobId), 1)
-      if (endpoint === undefined || endpoint.nodeId === directory.self.nodeId) {
-        throw new GridError('unreachable', 'no home')
+    const known = reports.home
+    const candidates =
+      known !== undefined && clock.now() - known.foundAt <= HOME_CACHE_MS
+        ? [known.endpoint]
+        : await directory.owners(homeKey(jobId), HOMES_ASKED)
+    let failure = new GridError('unreachable', 'no peer is there to be the home of the job')
+    for (const endpoint of candidates) {
+      if (endpoint.nodeId === directory.self.nodeId) continue
+      try {
+        const reply = await transport.call(endpoint, methods.summarize, { jobId, shards }, { deadlineMs: SUMMARIZE_MS })
+        if (endpoint !== known?.endpoint) reports.home = { endpoint, foundAt: clock.now() }
+        this.#stop(jobId, reply.stopped)
+        await takeOrders(job, reply.orders)
+        return
+      } catch (error) {
+        failure = toGridError(error)
       }
-      reports.home = { endpoint, foundAt: clock.now() }
     }
-    const { endpoint } = reports.home
-    const reply = await transport.call(endpoint, methods.summarize, { jobId, shards }, { deadlineMs: SUMMARIZE_MS })
-    this.#stop(jobId, reply.stopped)
-    await takeOrders(job, reply.orders)
+    throw failure
   }
 
   #stop(jobId: JobId, reason: string): void {

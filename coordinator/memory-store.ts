@@ -1,9 +1,9 @@
-import { deserialize, serialize } from 'node:v8'
+import { deserialize } from 'node:v8'
 import type { UnitBytes } from '../proto/messages.js'
 import type { Digest, JobId, PublicKey, Signed } from '../proto/model.js'
 import type { Disk } from '../runtime/disk.js'
 import { GridError } from '../runtime/errors.js'
-import { frameRecord, readRecords } from '../runtime/record-log.js'
+import { frameRecord, readRecords, serializeRecord } from '../runtime/record-log.js'
 import {
   type JobRole,
   KEYS_SEEN_MAX,
@@ -77,7 +77,7 @@ export class MemoryStore implements Store {
   async #commit(writes: readonly Write[]): Promise<void> {
     this.#checkOpen()
     if (this.#torn) await this.#rewrite()
-    const frame = frameRecord(serialize(writes))
+    const frame = frameRecord(serializeRecord(writes))
     try {
       await this.#disk.append(this.#file, frame)
       await this.#disk.sync(this.#file)
@@ -193,7 +193,7 @@ export class MemoryStore implements Store {
   /** Rewrites the log when most of it is dead; a failure only leaves it long. */
   async #compact(): Promise<void> {
     if (this.#logBytes < COMPACT_BYTES_MIN) return
-    const live = frameRecord(serialize(this.#snapshot()))
+    const live = frameRecord(serializeRecord(this.#snapshot()))
     if (2 * live.length > this.#logBytes) return
     await this.#disk.write(this.#file, live).then(
       () => {
@@ -204,7 +204,7 @@ export class MemoryStore implements Store {
   }
 
   async #rewrite(): Promise<void> {
-    const live = frameRecord(serialize(this.#snapshot()))
+    const live = frameRecord(serializeRecord(this.#snapshot()))
     await this.#disk.write(this.#file, live)
     this.#logBytes = live.length
     this.#torn = false

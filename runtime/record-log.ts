@@ -1,7 +1,28 @@
 import { createHash } from 'node:crypto'
+import { serialize } from 'node:v8'
 
 const HEAD_BYTES = 8
 const CHECKSUM_BYTES = 4
+
+/**
+ * A record's plain value as bytes, for `deserialize` of `node:v8`. Equal values give equal bytes: arrays are copied first,
+ * as v8 writes an array differently depending on how the engine happens to keep it.
+ */
+export function serializeRecord(value: unknown): Uint8Array {
+  return serialize(packed(value))
+}
+
+function packed(value: unknown): unknown {
+  if (Array.isArray(value)) {
+    const copy: unknown[] = []
+    for (const each of value) copy.push(packed(each))
+    return copy
+  }
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return value
+  const copy: Record<string, unknown> = {}
+  for (const [name, each] of Object.entries(value)) copy[name] = packed(each)
+  return copy
+}
 
 /** `payload` with its length and checksum in front, to be appended to a log. */
 export function frameRecord(payload: Uint8Array): Uint8Array {

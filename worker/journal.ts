@@ -1,10 +1,10 @@
-import { deserialize, serialize } from 'node:v8'
+import { deserialize } from 'node:v8'
 import type { UnitBytes } from '../proto/messages.js'
 import type { Digest } from '../proto/model.js'
 import type { Disk } from '../runtime/disk.js'
 import { GridError } from '../runtime/errors.js'
 import type { Logger } from '../runtime/logger.js'
-import { frameRecord, readRecords } from '../runtime/record-log.js'
+import { frameRecord, readRecords, serializeRecord } from '../runtime/record-log.js'
 
 /** One report of this worker that is not settled yet. */
 export interface JournalEntry {
@@ -166,7 +166,7 @@ export class Journal {
       ...(removed.length > 0 ? [{ type: 'remove', ids: removed } as const] : []),
       ...group.map(({ entry: { id, fact, outputs } }) => ({ type: 'add', id, fact, outputs }) as const),
     ]
-    const frame = frameRecord(serialize(records))
+    const frame = frameRecord(serializeRecord(records))
     await disk.append(this.#file, frame)
     if (group.length > 0) await disk.sync(this.#file)
     this.#fileBytes += frame.length
@@ -215,7 +215,7 @@ export class Journal {
       fact,
       outputs,
     }))
-    const frame = frameRecord(serialize(records))
+    const frame = frameRecord(serializeRecord(records))
     await this.#options.disk.write(this.#file, frame)
     this.#fileBytes = frame.length
     this.#torn = false

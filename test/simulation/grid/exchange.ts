@@ -43,7 +43,11 @@ interface Outstanding extends ShardName {
 
 /** Values as JSON, bytes in it as hex: what `node:v8` writes differs with how the engine happens to keep an array. */
 function anyCodec<T>(): Codec<T> {
-  const write = (_name: string, value: unknown) => (value instanceof Uint8Array ? { hex: toHex(value) } : value)
+  function write(this: Record<string, unknown>, name: string, value: unknown) {
+    // A Buffer has turned itself into something else by the time it is `value`.
+    const original = this[name]
+    return original instanceof Uint8Array ? { hex: toHex(original) } : value
+  }
   const read = (_name: string, value: unknown) =>
     typeof value === 'object' && value !== null && 'hex' in value ? fromHex(String(value.hex)) : value
   return {

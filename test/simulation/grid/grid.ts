@@ -256,6 +256,8 @@ export class Grid {
             coordinator.owner.onShardChanged((jobId, shard) => {
               const disputed = coordinator.owner.core.shard(jobId, shard)?.disputedCount ?? 0
               if (disputed > 0) this.#world.count('disputesSeen')
+              const open = coordinator.owner.core.shard(jobId, shard)
+              if (open?.finished) this.oracle.shardFinished(host, jobId, open.ranges)
             })
           },
         },

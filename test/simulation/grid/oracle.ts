@@ -4,7 +4,7 @@ import type { Coordinator } from '../../../coordinator/index.js'
 import type { Verifier } from '../../../overlay/identity.js'
 import { grantCodec, reportCodec } from '../../../proto/codec/facts.js'
 import type { OwnerMessage, WorkerMessage } from '../../../proto/messages.js'
-import type { Digest, JobId, JobSpec, NodeId } from '../../../proto/model.js'
+import type { Digest, JobId, JobSpec, NodeId, UnitRange } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'
 import type { Host } from '../world/host.js'
 import type { World } from '../world/world.js'
@@ -53,6 +53,8 @@ export class Oracle {
   readonly #specs: { readonly holder: NodeId; readonly jobId: JobId }[] = []
   /** Units that an owner has called settled. */
   readonly #told = new Map<NodeId, Set<string>>()
+  /** Units of shards that an owner has finished. */
+  readonly #finished = new Map<NodeId, Set<string>>()
   readonly #ackSent = new Map<NodeId, Set<Digest>>()
   readonly #heard = new Map<NodeId, Set<Digest>>()
   /** Results that a client saw. */
@@ -138,7 +140,8 @@ export class Oracle {
   #isGone(name: string): boolean {
     if (this.#plan.owners > 1) return false
     const alive = new Set(this.#world.hosts.map(({ caller }) => caller.nodeId))
-    for (const [nodeId, told] of this.#told) if (told.has(name) && !alive.has(nodeId)) return true
+    for (const table of [this.#told, this.#finished])
+      for (const [nodeId, units] of table) if (units.has(name) && !alive.has(nodeId)) return true
     return false
   }
 
@@ -264,6 +267,13 @@ export class Oracle {
   }
 
   // ------------------------------------------------------------------------------------------------------ disks, verdicts
+
+  /** An owner has nothing left to do in a shard, whether or not there was a worker to tell. */
+  shardFinished(owner: Host, jobId: JobId, ranges: readonly UnitRange[]): void {
+    const finished = setOf(this.#finished, owner.caller.nodeId)
+    for (const { first, count } of ranges)
+      for (let unit = first; unit < first + count; unit++) finished.add(unitName(jobId, unit))
+  }
 
   /** What `owner` has acknowledged must have survived on its disk; to be called before a restarted process changes it. */
   checkKept(owner: Host): void {
