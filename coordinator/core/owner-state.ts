@@ -42,6 +42,8 @@ export class OwnerState {
   /** Accepted units whose bytes are not here yet. */
   readonly withoutBytes = new Set<UnitRecord>()
   effects: OwnerEffect[] = []
+  /** When leases, reservations and waits are looked at next; undefined: there is nothing to look at. */
+  nextSweep: Millis | undefined
   readonly #ranks = new WeakMap<Shard, { owners: readonly string[]; byBlock: Map<number, NodeId[]> }>()
 
   constructor(context: OwnerContext) {
@@ -50,6 +52,15 @@ export class OwnerState {
 
   emit(effect: OwnerEffect): void {
     this.effects.push(effect)
+  }
+
+  shard(jobId: JobId, shard: number): Shard | undefined {
+    return this.jobs.get(jobId)?.shards.get(shard)
+  }
+
+  /** Something ends at `at`: the next sweep is then at the latest. */
+  sweepBy(at: Millis): void {
+    this.nextSweep = Math.min(this.nextSweep ?? Number.POSITIVE_INFINITY, at)
   }
 
   /** Whether this node is preferred for opinion `opinion` on the unit's block. */

@@ -56,6 +56,12 @@ export class UnitQueue {
     }
   }
 
+  /** Whoever the unit was kept for does not come for it: somebody else is drawn. */
+  redraw(record: UnitRecord, now: Millis): void {
+    this.#state.cancelReservation(record)
+    this.ask(record, now)
+  }
+
   /** Reserves further opinions of units that wait for one. */
   draw(shard: Shard, now: Millis): void {
     const state = this.#state

@@ -21,6 +21,9 @@ export interface Instance extends Creditable {
 /** Rest of a key from a job that it handed units back of: doubles with each time, up to the longest. */
 const REST_MS = 1_000
 const REST_MAX_MS = 60_000
+/** Failures in a row from which on a key's host backs off, and its longest back-off. */
+const HOST_FAILURES_FREE = 2
+const HOST_BACKOFF_MAX_MS = 10 * 60_000
 /** Reservations a key may have waiting; a draw that falls on a full key falls on another. */
 export const RESERVED_MAX = 16_384
 
@@ -80,6 +83,13 @@ export class WorkerRecord {
     this.resting.set(jobId, { times, until: now + Math.min(REST_MAX_MS, REST_MS * 2 ** Math.min(16, times - 1)) })
   }
 
+  /** Its host failed a unit: after a few in a row it is given nothing for a while. */
+  hostFailed(now: Millis): void {
+    this.failures++
+    if (this.failures > HOST_FAILURES_FREE)
+      this.notBefore = now + Math.min(HOST_BACKOFF_MAX_MS, 1_000 * 2 ** this.failures)
+  }
+
   isResting(jobId: JobId, now: Millis): boolean {
     if (this.resting.size === 0) return false
     const rest = this.resting.get(jobId)
@@ -100,4 +110,9 @@ export class WorkerRecord {
     if (spec.limits.memoryBytes > hello.memoryBytes) return 'the worker offers less memory than a unit may use'
     return ''
   }
+}
+
+/** The worker's lease on the unit, if it has one. */
+export function heldBy(worker: WorkerRecord, record: UnitRecord | undefined): Instance | undefined {
+  return record?.held.find((instance) => instance.worker === worker)
 }

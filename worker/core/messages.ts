@@ -48,7 +48,7 @@ export type WorkerEvent =
   | { readonly type: 'computed'; readonly units: readonly ComputedUnit[] }
   /** The job cannot be computed here; its units in hand are given back. */
   | { readonly type: 'jobFailed'; readonly jobId: JobId; readonly reason: string }
-  /** The report is in the journal. */
+  /** The report is in the journal. Without an owner: since before this process started. */
   | { readonly type: 'reportKept'; readonly report: KeptReport; readonly owner: NodeId | undefined }
   /** The owner has these reports on disk. */
   | { readonly type: 'reportsTaken'; readonly owner: NodeId; readonly reportIds: readonly Digest[] }

@@ -464,6 +464,21 @@ drains('asks for nothing more, finishes what is in hand, and is done when its re
   assert.equal(bench.log.take('finished'), [], 'says so once')
 })
 
+drains('waits for a report on its way to the journal, whatever the journal held at the start', () => {
+  const bench = new WorkerBench({ threads: 1 })
+  const old = { reportId: 'a'.repeat(64) as Digest, jobId: JOB, shard: 0, units: [3] }
+  bench.handle({ type: 'reportKept', report: old, owner: undefined })
+  bench.link('x')
+  bench.wants()
+  bench.grant('x', 0)
+  bench.log.one('compute')
+  bench.handle({ type: 'drained', atOnce: false })
+  bench.wants()
+  bench.compute(0, 1)
+  assert.equal(bench.log.take('finished'), [], 'the report is not on disk yet')
+  bench.log.drain()
+})
+
 drains('hands back what it is granted after that', () => {
   const bench = begin()
   bench.grant('x', 7)

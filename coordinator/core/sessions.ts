@@ -1,0 +1,233 @@
+import { shardOf } from '../../job/shard.js'
+import type { Grant, PublicKey } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+import type { OwnerEvent, SessionId, WorkerHello } from './messages.js'
+import { AWAY_GRACE_MS, type OwnerState } from './owner-state.js'
+import type { UnitRecord } from './shard.js'
+import type { UnitQueue } from './unit-queue.js'
+import { heldBy, type Instance, WorkerRecord } from './worker-record.js'
+
+/** A key that already has a stream must answer within this, or the newcomer takes over. */
+const TAKEOVER_MS = 1_000
+/** Units that the tickets of one hello may lease: as many as an honest worker ever holds. */
+const TICKET_UNITS_MAX = 32_768
+
+/** A second stream of a key, waiting for the first to show that it is dead. */
+interface Takeover {
+  readonly session: SessionId
+  readonly hello: WorkerHello
+  readonly until: Millis
+  /** What the newcomer has asked for while it waits. */
+  want: number
+}
+
+/**
+ * Streams of workers: which key speaks through which, what it still computes and how much it wants. A key has one stream
+ * at a time. A newer one of the same process replaces it at once; one of another process waits until the older has shown
+ * that it is dead, and is sent away as soon as it has shown that it lives.
+ */
+export class Sessions {
+  readonly #state: OwnerState
+  readonly #queue: UnitQueue
+  readonly #takeovers = new Map<PublicKey, Takeover>()
+
+  constructor(state: OwnerState, queue: UnitQueue) {
+    this.#state = state
+    this.#queue = queue
+  }
+
+  /** A worker said hello. */
+  open(session: SessionId, hello: WorkerHello, now: Millis): void {
+    const state = this.#state
+    const known = state.workers.get(hello.worker)
+    if (known?.session !== undefined && known.hello.bootId !== hello.bootId && known.session !== session) {
+      const waiting = this.#takeovers.get(hello.worker)
+      if (waiting !== undefined && waiting.session !== session)
+        state.emit({ type: 'closeSession', session: waiting.session, reason: 'a newer stream of this key came' })
+      this.#takeovers.set(hello.worker, { session, hello, until: now + TAKEOVER_MS, want: 0 })
+      state.emit({ type: 'pingSession', session: known.session })
+      state.sweepBy(now + TAKEOVER_MS)
+      return
+    }
+    if (known?.session !== undefined && known.session !== session) {
+      state.emit({ type: 'closeSession', session: known.session, reason: 'a newer stream of this worker took over' })
+      state.sessions.delete(known.session)
+      state.disconnect(known)
+      known.session = undefined
+    }
+    this.#attach(session, hello, now)
+  }
+
+  /** The stream is gone. Its leases stay with the key for {@link AWAY_GRACE_MS}. */
+  close(session: SessionId, now: Millis): void {
+    const state = this.#state
+    for (const [key, takeover] of this.#takeovers) if (takeover.session === session) this.#takeovers.delete(key)
+    const worker = state.sessions.get(session)
+    if (worker === undefined) return
+    state.sessions.delete(session)
+    if (worker.session !== session) return
+    worker.session = undefined
+    worker.awaySince = now
+    state.disconnect(worker)
+    const takeover = this.#takeovers.get(worker.key)
+    if (takeover !== undefined) this.#takeOver(takeover, now)
+    state.sweepBy(now + AWAY_GRACE_MS)
+    for (const job of state.jobs.values())
+      for (const shard of job.shards.values())
+        state.emit({ type: 'shardChanged', jobId: job.jobId, shard: shard.shard })
+  }
+
+  /** Ends the first streams of keys whose newcomers have waited long enough. */
+  endTakeovers(now: Millis): void {
+    const state = this.#state
+    for (const [key, takeover] of this.#takeovers) {
+      if (takeover.until > now) continue
+      const old = state.workers.get(key)?.session
+      if (old === undefined) this.#takeOver(takeover, now)
+      else {
+        state.emit({ type: 'closeSession', session: old, reason: 'did not answer while the same key came back' })
+        this.close(old, now)
+      }
+    }
+  }
+
+  /** The worker behind the stream lives; undefined for a stream that is closed or waits to take over. */
+  heard(session: SessionId, now: Millis): WorkerRecord | undefined {
+    const worker = this.#state.sessions.get(session)
+    if (worker === undefined) return undefined
+    worker.heardAt = now
+    const takeover = this.#takeovers.get(worker.key)
+    if (takeover !== undefined) {
+      this.#takeovers.delete(worker.key)
+      this.#state.emit({
+        type: 'closeSession',
+        session: takeover.session,
+        reason: `this key already runs at ${worker.host}; make a new one with 'manyhands id new'`,
+      })
+    }
+    return worker
+  }
+
+  /** The worker is willing to hold `instances` in all. */
+  wantChanged(session: SessionId, instances: number, now: Millis): void {
+    const worker = this.heard(session, now)
+    if (worker === undefined) {
+      for (const takeover of this.#takeovers.values()) if (takeover.session === session) takeover.want = instances
+      return
+    }
+    const before = worker.want
+    worker.want = instances
+    this.#state.toServe.add(worker)
+    if (instances === 0) for (const record of [...worker.reserved]) this.#queue.redraw(record, now)
+    else if (before === 0) this.#drawAll(now)
+  }
+
+  /** Fuel moved: the delay bound of those instances starts anew. */
+  progressMade({ session, running }: Extract<OwnerEvent, { type: 'progressMade' }>, now: Millis): void {
+    const worker = this.heard(session, now)
+    if (worker === undefined) return
+    for (const { jobId, unit, fuel } of running) {
+      const job = this.#state.jobs.get(jobId)
+      const record = job?.shards.get(shardOf(job.spec, unit))?.record(unit)
+      const instance = heldBy(worker, record)
+      if (instance === undefined || fuel <= instance.fuel) continue
+      instance.fuel = fuel
+      instance.movedAt = now
+    }
+  }
+
+  /** Units come back without an answer: handed back by the worker, or in a report that can never be taken. */
+  unitsReturned(event: Extract<OwnerEvent, { type: 'unitsHandedBack' | 'reportRefused' }>, now: Millis): void {
+    const worker = this.heard(event.session, now)
+    const shard = this.#state.shard(event.jobId, event.shard)
+    if (worker === undefined || shard === undefined) return
+    const refused = event.type === 'reportRefused'
+    if (refused) worker.hostFailed(now)
+    else worker.rest(event.jobId, now)
+    for (const unit of event.units) {
+      const instance = heldBy(worker, shard.record(unit))
+      if (instance !== undefined) this.#queue.release(instance, now, refused)
+    }
+  }
+
+  #attach(session: SessionId, hello: WorkerHello, now: Millis): void {
+    const state = this.#state
+    let worker = state.workers.get(hello.worker)
+    if (worker === undefined) {
+      worker = new WorkerRecord(hello, session, now)
+      state.workers.set(hello.worker, worker)
+    }
+    const restarted = worker.hello.bootId !== hello.bootId
+    if (restarted) worker.resting.clear()
+    worker.session = session
+    worker.hello = hello
+    worker.donor = hello.donor
+    worker.nodeId = hello.nodeId
+    worker.host = hello.host
+    worker.heardAt = now
+    worker.awaySince = undefined
+    worker.want = 0
+    state.sessions.set(session, worker)
+    state.connect(worker)
+    this.#reconcileTickets(worker, hello.tickets, restarted, now)
+    for (const job of state.jobs.values()) {
+      for (const shard of job.shards.values()) {
+        if (!shard.finished) state.emit({ type: 'shardChanged', jobId: job.jobId, shard: shard.shard })
+      }
+    }
+  }
+
+  /** The newcomer of a key whose first stream is gone. */
+  #takeOver({ session, hello, want }: Takeover, now: Millis): void {
+    this.#takeovers.delete(hello.worker)
+    this.#attach(session, hello, now)
+    this.wantChanged(session, want, now)
+  }
+
+  /** Leases follow the tickets a worker says it still computes; what it no longer has is released. */
+  #reconcileTickets(worker: WorkerRecord, tickets: readonly Grant[], restarted: boolean, now: Millis): void {
+    const computing = new Set<UnitRecord>()
+    let room = TICKET_UNITS_MAX
+    for (const ticket of tickets) {
+      const shard = this.#state.shard(ticket.jobId, ticket.shard)
+      if (shard === undefined || ticket.worker !== worker.key) continue
+      for (const run of ticket.runs) {
+        for (let unit = run.first; unit < run.first + run.count && room > 0; unit++) {
+          room--
+          if (!shard.contains(unit)) continue
+          const record = shard.touch(unit, now)
+          if (
+            record.votes.some((vote) => vote.worker === worker.key && vote.outcome !== 'host') ||
+            record.state === 'settled' ||
+            record.state === 'failed'
+          )
+            continue
+          computing.add(record)
+          if (record.held.some((instance) => instance.worker === worker)) continue
+          const instance: Instance = {
+            shard,
+            record,
+            worker,
+            opinion: run.opinion,
+            grantedAt: now,
+            movedAt: now,
+            fuel: 0n,
+            fate: 'pending',
+            state: 'held',
+          }
+          shard.leaseStarted(instance)
+          worker.held.add(instance)
+          worker.credit.granted(instance)
+        }
+      }
+    }
+    for (const instance of [...worker.held])
+      if (!computing.has(instance.record)) this.#queue.release(instance, now, restarted)
+  }
+
+  /** Opinions that nobody could be found for may have somebody now. */
+  #drawAll(now: Millis): void {
+    for (const job of this.#state.jobs.values())
+      for (const shard of job.shards.values()) if (shard.undrawn.length > 0) this.#queue.draw(shard, now)
+  }
+}

@@ -1,0 +1,145 @@
+import type { Millis } from '../../runtime/clock.js'
+import type { Granting } from './granting.js'
+import { AWAY_GRACE_MS, type OwnerState } from './owner-state.js'
+import type { Sessions } from './sessions.js'
+import type { Settling } from './settling.js'
+import { BYTES_WAIT_MS, type UnitRecord } from './shard.js'
+import { mayWork, type UnitQueue } from './unit-queue.js'
+import type { WorkerRecord } from './worker-record.js'
+
+/** Time between sweeps of leases, reservations and waits. */
+const SWEEP_MS = 500
+/** A connected worker that says nothing at all ends its leases after this long. */
+const SILENCE_MS = 30_000
+/** A drawn key that does not come for its opinion is drawn anew. */
+const REDRAW_MS = 60_000
+/** Workers away that are remembered for their credit. */
+const WORKERS_AWAY_MAX = 10_000
+
+/** The parts of the owner's core that a sweep has act. */
+export interface SweepParts {
+  readonly state: OwnerState
+  readonly queue: UnitQueue
+  readonly granting: Granting
+  readonly sessions: Sessions
+  readonly settling: Settling
+}
+
+/**
+ * What time alone brings about: silent and absent workers lose their leases, instances reach their delay bound,
+ * reservations and back-offs end, missing bytes are asked for again or computed once more, workers long gone are
+ * forgotten. Looks every {@link SWEEP_MS} while there is a worker or a job, and earlier where a wait ends.
+ */
+export class Sweep {
+  readonly #state: OwnerState
+  readonly #queue: UnitQueue
+  readonly #granting: Granting
+  readonly #sessions: Sessions
+  readonly #settling: Settling
+
+  constructor({ state, queue, granting, sessions, settling }: SweepParts) {
+    this.#state = state
+    this.#queue = queue
+    this.#granting = granting
+    this.#sessions = sessions
+    this.#settling = settling
+  }
+
+  /** Sweeps if it is time. */
+  runIfDue(now: Millis): void {
+    const { nextSweep } = this.#state
+    if (nextSweep !== undefined && now >= nextSweep) this.#run(now)
+  }
+
+  /** Settles when to look again, after everything else that an event has done. */
+  scheduleNext(now: Millis): void {
+    const state = this.#state
+    const busy = state.workers.size > 0 || state.jobs.size > 0
+    if (!busy) state.nextSweep = undefined
+    else state.nextSweep ??= now + SWEEP_MS
+  }
+
+  #run(now: Millis): void {
+    const state = this.#state
+    state.nextSweep = now + SWEEP_MS
+    this.#sessions.endTakeovers(now)
+    for (const worker of state.workers.values()) this.#sweepWorker(worker, now)
+    this.#forgetWorkers()
+    for (const record of state.delayed) {
+      if (record.notBefore > now || state.isElsewhere(record, now)) continue
+      state.delayed.delete(record)
+      this.#settling.after(record.shard.review(record, now), now)
+      this.#queue.ask(record, now)
+    }
+    for (const record of state.withoutBytes) {
+      if (record.fetchingFrom?.session === undefined || now - record.fetchingSince > BYTES_WAIT_MS)
+        record.fetchingFrom = undefined
+      this.#settling.fetchBytes(record, now)
+      if (record.fetchingFrom === undefined && now - record.acceptedAt > BYTES_WAIT_MS && record.held.length === 0)
+        this.#recompute(record, now)
+    }
+    for (const job of state.jobs.values()) {
+      for (const shard of job.shards.values()) {
+        if (shard.undrawn.length > 0) this.#queue.draw(shard, now)
+        if (
+          shard.again.length > 0 ||
+          (shard.untouched > 0 && (shard.quietUntil <= now || shard.starvedSince !== undefined))
+        )
+          this.#queue.serveEveryone()
+      }
+    }
+    for (const worker of state.connected) if (worker.held.size === 0 && worker.want > 0) state.toServe.add(worker)
+  }
+
+  #sweepWorker(worker: WorkerRecord, now: Millis): void {
+    const state = this.#state
+    if (worker.awaySince !== undefined && now - worker.awaySince >= AWAY_GRACE_MS) {
+      for (const instance of [...worker.held]) this.#queue.release(instance, now, true)
+      for (const record of [...worker.reserved]) this.#queue.redraw(record, now)
+      return
+    }
+    if (worker.session !== undefined && now - worker.heardAt >= SILENCE_MS) {
+      const { session } = worker
+      state.emit({ type: 'closeSession', session, reason: `said nothing for ${SILENCE_MS / 1_000} s` })
+      this.#sessions.close(session, now)
+      for (const instance of [...worker.held]) this.#queue.release(instance, now, true)
+      return
+    }
+    for (const instance of worker.held) {
+      const { job } = instance.shard
+      if (now - instance.movedAt <= job.durations.delayBound(job.spec.delayBoundMs)) continue
+      const { record } = instance
+      this.#queue.release(instance, now, true)
+      if (worker.session !== undefined) this.#settling.withdraw(worker, record)
+    }
+    for (const record of worker.reserved) {
+      if (now - record.reservedAt < REDRAW_MS) break
+      this.#queue.redraw(record, now)
+    }
+  }
+
+  /** Nobody delivers the bytes of an accepted unit: any worker computes them once more. */
+  #recompute(record: UnitRecord, now: Millis): void {
+    record.acceptedAt = now
+    if (record.shard.job.refusal(this.#state.context.wallMs()) !== '') return
+    record.fetchTried = undefined
+    const { shard } = record
+    const worker = this.#state.connected.find(
+      (candidate) =>
+        candidate.want > candidate.held.size &&
+        mayWork(candidate, shard.jobId, shard.job.spec) &&
+        !record.votes.some((vote) => vote.worker === candidate.key),
+    )
+    if (worker !== undefined) this.#granting.copy(worker, record, now)
+  }
+
+  #forgetWorkers(): void {
+    const { workers } = this.#state
+    if (workers.size <= WORKERS_AWAY_MAX) return
+    for (const [key, worker] of workers) {
+      if (worker.session === undefined && worker.held.size + worker.reserved.size + worker.unsettled === 0)
+        workers.delete(key)
+      if (workers.size <= WORKERS_AWAY_MAX) return
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import { checkReportFact, factId } from '../job/facts.js'
+import { reportCodec, reportFactCodec } from '../proto/codec/facts.js'
+import type { UnitBytes } from '../proto/messages.js'
+import type { Digest, JobId, ReportFact } from '../proto/model.js'
+import type { Sha256 } from '../runtime/hash.js'
+import type { OwnerEvent, SessionId } from './core/messages.js'
+import type { Owner } from './core/owner.js'
+import { digestOfEncoded } from './output-intake.js'
+import type { OwnerDriverContext } from './owner-driver.js'
+import type { ShardLoader } from './shard-loader.js'
+import type { Write } from './store.js'
+import type { WorkSessions } from './work-sessions.js'
+
+type Votes = readonly { readonly unit: number; readonly digest: Digest }[]
+
+export interface FactIntakeContext
+  extends Pick<OwnerDriverContext, 'clock' | 'sha256' | 'book' | 'commits' | 'exchange' | 'options' | 'keepShard'> {
+  readonly core: Owner
+  readonly loader: ShardLoader
+  readonly sessions: WorkSessions
+  readonly handle: (event: OwnerEvent) => void
+}
+
+/**
+ * Takes in facts in this order: checked, written, replicated; then they count, and then they are acknowledged. What
+ * cannot be written is not acknowledged, and its worker keeps it.
+ */
+export class FactIntake {
+  readonly #c: FactIntakeContext
+
+  constructor(context: FactIntakeContext) {
+    this.#c = context
+  }
+
+  /**
+   * Takes in a fact from a worker or, without `from`, another owner. Resolves when it is on disk here and as many others
+   * as wanted have been told; with a reason when it will never be taken. @throws GridError when it cannot be written now
+   */
+  async take(
+    fact: ReportFact,
+    outputs: readonly UnitBytes[],
+    wallMs: number,
+    from: SessionId | undefined,
+  ): Promise<string | undefined> {
+    const { core, loader, sessions, sha256, commits, book, options, clock } = this.#c
+    const { jobId, shard } = reportCodec.decode(fact.report.bytes)
+    const job = book.get(jobId)
+    if (job === undefined) return 'unknownJob'
+    if (clock.wallMs() > job.expiresAtMs + options.lateFactsMs) return 'expired'
+    if (!job.shards.includes(shard)) return 'unknownShard'
+    const checked = checkReportFact(fact, job.factContext)
+    if (!checked.ok) return checked.reason
+    // Only for a fact that counts: whoever is connected could make this peer own any number of shards otherwise.
+    if (!core.hasShard(jobId, shard)) {
+      await this.#c.keepShard(job, shard)
+      await loader.open(job, shard, false)
+    }
+    const id = factId(fact, sha256)
+    const stored = matching(sha256, outputs, checked.votes)
+    const known = core.shard(jobId, shard)?.facts.has(id) === true
+    if (!known && from !== undefined && core.isRedundant(jobId, shard, checked.votes)) return 'redundant'
+    if (!known) {
+      const encoded = reportFactCodec.encode(fact)
+      const write: Write = {
+        type: 'fact',
+        jobId,
+        shard,
+        factId: id,
+        fact: encoded,
+        outputs: outputs.filter(({ unit }) => stored.has(unit)),
+      }
+      if (commits.congested && from !== undefined) sessions.holdBack(from)
+      await commits.commit([write])
+      loader.rememberFact(jobId, shard, checked.reportId, id)
+    }
+    const holders = from === undefined ? [] : await this.#c.exchange.replicate(job, shard, fact, outputs)
+    if (!known) {
+      this.#c.handle({
+        type: 'reportKept',
+        session: from,
+        report: { factId: id, report: checked.report, votes: checked.votes },
+        stored,
+        wallMs,
+        live: from !== undefined,
+      })
+    }
+    if (from === undefined) return undefined
+    sessions.send(from, { type: 'ack', reports: [checked.reportId], holders, wanted: options.shardHolders })
+    if (known) this.#tellSettled(from, jobId, shard, checked.votes)
+    return undefined
+  }
+
+  /** Answers a report offered again: what has become of its units. */
+  #tellSettled(session: SessionId, jobId: JobId, number: number, votes: Votes): void {
+    const shard = this.#c.core.shard(jobId, number)
+    if (shard === undefined) return
+    const agreed: number[] = []
+    const disagreed: number[] = []
+    for (const { unit, digest } of votes) {
+      const record = shard.record(unit)
+      if (record === undefined || (record.state !== 'settled' && record.state !== 'failed')) continue
+      const { judgement } = record
+      const counts = judgement !== undefined && 'digest' in judgement && judgement.digest === digest
+      ;(counts ? agreed : disagreed).push(unit)
+    }
+    if (agreed.length + disagreed.length > 0)
+      this.#c.sessions.send(session, { type: 'settled', jobId, shard: number, agreed, disagreed })
+  }
+}
+
+/** Units whose bytes came along and have the digest that their vote names. */
+function matching(sha256: Sha256, outputs: readonly UnitBytes[], votes: Votes): Set<number> {
+  const found = new Set<number>()
+  if (outputs.length === 0) return found
+  const digests = new Map(votes.map(({ unit, digest }) => [unit, digest]))
+  for (const { unit, bytes } of outputs) {
+    if (digests.get(unit) === digestOfEncoded(sha256, bytes)) found.add(unit)
+  }
+  return found
+}

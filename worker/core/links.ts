@@ -1,0 +1,216 @@
+import type { Digest, JobId, NodeId } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+import type { Random } from '../../runtime/random.js'
+import type { Endpoint } from '../../runtime/transport.js'
+import { reconnectWait } from './backoff.js'
+import type { WorkerEffect } from './messages.js'
+
+/** Owners a worker is connected to at a time, those of shards it holds reports of aside. */
+const LINKS_MAX = 8
+/** Owners remembered with ready work while all links are taken; so many that refused, and shards looked for, too. */
+const CANDIDATES_MAX = 256
+/** Owners of one shard that are connected to. */
+const SHARD_OWNERS_MAX = 8
+/** A link says something this often, so that an owner can tell a busy worker from a dead one. */
+const HEARTBEAT_MS = 5_000
+/** A link with nothing in hand, no reports and no ready work is given up after this long. */
+const IDLE_LINK_MS = 60_000
+/** An owner that cannot be reached for this long is looked for anew by the shards of its reports. */
+export const LOST_OWNER_MS = 5_000
+/** An owner that refused this key is not asked again for this long. */
+const REFUSED_MS = 60_000
+
+type LinkState = 'connecting' | 'open' | 'waiting'
+
+/** An owner this worker talks to. connecting -> open -> waiting -> connecting ...; waiting -> gone when nothing needs it. */
+export interface Link {
+  readonly endpoint: Endpoint
+  state: LinkState
+  attempts: number
+  retryAt: Millis
+  lostAt: Millis
+  usefulAt: Millis
+  heartbeatAt: Millis
+  /** Instances in hand from this owner; `WorkInHand` counts them. */
+  held: number
+  /** Instances it was last told are wanted. */
+  wanted: number
+  /** Reports not settled that this owner is to get; `ReportBook` lists them. */
+  readonly reports: Set<Digest>
+}
+
+/**
+ * Whom a worker talks to. Owners said to have ready work are candidates until there is a link free for them; one that is
+ * lost is tried again after growing waits for as long as work or reports need it; one that refuses this key is left alone
+ * for a while. Owners of a shard that are asked for by name are linked whatever else there is. What is to be done goes to
+ * the end of `effects`.
+ */
+export class Links {
+  readonly #random: Random
+  readonly #effects: WorkerEffect[]
+  readonly #links = new Map<NodeId, Link>()
+  readonly #candidates = new Map<NodeId, { readonly endpoint: Endpoint; ready: number }>()
+  readonly #refusedUntil = new Map<NodeId, Millis>()
+  readonly #seeking = new Map<string, Millis>()
+  #draining = false
+
+  constructor(random: Random, effects: WorkerEffect[]) {
+    this.#random = random
+    this.#effects = effects
+  }
+
+  get(owner: NodeId): Link | undefined {
+    return this.#links.get(owner)
+  }
+
+  all(): Iterable<Link> {
+    return this.#links.values()
+  }
+
+  /** Those that can be sent to. */
+  open(): Link[] {
+    return [...this.#links.values()].filter(({ state }) => state === 'open')
+  }
+
+  /** No candidate is linked from now on, and what is lost is tried again only where something needs it. */
+  drain(): void {
+    this.#draining = true
+  }
+
+  /** An owner is said to have `ready` instances to grant. */
+  seen(owner: Endpoint, ready: number, now: Millis): void {
+    const link = this.#links.get(owner.nodeId)
+    if (link !== undefined) {
+      if (ready > 0) link.usefulAt = now
+      return
+    }
+    if (ready === 0) {
+      this.#candidates.delete(owner.nodeId)
+      return
+    }
+    if (this.#isRefused(owner.nodeId, now) || this.#draining) return
+    this.#candidates.set(owner.nodeId, { endpoint: owner, ready })
+    if (this.#candidates.size > CANDIDATES_MAX) {
+      const { value } = this.#candidates.keys().next()
+      if (value !== undefined) this.#candidates.delete(value)
+    }
+  }
+
+  /** @returns the link that is open now; undefined when it is no longer wanted */
+  opened(owner: NodeId, now: Millis): Link | undefined {
+    const link = this.#links.get(owner)
+    if (link === undefined) return undefined
+    link.state = 'open'
+    link.attempts = 0
+    link.wanted = 0
+    link.usefulAt = now
+    link.heartbeatAt = now + HEARTBEAT_MS
+    return link
+  }
+
+  /** `lasting`: the owner does not want this key. */
+  closed(owner: NodeId, lasting: boolean, now: Millis): void {
+    const link = this.#links.get(owner)
+    if (link === undefined) return
+    if (link.state === 'open') link.lostAt = now
+    link.state = 'waiting'
+    link.retryAt = now + (lasting ? REFUSED_MS : reconnectWait(link.attempts++, this.#random))
+    if (!lasting) return
+    for (const [refusing, until] of this.#refusedUntil) if (until <= now) this.#refusedUntil.delete(refusing)
+    this.#refusedUntil.set(owner, now + REFUSED_MS)
+    if (this.#refusedUntil.size > CANDIDATES_MAX) this.#refusedUntil.delete(this.#refusedUntil.keys().next().value!)
+    // Its place is for an owner that takes this worker.
+    if (link.held === 0 && link.reports.size === 0) this.#links.delete(owner)
+  }
+
+  /** Links to the owners of a shard, made where there are none; those that refused this key are left out. */
+  toOwners(owners: readonly Endpoint[], now: Millis): Link[] {
+    return owners
+      .filter(({ nodeId }) => !this.#isRefused(nodeId, now))
+      .slice(0, SHARD_OWNERS_MAX)
+      .map((endpoint) => this.#links.get(endpoint.nodeId) ?? this.#connect(endpoint, now))
+  }
+
+  /** Asks who owns a shard, unless that was asked a moment ago. */
+  seek(jobId: JobId, shard: number, now: Millis): void {
+    const name = `${jobId}/${shard}`
+    if ((this.#seeking.get(name) ?? Number.NEGATIVE_INFINITY) > now - LOST_OWNER_MS) return
+    this.#seeking.set(name, now)
+    if (this.#seeking.size > CANDIDATES_MAX) this.#seeking.delete(this.#seeking.keys().next().value!)
+    this.#effects.push({ type: 'findOwners', jobId, shard })
+  }
+
+  /** Whether an owner was asked for a moment ago. */
+  get isSeeking(): boolean {
+    return this.#seeking.size > 0
+  }
+
+  /** Tries lost owners again, gives up those that nothing needs, says to the others that this worker is there. */
+  tend(now: Millis): void {
+    for (const [name, since] of this.#seeking) if (now - since >= LOST_OWNER_MS) this.#seeking.delete(name)
+    for (const [owner, link] of this.#links) {
+      const needed = link.held > 0 || link.reports.size > 0
+      if (link.state === 'waiting') {
+        if (link.retryAt > now) continue
+        if (!needed && (this.#draining || now - link.usefulAt > IDLE_LINK_MS)) {
+          this.#links.delete(owner)
+          continue
+        }
+        link.state = 'connecting'
+        this.#effects.push({ type: 'openLink', owner: link.endpoint })
+      } else if (link.state === 'open') {
+        if (!needed && now - link.usefulAt > IDLE_LINK_MS && this.#candidates.size > 0) {
+          this.#links.delete(owner)
+          this.#effects.push({ type: 'closeLink', owner, reason: 'idle' })
+          continue
+        }
+        if (now >= link.heartbeatAt) {
+          link.heartbeatAt = now + HEARTBEAT_MS
+          this.#effects.push({ type: 'sendHeartbeat', owner })
+        }
+      }
+    }
+  }
+
+  /** Gives free links to candidates, drawn at random so that not every worker runs to the same owner. */
+  connectCandidates(now: Millis): void {
+    if (this.#draining) return
+    while (this.#links.size < LINKS_MAX && this.#candidates.size > 0) {
+      const all = [...this.#candidates.values()]
+      const { endpoint } = all[this.#random.int(all.length)]!
+      this.#connect(endpoint, now)
+    }
+  }
+
+  /** When {@link tend} has something to do next; infinite: never. */
+  nextWakeup(): Millis {
+    let wakeAt = Number.POSITIVE_INFINITY
+    for (const link of this.#links.values())
+      if (link.state !== 'connecting')
+        wakeAt = Math.min(wakeAt, link.state === 'waiting' ? link.retryAt : link.heartbeatAt)
+    return wakeAt
+  }
+
+  #isRefused(owner: NodeId, now: Millis): boolean {
+    return (this.#refusedUntil.get(owner) ?? 0) > now
+  }
+
+  #connect(endpoint: Endpoint, now: Millis): Link {
+    const link: Link = {
+      endpoint,
+      state: 'connecting',
+      attempts: 0,
+      retryAt: now,
+      lostAt: now,
+      usefulAt: now,
+      heartbeatAt: now + HEARTBEAT_MS,
+      held: 0,
+      wanted: 0,
+      reports: new Set(),
+    }
+    this.#links.set(endpoint.nodeId, link)
+    this.#candidates.delete(endpoint.nodeId)
+    this.#effects.push({ type: 'openLink', owner: endpoint })
+    return link
+  }
+}

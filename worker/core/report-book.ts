@@ -1,0 +1,295 @@
+import type { Digest, JobId, NodeId, Signed } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+import { assert } from '../../runtime/errors.js'
+import { type Link, type Links, LOST_OWNER_MS } from './links.js'
+import type { ComputedUnit, KeptReport, WorkerEffect } from './messages.js'
+import { unitName, unitOf } from './unit-name.js'
+import type { HeldGrant } from './work-in-hand.js'
+
+/** Units of a report, and how long a computed unit waits for others to share one. */
+const REPORT_UNITS_MAX = 64
+const REPORT_WAIT_MS = 10
+/** Bytes of outputs that travel beside one report. */
+const REPORT_OUTPUT_BYTES_MAX = 32 * 1024
+const INLINE_BYTES_MAX = 4 * 1024
+/** Bytes of grants that travel with one report, so that it stays under what a stream message may have. */
+const REPORT_GRANT_BYTES_MAX = 12 * 1024
+/** Reports are offered again to an owner that has not settled them after this long. */
+const REOFFER_MS = 60_000
+/** A worker that drains waits this long for outputs that are fetched to be taken. */
+const DRAIN_OUTPUTS_MS = 60_000
+
+interface OpenReport extends KeptReport {
+  readonly unsettled: Set<number>
+  /** Its owner has it on disk. */
+  taken: boolean
+  link: Link | undefined
+  offeredAt: Millis
+}
+
+/** Computed units of one shard that wait to be reported together. */
+interface Batch {
+  readonly jobId: JobId
+  readonly shard: number
+  readonly link: Link
+  units: ComputedUnit[]
+  grants: Map<Digest, Signed>
+  grantBytes: number
+  outputBytes: number
+  since: Millis
+}
+
+/**
+ * What a worker has to say of computed units, until it need not say it any more. Such a unit waits in a batch -> its report
+ * is being kept -> is offered to its owner -> is taken -> is settled, and only then dropped. While nobody takes a report,
+ * the owners of its shard are looked for. What is to be done goes to the end of `effects`.
+ */
+export class ReportBook {
+  readonly #links: Links
+  readonly #effects: WorkerEffect[]
+  readonly #batches = new Map<string, Batch>()
+  /** Units in batches, and in reports that are being kept. */
+  readonly #waiting = new Set<string>()
+  readonly #reports = new Map<Digest, OpenReport>()
+  readonly #reportsByUnit = new Map<string, OpenReport>()
+  /** Reported units whose outputs stay here until they are settled. */
+  readonly #unfetched = new Set<string>()
+  /** Reports on their way to the journal. */
+  #keeping = 0
+  #emptyAt: Millis | undefined
+
+  constructor(links: Links, effects: WorkerEffect[]) {
+    this.#links = links
+    this.#effects = effects
+  }
+
+  /** Reports not settled yet. */
+  get unsettledCount(): number {
+    return this.#reports.size
+  }
+
+  /** The report, not settled yet, that a unit is in. */
+  reportOf(jobId: JobId, unit: number): Digest | undefined {
+    return this.#reportsByUnit.get(unitName(jobId, unit))?.reportId
+  }
+
+  /** Whether `owner` is the one that has, or is to get, the report a unit is in. */
+  isReportedTo(owner: NodeId, jobId: JobId, unit: number): boolean {
+    return this.#reportsByUnit.get(unitName(jobId, unit))?.link?.endpoint.nodeId === owner
+  }
+
+  /** Whether a computed unit waits to be put into a report. */
+  isWaiting(jobId: JobId, unit: number): boolean {
+    return this.#waiting.has(unitName(jobId, unit))
+  }
+
+  /** Whether a unit waits to be put into a report, or is in one. */
+  has(jobId: JobId, unit: number): boolean {
+    const name = unitName(jobId, unit)
+    return this.#waiting.has(name) || this.#reportsByUnit.has(name)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- batches
+
+  /** A unit that was held under `held` is computed. */
+  add(unit: ComputedUnit, held: HeldGrant, now: Millis): void {
+    const { grant, link, signed } = held
+    const name = `${grant.jobId}/${grant.shard}/${link.endpoint.nodeId}`
+    let batch = this.#batches.get(name)
+    if (batch === undefined) {
+      batch = {
+        jobId: grant.jobId,
+        shard: grant.shard,
+        link,
+        units: [],
+        grants: new Map(),
+        grantBytes: 0,
+        outputBytes: 0,
+        since: now,
+      }
+      this.#batches.set(name, batch)
+    }
+    const bytes = unit.outputBytes <= INLINE_BYTES_MAX ? unit.outputBytes : 0
+    const isFull =
+      batch.outputBytes + bytes > REPORT_OUTPUT_BYTES_MAX ||
+      (!batch.grants.has(held.id) && batch.grantBytes + signed.bytes.length > REPORT_GRANT_BYTES_MAX)
+    if (batch.units.length > 0 && isFull) this.#flush(name, batch)
+    if (batch.units.length === 0) batch.since = now
+    batch.units.push(unit)
+    this.#waiting.add(unitName(unit.jobId, unit.unit))
+    if (!batch.grants.has(held.id)) batch.grantBytes += signed.bytes.length
+    batch.grants.set(held.id, signed)
+    if (unit.outputBytes > INLINE_BYTES_MAX) this.#unfetched.add(unitName(unit.jobId, unit.unit))
+    batch.outputBytes += bytes
+    if (batch.units.length >= REPORT_UNITS_MAX) this.#flush(name, batch)
+  }
+
+  /**
+   * Makes reports of the batches that have waited long enough; of all of them when no unit `isComing` that could share one.
+   * @returns when the next one has; infinite: none waits
+   */
+  flushDue(isComing: boolean, now: Millis): Millis {
+    let dueAt = Number.POSITIVE_INFINITY
+    for (const [name, batch] of this.#batches) {
+      if (batch.units.length === 0) this.#batches.delete(name)
+      else if (now >= batch.since + REPORT_WAIT_MS || !isComing) this.#flush(name, batch)
+      else dueAt = Math.min(dueAt, batch.since + REPORT_WAIT_MS)
+    }
+    return dueAt
+  }
+
+  #flush(name: string, batch: Batch): void {
+    this.#batches.delete(name)
+    const units = [...batch.units].sort((a, b) => a.unit - b.unit)
+    // The others wait until the report is kept: until then a second grant of such a unit must not start it again.
+    for (const { jobId, unit, outcome } of units) if (outcome === 'host') this.#waiting.delete(unitName(jobId, unit))
+    this.#keeping++
+    this.#effects.push({
+      type: 'keepReport',
+      owner: batch.link.endpoint.nodeId,
+      jobId: batch.jobId,
+      shard: batch.shard,
+      units,
+      grants: [...batch.grants.values()],
+    })
+    batch.units = []
+    batch.grants = new Map()
+    batch.grantBytes = 0
+    batch.outputBytes = 0
+    this.#batches.set(name, batch)
+  }
+
+  // ----------------------------------------------------------------------------------------------------------- reports
+
+  /** A report made here is in the journal, and is to go to the owner of `link`; undefined: to whoever is found. */
+  kept(report: KeptReport, link: Link | undefined, now: Millis): void {
+    this.#keeping--
+    this.#open(report, link, now)
+  }
+
+  /** A report of an earlier life of this process was in the journal: it goes to whoever is found. */
+  restored(report: KeptReport, now: Millis): void {
+    this.#open(report, undefined, now)
+  }
+
+  #open(report: KeptReport, link: Link | undefined, now: Millis): void {
+    // The same answer under a later grant is the same report: it takes the place of the one before.
+    this.#reports.get(report.reportId)?.link?.reports.delete(report.reportId)
+    const open: OpenReport = { ...report, unsettled: new Set(report.units), taken: false, link, offeredAt: now }
+    this.#reports.set(report.reportId, open)
+    for (const unit of report.units) {
+      const name = unitName(report.jobId, unit)
+      this.#waiting.delete(name)
+      this.#reportsByUnit.set(name, open)
+    }
+    link?.reports.add(report.reportId)
+    if (link?.state === 'open') this.#offer(open, link, now)
+  }
+
+  /** Offers everything that is for the owner of `link`, which has just opened. */
+  offerAll(link: Link, now: Millis): void {
+    for (const reportId of link.reports) this.#offer(this.#reports.get(reportId)!, link, now)
+  }
+
+  /** Hands the reports of a shard that no owner takes at the moment to one of `links`, its owners. */
+  moveTo(links: readonly Link[], jobId: JobId, shard: number, now: Millis): void {
+    const first = links.find(({ state }) => state === 'open') ?? links[0]
+    if (first === undefined) return
+    for (const report of this.#reports.values()) {
+      if (report.jobId !== jobId || report.shard !== shard) continue
+      if (report.link !== undefined && (report.link.state === 'open' || links.includes(report.link))) continue
+      report.link?.reports.delete(report.reportId)
+      report.link = first
+      report.taken = false
+      first.reports.add(report.reportId)
+      if (first.state === 'open') this.#offer(report, first, now)
+    }
+  }
+
+  /** An owner has these reports on disk. */
+  taken(owner: NodeId, reportIds: readonly Digest[]): void {
+    for (const reportId of reportIds) {
+      const report = this.#reports.get(reportId)
+      if (report?.link?.endpoint.nodeId !== owner) continue
+      report.taken = true
+      if (report.unsettled.size === 0) this.#drop(report)
+    }
+  }
+
+  /** Only the owner that the report went to can say so: any other would make the producer lose its copy. */
+  settled(owner: NodeId, jobId: JobId, unit: number): void {
+    const report = this.#reportsByUnit.get(unitName(jobId, unit))
+    if (report === undefined || report.link?.endpoint.nodeId !== owner) return
+    this.#forgetUnit(report, unit)
+    report.unsettled.delete(unit)
+    if (report.unsettled.size === 0) this.#drop(report)
+  }
+
+  /** An owner does not take a report that went to it. */
+  refused(owner: NodeId, reportId: Digest, reason: string, now: Millis): void {
+    const report = this.#reports.get(reportId)
+    if (report?.link === undefined || report.link.endpoint.nodeId !== owner) return
+    // Not knowing a job is no word on the report: another owner may.
+    if (reason !== 'unknownJob') {
+      this.#drop(report)
+      return
+    }
+    report.link.reports.delete(reportId)
+    report.link = undefined
+    this.#links.seek(report.jobId, report.shard, now)
+  }
+
+  /** Offers again what is not settled for long, and looks for owners by shard where nobody takes a report at the moment. */
+  seekOwners(now: Millis): void {
+    for (const report of this.#reports.values()) {
+      const { link } = report
+      if (link?.state === 'open') {
+        if (now - report.offeredAt >= REOFFER_MS) this.#offer(report, link, now)
+        continue
+      }
+      if (link === undefined || now - link.lostAt >= LOST_OWNER_MS) this.#links.seek(report.jobId, report.shard, now)
+    }
+  }
+
+  /**
+   * Nothing is left that an open link could still take, asked when nothing is in hand any more: what is settled later is in
+   * the journal, and offered at the next start. Outputs too large to travel beside reports are in memory only, so their
+   * owners get a while to fetch them, counted from the first time there was nothing else to do.
+   */
+  isDone(now: Millis): boolean {
+    if (this.#keeping > 0 || this.#batches.size > 0) return false
+    this.#emptyAt ??= now
+    const waitsForFetch = this.#unfetched.size > 0 && now - this.#emptyAt < DRAIN_OUTPUTS_MS
+    for (const { link, taken } of this.#reports.values())
+      if (link?.state === 'open' && (!taken || waitsForFetch)) return false
+    return true
+  }
+
+  checkInvariants(): void {
+    for (const [name, report] of this.#reportsByUnit) {
+      assert(report.unsettled.has(unitOf(name)), 'a unit stands in its report until it is settled')
+      assert(this.#reports.get(report.reportId) === report, 'a reported unit has its report')
+    }
+    for (const report of this.#reports.values())
+      assert(report.link === undefined || report.link.reports.has(report.reportId), 'a report is listed by its owner')
+  }
+
+  #offer(report: OpenReport, link: Link, now: Millis): void {
+    report.offeredAt = now
+    this.#effects.push({ type: 'offerReport', owner: link.endpoint.nodeId, reportId: report.reportId })
+  }
+
+  #forgetUnit(report: OpenReport, unit: number): void {
+    const name = unitName(report.jobId, unit)
+    if (this.#reportsByUnit.get(name) !== report) return
+    this.#reportsByUnit.delete(name)
+    this.#unfetched.delete(name)
+  }
+
+  #drop(report: OpenReport): void {
+    this.#reports.delete(report.reportId)
+    report.link?.reports.delete(report.reportId)
+    for (const unit of report.unsettled) this.#forgetUnit(report, unit)
+    this.#effects.push({ type: 'dropReport', reportId: report.reportId })
+  }
+}

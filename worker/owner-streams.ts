@@ -1,0 +1,183 @@
+import { grantId } from '../job/facts.js'
+import { shardUnits } from '../job/shard.js'
+import { grantCodec } from '../proto/codec/facts.js'
+import type { OwnerMessage, RunningUnit, WorkerMessage } from '../proto/messages.js'
+import { methods } from '../proto/methods.js'
+import type { Grant, JobSpec, NodeId, Signed } from '../proto/model.js'
+import { GridError, toGridError, unreachable } from '../runtime/errors.js'
+import type { Endpoint, MessageStream } from '../runtime/transport.js'
+import type { WorkerEvent } from './core/messages.js'
+import type { WorkerCore } from './core/worker-core.js'
+import type { WorkerDependencies } from './dependencies.js'
+import type { KnownSpecs } from './known-specs.js'
+import type { ReportWriter } from './report-writer.js'
+import type { WorkerTally } from './tally.js'
+
+const TICKETS_MAX = 256
+/** Units a message of progress tells of. */
+const RUNNING_TOLD_MAX = 1_024
+
+type WorkStream = MessageStream<OwnerMessage, WorkerMessage>
+
+export interface OwnerStreamsParts {
+  readonly dependencies: Pick<
+    WorkerDependencies,
+    'logger' | 'sha256' | 'transport' | 'signer' | 'donor' | 'bootId' | 'tasks' | 'options'
+  >
+  readonly core: WorkerCore
+  readonly tally: WorkerTally
+  readonly specs: KnownSpecs
+  readonly reports: ReportWriter
+  readonly handle: (event: WorkerEvent) => void
+}
+
+/**
+ * The streams to owners, one an owner. Each begins with a hello; what an owner says on it is checked against its spec and
+ * this worker's key, and becomes an event. What comes on a stream that another has replaced is not heard.
+ */
+export class OwnerStreams {
+  readonly #d: OwnerStreamsParts['dependencies']
+  readonly #core: WorkerCore
+  readonly #tally: WorkerTally
+  readonly #specs: KnownSpecs
+  readonly #reports: ReportWriter
+  readonly #handle: (event: WorkerEvent) => void
+  readonly #streams = new Map<NodeId, WorkStream>()
+
+  constructor({ dependencies, core, tally, specs, reports, handle }: OwnerStreamsParts) {
+    this.#d = dependencies
+    this.#core = core
+    this.#tally = tally
+    this.#specs = specs
+    this.#reports = reports
+    this.#handle = handle
+  }
+
+  /** Whether there is a stream to this owner. */
+  has(owner: NodeId): boolean {
+    return this.#streams.has(owner)
+  }
+
+  /** Events `linkOpened` and, in the end, `linkClosed` follow. */
+  open(owner: Endpoint): void {
+    const { transport, logger, options, tasks, donor, bootId } = this.#d
+    const stream = transport.open(owner, methods.work)
+    this.#streams.set(owner.nodeId, stream)
+    stream.onMessage((message) => this.#onMessage(owner.nodeId, stream, message))
+    stream.onEnd(() => stream.end())
+    stream.onClose((reason) => {
+      if (this.#streams.get(owner.nodeId) !== stream) return
+      this.#streams.delete(owner.nodeId)
+      const { code, message } = toGridError(reason ?? new GridError('closed', 'the owner ended the stream'))
+      logger.debug('owner lost', { owner: owner.nodeId, code, message })
+      if (code === 'exists') logger.warn('owner refuses this key', { owner: owner.nodeId, message })
+      this.#handle({
+        type: 'linkClosed',
+        owner: owner.nodeId,
+        // Not `unsupported`: a peer that is starting answers so until it has opened its shards.
+        lasting: code === 'exists' || code === 'forbidden',
+      })
+    })
+    stream.send({
+      type: 'hello',
+      bootId,
+      slots: options.threads,
+      tasks,
+      memoryBytes: options.memoryBytes,
+      jobId: options.onlyJob,
+      donor: donor?.publicKey,
+      donorSignature: donor?.signature ?? new Uint8Array(0),
+      tickets: this.#core.tickets(TICKETS_MAX),
+      profile: 0,
+    })
+  }
+
+  /** Ends the stream to an owner whose link was given up. */
+  end(owner: NodeId): void {
+    this.#streams.get(owner)?.end()
+    this.#streams.delete(owner)
+  }
+
+  /** Nothing is said to an owner without a stream. */
+  send(owner: NodeId, message: WorkerMessage): void {
+    this.#streams.get(owner)?.send(message)
+  }
+
+  /** Says to an owner that this worker is there, and how far it is. */
+  sendProgress(owner: NodeId, running: readonly RunningUnit[]): void {
+    this.send(owner, { type: 'progress', running: running.slice(0, RUNNING_TOLD_MAX) })
+  }
+
+  close(): void {
+    for (const stream of this.#streams.values()) stream.end()
+  }
+
+  #onMessage(owner: NodeId, stream: WorkStream, message: OwnerMessage): void {
+    if (this.#streams.get(owner) !== stream) return
+    switch (message.type) {
+      case 'welcome':
+        // Said a second time it asks whether we are still there.
+        if (this.#core.openLinks.includes(owner)) stream.send({ type: 'progress', running: [] })
+        else this.#handle({ type: 'linkOpened', owner })
+        break
+      case 'spec':
+        this.#specs.learn(message.spec)
+        break
+      case 'grant':
+        this.#onGrant(owner, stream, message.grant)
+        break
+      case 'ack':
+        this.#tally.acknowledged(message.reports.length)
+        this.#handle({ type: 'reportsTaken', owner, reportIds: message.reports })
+        break
+      case 'settled': {
+        const { jobId, shard, agreed, disagreed } = message
+        this.#tally.settled(agreed.length, disagreed.length)
+        for (const unit of [...agreed, ...disagreed])
+          if (this.#core.isReportedTo(owner, jobId, unit)) this.#reports.dropLarge(jobId, unit)
+        this.#handle({ type: 'unitsSettled', owner, jobId, shard, agreed, disagreed })
+        break
+      }
+      case 'withdraw': {
+        const { jobId, units, wholeJob } = message
+        this.#handle({ type: 'withdrawn', owner, jobId, units, wholeJob })
+        break
+      }
+      case 'noWork':
+        this.#tally.idle(message.reason)
+        break
+      case 'fetch':
+        this.#reports.upload(owner, message)
+        break
+      case 'refused':
+        this.#d.logger.warn('report refused', { owner, reason: message.reason })
+        this.#handle({ type: 'reportRefused', owner, reportId: message.report, reason: message.reason })
+        break
+      default:
+        unreachable(message)
+    }
+  }
+
+  #onGrant(owner: NodeId, stream: WorkStream, signed: Signed): void {
+    const grant = grantCodec.decode(signed.bytes)
+    const spec = this.#specs.get(grant.jobId)
+    if (grant.worker !== this.#d.signer.publicKey || spec === undefined) {
+      stream.cancel(new GridError('invalid', 'a grant that is not for this worker'))
+      return
+    }
+    if (!isWithin(grant, spec)) {
+      stream.cancel(new GridError('invalid', 'a grant of units that the shard does not have'))
+      return
+    }
+    this.#handle({ type: 'granted', owner, grant, signed, grantId: grantId(signed, this.#d.sha256) })
+  }
+}
+
+/** Whether every unit of the grant is one of its shard. */
+function isWithin({ shard, runs }: Grant, spec: JobSpec): boolean {
+  const units = shardUnits(spec, shard)
+  return runs.every(({ first, count }) => {
+    const range = units.find((one) => first >= one.first && first < one.first + one.count)
+    return range !== undefined && first + count <= range.first + range.count
+  })
+}

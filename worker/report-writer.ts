@@ -1,0 +1,231 @@
+import { reportCodec, reportFactCodec } from '../proto/codec/facts.js'
+import { CHUNK_BYTES, INLINE_OUTPUT_BYTES_MAX } from '../proto/limits.js'
+import type { OwnerMessage, UnitBytes } from '../proto/messages.js'
+import { methods } from '../proto/methods.js'
+import type { Digest, JobId, NodeId, Report, ReportFact } from '../proto/model.js'
+import { toGridError } from '../runtime/errors.js'
+import type { Endpoint } from '../runtime/transport.js'
+import type { WorkerEffect, WorkerEvent } from './core/messages.js'
+import { unitName } from './core/unit-name.js'
+import type { WorkerCore } from './core/worker-core.js'
+import type { WorkerDependencies } from './dependencies.js'
+
+/** Outputs on their way to owners at a time; requests for more are not heard, and owners ask again. */
+const UPLOADS_MAX = 16
+
+type Fetch = Extract<OwnerMessage, { type: 'fetch' }>
+
+/** A report with what travels beside it. */
+export interface WrittenReport {
+  readonly fact: ReportFact
+  readonly outputs: readonly UnitBytes[]
+  readonly wallMs: number
+}
+
+export interface ReportWriterParts {
+  readonly dependencies: Pick<
+    WorkerDependencies,
+    'logger' | 'sha256' | 'transport' | 'signer' | 'donor' | 'journal' | 'options'
+  >
+  readonly core: WorkerCore
+  readonly handle: (event: WorkerEvent) => void
+  /** Where to bring an output; undefined: that owner is not there. */
+  readonly endpoint: (owner: NodeId) => Endpoint | undefined
+}
+
+/**
+ * Signs reports and keeps them, with their outputs: a report is in the journal, on disk, before `reportKept` says so, and
+ * leaves it when it is dropped. Small outputs stand beside their report; large ones are in memory only, until their unit is
+ * settled, and go to the owner that asks. Past a bound of bytes in memory `outputsFull` says so.
+ */
+export class ReportWriter {
+  readonly #d: ReportWriterParts['dependencies']
+  readonly #core: WorkerCore
+  readonly #handle: (event: WorkerEvent) => void
+  readonly #endpoint: (owner: NodeId) => Endpoint | undefined
+  readonly #written = new Map<Digest, WrittenReport>()
+  /** Outputs of units computed and not yet reported. */
+  readonly #fresh = new Map<string, Uint8Array>()
+  /** Large outputs until their units are settled. */
+  readonly #large = new Map<string, Uint8Array>()
+  #largeBytes = 0
+  /** Reports not settled, with the outputs beside them. */
+  #writtenBytes = 0
+  /** Outputs on their way, by unit. */
+  readonly #uploading = new Set<string>()
+  #full = false
+
+  constructor({ dependencies, core, handle, endpoint }: ReportWriterParts) {
+    this.#d = dependencies
+    this.#core = core
+    this.#handle = handle
+    this.#endpoint = endpoint
+  }
+
+  /** Takes up what the journal holds from before. */
+  restore(): void {
+    for (const { id, fact, outputs } of this.#d.journal.entries()) {
+      const decoded = reportFactCodec.decode(fact)
+      const report = reportCodec.decode(decoded.report.bytes)
+      this.#keep(id, { fact: decoded, outputs, wallMs: 0 })
+      const units = report.results.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit)
+      this.#handle({
+        type: 'reportKept',
+        report: { reportId: id, jobId: report.jobId, shard: report.shard, units },
+        owner: undefined,
+      })
+    }
+  }
+
+  /** A report that was not dropped yet. */
+  get(reportId: Digest): WrittenReport | undefined {
+    return this.#written.get(reportId)
+  }
+
+  /** The output of a unit just computed, for the report it will be in. */
+  addOutput(jobId: JobId, unit: number, output: Uint8Array): void {
+    this.#fresh.set(unitName(jobId, unit), output)
+  }
+
+  /** Outputs of units that were withdrawn meanwhile are in no report. */
+  forgetUnreported(units: Iterable<{ readonly jobId: JobId; readonly unit: number }>): void {
+    for (const { jobId, unit } of units)
+      if (!this.#core.isWaiting(jobId, unit)) this.#fresh.delete(unitName(jobId, unit))
+  }
+
+  /** Signs a report over computed units and keeps it; `reportKept` follows. */
+  async write({ owner, jobId, shard, units, grants }: Extract<WorkerEffect, { type: 'keepReport' }>): Promise<void> {
+    const { signer, donor, sha256, journal, logger } = this.#d
+    const report: Report = {
+      jobId,
+      shard,
+      worker: signer.publicKey,
+      donor: donor?.publicKey ?? signer.publicKey,
+      donorSignature: donor?.signature ?? new Uint8Array(0),
+      results: units.map(({ unit, outcome, digest, outputBytes, fuel }) => ({
+        unit,
+        outcome,
+        digest,
+        outputBytes,
+        fuel,
+      })),
+    }
+    const outputs: UnitBytes[] = []
+    let wallMs = 0
+    for (const { unit, wallMs: unitMs } of units) {
+      wallMs += unitMs
+      const name = unitName(jobId, unit)
+      const output = this.#fresh.get(name)
+      this.#fresh.delete(name)
+      if (output === undefined || output.length === 0) continue
+      if (output.length <= INLINE_OUTPUT_BYTES_MAX) outputs.push({ unit, bytes: output })
+      else this.#keepLarge(name, output)
+    }
+    const bytes = reportCodec.encode(report)
+    const fact: ReportFact = { report: { bytes, signature: signer.sign('report', bytes) }, grants }
+    const reportId = sha256(bytes)
+    this.#keep(reportId, { fact, outputs, wallMs })
+    try {
+      await journal.append({ id: reportId, fact: reportFactCodec.encode(fact), outputs })
+    } catch (error) {
+      // The report still goes out, from memory; what is lost is only its survival of a crash of this worker.
+      logger.error('report not kept on disk', { error: toGridError(error).message })
+    }
+    this.#handle({
+      type: 'reportKept',
+      report: {
+        reportId,
+        jobId,
+        shard,
+        units: units.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit),
+      },
+      owner,
+    })
+  }
+
+  /** Forgets a report, here and on disk. */
+  drop(reportId: Digest): void {
+    const written = this.#written.get(reportId)
+    this.#written.delete(reportId)
+    if (written !== undefined) this.#writtenBytes -= bytesOf(written)
+    this.#checkFull()
+    this.#d.journal.remove([reportId])
+  }
+
+  /** Forgets the large output of a settled unit, if it has one. */
+  dropLarge(jobId: JobId, unit: number): void {
+    const name = unitName(jobId, unit)
+    const output = this.#large.get(name)
+    if (output === undefined) return
+    this.#large.delete(name)
+    this.#largeBytes -= output.length
+    this.#checkFull()
+  }
+
+  /**
+   * Sends one output to an owner that asked for it. Answers of open units are for the owner that has their report, and for
+   * nobody else who asks.
+   */
+  upload(owner: NodeId, fetch: Fetch): void {
+    const { jobId, unit } = fetch
+    const name = unitName(jobId, unit)
+    if (!this.#core.isReportedTo(owner, jobId, unit)) return
+    if (this.#uploading.has(name) || this.#uploading.size >= UPLOADS_MAX) return
+    this.#uploading.add(name)
+    this.#send(owner, fetch)
+      .catch((error: unknown) => this.#d.logger.debug('output not sent', { unit, error: toGridError(error).message }))
+      .finally(() => this.#uploading.delete(name))
+  }
+
+  async #send(owner: NodeId, { jobId, shard, unit, digest }: Fetch): Promise<void> {
+    const output = this.#large.get(unitName(jobId, unit)) ?? this.#smallOutput(jobId, unit)
+    const endpoint = this.#endpoint(owner)
+    if (output === undefined || endpoint === undefined) return
+    const stream = this.#d.transport.open(endpoint, methods.putOutput)
+    stream.onMessage(() => {})
+    stream.onClose((reason) => {
+      if (reason !== undefined) this.#d.logger.debug('output not taken', { unit, reason: toGridError(reason).message })
+    })
+    for (let at = 0; at < output.length; at += CHUNK_BYTES) {
+      const sent = stream.send({
+        start: at === 0 ? { jobId, shard, unit, digest } : undefined,
+        bytes: output.subarray(at, at + CHUNK_BYTES),
+      })
+      if (!sent) await stream.drained()
+    }
+    stream.end()
+  }
+
+  #smallOutput(jobId: JobId, unit: number): Uint8Array | undefined {
+    const reportId = this.#core.reportOf(jobId, unit)
+    return reportId && this.#written.get(reportId)?.outputs.find((output) => output.unit === unit)?.bytes
+  }
+
+  #keep(reportId: Digest, written: WrittenReport): void {
+    const known = this.#written.get(reportId)
+    this.#writtenBytes += bytesOf(written) - (known === undefined ? 0 : bytesOf(known))
+    this.#written.set(reportId, written)
+    this.#checkFull()
+  }
+
+  #keepLarge(name: string, output: Uint8Array): void {
+    this.#largeBytes += output.length - (this.#large.get(name)?.length ?? 0)
+    this.#large.set(name, output)
+    this.#checkFull()
+  }
+
+  #checkFull(): void {
+    // An owner that never settles anything must not fill this machine: nothing new is asked for meanwhile.
+    const full = this.#largeBytes + this.#writtenBytes > this.#d.options.outputBytesMax
+    if (full === this.#full) return
+    this.#full = full
+    // Not from within an event of the core.
+    queueMicrotask(() => this.#handle({ type: 'outputsFull', full }))
+  }
+}
+
+/** What a report takes in memory, roughly. */
+function bytesOf({ fact, outputs }: WrittenReport): number {
+  const grants = fact.grants.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  return outputs.reduce((sum, { bytes }) => sum + bytes.length, fact.report.bytes.length + grants)
+}
