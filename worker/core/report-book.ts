@@ -6,9 +6,8 @@ import type { ComputedUnit, KeptReport, WorkerEffect } from './messages.js'
 import { unitName, unitOf } from './unit-name.js'
 import type { HeldGrant } from './work-in-hand.js'
 
-/** Units of a report, and how long a computed unit waits for others to share one. */
+/** Units of a report. */
 const REPORT_UNITS_MAX = 64
-const REPORT_WAIT_MS = 10
 /** Bytes of outputs that travel beside one report. */
 const REPORT_OUTPUT_BYTES_MAX = 32 * 1024
 const INLINE_BYTES_MAX = 4 * 1024
@@ -125,15 +124,15 @@ export class ReportBook {
   }
 
   /**
-   * Makes reports of the batches that have waited long enough; of all of them when no unit `isComing` that could share one.
+   * Makes reports of the batches that have waited for `waitMs`.
    * @returns when the next one has; infinite: none waits
    */
-  flushDue(isComing: boolean, now: Millis): Millis {
+  flushDue(waitMs: Millis, now: Millis): Millis {
     let dueAt = Number.POSITIVE_INFINITY
     for (const [name, batch] of this.#batches) {
       if (batch.units.length === 0) this.#batches.delete(name)
-      else if (now >= batch.since + REPORT_WAIT_MS || !isComing) this.#flush(name, batch)
-      else dueAt = Math.min(dueAt, batch.since + REPORT_WAIT_MS)
+      else if (now >= batch.since + waitMs) this.#flush(name, batch)
+      else dueAt = Math.min(dueAt, batch.since + waitMs)
     }
     return dueAt
   }

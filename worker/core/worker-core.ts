@@ -182,7 +182,8 @@ export class WorkerCore {
   }
 
   #tend(now: Millis): void {
-    const batchesAt = this.#reports.flushDue(this.#work.count > 0, now)
+    // With nothing else coming there is nobody to wait for.
+    const batchesAt = this.#reports.flushDue(this.#work.count > 0 ? this.#capacity.reportWaitMs : 0, now)
     this.#links.tend(now)
     this.#reports.seekOwners(now)
     this.#links.connectCandidates(now)

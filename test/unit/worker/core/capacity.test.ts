@@ -37,4 +37,18 @@ capacities('learns nothing from an empty batch', () => {
   assert.is(capacity.instances, 3)
 })
 
+capacities('lets units of a few milliseconds share a report, and long ones leave at once', () => {
+  const waitFor = (unitMs: number) => {
+    const capacity = new Capacity(1)
+    capacity.measured(1, unitMs)
+    return capacity.reportWaitMs
+  }
+  assert.is(new Capacity(1).reportWaitMs, 10, 'nothing is known yet')
+  assert.is(waitFor(0.1), 10)
+  assert.is(waitFor(20), 80)
+  assert.is(waitFor(50), 200)
+  assert.is(waitFor(150), 200)
+  assert.is(waitFor(1_000), 10)
+})
+
 capacities.run()
