@@ -101,8 +101,10 @@ export class DemoGrid {
   #spawn(name: string, args: readonly string[], environment: Readonly<Record<string, string>>): DemoProcess {
     const data = join(this.#folder, name.replaceAll(' ', '-'))
     const config = { XDG_CONFIG_HOME: this.#folder, LOCALAPPDATA: this.#folder }
+    // A process that is killed cannot clear up; what it leaves goes with the folder of the demo.
+    const temporary = { TMPDIR: this.#folder, TEMP: this.#folder, TMP: this.#folder }
     const shared = ['--data', data, '--network', this.#network, '--json', '--quiet', '--stop-at-eof']
-    const started = new DemoProcess(name, MAIN, [...args, ...shared], { ...config, ...environment })
+    const started = new DemoProcess(name, MAIN, [...args, ...shared], { ...config, ...temporary, ...environment })
     this.#processes.push(started)
     return started
   }
