@@ -85,3 +85,15 @@ export class BenchGrid {
     })
   }
 }
+
+/** One peer without a worker and two workers of one thread, all default but for the network's name. */
+export async function withGrid<T>(run: (grid: BenchGrid, address: string) => Promise<T>): Promise<T> {
+  const grid = new BenchGrid()
+  try {
+    const address = await grid.peer()
+    await Promise.all([grid.worker([address]), grid.worker([address])])
+    return await run(grid, address)
+  } finally {
+    await grid.stop()
+  }
+}

@@ -5,19 +5,10 @@ import { fileURLToPath } from 'node:url'
 import { Piscina } from 'piscina'
 import { sha256 } from '../runtime/hash.js'
 import { hashText, reversed, spinRounds } from './functions.js'
-import { BenchGrid } from './grid.js'
+import { BenchGrid, withGrid } from './grid.js'
 import { type JobRun, runJob } from './jobs.js'
-
-/** One line of the output: what was measured, what it is held against, and by how much it is better (1 = equal). */
-export interface Measurement {
-  readonly bench: string
-  readonly value: number
-  readonly unit: string
-  readonly bar: number
-  /** Above 1: the bar is met. */
-  readonly ratio: number
-  readonly [detail: string]: string | number
-}
+import type { Measurement } from './measurement.js'
+import { sandboxSuites } from './sandbox.js'
 
 const TINY_UNITS = 100_000
 const MEDIUM_UNITS = 600
@@ -25,18 +16,6 @@ const MEDIUM_MS = 50
 const LARGE_UNITS = 200
 const LARGE_BYTES = 2 ** 20
 const IDLE_S = 60
-
-/** One peer without a worker and two workers of one thread, all default but for the network's name. */
-async function withGrid<T>(run: (grid: BenchGrid, address: string) => Promise<T>): Promise<T> {
-  const grid = new BenchGrid()
-  try {
-    const address = await grid.peer()
-    await Promise.all([grid.worker([address]), grid.worker([address])])
-    return await run(grid, address)
-  } finally {
-    await grid.stop()
-  }
-}
 
 function piscinaOf(filename: string): Piscina {
   return new Piscina({ filename: fileURLToPath(new URL(filename, import.meta.url)), minThreads: 2, maxThreads: 2 })
@@ -204,4 +183,5 @@ export const suites: Readonly<Record<string, () => Promise<Measurement>>> = {
   large,
   latency,
   idle,
+  ...sandboxSuites,
 }

@@ -34,6 +34,8 @@ export interface AnswerOptions {
 /** What was shown, for the line that sums it up. */
 export interface Shown {
   readonly failed: number
+  /** The first unit that failed. */
+  readonly firstFailed: number | undefined
   readonly files: readonly string[]
   /** The result, where `--json` asked for it. */
   readonly result: Uint8Array | undefined
@@ -68,6 +70,7 @@ export async function showAnswers(
   options: AnswerOptions,
 ): Promise<Shown> {
   let failed = 0
+  let firstFailed: number | undefined
   const kept: Uint8Array[] = []
   let keptBytes = 0
   const write = async (bytes: Uint8Array) => {
@@ -82,6 +85,7 @@ export async function showAnswers(
   async function* seen(): AsyncGenerator<UnitAnswer, void, undefined> {
     for await (const answer of answers) {
       await folder?.add(answer)
+      if (answer.state === 'failed') firstFailed ??= answer.unit
       if (answer.state === 'failed' && ++failed <= FAILURES_SHOWN) output.note(failureText(answer))
       else if (options.stderr && folder === undefined && answer.output !== undefined) {
         const text = textOf(answer.output.stderr, STDERR_SHOWN)
@@ -107,7 +111,12 @@ export async function showAnswers(
     await folder?.close()
   }
   if (failed > FAILURES_SHOWN) output.note(`... and ${plural(failed - FAILURES_SHOWN, 'more failed unit')}`)
-  return { failed, files, result: output.json && folder === undefined ? joined(kept, keptBytes) : undefined }
+  return {
+    failed,
+    firstFailed,
+    files,
+    result: output.json && folder === undefined ? joined(kept, keptBytes) : undefined,
+  }
 }
 
 /** One failed unit: why, and what it wrote to standard error. */

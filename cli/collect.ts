@@ -8,9 +8,10 @@ import type { JobId } from '../proto/model.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import { type AnswerOptions, concludeResults, openFolder, resultFields, showAnswers, taskOf } from './answers.js'
 import type { Connection } from './connect.js'
-import type { CommandContext } from './context.js'
+import { type CommandContext, sameNetworkFlags } from './context.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { exitOf, Follower } from './following.js'
+import { shortId } from './job-view.js'
 
 /** For telling the owners that the results have been fetched: worth a moment, not more. Unit: ms. */
 const SEAL_MS = 3_000
@@ -111,6 +112,10 @@ export async function collect(
     follower?.stop()
     const summary = reading.summary()
     const code = concludeResults(context, summary)
+    if (shown.firstFailed !== undefined) {
+      const flags = sameNetworkFlags(context)
+      output.note(`  run it here:  manyhands replay ${shortId(job.jobId)} ${shown.firstFailed}${flags}`)
+    }
     const isWhole = summary.missingCount === 0 && options.units === undefined
     if (isWhole) await seal(connection, job)
     if (output.json) {

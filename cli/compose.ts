@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { jobListKinds } from '../client/job-records.js'
@@ -44,7 +44,7 @@ import { BlobStore } from '../storage/blob-store.js'
 import { TaskRegistry } from '../tasks/registry.js'
 import { startCompute } from '../worker/compute/supervise.js'
 import { Worker } from '../worker/driver.js'
-import { folderInputFiles } from '../worker/input-files.js'
+import { openInputFiles } from '../worker/input-files.js'
 import { Inputs } from '../worker/inputs.js'
 import { Journal } from '../worker/journal.js'
 import { resolveWorkerOptions } from '../worker/options.js'
@@ -215,6 +215,7 @@ async function assemble(
     client,
     async drain() {
       await worker?.drain()
+      await coordinator?.handOver()
       await close()
     },
     close,
@@ -239,8 +240,7 @@ async function startWorker(
   const registry = new TaskRegistry()
   await registry.loadModules(taskModules)
   const options = resolveWorkerOptions({ threads, memoryBytes, onlyJob })
-  const inputsFolder = join(dataFolder, 'inputs')
-  rmSync(inputsFolder, { recursive: true, force: true })
+  const files = await openInputFiles(join(dataFolder, 'inputs'), options.inputBytesMax)
   const journal = await Journal.open({
     disk: nodeDisk(join(dataFolder, 'worker')),
     logger,
@@ -265,12 +265,12 @@ async function startWorker(
     inputs: new Inputs({
       clock: systemClock,
       transport,
-      files: folderInputFiles(inputsFolder),
+      files,
       holders: (digest) => endpointsOf(keyOfDigest(digest), BLOB_HOLDERS),
     }),
     journal,
     options,
-    owners: (jobId, shard) => endpointsOf(shardKey(sha256, jobId, shard), 1),
+    owners: (jobId, shard) => endpointsOf(shardKey(sha256, jobId, shard), options.shardOwners),
     ownersOfJob: (jobId) => ownersOfJob(client(), transport, jobId, () => endpointsOf(homeKey(jobId), 3)),
     watchBoard: (handler) =>
       overlay.watchBoard((news) => {
@@ -278,7 +278,9 @@ async function startWorker(
         const { entry } = news
         const header = readAnnouncementHeader(entry.announcement.header)
         const task = header.task.replace(/^builtin /, '')
-        const known = registry.list().some(({ name, version }) => `${name}@${version}` === task)
+        // Whoever has the sandbox can run any module; of which profile, the signed spec says.
+        const known =
+          task.startsWith('module ') || registry.list().some(({ name, version }) => `${name}@${version}` === task)
         if (known && header.memoryBytes <= memoryBytes)
           handler({
             owner: overlay.endpoint(entry.owner),
@@ -319,6 +321,7 @@ function directoryOf(overlay: Overlay, self: Endpoint): OwnerDirectory {
   return {
     self,
     owners: async (key, count) => (await overlay.owners(key, count)).map((contact) => overlay.endpoint(contact)),
+    ownersSeen: (key, count) => overlay.ownersSeen(key, count).map((contact) => overlay.endpoint(contact)),
     announce: ({ jobId, submitter, ready, header }) => {
       if (ready === 0) overlay.withdraw(jobId)
       else overlay.announce({ jobId, submitter, ready, header, expiresInMs: 60_000 })

@@ -1,8 +1,7 @@
 import type { Clock } from '../runtime/clock.js'
 import { GridError } from '../runtime/errors.js'
 import type { PlatformSurroundings } from '../runtime/platform.js'
-import { loadTaskModules, taskRegistry } from '../tasks/registry.js'
-import type { Task } from '../tasks/task.js'
+import { loadTaskModules } from '../tasks/registry.js'
 import type { ResolvedSettings, Settings } from './config.js'
 import type { ByteStream } from './file-content.js'
 import type { Interrupts } from './interrupts.js'
@@ -29,22 +28,6 @@ export interface CommandContext extends Surroundings {
   readonly typed: readonly string[]
 }
 
-/** The task called `name`, with the tasks of this machine's own loaded. Throws GridError `invalid` with what there is. */
-export async function findTaskFor(context: CommandContext, name: string): Promise<Task> {
-  if (/\.wasm$/i.test(name) || name.includes('/') || name.includes('\\')) {
-    throw new GridError('unsupported', `programs of your own (${name}) cannot be submitted yet`, {
-      hint: `built-in tasks can: ${taskNames().join(' ')}; 'manyhands tasks' explains them`,
-    })
-  }
-  await loadOwnTasks(context)
-  const [plain = '', version] = name.split('@')
-  const task = taskRegistry.find(plain, version === undefined ? undefined : Number(version))
-  if (task !== undefined) return task
-  throw new GridError('invalid', `there is no task '${name}'`, {
-    hint: `tasks here: ${taskNames().join(' ')}; 'manyhands tasks' explains them`,
-  })
-}
-
 /** Loads the modules that the setting `tasks` names. Throws GridError `invalid` for one that cannot be loaded. */
 export async function loadOwnTasks({ settings }: CommandContext): Promise<void> {
   try {
@@ -56,10 +39,6 @@ export async function loadOwnTasks({ settings }: CommandContext): Promise<void> 
       hint: error.hint ?? "see 'tasks' in 'manyhands config'",
     })
   }
-}
-
-function taskNames(): readonly string[] {
-  return [...new Set(taskRegistry.list().map(({ name }) => name))]
 }
 
 /** A word of a command line as a shell wants it. */

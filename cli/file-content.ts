@@ -2,7 +2,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Content, NamedContent } from '../client/content.js'
-import type { JobRequest, SourceRequest } from '../client/job-builder.js'
+import type { JobRequest, SourceRequest, TaskRequest } from '../client/job-builder.js'
 import { GridError } from '../runtime/errors.js'
 import type { InputOption, JobOptions, SourceOption } from './job-options.js'
 
@@ -162,7 +162,7 @@ async function spool(stream: ByteStream, file: string): Promise<void> {
 
 /** The request for a job: options, opened files, task and arguments together. */
 export function jobRequest(
-  task: JobRequest['task'],
+  task: TaskRequest,
   args: readonly string[],
   options: JobOptions,
   files: OpenedFiles,

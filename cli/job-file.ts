@@ -12,6 +12,7 @@ import {
   SOURCE_OPTIONS,
 } from './job-option-table.js'
 import { lineOfKey, problemOf } from './toml.js'
+import { isPath } from './wasm-file.js'
 
 /** What a job file says. */
 export interface JobFile {
@@ -34,7 +35,7 @@ const PAIRED: ReadonlySet<string> = new Set(['env', 'label', 'in'])
 const PATHS: ReadonlySet<string> = new Set(['lines', 'csv', 'files', 'records', 'in'])
 
 const schema = z.strictObject({
-  task: z.string({ error: 'must be a text, the name of a task' }).optional(),
+  task: z.string({ error: 'must be a text, the name of a task or the file of a program' }).optional(),
   args: z.array(scalar, { error: 'must be a list of texts' }).optional(),
   ...Object.fromEntries(
     JOB_OPTIONS.map(({ name, kind }) => {
@@ -89,7 +90,9 @@ export function parseJobFile(text: string, path: string, folder: string): JobFil
     options.set(name, { texts: textsOf(name, entry, folder), where: `${placeOf([name])}: '${name}'` })
   }
   const { task, args } = parsed.data as { readonly task?: string; readonly args?: readonly unknown[] }
-  return { task, args: args?.map(String), options }
+  // Elsewhere a relative path of the file would name another program.
+  const program = task !== undefined && isPath(task) ? resolve(folder, task) : task
+  return { task: program, args: args?.map(String), options }
 }
 
 function refusal(issue: z.core.$ZodIssue, placeOf: (keys: readonly string[]) => string): GridError {

@@ -1,6 +1,6 @@
 import { readJobRecords } from '../client/job-records.js'
 import type { JobEnd, JobProgress } from '../client/watch.js'
-import { formatDuration } from '../job/quantity.js'
+import { formatBytes, formatDuration } from '../job/quantity.js'
 import { formatSelection } from '../job/selection.js'
 import type { JobId, JobSpec, Policy, Summary, TaskRef, UnitSource } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
@@ -49,6 +49,11 @@ export function sourceText(source: UnitSource): string {
 export function policyText(policy: Policy): string {
   if (policy.type === 'none') return 'the first result is taken'
   return policy.quorum === 1 ? 'one donor' : `${policy.quorum} agreeing donors`
+}
+
+/** `kept by 3 peers`, or `accepted here, 1 of 2` while fewer have it on disk than make it durable. */
+export function durabilityText(holders: number, wanted: number): string {
+  return holders >= wanted ? `kept by ${plural(holders, 'peer')}` : `accepted here, ${holders} of ${wanted}`
 }
 
 /** `12 settled, 3 open`: the states that have units. */
@@ -103,6 +108,8 @@ export function progressFields({
   waiting,
   ageMs,
   firstGrantAgeMs,
+  holders,
+  wanted,
   end,
   unitsPerSecond,
   eta,
@@ -121,6 +128,8 @@ export function progressFields({
     etaMs: eta === undefined ? null : { low: Math.round(eta.lowMs), high: Math.round(eta.highMs) },
     cancelled: view.cancelled,
     expiresAtMs: view.expiresAtMs,
+    holders,
+    wanted,
     shards,
   }
 }
@@ -137,12 +146,12 @@ export function specFacts(spec: JobSpec): (readonly [string, string | number])[]
     ['per unit', spec.perUnit === 1 ? '' : spec.perUnit],
     ['repeat', spec.repeat === 1 ? '' : spec.repeat],
     ['selected', formatSelection(selection).slice(0, 200)],
-    ['inputs', inputs.map(({ name, blob }) => `${name} (${blob.size} bytes)`).join(' ')],
+    ['inputs', inputs.map(({ name, blob }) => `${name} (${formatBytes(blob.size)})`).join(' ')],
     ['environment', environment.map(([key, value]) => `${key}=${value}`).join(' ')],
     ['checked by', policyText(spec.policy)],
     [
       'limits',
-      `memory ${limits.memoryBytes} B, output ${limits.outputBytes} B, time ${formatDuration(limits.wallMs)}${limits.fuel === 0n ? '' : `, fuel ${limits.fuel}`}`,
+      `memory ${formatBytes(limits.memoryBytes)}, output ${formatBytes(limits.outputBytes)}, time ${formatDuration(limits.wallMs)}${limits.fuel === 0n ? '' : `, fuel ${limits.fuel}`}`,
     ],
     ['results for', spec.isPublic ? 'everyone' : 'the submitter'],
     ['retry of', parent === undefined ? '' : shortId(parent)],

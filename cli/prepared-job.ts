@@ -1,8 +1,9 @@
 import type { UnitAnswer } from '../client/answer.js'
-import { type BuiltJob, buildJob, ownerRadius } from '../client/job-builder.js'
-import { ItemReader, runLocal } from '../client/run-local.js'
+import { type BuiltJob, buildJob, minGrantorsOf, ownerRadius } from '../client/job-builder.js'
+import { ItemReader, type LocalRun, runLocal } from '../client/run-local.js'
 import { unitInvocation } from '../job/program.js'
 import { chooseShardUnits } from '../job/shard.js'
+import { specDefaults } from '../job/spec.js'
 import { unitCount } from '../job/unit-source.js'
 import type { Policy, PublicKey } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
@@ -10,14 +11,15 @@ import { sha256 } from '../runtime/hash.js'
 import { silentLogger } from '../runtime/logger.js'
 import { threadCount } from '../runtime/platform.js'
 import { systemRandom } from '../runtime/random.js'
-import type { SourceKind, Task } from '../tasks/task.js'
-import { type Compute, startCompute } from '../worker/compute/supervise.js'
-import { type CommandContext, findTaskFor } from './context.js'
+import { type ComputeProcess, startCompute } from '../worker/compute/supervise.js'
+import type { CommandContext } from './context.js'
 import { parseCpus } from './cpus.js'
 import { jobRequest, type OpenedFiles, openFiles } from './file-content.js'
 import type { DescribedJob } from './job-flags.js'
 import { readJobOptions } from './job-options.js'
 import { startProgress } from './progress.js'
+import { checkSource, defaultArguments, findRunnable, type Runnable, taskRequest } from './runnable.js'
+import { findTrap, trapText } from './trap/trap-place.js'
 
 /** Longest trial of a first unit: enough for mistakes to show, not so long that one waits for it. Unit: ms. */
 const TRIAL_MS = 10_000
@@ -28,7 +30,7 @@ const SHOWN_BYTES = 64 * 2 ** 20
 
 /** A job that was understood and checked, not yet anybody's. */
 export interface PreparedJob {
-  readonly task: Task
+  readonly runnable: Runnable
   readonly built: BuiltJob
   /** Task and source for lists of jobs. */
   readonly summary: string
@@ -44,22 +46,17 @@ export async function prepareJob(context: CommandContext, described: DescribedJo
     throw new GridError('invalid', 'no task is named', { hint: "such as 'primes'; 'manyhands tasks' lists them" })
   }
   const options = readJobOptions(described.given)
-  const task = await findTaskFor(context, described.task)
+  const memoryBytes = options.request.limits?.memoryBytes ?? specDefaults.limits.memoryBytes
+  const runnable = await findRunnable(context, described.task, memoryBytes)
   const { source } = options
   if (source === undefined) {
-    throw new GridError('invalid', 'no source is given: what are the units?', {
-      hint: `${task.name} takes ${task.sources.map((kind) => `--${kind}`).join(', ')}; for example:\n${task.usage.split('\n')[0]}`,
-    })
+    throw new GridError('invalid', 'no source is given: what are the units?', { hint: sourceHint(runnable) })
   }
-  checkSource(task, source.type)
+  checkSource(runnable, source.type)
   const files = await openFiles({ source, inputs: options.inputs }, context.stdin)
   try {
-    const request = jobRequest(
-      { type: 'builtin', name: task.name, version: task.version },
-      described.args ?? task.defaultArguments,
-      options,
-      files,
-    )
+    const args = described.args ?? defaultArguments(runnable)
+    const request = jobRequest(taskRequest(runnable), args, options, files)
     const quorum = context.settings.quorum.value
     const policy: Policy | undefined = quorum === undefined ? undefined : { type: 'quorum', quorum }
     const progress = startProgress(context.output, context.clock)
@@ -75,7 +72,8 @@ export async function prepareJob(context: CommandContext, described: DescribedJo
         if (total > SHOWN_BYTES) progress.show({ done, total, text: `reading ${label}` })
       },
     }).finally(() => progress.stop())
-    const prepared: PreparedJob = { task, built, files, summary: `${task.name} ${options.sourceText}`.trim() }
+    const summary = `${runnable.name} ${options.sourceText}`.trim()
+    const prepared: PreparedJob = { runnable, built, files, summary }
     await checkTask(prepared)
     return prepared
   } catch (error) {
@@ -84,19 +82,22 @@ export async function prepareJob(context: CommandContext, described: DescribedJo
   }
 }
 
-function checkSource(task: Task, kind: SourceKind): void {
-  if (task.sources.includes(kind)) return
-  throw new GridError('invalid', `${task.name} makes no sense of --${kind}`, {
-    hint: `it takes ${task.sources.map((source) => `--${source}`).join(', ')}; see 'manyhands tasks ${task.name}'`,
-  })
+function sourceHint(runnable: Runnable): string {
+  if (runnable.type === 'module') {
+    const { shown } = runnable.file
+    return `--count, --array, --range, --lines, --csv, --files or --records; for example:\nmanyhands submit ${shown} --count 100 -- {i} {n}`
+  }
+  const { name, sources, usage } = runnable.task
+  return `${name} takes ${sources.map((kind) => `--${kind}`).join(', ')}; for example:\n${usage.split('\n')[0]}`
 }
 
-/** What the task says of the first unit's arguments. */
-async function checkTask({ task, built, files }: PreparedJob): Promise<void> {
-  if (task.check === undefined) return
+/** What the task says of the first unit's arguments. A program says it when it is tried. */
+async function checkTask({ runnable, built, files }: PreparedJob): Promise<void> {
+  if (runnable.type !== 'builtin' || runnable.task.check === undefined) return
+  const { task } = runnable
   const { args, files: unitFiles } = await invocation(built, firstUnit(built))
   const fileNames = [...files.inputs, ...unitFiles].map(({ name }) => name)
-  const problem = task.check({ args, fileNames })
+  const problem = task.check!({ args, fileNames })
   if (problem !== undefined) {
     throw new GridError('invalid', `${task.name}: ${problem}`, { hint: `see 'manyhands tasks ${task.name}'` })
   }
@@ -120,19 +121,33 @@ export async function invocation(built: BuiltJob, unit: number) {
   return unitInvocation(spec, unit, items)
 }
 
-/** The job with what only the network can say: who submits it, how large the network is, and how long a unit takes. */
+/** The job with what only the network can say: who submits it, how large the network is and how many owners its shards get, and how long a unit takes. */
 export function finishJob(
   built: BuiltJob,
-  { submitter, peers, unitMs }: { submitter: PublicKey; peers: number; unitMs: number },
+  {
+    submitter,
+    peers,
+    shardOwners,
+    unitMs,
+  }: { submitter: PublicKey; peers: number; shardOwners: number; unitMs: number },
 ): BuiltJob {
   const { spec } = built
   const outputBytes = Math.min(spec.limits.outputBytes, 16 * 1024)
   const shardUnits = unitMs > 0 ? chooseShardUnits({ units: unitCount(spec), outputBytes, unitMs }) : spec.shardUnits
-  return { ...built, spec: { ...spec, submitter, shardUnits, ownerRadius: ownerRadius(peers) } }
+  return {
+    ...built,
+    spec: {
+      ...spec,
+      submitter,
+      shardUnits,
+      ownerRadius: ownerRadius(peers),
+      minGrantors: minGrantorsOf(spec.policy, shardOwners),
+    },
+  }
 }
 
 /** Threads on this machine for a command of its own, not for donating. To be closed. */
-export function startLocalCompute(context: CommandContext, memoryBytes: number, threads?: number): Compute {
+export function startLocalCompute(context: CommandContext, memoryBytes: number, threads?: number): ComputeProcess {
   return startCompute({
     threads: threads ?? Math.max(1, parseCpus(context.settings.cpus.value ?? '100%', threadCount())),
     memoryBytes: Math.max(memoryBytes, 256 * 2 ** 20),
@@ -141,6 +156,14 @@ export function startLocalCompute(context: CommandContext, memoryBytes: number, 
     clock: context.clock,
     logger: silentLogger,
   })
+}
+
+/** Where the files of a job are on this machine, as computing here wants them. */
+export function localFiles({ files, runnable }: PreparedJob): Pick<LocalRun, 'inputPaths' | 'modulePath'> {
+  return {
+    inputPaths: files.inputPaths,
+    ...(runnable.type === 'module' ? { modulePath: runnable.file.path } : {}),
+  }
 }
 
 /** How the trial went. */
@@ -154,8 +177,9 @@ export interface Trial {
  * Computes the first unit here, for at most ten seconds. Throws GridError `invalid` when it fails, with what it wrote to
  * standard error.
  */
-export async function tryFirstUnit(context: CommandContext, { built, files }: PreparedJob): Promise<Trial> {
+export async function tryFirstUnit(context: CommandContext, prepared: PreparedJob): Promise<Trial> {
   const { clock } = context
+  const { built } = prepared
   const unit = firstUnit(built)
   const stop = new AbortController()
   const onInterrupt = () => stop.abort()
@@ -168,13 +192,13 @@ export async function tryFirstUnit(context: CommandContext, { built, files }: Pr
       built,
       compute,
       sha256,
-      inputPaths: files.inputPaths,
+      ...localFiles(prepared),
       units: [{ first: unit, count: 1 }],
       signal: stop.signal,
     }
     for await (const answer of runLocal(run)) {
-      if (answer.state === 'failed') throw trialFailure(answer, unit)
-      return { answer, unitMs: clock.now() - startedAt }
+      if (answer.state === 'failed') throw await trialFailure(context, prepared, answer)
+      return { answer, unitMs: answer.wallMs ?? clock.now() - startedAt }
     }
     return { answer: undefined, unitMs: 0 }
   } catch (error) {
@@ -187,9 +211,30 @@ export async function tryFirstUnit(context: CommandContext, { built, files }: Pr
   }
 }
 
-function trialFailure({ reason, output }: UnitAnswer, unit: number): GridError {
+async function trialFailure(
+  { clock, interrupts }: CommandContext,
+  prepared: PreparedJob,
+  { unit, outcome, reason, output }: UnitAnswer,
+): Promise<GridError> {
+  const { built, runnable, files } = prepared
   const stderr = output === undefined ? '' : new TextDecoder().decode(output.stderr.subarray(0, 2_000)).trim()
+  const trap =
+    outcome === 'trap' && runnable.type === 'module'
+      ? await findTrap({
+          spec: built.spec,
+          modulePath: runnable.file.path,
+          inputPaths: files.inputPaths,
+          unit,
+          invocation: await invocation(built, unit),
+          clock,
+          signal: interrupts.first,
+        })
+      : undefined
   return new GridError('invalid', `unit ${unit} fails when tried here: ${reason}`, {
-    hint: [...(stderr === '' ? [] : [stderr]), 'nothing was submitted; --no-trial skips this trial'].join('\n'),
+    hint: [
+      ...(trap === undefined ? [] : [trapText(trap)]),
+      ...(stderr === '' ? [] : [stderr]),
+      'nothing was submitted; --no-trial skips this trial',
+    ].join('\n'),
   })
 }

@@ -11,6 +11,7 @@ import { defineMap } from './commands/map.js'
 import { defineNetwork } from './commands/network.js'
 import { defineNode } from './commands/node.js'
 import { definePeers } from './commands/peers.js'
+import { defineReplay } from './commands/replay.js'
 import { defineResults } from './commands/results.js'
 import { defineRunLocal } from './commands/run-local.js'
 import { defineShow } from './commands/show.js'
@@ -72,6 +73,7 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
         'A first try:         manyhands demo',
         'Donate CPU:          manyhands work --join HOST',
         'Compute something:   manyhands submit primes --range 0..10^9:10^7 --wait',
+        'A program of yours:  manyhands submit ./prog.wasm --count 100 --wait -- {i} {n}',
         '',
         'JOB is an id, four or more of its first digits, or "last".',
         'Settings come from flags, MANYHANDS_* variables, the configuration file, defaults, in this order.',
@@ -103,6 +105,7 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
     defineWait,
     defineUnits,
     defineResults,
+    defineReplay,
     defineControl,
     defineStatus,
     defineTasks,
@@ -170,6 +173,7 @@ const MINDS_INTERRUPT: ReadonlySet<string> = new Set([
   'watch',
   'wait',
   'results',
+  'replay',
   'demo',
 ])
 

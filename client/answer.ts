@@ -1,5 +1,6 @@
 import type { EvidenceSummary } from '../job/evidence.js'
-import type { Digest, NodeId, Outcome, PublicKey, ReportFact, UnitOutput, UnitRange } from '../proto/model.js'
+import { formatBytes, formatDuration } from '../job/quantity.js'
+import type { Digest, Limits, NodeId, Outcome, PublicKey, ReportFact, UnitOutput, UnitRange } from '../proto/model.js'
 import type { Problem } from './shard-results.js'
 
 /** The result of one unit, the same from the grid and from `run-local`. */
@@ -14,6 +15,8 @@ export interface UnitAnswer {
   /** Bytes of the encoded output. */
   readonly outputBytes: number
   readonly fuel: bigint
+  /** Time it took, for a unit computed here. Unit: ms. */
+  readonly wallMs?: number
   /** Who agreed on it, one a vote; empty for a unit computed here. */
   readonly donors: readonly PublicKey[]
   /** Different owners whose grants stand behind it. */
@@ -78,8 +81,8 @@ export function describeEvidence(
   return `${counted}: ${donors} ${noun}${proved === 1 ? '' : ' each'}, checked here`
 }
 
-/** How a failure reads, with the flag that raises the limit it hit. */
-export function failureReason(outcome: Outcome, exitCode: number): string {
+/** How a failure reads: the limit it hit with its value, and the flag that raises it. Empty for `done`. */
+export function failureReason(outcome: Outcome, exitCode: number, limits: Limits): string {
   switch (outcome) {
     case 'done':
       return ''
@@ -88,15 +91,15 @@ export function failureReason(outcome: Outcome, exitCode: number): string {
     case 'trap':
       return 'the program crashed'
     case 'fuel':
-      return 'out of fuel (raise --fuel)'
+      return `out of fuel: the limit is ${limits.fuel} steps (raise --fuel)`
     case 'memory':
-      return 'out of memory (raise --memory)'
+      return `out of memory: the limit is ${formatBytes(limits.memoryBytes)} (raise --memory)`
     case 'output':
-      return 'too much output (raise --output-limit)'
+      return `too much output: the limit is ${formatBytes(limits.outputBytes)} (raise --output-limit)`
     case 'depth':
-      return 'calls nested too deeply'
+      return 'calls nested too deeply: every machine allows the same depth, and no flag raises it'
     case 'wall':
-      return 'took too long on several machines (raise --wall)'
+      return `took too long: the limit is ${formatDuration(limits.wallMs)} (raise --wall)`
     case 'host':
       return 'this machine could not run it'
   }

@@ -4,7 +4,8 @@
  */
 export class Channel<T> implements AsyncIterable<T> {
   readonly #weightMax: number
-  readonly #items: { readonly item: T; readonly weight: number }[] = []
+  /** What was taken leaves an empty slot, so that nothing of it is held until the array is cut. */
+  readonly #items: ({ readonly item: T; readonly weight: number } | undefined)[] = []
   #head = 0
   #weight = 0
   #ended = false
@@ -58,7 +59,7 @@ export class Channel<T> implements AsyncIterable<T> {
     while (!this.#stopped) {
       const entry = this.#items[this.#head]
       if (entry !== undefined) {
-        this.#head++
+        this.#items[this.#head++] = undefined
         this.#weight -= entry.weight
         if (this.#head === this.#items.length || this.#head > 1_024) {
           this.#items.splice(0, this.#head)

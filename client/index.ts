@@ -9,13 +9,16 @@ export {
   type NamedContent,
 } from './content.js'
 export { type FamilyAnswer, FamilyReader } from './family.js'
+export { type FetchOptions, fetchContent, fetchedContent } from './fetched-content.js'
 export {
   type BuildContext,
   type BuiltJob,
   buildJob,
   type JobRequest,
+  minGrantorsOf,
   ownerRadius,
   type SourceRequest,
+  type TaskRequest,
 } from './job-builder.js'
 export { JobList, type ListedJob, type ListStorage } from './job-list.js'
 export { addJobRecord, jobListKinds, jobsKey, LISTED_JOBS_MAX, readJobRecords } from './job-records.js'
@@ -37,6 +40,7 @@ export { type ClientOverlay, estimateFromNearest, type FoundRecord, overlayFace 
 export { type PinStorage, Pins } from './pins.js'
 export { type Pace, PaceMeter } from './rate.js'
 export { type ByteSink, type ReducedAnswers, reduceAnswers } from './reduce.js'
+export { type FetchedFile, type Replay, type ReplayOptions, type ReplayVerdict, replayUnit } from './replay.js'
 export {
   type Folder,
   type FolderDraft,

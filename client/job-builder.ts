@@ -6,11 +6,13 @@ import { checkSpec, JOB_LIFE_MS, specDefaults, WHOLE_RADIUS } from '../job/spec.
 import { recordSeparator } from '../job/splitter.js'
 import { unitCount } from '../job/unit-source.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
+import { MODULE_BYTES_MAX } from '../proto/limits.js'
 import type { JobId, JobSpec, Key, Limits, Policy, PublicKey, TaskRef, UnitRange, UnitSource } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
 import { toHex } from '../runtime/hex.js'
 import type { Random } from '../runtime/random.js'
+import { PROFILE } from '../sandbox/contract.js'
 import {
   type BlobContent,
   type Content,
@@ -32,9 +34,14 @@ export type SourceRequest =
   | { readonly type: 'records'; readonly content: Content; readonly sep: string; readonly label?: string }
   | { readonly type: 'files'; readonly files: readonly NamedContent[] }
 
+/** The program of a job: built in, a module that the network has already, or one that is to be uploaded. */
+export type TaskRequest =
+  | TaskRef
+  | { readonly type: 'upload'; readonly content: Content /** For messages: `geng.wasm`. */; readonly label: string }
+
 /** A job as a submitter describes it. What is absent has the default of `job/spec.ts`. */
 export interface JobRequest {
-  readonly task: TaskRef
+  readonly task: TaskRequest
   readonly source: SourceRequest
   readonly args?: readonly string[]
   readonly perUnit?: number
@@ -64,6 +71,7 @@ export interface JobRequest {
   readonly shardUnits?: number
   /** For choosing `shardUnits`: time of a unit on one thread, and bytes of its output. */
   readonly estimate?: { readonly unitMs?: number; readonly outputBytes?: number }
+  /** Version of the sandbox rules. Default: the newest for modules, 0 for what is built in. */
   readonly profile?: number
   readonly parent?: JobId
 }
@@ -78,7 +86,7 @@ export interface BuildContext {
   readonly submitter: PublicKey
   /** Peers of the network, estimated; see `ClientOverlay`. */
   readonly peers: number
-  /** Owners a shard has here. Default 1. */
+  /** Owners that a shard has here (`GridClient.ownersHere`). Default 1. */
   readonly shardOwners?: number
   /** What this network sets instead of the general defaults. */
   readonly defaults?: { readonly policy?: Policy; readonly limits?: Partial<Limits> }
@@ -107,6 +115,7 @@ const OUTPUT_BYTES_GUESS = 16 * 1024
  */
 export async function buildJob(request: JobRequest, context: BuildContext): Promise<BuiltJob> {
   const blobs: BlobContent[] = []
+  const task = await buildTask(request.task, context, blobs)
   const source = await buildSource(request.source, context, blobs)
   const inputs: JobSpec['inputs'][number][] = []
   for (const { name, content } of request.inputs ?? []) {
@@ -114,7 +123,7 @@ export async function buildJob(request: JobRequest, context: BuildContext): Prom
     blobs.push(made)
     inputs.push({ name, blob: made.blob })
   }
-  const spec = assemble(request, context, source, inputs)
+  const spec = assemble(request, context, task, source, inputs)
   const problem = checkSpec(spec, { nowMs: context.nowMs, network: context.network })
   if (problem !== undefined) throw new GridError('invalid', problem)
   // The codec knows the bounds of each field: whatever it refuses, every peer would refuse.
@@ -122,7 +131,13 @@ export async function buildJob(request: JobRequest, context: BuildContext): Prom
   return { spec, units: unitCount(spec), blobs }
 }
 
-function assemble(request: JobRequest, context: BuildContext, source: UnitSource, inputs: JobSpec['inputs']): JobSpec {
+function assemble(
+  request: JobRequest,
+  context: BuildContext,
+  task: TaskRef,
+  source: UnitSource,
+  inputs: JobSpec['inputs'],
+): JobSpec {
   const { random, nowMs, network, submitter, defaults, shardOwners = 1 } = context
   const perUnit = request.perUnit ?? specDefaults.perUnit
   const repeat = request.repeat ?? specDefaults.repeat
@@ -139,10 +154,10 @@ function assemble(request: JobRequest, context: BuildContext, source: UnitSource
     nonce: toHex(random.bytes(NONCE_BYTES)),
     createdAtMs: nowMs,
     expiresAtMs: nowMs + (request.expiresInMs ?? JOB_LIFE_MS),
-    profile: request.profile ?? specDefaults.profile,
+    profile: request.profile ?? (task.type === 'module' ? PROFILE : specDefaults.profile),
     name: request.name ?? specDefaults.name,
     labels: request.labels ?? specDefaults.labels,
-    task: request.task,
+    task,
     source,
     perUnit,
     repeat,
@@ -165,10 +180,21 @@ function assemble(request: JobRequest, context: BuildContext, source: UnitSource
     workers: request.workers ?? specDefaults.workers,
     shardUnits:
       request.shardUnits ?? chooseShardUnits({ units, outputBytes: Math.min(outputBytes, limits.outputBytes), unitMs }),
-    minGrantors: shardOwners >= 3 && quorum >= 2 ? 2 : 1,
+    minGrantors: minGrantorsOf(policy, shardOwners),
     ownerRadius: ownerRadius(context.peers),
     parent: request.parent,
   }
+}
+
+/** Owners from whom votes are needed before they can lose one and go on. */
+const OWNERS_FOR_TWO = 3
+
+/**
+ * Different owners whose grants must stand behind a result: two, so that no owner settles a unit alone, where there are
+ * three owners a shard, so that any one of them may be gone. `shardOwners`: owners that the submitter sees.
+ */
+export function minGrantorsOf(policy: Policy, shardOwners: number): number {
+  return shardOwners >= OWNERS_FOR_TWO && policy.type === 'quorum' && policy.quorum >= 2 ? 2 : 1
 }
 
 /**
@@ -179,6 +205,16 @@ export function ownerRadius(peers: number): Key {
   if (!(peers >= WHOLE_NETWORK_PEERS)) return WHOLE_RADIUS
   const radius = (2n ** 160n * BigInt(RADIUS_PEERS)) / BigInt(Math.floor(peers)) - 1n
   return radius.toString(16).padStart(40, '0') as Key
+}
+
+async function buildTask(task: TaskRequest, context: BuildContext, blobs: BlobContent[]): Promise<TaskRef> {
+  if (task.type !== 'upload') return task
+  if (task.content.size > MODULE_BYTES_MAX) {
+    throw new GridError('invalid', `${task.label} has ${task.content.size} bytes, a module at most ${MODULE_BYTES_MAX}`)
+  }
+  const made = await hash(context, task.content, task.label)
+  blobs.push(made)
+  return { type: 'module', module: made.blob }
 }
 
 async function buildSource(request: SourceRequest, context: BuildContext, blobs: BlobContent[]): Promise<UnitSource> {

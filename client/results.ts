@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { clipRanges, count, mergeRanges } from '../job/selection.js'
 import { selectedShards, shardUnits } from '../job/shard.js'
-import type { Digest, NodeId, ReportFact, UnitOutput, UnitRange } from '../proto/model.js'
+import type { Digest, Limits, NodeId, ReportFact, UnitOutput, UnitRange } from '../proto/model.js'
 import { toGridError } from '../runtime/errors.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { failureReason, type ResultsSummary, type UnitAnswer } from './answer.js'
@@ -268,7 +268,7 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
     if (pinned !== undefined && pinned !== digest) this.#tally.overturned({ unit, pinned, now: digest })
     const make = (output: UnitOutput | undefined) => {
       run.pins?.add(unit, digest)
-      return answerOf(evidence, output, run.results.facts)
+      return answerOf(this.#job.spec.limits, evidence, output, run.results.facts)
     }
     if (this.#options.skip && (await this.#options.skip(unit, digest)))
       return this.#out.push({ answer: make(undefined) }, ANSWER_BYTES)
@@ -322,6 +322,7 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
 }
 
 function answerOf(
+  limits: Limits,
   evidence: ProvedUnit['evidence'],
   output: UnitOutput | undefined,
   facts: ReadonlyMap<Digest, readonly ReportFact[]>,
@@ -339,7 +340,7 @@ function answerOf(
     donors: agreeing.map(({ donor }) => donor),
     grantors: [...grantors],
     reports: agreeing.map(({ reportId }) => reportId),
-    reason: failureReason(outcome, output?.exitCode ?? 0),
+    reason: failureReason(outcome, output?.exitCode ?? 0, limits),
     proof: () => agreeing.flatMap(({ reportId }) => facts.get(reportId) ?? []),
   }
 }

@@ -22,6 +22,8 @@ export interface LocalRun {
   readonly sha256: Sha256
   /** Where the shared inputs are. */
   readonly inputPaths?: readonly { readonly name: string; readonly path: string }[]
+  /** Where the module is, for a job that has one. */
+  readonly modulePath?: string
   /** Default: those the spec selects. */
   readonly units?: readonly UnitRange[]
   readonly signal?: AbortSignal
@@ -40,7 +42,7 @@ const HOST_ATTEMPTS_MAX = 3
  * GridError `closed` when aborted.
  */
 export async function* runLocal(run: LocalRun): AsyncGenerator<UnitAnswer, void, undefined> {
-  const { built, compute, sha256, inputPaths = [], signal } = run
+  const { built, compute, sha256, inputPaths = [], modulePath, signal } = run
   const { spec } = built
   const jobId = jobIdOf(sha256, jobSpecCodec.encode(spec))
   const units = unitsOf(run)
@@ -67,7 +69,7 @@ export async function* runLocal(run: LocalRun): AsyncGenerator<UnitAnswer, void,
   })
   const onAbort = () => wake?.()
   signal?.addEventListener('abort', onAbort, { once: true })
-  compute.openJob({ jobId, spec, inputs: inputPaths })
+  compute.openJob({ jobId, spec, inputs: inputPaths, ...(modulePath === undefined ? {} : { modulePath }) })
   try {
     const windowUnits = Math.min(UNITS_MAX, compute.threads * UNITS_A_THREAD)
     const begin = each(units)
@@ -98,7 +100,7 @@ export async function* runLocal(run: LocalRun): AsyncGenerator<UnitAnswer, void,
       for (const item of itemsOf.get(unit) ?? []) bytes -= item.length
       itemsOf.delete(unit)
       yielded++
-      yield localAnswer(result)
+      yield localAnswer(spec, result)
       if (signal?.aborted) throw aborted()
     }
   } finally {
@@ -118,7 +120,7 @@ function* each(ranges: readonly UnitRange[]): Generator<number, undefined> {
   return undefined
 }
 
-function localAnswer({ unit, outcome, digest, output, fuel }: ComputeResult): UnitAnswer {
+function localAnswer({ limits }: JobSpec, { unit, outcome, digest, output, fuel, wallMs }: ComputeResult): UnitAnswer {
   const decoded = output.length > 0 ? unitOutputCodec.decode(output) : emptyOutput(outcome)
   return {
     unit,
@@ -128,10 +130,11 @@ function localAnswer({ unit, outcome, digest, output, fuel }: ComputeResult): Un
     output: decoded,
     outputBytes: output.length,
     fuel,
+    wallMs,
     donors: [],
     grantors: [],
     reports: [],
-    reason: failureReason(outcome, decoded.exitCode),
+    reason: failureReason(outcome, decoded.exitCode, limits),
     proof: () => [],
   }
 }

@@ -3,6 +3,7 @@ import { applyOrders, checkOrder, type KnownOrder, type OrdersView } from '../jo
 import { homeKey, shardKey } from '../job/shard.js'
 import { checkSpec, jobIdOf } from '../job/spec.js'
 import { idWorkOf, nodeIdOf, type Signer, type Verifier } from '../overlay/identity.js'
+import { keyOfDigest } from '../overlay/index.js'
 import { grantCodec, orderCodec, reportCodec } from '../proto/codec/facts.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
 import type { ShowReply } from '../proto/messages.js'
@@ -11,6 +12,7 @@ import type { JobId, JobSpec, Signed } from '../proto/model.js'
 import { type Clock, type Millis, pause } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
+import { fromHex } from '../runtime/hex.js'
 import { jitter } from '../runtime/jitter.js'
 import type { Logger } from '../runtime/logger.js'
 import type { Random } from '../runtime/random.js'
@@ -77,6 +79,12 @@ export class GridClient {
   shardOwners(jobId: JobId, shard: number): Promise<readonly Endpoint[]> {
     const { overlay, sha256, shardOwners = SHARD_OWNERS } = this.parts
     return overlay.owners(shardKey(sha256, jobId, shard), shardOwners)
+  }
+
+  /** Owners that a shard would have now: what a spec's `minGrantors` depends on ({@link minGrantorsOf}). */
+  async ownersHere(): Promise<number> {
+    const { overlay, sha256, signer, shardOwners = SHARD_OWNERS } = this.parts
+    return (await overlay.owners(keyOfDigest(sha256(fromHex(signer.publicKey))), shardOwners)).length
   }
 
   /** The peer that has the shard by the home's account, if it says so. Rejects as {@link askAny}. */

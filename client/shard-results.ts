@@ -10,6 +10,7 @@ import { consume } from '../runtime/consume.js'
 import { toGridError } from '../runtime/errors.js'
 import { jitter } from '../runtime/jitter.js'
 import type { Endpoint } from '../runtime/transport.js'
+import { lookBeside } from './second-look.js'
 import { aborted, type GridClient, type KnownJob } from './session.js'
 import { SignatureChecks } from './signature-checks.js'
 
@@ -49,6 +50,14 @@ export interface ShardReading {
   /** Takes proved units; false: nobody wants more. */
   readonly emit: (units: readonly ProvedUnit[]) => Promise<boolean>
   readonly onProblem: (problem: Problem) => void
+}
+
+/** What became of reading from an owner. */
+interface Answer {
+  /** Somebody wants more units. */
+  wanted: boolean
+  /** Nothing more will settle. */
+  done: boolean
 }
 
 /** Longest silence of an owner that reads what it has, and of one that waits for units to settle. */
@@ -149,7 +158,8 @@ export class ShardResults {
         if (reading.signal?.aborted) throw aborted()
         if (this.left.size === 0) return
         try {
-          const { wanted, done } = await this.#readFrom(owner, following, reading)
+          const others = following ? owners.filter((other) => other !== owner) : []
+          const { wanted, done } = await this.#readFrom(owner, others, following, reading)
           if (!wanted) return
           answers++
           if (done && this.left.size === 0) return
@@ -187,46 +197,75 @@ export class ShardResults {
     }
   }
 
+  /** Reads from `owner`, and while following from one of `others` beside it that has what `owner` keeps back. */
   async #readFrom(
     owner: Endpoint,
+    others: readonly Endpoint[],
     following: boolean,
     reading: ShardReading,
-  ): Promise<{ readonly wanted: boolean; readonly done: boolean }> {
-    const { transport, clock } = this.#client.parts
+  ): Promise<Answer> {
     const cut = new AbortController()
     const onAbort = () => cut.abort()
     const signals = following ? [reading.signal, reading.stop] : [reading.signal]
     for (const signal of signals) signal?.addEventListener('abort', onAbort, { once: true })
     if (signals.some((signal) => signal?.aborted)) cut.abort()
-    let wanted = true
-    let done = false
-    const stream = transport.open(owner, methods.results, cut.signal)
-    const idleMs = following ? FOLLOW_IDLE_MS : IDLE_MS
-    const consumed = consume(stream, { clock, idleMs, until: 'close' }, async (reply) => {
-      if (!wanted) return
-      this.#answered = true
-      const batch = await this.#take(reply, owner, reading)
-      if (batch.length > 0) wanted = await reading.emit(batch)
-      done ||= reply.done
-      if (!wanted) cut.abort()
-    })
-    stream.send({
-      jobId: this.#job.jobId,
+    const answer: Answer = { wanted: true, done: false }
+    const beside = lookBeside({
+      client: this.#client,
+      job: this.#job,
       shard: this.shard,
-      units: this.#unitsToAsk(),
-      follow: following,
-      withOutputs: reading.withOutputs,
+      others,
+      isTrusted: ({ nodeId }) => !this.#liars.has(nodeId),
+      // What cannot be proved is looked for elsewhere only when it was this owner that claimed it.
+      lacks: (unit) => this.left.has(unit) && (!this.#unproved.has(unit) || this.#liars.has(owner.nodeId)),
+      follow: async (other, signal) => {
+        await this.#stream(other, following, reading, signal, async (reply) => {
+          await this.#receive(reply, other, reading, answer)
+          answer.done ||= this.left.size === 0
+          if (!answer.wanted || answer.done) cut.abort()
+        })
+      },
+      signal: cut.signal,
     })
-    stream.end()
     try {
-      await consumed
+      await this.#stream(owner, following, reading, cut.signal, async (reply) => {
+        await this.#receive(reply, owner, reading, answer)
+        answer.done ||= reply.done
+        if (!answer.wanted) cut.abort()
+      })
     } catch (error) {
-      if (!wanted) return { wanted, done }
-      throw error
+      // Cut because all is here, or nobody wants more.
+      if (answer.wanted && !(answer.done && this.left.size === 0)) throw error
     } finally {
       for (const signal of signals) signal?.removeEventListener('abort', onAbort)
+      cut.abort()
+      await beside
     }
-    return { wanted, done }
+    return answer
+  }
+
+  async #receive(reply: ResultsReply, owner: Endpoint, reading: ShardReading, answer: Answer): Promise<void> {
+    if (!answer.wanted) return
+    this.#answered = true
+    const batch = await this.#take(reply, owner, reading)
+    if (batch.length > 0 && !(await reading.emit(batch))) answer.wanted = false
+  }
+
+  /** One stream of results, until the owner ends it. Rejects as `consume` does. */
+  async #stream(
+    owner: Endpoint,
+    follow: boolean,
+    { withOutputs }: ShardReading,
+    signal: AbortSignal,
+    handle: (reply: ResultsReply) => Promise<void>,
+  ): Promise<void> {
+    const { transport, clock } = this.#client.parts
+    const stream = transport.open(owner, methods.results, signal)
+    const idleMs = follow ? FOLLOW_IDLE_MS : IDLE_MS
+    const consumed = consume(stream, { clock, idleMs, until: 'close' }, handle)
+    stream.send({ jobId: this.#job.jobId, shard: this.shard, units: this.#unitsToAsk(), follow, withOutputs })
+    stream.end()
+    await consumed
   }
 
   async #take(reply: ResultsReply, owner: Endpoint, reading: ShardReading): Promise<ProvedUnit[]> {

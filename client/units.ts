@@ -108,7 +108,8 @@ async function askShard(
   }
 }
 
-async function readUnits(
+/** What one owner lists of a shard, ascending. Rejects with GridError as streams do, `corrupt` for more units than a shard has. */
+export async function readUnits(
   { parts }: GridClient,
   owner: Endpoint,
   request: { jobId: KnownJob['jobId']; shard: number; state: UnitState | undefined; limit: number },

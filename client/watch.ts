@@ -25,6 +25,9 @@ export interface JobProgress extends Pace {
   readonly waiting: string
   readonly ageMs: Millis
   readonly firstGrantAgeMs: Millis | undefined
+  /** Homes that have the spec on disk, as far as this one knows, and how many make it durable; `wanted` 0: it does not say. */
+  readonly holders: number
+  readonly wanted: number
   readonly end: JobEnd | undefined
 }
 
@@ -41,8 +44,8 @@ export interface WatchOptions {
 
 const RETRY_MS = 250
 const RETRY_MAX_MS = 10_000
-/** A home says something at least this often, or is asked anew: a half-open connection says nothing. Unit: ms. */
-const SILENCE_MS = 60_000
+/** A home says something every few seconds, or another one is asked: a half-open connection says nothing. Unit: ms. */
+const SILENCE_MS = 20_000
 /** Looks queued for a slow reader; newer ones replace none, the home is held back. */
 const QUEUED_LOOKS = 2
 
@@ -145,7 +148,7 @@ class ShowReader {
       this.#job = this.#client.checkShown(this.#jobId, reply)
       this.#orders = reply.orders
     }
-    const { summary, shards, waiting, ageMs, firstGrantAgeMs } = reply
+    const { summary, shards, waiting, ageMs, firstGrantAgeMs, holders, wanted } = reply
     return {
       job: this.#job,
       summary,
@@ -153,6 +156,8 @@ class ShowReader {
       waiting,
       ageMs,
       firstGrantAgeMs,
+      holders: holders.length,
+      wanted,
       ...this.#pace.add(clock.now(), summary.settled + summary.failed, summary.units),
       end: jobEnd(this.#job, summary, clock.wallMs()),
     }

@@ -16,6 +16,8 @@ export interface OwnerDirectory {
   readonly self: Endpoint
   /** The live owner-eligible peers closest to a key, nearest first, this node among them where it is one. */
   owners(key: Key, count: number): Promise<readonly Endpoint[]>
+  /** The same as this node's routing table has it, without asking anybody: exact for keys near this node. */
+  ownersSeen(key: Key, count: number): readonly Endpoint[]
   /** Puts up, changes or takes down a notice on the board. */
   announce(work: ReadyWork): void
   onNeighboursChanged(handler: () => void): void

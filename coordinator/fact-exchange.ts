@@ -1,25 +1,74 @@
 import type { UnitBytes } from '../proto/messages.js'
-import type { Grant, NodeId, ReportFact } from '../proto/model.js'
+import type { Digest, Grant, JobId, NodeId, PublicKey, Report } from '../proto/model.js'
 import type { BookedJob } from './job-book.js'
 
+/** A fact that is on disk here, as it is passed on. */
+export interface KeptFact {
+  readonly factId: Digest
+  readonly report: Report
+  /** The encoded `ReportFact`, as it came. */
+  readonly encoded: Uint8Array
+  /** Small outputs of its units. */
+  readonly outputs: readonly UnitBytes[]
+}
+
+/** Who has a fact on disk, and how many make it durable. */
+export interface Holding {
+  /** This node first. */
+  readonly holders: readonly NodeId[]
+  /** No more than there are owners. */
+  readonly wanted: number
+}
+
 /**
- * What owners of one shard tell one another. Merge is union: facts may come twice, late, or from any side.
- * One version serves shards with a single owner; the simulator has one that exchanges everything.
+ * What owners of one shard tell one another. Merge is union: facts may come twice, late, or from any side. Versions: a
+ * shard with one owner, below; and `exchange/shard-exchange.ts`.
  */
 export interface FactExchange {
-  /** This node owns the shard from now on, with what it had on disk. */
-  shardOpened(job: BookedJob, shard: number): void
+  /** Reads what is remembered from before. To be called before any shard is opened. */
+  start(): Promise<void>
+  /** Whether the shard has other owners that may know more of it: then nothing is granted before they were asked. */
+  awaitsOthers(job: BookedJob, shard: number): boolean
+  /** This node owns the shard from now on. `restored`: facts of it were on disk. */
+  shardOpened(job: BookedJob, shard: number, restored: boolean): void
+  /** A shard on disk that is not in memory, because nothing is left to do in it. */
+  shardResting(job: BookedJob, shard: number): void
+  /** Everything about the job is gone from disk. */
+  jobDropped(jobId: JobId): void
+  /** A fact of an open shard is on disk here: read back, or just written. */
+  factKept(jobId: JobId, shard: number, factId: Digest): void
+  /** The bytes of a large output are on disk here; they came from `from`, a worker or another owner. */
+  outputKept(job: BookedJob, shard: number, unit: number, digest: Digest, from: NodeId): void
   /**
-   * Passes a fact on that is on disk here. Resolves with the nodes that have it on disk, this one first, once they are as
-   * many as wanted or nobody else answers in time.
+   * Passes a fact on that is on disk here. Resolves with the nodes that have it on disk once they are as many as wanted, or
+   * nobody else answers in time.
    */
-  replicate(job: BookedJob, shard: number, fact: ReportFact, outputs: readonly UnitBytes[]): Promise<readonly NodeId[]>
+  replicate(job: BookedJob, shard: number, fact: KeptFact): Promise<Holding>
   /** Soft state: what this owner has handed out. */
   granted(job: BookedJob, grant: Grant): void
+  /** Whether enough owners have what the worker said of a settled unit, and its bytes, that it may drop its copies. */
+  isSafe(jobId: JobId, shard: number, worker: PublicKey, unit: number): boolean
+  /** Brings the other owners up to date because this node is leaving. Resolves to the shards that are. */
+  handOver(): Promise<number>
+  /** Safe to call twice. */
+  close(): void
 }
 
 /** A shard with one owner: what is on disk here is on disk everywhere it will ever be. */
 export function soloExchange(self: NodeId): FactExchange {
-  const holders = Promise.resolve([self])
-  return { shardOpened() {}, replicate: () => holders, granted() {} }
+  const holding = Promise.resolve({ holders: [self], wanted: 1 })
+  return {
+    start: async () => {},
+    awaitsOthers: () => false,
+    shardOpened() {},
+    shardResting() {},
+    jobDropped() {},
+    factKept() {},
+    outputKept() {},
+    replicate: () => holding,
+    granted() {},
+    isSafe: () => true,
+    handOver: async () => 0,
+    close() {},
+  }
 }

@@ -1,7 +1,8 @@
 import { checkReportFact, factId } from '../job/facts.js'
+import type { Vote } from '../job/verdict.js'
 import { reportCodec, reportFactCodec } from '../proto/codec/facts.js'
 import type { UnitBytes } from '../proto/messages.js'
-import type { Digest, JobId, ReportFact } from '../proto/model.js'
+import type { JobId, ReportFact } from '../proto/model.js'
 import type { Sha256 } from '../runtime/hash.js'
 import type { OwnerEvent, SessionId } from './core/messages.js'
 import type { Owner } from './core/owner.js'
@@ -11,14 +12,14 @@ import type { ShardLoader } from './shard-loader.js'
 import type { Write } from './store.js'
 import type { WorkSessions } from './work-sessions.js'
 
-type Votes = readonly { readonly unit: number; readonly digest: Digest }[]
-
 export interface FactIntakeContext
   extends Pick<OwnerDriverContext, 'clock' | 'sha256' | 'book' | 'commits' | 'exchange' | 'options' | 'keepShard'> {
   readonly core: Owner
   readonly loader: ShardLoader
   readonly sessions: WorkSessions
   readonly handle: (event: OwnerEvent) => void
+  /** Answers a report offered again: what has become of its units. */
+  readonly tellSettled: (session: SessionId, jobId: JobId, shard: number, votes: readonly Vote[]) => void
 }
 
 /**
@@ -57,59 +58,40 @@ export class FactIntake {
     }
     const id = factId(fact, sha256)
     const stored = matching(sha256, outputs, checked.votes)
+    const proved = outputs.filter(({ unit }) => stored.has(unit))
     const known = core.shard(jobId, shard)?.facts.has(id) === true
+    const encoded = reportFactCodec.encode(fact)
     if (!known && from !== undefined && core.isRedundant(jobId, shard, checked.votes)) return 'redundant'
     if (!known) {
-      const encoded = reportFactCodec.encode(fact)
-      const write: Write = {
-        type: 'fact',
-        jobId,
-        shard,
-        factId: id,
-        fact: encoded,
-        outputs: outputs.filter(({ unit }) => stored.has(unit)),
-      }
+      const write: Write = { type: 'fact', jobId, shard, factId: id, fact: encoded, outputs: proved }
       if (commits.congested && from !== undefined) sessions.holdBack(from)
       await commits.commit([write])
       loader.rememberFact(jobId, shard, checked.reportId, id)
     }
-    const holders = from === undefined ? [] : await this.#c.exchange.replicate(job, shard, fact, outputs)
+    const { report } = checked
+    const holding =
+      from === undefined
+        ? undefined
+        : await this.#c.exchange.replicate(job, shard, { factId: id, report, encoded, outputs: proved })
     if (!known) {
       this.#c.handle({
         type: 'reportKept',
         session: from,
-        report: { factId: id, report: checked.report, votes: checked.votes },
+        report: { factId: id, report, votes: checked.votes },
         stored,
         wallMs,
         live: from !== undefined,
       })
     }
-    if (from === undefined) return undefined
-    sessions.send(from, { type: 'ack', reports: [checked.reportId], holders, wanted: options.shardHolders })
-    if (known) this.#tellSettled(from, jobId, shard, checked.votes)
+    if (from === undefined || holding === undefined) return undefined
+    sessions.send(from, { type: 'ack', reports: [checked.reportId], ...holding })
+    if (known) this.#c.tellSettled(from, jobId, shard, checked.votes)
     return undefined
-  }
-
-  /** Answers a report offered again: what has become of its units. */
-  #tellSettled(session: SessionId, jobId: JobId, number: number, votes: Votes): void {
-    const shard = this.#c.core.shard(jobId, number)
-    if (shard === undefined) return
-    const agreed: number[] = []
-    const disagreed: number[] = []
-    for (const { unit, digest } of votes) {
-      const record = shard.record(unit)
-      if (record === undefined || (record.state !== 'settled' && record.state !== 'failed')) continue
-      const { judgement } = record
-      const counts = judgement !== undefined && 'digest' in judgement && judgement.digest === digest
-      ;(counts ? agreed : disagreed).push(unit)
-    }
-    if (agreed.length + disagreed.length > 0)
-      this.#c.sessions.send(session, { type: 'settled', jobId, shard: number, agreed, disagreed })
   }
 }
 
 /** Units whose bytes came along and have the digest that their vote names. */
-function matching(sha256: Sha256, outputs: readonly UnitBytes[], votes: Votes): Set<number> {
+function matching(sha256: Sha256, outputs: readonly UnitBytes[], votes: readonly Vote[]): Set<number> {
   const found = new Set<number>()
   if (outputs.length === 0) return found
   const digests = new Map(votes.map(({ unit, digest }) => [unit, digest]))

@@ -33,15 +33,15 @@ export class FinishedShards {
   }
 
   summary(jobId: JobId, shard: number): Summary | undefined {
-    return this.#summaries.get(nameOf(jobId, shard))
+    return this.#summaries.get(finishedName(jobId, shard))
   }
 
   /** Whether the shard was finished before this process started: then its counts are read and nothing else. */
   async restore(jobId: JobId, shard: number): Promise<boolean> {
-    const bytes = await this.#c.store.meta(nameOf(jobId, shard))
-    if (bytes === undefined) return false
+    const bytes = await this.#c.store.meta(finishedName(jobId, shard))
+    if (bytes === undefined || bytes.length === 0) return false
     try {
-      this.#summaries.set(nameOf(jobId, shard), summaryCodec.decode(bytes))
+      this.#summaries.set(finishedName(jobId, shard), summaryCodec.decode(bytes))
       return true
     } catch {
       return false
@@ -50,7 +50,7 @@ export class FinishedShards {
 
   /** Somebody asked about the shard. */
   touch(jobId: JobId, shard: number): void {
-    this.#idleSince.set(nameOf(jobId, shard), this.#c.clock.now())
+    this.#idleSince.set(finishedName(jobId, shard), this.#c.clock.now())
   }
 
   /** To be called every few seconds. */
@@ -67,9 +67,16 @@ export class FinishedShards {
     }
   }
 
+  /** The shard is not kept here any more. */
+  forgetShard(jobId: JobId, shard: number): void {
+    const name = finishedName(jobId, shard)
+    this.#summaries.delete(name)
+    this.#idleSince.delete(name)
+  }
+
   #unloadLater({ jobId, shard }: Shard): void {
     const { clock, owner, unloadAfterMs } = this.#c
-    const name = nameOf(jobId, shard)
+    const name = finishedName(jobId, shard)
     const since = this.#idleSince.get(name)
     if (since === undefined) this.#idleSince.set(name, clock.now())
     else if (clock.now() - since >= unloadAfterMs && !owner.isListenedTo(jobId, shard)) void this.#unload(jobId, shard)
@@ -77,7 +84,7 @@ export class FinishedShards {
 
   async #unload(jobId: JobId, shard: number): Promise<void> {
     const { commits, owner, logger } = this.#c
-    const name = nameOf(jobId, shard)
+    const name = finishedName(jobId, shard)
     const report = owner.core.report(jobId, shard)
     if (report === undefined) return
     this.touch(jobId, shard)
@@ -95,6 +102,7 @@ export class FinishedShards {
   }
 }
 
-function nameOf(jobId: JobId, shard: number): string {
+/** Name under which the counts of a finished shard are kept; without a value it is not finished any more. */
+export function finishedName(jobId: JobId, shard: number): string {
   return `finished/${jobId}/${shard}`
 }

@@ -1,26 +1,34 @@
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
-import type { ShardStatus, ShowReply, SummarizeReply } from '../proto/messages.js'
+import type { OrderReply, ShardStatus, ShowReply, SubmitReply, SummarizeReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { JobId, NodeId, PublicKey, Signed, Summary } from '../proto/model.js'
+import type { BootId, JobId, PublicKey, Signed, Summary } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
-import type { Clock, Millis } from '../runtime/clock.js'
+import type { Clock } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
+import type { Sha256 } from '../runtime/hash.js'
 import type { Logger } from '../runtime/logger.js'
+import type { Random } from '../runtime/random.js'
 import type { Caller, Endpoint, MessageStream, Transport } from '../runtime/transport.js'
 import { Home, type HomeEffect, type HomeEvent, type HomeView, type OwnerStatus } from './core/home.js'
 import type { OwnerDirectory } from './directory.js'
 import type { GroupCommit } from './group-commit.js'
+import { firstPage, HomeCopies } from './home-copies.js'
+import { HomePlaces } from './home-places.js'
+import { ShardTrust } from './home-trust.js'
 import type { BookedJob, JobBook } from './job-book.js'
 import type { CoordinatorOptions } from './options.js'
 import type { OwnerDriver } from './owner-driver.js'
 
 export interface HomeDriverContext {
   readonly clock: Clock
+  readonly random: Random
   readonly logger: Logger
+  readonly sha256: Sha256
   readonly transport: Transport
   readonly directory: OwnerDirectory
   readonly commits: GroupCommit
   readonly book: JobBook
+  readonly bootId: BootId
   readonly owner: OwnerDriver
   readonly options: CoordinatorOptions
   /** Opens a shard at this node as `Activate` from another would. */
@@ -29,27 +37,49 @@ export interface HomeDriverContext {
 
 /** Deadline of one activation. */
 const ACTIVATE_MS = 5_000
-/** Time between two messages of `Watch`, at least. */
+/** Time between two messages of `Watch`, at least and at most: a watcher tells a home that is gone by its silence. */
 const WATCH_MS = 250
+const WATCH_RENEWAL_MS = 5_000
 /** Streams of `Watch` at a time, and of one caller. */
 const WATCHERS_MAX = 1_000
 const WATCHERS_PER_CALLER_MAX = 64
 
-/** Feeds {@link Home}: keeps specs and orders on disk, activates shards over the network, serves `Show` and `Watch`. */
+/**
+ * Feeds {@link Home}: keeps specs and orders on disk, here and at the other homes, activates shards over the network,
+ * serves `Show` and `Watch`.
+ */
 export class HomeDriver {
   readonly core = new Home()
+  /** The homes of each job kept here. */
+  readonly places: HomePlaces
   readonly #c: HomeDriverContext
+  readonly #copies: HomeCopies
+  readonly #trust: ShardTrust
   readonly #alarm: Alarm
   readonly #watchers = new Map<JobId, Set<() => void>>()
   readonly #watchersByCaller = new Map<PublicKey, number>()
-  /** Owners that this home gave shards of a job to: the only ones whose word on them is heard. */
-  readonly #owners = new Map<JobId, Set<NodeId>>()
   #watcherCount = 0
   #closed = false
 
   constructor(context: HomeDriverContext) {
     this.#c = context
     this.#alarm = new Alarm(context.clock, () => this.handle({ type: 'woke' }))
+    const { core } = this
+    this.places = new HomePlaces({
+      ...context,
+      homeOwners: context.options.homeOwners,
+      onRanked: (jobId, rank) => this.handle({ type: 'ranked', jobId, rank }),
+    })
+    this.#copies = new HomeCopies({
+      ...context,
+      core,
+      places: this.places,
+      handle: (event) => this.handle(event),
+      adopt: (job, rank) => this.#adopt(job, rank),
+      ordersAdded: (job) => this.ordersAdded(job),
+      release: (jobId) => this.#release(jobId),
+    })
+    this.#trust = new ShardTrust(context)
   }
 
   handle(event: HomeEvent): void {
@@ -58,8 +88,12 @@ export class HomeDriver {
     this.#alarm.set(this.core.nextWakeup())
   }
 
-  /** Becomes home of a job that is on disk. */
-  adopt(job: BookedJob, keptWallMs: Millis): void {
+  /** Becomes home of a job that is on disk: acts as the nearest one until it knows better. */
+  adopt(job: BookedJob): void {
+    this.#adopt(job, 0)
+  }
+
+  #adopt(job: BookedJob, rank: number): void {
     this.handle({
       type: 'jobKept',
       jobId: job.jobId,
@@ -67,38 +101,65 @@ export class HomeDriver {
       orders: job.orders,
       shards: job.shards,
       shardUnits: (shard) => job.units(shard).reduce((sum, { count }) => sum + count, 0),
-      keptWallMs,
+      rank,
     })
+    this.#copies.track(job.jobId)
   }
 
-  /** Takes a spec: on disk before it resolves. */
-  async submit(signed: Signed): Promise<{ jobId: JobId; holders: readonly NodeId[]; wanted: number }> {
-    const { book, commits, clock, options } = this.#c
+  /** Takes a spec: on disk here before it resolves, and at the other homes as far as the reply says. */
+  async submit(signed: Signed): Promise<SubmitReply> {
+    const { book, clock, options } = this.#c
     const job = book.read(signed)
-    const reply = { jobId: job.jobId, holders: [this.#c.directory.self.nodeId], wanted: options.homeHolders }
-    if (this.core.has(job.jobId)) return reply
-    if (clock.wallMs() >= job.expiresAtMs) throw new GridError('expired', 'the job has expired already')
-    book.checkRoom(job, options)
-    const keptWallMs = clock.wallMs()
-    await commits.commit([{ type: 'spec', jobId: job.jobId, role: 'home', spec: signed, receivedAtMs: keptWallMs }])
-    this.adopt(book.add(signed), keptWallMs)
-    return reply
+    const { jobId } = job
+    if (!this.core.has(jobId)) {
+      if (clock.wallMs() >= job.expiresAtMs) throw new GridError('expired', 'the job has expired already')
+      book.checkRoom(job, options)
+    }
+    return { jobId, ...(await this.#copies.spread(job, job.signedOrders, this.#keep(job))) }
   }
 
-  /** Takes an order: on disk before it resolves, then passed on to the shards. */
-  async give(jobId: JobId, seq: number, signed: Signed): Promise<{ holders: readonly NodeId[]; wanted: number }> {
-    const { book, commits, options } = this.#c
+  /** Takes an order: on disk here before it resolves and at the other homes as far as the reply says. */
+  async give(jobId: JobId, seq: number, signed: Signed): Promise<OrderReply> {
+    const { book, commits } = this.#c
     const job = book.need(jobId)
     job.checkOrder(signed)
-    await commits.commit([{ type: 'order', jobId, order: signed, seq }])
-    if (job.addOrder(signed)) this.handle({ type: 'ordersKept', jobId, orders: job.orders })
-    return { holders: [this.#c.directory.self.nodeId], wanted: options.homeHolders }
+    const kept = commits.commit([{ type: 'order', jobId, order: signed, seq }]).then(() => {
+      if (job.addOrder(signed)) this.ordersAdded(job)
+    })
+    return this.#copies.spread(job, [signed], kept)
+  }
+
+  /** Becomes home of a job that no home knows any more, with what this node has of it as an owner of shards. */
+  async revive(job: BookedJob): Promise<void> {
+    await this.#copies.spread(job, job.signedOrders, Promise.resolve())
+  }
+
+  async #keep(job: BookedJob): Promise<void> {
+    const { book, commits, clock } = this.#c
+    if (this.core.has(job.jobId)) return
+    await commits.commit([
+      { type: 'spec', jobId: job.jobId, role: 'home', spec: job.signed, receivedAtMs: clock.wallMs() },
+    ])
+    this.adopt(book.keep(job))
+  }
+
+  /** Orders of a job were added to the book: home and owner both go by them. */
+  ordersAdded(job: BookedJob): void {
+    const { jobId, orders } = job
+    this.handle({ type: 'ordersKept', jobId, orders })
+    this.#c.owner.handle({ type: 'ordersChanged', jobId, orders })
   }
 
   /** Takes what an owner tells of its shards. */
-  summarized(jobId: JobId, shards: readonly ShardStatus[], caller: Pick<Caller, 'nodeId'>): SummarizeReply {
-    if (!this.core.has(jobId)) throw new GridError('notFound', 'this node is not the home of the job')
-    const isOwner = this.#owners.get(jobId)?.has(caller.nodeId) === true
+  async summarized(
+    jobId: JobId,
+    shards: readonly ShardStatus[],
+    caller: Pick<Caller, 'nodeId'>,
+  ): Promise<SummarizeReply> {
+    const job = this.core.has(jobId) ? this.#c.book.get(jobId) : undefined
+    if (job === undefined) throw new GridError('notFound', 'this node is not the home of the job')
+    const [first] = shards
+    const isOwner = first !== undefined && (await this.#trust.isOwner(job, first.shard, caller.nodeId))
     for (const { shard, ownerAddress, summary, waiting, firstGrantAgoMs } of isOwner ? shards : []) {
       this.handle({
         type: 'shardHeard',
@@ -107,7 +168,8 @@ export class HomeDriver {
         status: { owner: caller.nodeId, address: ownerAddress, summary, waiting, firstGrantAgoMs },
       })
     }
-    return { orders: this.#c.book.get(jobId)?.signedOrders ?? [], stopped: this.core.stopReason(jobId) }
+    // The newest count most, should they not all fit.
+    return { orders: firstPage([...job.signedOrders].reverse()), stopped: this.core.stopReason(jobId) }
   }
 
   show(jobId: JobId, withShards: boolean): ShowReply {
@@ -131,6 +193,7 @@ export class HomeDriver {
       waiting: view.waiting,
       ageMs: view.ageMs,
       firstGrantAgeMs: view.firstGrantAgeMs,
+      ...this.#copies.holding(jobId),
     }
   }
 
@@ -166,6 +229,12 @@ export class HomeDriver {
       pending = true
       this.#c.clock.setTimer(WATCH_MS, send)
     }
+    const renew = () => {
+      if (cancelled) return
+      this.#c.clock.setTimer(WATCH_RENEWAL_MS, renew)
+      notify()
+    }
+    this.#c.clock.setTimer(WATCH_RENEWAL_MS, renew)
     const watchers = this.#watchers.get(jobId) ?? new Set()
     this.#watchers.set(jobId, watchers)
     watchers.add(notify)
@@ -184,8 +253,21 @@ export class HomeDriver {
   }
 
   forget(jobId: JobId): void {
-    this.#owners.delete(jobId)
+    this.#trust.forget(jobId)
+    this.#copies.forget(jobId)
     this.handle({ type: 'jobForgotten', jobId })
+  }
+
+  /** Enough other peers are nearer to the job now, and have it. Spec and orders stay on disk until it expires. */
+  #release(jobId: JobId): void {
+    const { logger, commits } = this.#c
+    logger.info('home released', { jobId })
+    // Forgotten before it is written: should the job come back meanwhile, its new role is written after this.
+    this.forget(jobId)
+    commits.commit([{ type: 'dropRole', jobId, role: 'home' }]).catch((error: unknown) => {
+      // A restart becomes home of it again, and lets go again.
+      logger.warn('a home let go could not be written', { jobId, error: toGridError(error).message })
+    })
   }
 
   #perform(effects: readonly HomeEffect[]): void {
@@ -200,9 +282,7 @@ export class HomeDriver {
     if (job === undefined) return
     try {
       const owners = await this.#c.directory.owners(job.shardKey(shard), this.#c.options.shardOwners)
-      const trusted = this.#owners.get(jobId) ?? new Set()
-      this.#owners.set(jobId, trusted)
-      for (const { nodeId } of owners) trusted.add(nodeId)
+      this.#trust.add(jobId, owners)
       if (owners.length === 0) throw new GridError('unreachable', 'no peer is there to own the shard')
       const statuses = await Promise.allSettled(owners.map((owner) => this.#activateAt(owner, job, shard)))
       const answered = statuses.flatMap((status) => (status.status === 'fulfilled' ? [status.value] : []))
@@ -239,6 +319,7 @@ export class HomeDriver {
   close(): void {
     this.#closed = true
     this.#alarm.close()
+    this.#copies.close()
   }
 }
 

@@ -1,16 +1,18 @@
 import { homeKey } from '../job/shard.js'
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
-import type { ShardStatus } from '../proto/messages.js'
+import type { ShardStatus, SummarizeReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { JobId, Signed } from '../proto/model.js'
-import type { Clock, Timer } from '../runtime/clock.js'
-import { GridError, toGridError } from '../runtime/errors.js'
+import type { JobId, NodeId, Signed } from '../proto/model.js'
+import { Alarm } from '../runtime/alarm.js'
+import type { Clock, Millis } from '../runtime/clock.js'
+import { toGridError } from '../runtime/errors.js'
 import type { Logger } from '../runtime/logger.js'
 import type { Endpoint, Transport } from '../runtime/transport.js'
 import { announcementHeader } from './announcement-header.js'
 import type { OwnerDirectory } from './directory.js'
 import type { HomeDriver } from './home-driver.js'
 import type { BookedJob, JobBook } from './job-book.js'
+import type { CoordinatorOptions } from './options.js'
 import type { OwnerDriver } from './owner-driver.js'
 
 export interface HomeReporterContext {
@@ -21,27 +23,51 @@ export interface HomeReporterContext {
   readonly book: JobBook
   readonly owner: OwnerDriver
   readonly home: HomeDriver
+  readonly options: Pick<CoordinatorOptions, 'homeOwners'>
   /** Takes in orders that the home passed on. */
   readonly takeOrders: (job: BookedJob, orders: readonly Signed[]) => Promise<void>
 }
 
-/** Time between two summaries of one job to its home, and the pause before the first. */
+/** Homes that hear of every change: the nearest that answers, and the one that would stand in for it. */
+const CLOSE_HOMES = 2
+/** Time between two summaries of one job to them, and to the other homes, and the pause before the first. Unit: ms. */
 const SUMMARY_MS = 1_000
+const SUMMARY_FAR_MS = 3_000
 const SUMMARY_SOON_MS = 50
-/** An owner says how its unfinished shards stand even if nothing changes, so that the home knows it is there. */
+/** An owner says how its unfinished shards stand even if nothing changes, so that homes know it is there. Unit: ms. */
 const SUMMARY_RENEWAL_MS = 4_000
-/** Deadline of a summary, and how long the home found by a lookup is used. */
+/** Deadline of a summary, and how long homes found by a lookup are used. Unit: ms. */
 const SUMMARIZE_MS = 5_000
-const HOME_CACHE_MS = 30_000
-/** Peers asked for the home: those that came since may be nearer than the one that has the job. */
-const HOMES_ASKED = 5
+const HOMES_CACHE_MS = 30_000
+/** Wait after a home did not take a summary, doubled each time up to the longest. Unit: ms. */
+const RETRY_MS = 1_000
+const RETRY_MAX_MS = 8_000
+/** Time between two attempts to give a job that no home knows back to its homes. Unit: ms. */
+const REVIVE_MS = 10_000
+
+/** One of the homes that are told of a job. */
+interface Target {
+  readonly endpoint: Endpoint
+  /** Shards that it has not been told of as they are. */
+  readonly dirty: Set<number>
+  nextAt: Millis
+  busy: boolean
+  /** Summaries in a row that it did not take. */
+  failures: number
+  /** It answered that it does not have the job. */
+  isStranger: boolean
+}
 
 interface JobReports {
-  /** Shards whose counts changed since the last summary. */
+  readonly alarm: Alarm
+  /** Shards that changed since the targets were last marked. */
   readonly dirty: Set<number>
-  timer: Timer | undefined
-  lastSentAt: number
-  home: { readonly endpoint: Endpoint; readonly foundAt: number } | undefined
+  /** Nearest first. */
+  targets: Target[]
+  foundAt: Millis
+  finding: boolean
+  renewedAt: Millis
+  revivedAt: Millis
   /** Ready work as the board has it from here. */
   announced: number
 }
@@ -56,7 +82,7 @@ export class HomeReporter {
     this.#c = context
     context.owner.onShardChanged((jobId, shard) => this.#changed(jobId, shard))
     context.directory.onNeighboursChanged(() => {
-      for (const reports of this.#jobs.values()) reports.home = undefined
+      for (const reports of this.#jobs.values()) reports.foundAt = Number.NEGATIVE_INFINITY
     })
   }
 
@@ -71,106 +97,184 @@ export class HomeReporter {
   renew(): void {
     const now = this.#c.clock.now()
     for (const [jobId, reports] of this.#jobs) {
-      if (now - reports.lastSentAt < SUMMARY_RENEWAL_MS) continue
+      if (now - reports.renewedAt < SUMMARY_RENEWAL_MS) continue
+      reports.renewedAt = now
       for (const shard of this.#c.owner.core.job(jobId)?.shards.values() ?? []) {
         if (!shard.finished) reports.dirty.add(shard.shard)
       }
-      if (reports.dirty.size > 0) this.#sendSoon(jobId, reports)
+      this.#schedule(reports)
     }
   }
 
   forget(jobId: JobId): void {
-    this.#jobs.get(jobId)?.timer?.cancel()
+    this.#jobs.get(jobId)?.alarm.close()
     this.#jobs.delete(jobId)
   }
 
   close(): void {
     this.#closed = true
-    for (const { timer } of this.#jobs.values()) timer?.cancel()
+    for (const { alarm } of this.#jobs.values()) alarm.close()
   }
 
   #changed(jobId: JobId, shard: number): void {
     let reports = this.#jobs.get(jobId)
     if (reports === undefined) {
-      const lastSentAt = Number.NEGATIVE_INFINITY
-      reports = { dirty: new Set(), timer: undefined, lastSentAt, home: undefined, announced: 0 }
+      const made: JobReports = {
+        alarm: new Alarm(this.#c.clock, () => void this.#flush(jobId, made)),
+        dirty: new Set(),
+        targets: [],
+        foundAt: Number.NEGATIVE_INFINITY,
+        finding: false,
+        renewedAt: this.#c.clock.now(),
+        revivedAt: Number.NEGATIVE_INFINITY,
+        announced: 0,
+      }
+      reports = made
       this.#jobs.set(jobId, reports)
     }
     reports.dirty.add(shard)
-    this.#sendSoon(jobId, reports)
+    this.#schedule(reports)
   }
 
-  #sendSoon(jobId: JobId, reports: JobReports): void {
-    if (reports.timer !== undefined || this.#closed) return
-    const wait = Math.max(SUMMARY_SOON_MS, reports.lastSentAt + SUMMARY_MS - this.#c.clock.now())
-    reports.timer = this.#c.clock.setTimer(wait, () => {
-      reports.timer = undefined
-      reports.lastSentAt = this.#c.clock.now()
-      void this.#send(jobId, reports)
-    })
+  /** Wakes when the first home is due that has something to be told. */
+  #schedule(reports: JobReports): void {
+    if (this.#closed || reports.finding) return
+    const now = this.#c.clock.now()
+    let at = reports.targets.length === 0 && reports.dirty.size > 0 ? now : Number.POSITIVE_INFINITY
+    for (const target of reports.targets)
+      if (!target.busy && (target.dirty.size > 0 || reports.dirty.size > 0)) at = Math.min(at, target.nextAt)
+    if (at < Number.POSITIVE_INFINITY) reports.alarm.set(Math.max(at, now + SUMMARY_SOON_MS))
   }
 
-  async #send(jobId: JobId, reports: JobReports): Promise<void> {
-    const job = this.#c.book.get(jobId)
-    if (job === undefined || this.#closed) return
+  async #flush(jobId: JobId, reports: JobReports): Promise<void> {
+    const { book, clock } = this.#c
+    const job = book.get(jobId)
+    if (job === undefined || this.#closed || reports.finding) return
     this.#announce(job, reports)
-    const shards = [...reports.dirty]
-    reports.dirty.clear()
-    const { self } = this.#c.directory
+    if (clock.now() - reports.foundAt > HOMES_CACHE_MS || reports.targets.length === 0) {
+      reports.finding = true
+      await this.#findHomes(job, reports)
+      reports.finding = false
+      if (this.#closed || this.#jobs.get(jobId) !== reports) return
+    }
+    const now = clock.now()
+    for (const { dirty } of reports.targets) for (const shard of reports.dirty) dirty.add(shard)
+    if (reports.targets.length > 0) reports.dirty.clear()
+    let close = 0
+    for (const target of reports.targets) {
+      const isClose = target.failures === 0 && close++ < CLOSE_HOMES
+      if (!target.busy && target.dirty.size > 0 && now >= target.nextAt)
+        void this.#tell(job, reports, target, isClose ? SUMMARY_MS : SUMMARY_FAR_MS)
+    }
+    // Nobody found: later, without spinning.
+    if (reports.targets.length === 0) reports.alarm.set(now + RETRY_MS)
+    else this.#schedule(reports)
+  }
+
+  async #findHomes(job: BookedJob, reports: JobReports): Promise<void> {
+    const { directory, home, owner, options, clock, logger } = this.#c
+    const { jobId } = job
+    const { self } = directory
+    try {
+      const isHome = home.core.has(jobId)
+      const { homeOwners } = options
+      const found = [...(await (isHome ? home.places.current(jobId) : directory.owners(homeKey(jobId), homeOwners)))]
+      if (isHome && !found.some(({ nodeId }) => nodeId === self.nodeId)) found.push(self)
+      if (found.length === 0) return
+      const before = new Map(reports.targets.map((target) => [target.endpoint.nodeId, target]))
+      const shards = owner.core.job(jobId)?.shards.keys() ?? []
+      reports.targets = found.map((endpoint) => {
+        const same = before.get(endpoint.nodeId)
+        if (same?.endpoint.address === endpoint.address) return same
+        const now = clock.now()
+        return { endpoint, dirty: new Set(shards), nextAt: now, busy: false, failures: 0, isStranger: false }
+      })
+      reports.foundAt = clock.now()
+    } catch (error) {
+      logger.debug('homes not found', { jobId, error: toGridError(error).message })
+    }
+  }
+
+  async #tell(job: BookedJob, reports: JobReports, target: Target, periodMs: Millis): Promise<void> {
+    const { clock, logger } = this.#c
+    const { jobId } = job
+    const shards = [...target.dirty]
+    target.dirty.clear()
+    target.busy = true
+    try {
+      const statuses = this.#statuses(jobId, shards)
+      for (let at = 0; at < statuses.length; at += MESSAGE_SHARDS_MAX)
+        await this.#summarize(job, reports, target, statuses.slice(at, at + MESSAGE_SHARDS_MAX))
+      target.failures = 0
+      target.isStranger = false
+      target.nextAt = clock.now() + periodMs
+    } catch (error) {
+      const failure = toGridError(error)
+      for (const shard of shards) target.dirty.add(shard)
+      target.isStranger = failure.code === 'notFound'
+      target.nextAt = clock.now() + Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(target.failures++, 10))
+      // Whoever fell silent may have been replaced.
+      if (target.failures === 1) reports.foundAt = Number.NEGATIVE_INFINITY
+      logger.debug('home not told', { jobId, home: target.endpoint.nodeId, error: failure.message })
+      this.#reviveMaybe(job, reports)
+    } finally {
+      target.busy = false
+      if (this.#jobs.get(jobId) === reports) this.#schedule(reports)
+    }
+  }
+
+  #statuses(jobId: JobId, shards: readonly number[]): ShardStatus[] {
+    const { owner, clock, directory } = this.#c
     const statuses: ShardStatus[] = []
     for (const shard of shards) {
-      const report = this.#c.owner.core.report(jobId, shard)
+      const report = owner.core.report(jobId, shard)
       if (report === undefined) continue
       const { summary, waiting, firstGrantAt } = report
-      const firstGrantAgoMs = firstGrantAt === undefined ? undefined : this.#c.clock.now() - firstGrantAt
+      const { nodeId, address } = directory.self
+      const firstGrantAgoMs = firstGrantAt === undefined ? undefined : clock.now() - firstGrantAt
       statuses.push({
         shard,
-        owner: self.nodeId,
-        ownerAddress: self.address,
+        owner: nodeId,
+        ownerAddress: address,
         summary,
         waiting,
         summaryAgeMs: 0,
         firstGrantAgoMs,
       })
     }
-    try {
-      for (let at = 0; at < statuses.length; at += MESSAGE_SHARDS_MAX) {
-        await this.#tellHome(job, reports, statuses.slice(at, at + MESSAGE_SHARDS_MAX))
-      }
-    } catch (error) {
-      reports.home = undefined
-      for (const shard of shards) reports.dirty.add(shard)
-      this.#c.logger.debug('home not reached', { jobId, error: toGridError(error).message })
-      this.#sendSoon(jobId, reports)
-    }
+    return statuses
   }
 
-  async #tellHome(job: BookedJob, reports: JobReports, shards: readonly ShardStatus[]): Promise<void> {
-    const { directory, transport, clock, home, takeOrders } = this.#c
+  async #summarize(
+    job: BookedJob,
+    reports: JobReports,
+    { endpoint }: Target,
+    shards: readonly ShardStatus[],
+  ): Promise<void> {
+    const { directory, transport, home, takeOrders } = this.#c
     const { jobId } = job
-    if (home.core.has(jobId)) {
-      this.#stop(jobId, home.summarized(jobId, shards, directory.self).stopped)
-      return
-    }
-    const known = reports.home
-    const candidates =
-      known !== undefined && clock.now() - known.foundAt <= HOME_CACHE_MS
-        ? [known.endpoint]
-        : await directory.owners(homeKey(jobId), HOMES_ASKED)
-    let failure = new GridError('unreachable', 'no peer is there to be the home of the job')
-    for (const endpoint of candidates) {
-      if (endpoint.nodeId === directory.self.nodeId) continue
-      try {
-        const reply = await transport.call(endpoint, methods.summarize, { jobId, shards }, { deadlineMs: SUMMARIZE_MS })
-        if (endpoint !== known?.endpoint) reports.home = { endpoint, foundAt: clock.now() }
-        this.#stop(jobId, reply.stopped)
-        await takeOrders(job, reply.orders)
-        return
-      } catch (error) {
-        failure = toGridError(error)
-      }
-    }
-    throw failure
+    let reply: SummarizeReply
+    if (endpoint.nodeId === directory.self.nodeId) reply = await home.summarized(jobId, shards, directory.self)
+    else reply = await transport.call(endpoint, methods.summarize, { jobId, shards }, { deadlineMs: SUMMARIZE_MS })
+    // Homes that know less than others must not let a stopped job go on, and stop it again, in turns.
+    if (endpoint.nodeId === this.#nearest(reports)) this.#stop(jobId, reply.stopped)
+    await takeOrders(job, reply.orders)
+  }
+
+  /** The nearest home that answers and has the job. */
+  #nearest({ targets }: JobReports): NodeId | undefined {
+    return targets.find(({ failures }) => failures === 0)?.endpoint.nodeId
+  }
+
+  /** Gives the job back to its homes when all that answer have lost it. */
+  #reviveMaybe(job: BookedJob, reports: JobReports): void {
+    const { clock, home, logger } = this.#c
+    const now = clock.now()
+    const isLost = reports.targets.every(({ failures }) => failures > 0)
+    if (!isLost || !reports.targets.some(({ isStranger }) => isStranger) || now - reports.revivedAt < REVIVE_MS) return
+    reports.revivedAt = now
+    logger.info('job given back to its homes', { jobId: job.jobId })
+    void home.revive(job)
   }
 
   #stop(jobId: JobId, reason: string): void {

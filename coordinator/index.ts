@@ -10,8 +10,9 @@ import type { Random } from '../runtime/random.js'
 import type { Transport } from '../runtime/transport.js'
 import type { Shard } from './core/shard.js'
 import type { OwnerDirectory } from './directory.js'
+import { ShardExchange } from './exchange/shard-exchange.js'
 import { type FactExchange, soloExchange } from './fact-exchange.js'
-import { FinishedShards } from './finished-shards.js'
+import { FinishedShards, finishedName } from './finished-shards.js'
 import { GroupCommit } from './group-commit.js'
 import { HomeDriver } from './home-driver.js'
 import { HomeReporter } from './home-reporter.js'
@@ -45,8 +46,6 @@ export interface CoordinatorDependencies {
   readonly directory: OwnerDirectory
   /** Calls back after the events at hand: `setImmediate`, or a turn of the simulator. */
   readonly schedule: (run: () => void) => void
-  /** Default: shards have one owner. */
-  readonly exchange?: (coordinator: Coordinator) => FactExchange
   readonly options?: Partial<CoordinatorOptions>
 }
 
@@ -61,6 +60,7 @@ export class Coordinator {
   readonly owner: OwnerDriver
   readonly home: HomeDriver
   readonly book: JobBook
+  readonly exchange: FactExchange
   readonly options: CoordinatorOptions
   readonly #d: CoordinatorDependencies
   readonly #commits: GroupCommit
@@ -79,9 +79,27 @@ export class Coordinator {
     this.#startedAt = clock.now()
     this.#commits = new GroupCommit(store, dependencies.schedule)
     this.book = new JobBook({ sha256, verifier, network, wallMs: () => clock.wallMs() })
-    const exchange = dependencies.exchange?.(this) ?? soloExchange(signer.nodeId)
     const { options, book } = this
     const commits = this.#commits
+    const exchange =
+      options.shardOwners === 1
+        ? soloExchange(signer.nodeId)
+        : new ShardExchange({
+            clock,
+            random,
+            logger,
+            sha256,
+            transport,
+            directory,
+            store,
+            commits,
+            outputs,
+            book,
+            options,
+            owner: () => this.owner,
+            dropShard: (job, shard) => this.#dropShard(job, shard),
+          })
+    this.exchange = exchange
     this.owner = new OwnerDriver({
       clock,
       random,
@@ -99,11 +117,14 @@ export class Coordinator {
     })
     this.home = new HomeDriver({
       clock,
+      random,
       logger,
+      sha256,
       transport,
       directory,
       commits,
       book,
+      bootId: dependencies.bootId,
       owner: this.owner,
       options,
       openShard: async (job, shard) => {
@@ -127,6 +148,7 @@ export class Coordinator {
       book,
       owner,
       home,
+      options,
       takeOrders: (job, orders) => this.#takeOrders(job, orders),
     })
     const { unloadAfterMs } = options
@@ -138,6 +160,7 @@ export class Coordinator {
   async start(): Promise<void> {
     const { store, logger } = this.#d
     await this.owner.start()
+    await this.exchange.start()
     for (const stored of await store.jobs()) {
       let job: BookedJob
       try {
@@ -148,9 +171,10 @@ export class Coordinator {
         continue
       }
       for (const { shard } of await store.shards(stored.jobId)) {
-        if (!(await this.#finished.restore(stored.jobId, shard))) await this.owner.openShard(job, shard, true)
+        if (await this.#finished.restore(stored.jobId, shard)) this.exchange.shardResting(job, shard)
+        else await this.owner.openShard(job, shard, true)
       }
-      if (stored.roles.has('home')) this.home.adopt(job, stored.receivedAtMs)
+      if (stored.roles.has('home')) this.home.adopt(job)
     }
     this.#sweepTimer = this.#d.clock.setTimer(SWEEP_MS, () => this.#sweep())
   }
@@ -172,9 +196,20 @@ export class Coordinator {
     }
   }
 
+  /**
+   * Leaves in peace: the peers that own the shards without this one get everything first, then workers are sent to them,
+   * then what came meanwhile. Resolves to the shards that are safe without this node. Takes half a minute at most.
+   */
+  async handOver(): Promise<number> {
+    await this.exchange.handOver()
+    this.owner.sendWorkersAway()
+    return this.exchange.handOver()
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.exchange.close()
     this.#sweepTimer?.cancel()
     this.#reporter.close()
     this.owner.close()
@@ -251,6 +286,16 @@ export class Coordinator {
     if (open >= shardsOpenMax) throw new GridError('quota', `this peer has at most ${shardsOpenMax} shards open`)
   }
 
+  /** Deletes a shard that other peers own now. */
+  async #dropShard({ jobId }: BookedJob, shard: number): Promise<void> {
+    await this.#commits.commit([
+      { type: 'dropShard', jobId, shard },
+      { type: 'meta', name: finishedName(jobId, shard), value: new Uint8Array(0) },
+    ])
+    this.owner.dropShard(jobId, shard)
+    this.#finished.forgetShard(jobId, shard)
+  }
+
   async #takeOrders(job: BookedJob, orders: ActivateRequest['orders']): Promise<void> {
     const fresh = orders.filter((order) => !job.hasOrder(order))
     if (fresh.length === 0) return
@@ -265,7 +310,7 @@ export class Coordinator {
       ...writes,
     ])
     for (const order of fresh) job.addOrder(order)
-    this.owner.handle({ type: 'ordersChanged', jobId: job.jobId, orders: job.orders })
+    this.home.ordersAdded(job)
   }
 
   /** The shard in memory, read back if it had left. */
@@ -302,6 +347,7 @@ export class Coordinator {
       this.#d.logger.warn('an expired job could not be deleted yet', { jobId, error: toGridError(error).message })
       return
     }
+    this.exchange.jobDropped(jobId)
     this.owner.closeJob(jobId, 'expired')
     this.home.forget(jobId)
     this.book.forget(jobId)

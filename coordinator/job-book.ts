@@ -240,8 +240,18 @@ export class JobBook {
     return job
   }
 
-  /** Checks a signed spec without booking it. Throws as {@link add}. */
-  read(signed: Signed): BookedJob {
+  /** Books a job that {@link read} gave, unless it is booked by now: what is booked counts. */
+  keep(job: BookedJob): BookedJob {
+    const known = this.#jobs.get(job.jobId)
+    if (known === undefined) this.#jobs.set(job.jobId, job)
+    return known ?? job
+  }
+
+  /**
+   * Checks a signed spec without booking it. Throws as {@link add}, for a job that has expired only by `unexpired`: orders
+   * that come with it may have extended it.
+   */
+  read(signed: Signed, life: 'unexpired' | 'orExpired' = 'unexpired'): BookedJob {
     const { sha256, verifier, network, wallMs } = this.#context
     const jobId = sha256(signed.bytes) as string as JobId
     const known = this.#jobs.get(jobId)
@@ -249,7 +259,8 @@ export class JobBook {
     const spec = jobSpecCodec.decode(signed.bytes)
     if (!verifier.verify('spec', spec.submitter, signed))
       throw new GridError('forbidden', 'the spec is not signed by its submitter')
-    const problem = checkSpec(spec, { nowMs: wallMs(), network })
+    const nowMs = life === 'unexpired' ? wallMs() : Math.min(wallMs(), spec.expiresAtMs - 1)
+    const problem = checkSpec(spec, { nowMs, network })
     if (problem !== undefined) throw new GridError('invalid', problem)
     return new BookedJob(jobId, signed, spec, sha256, verifier)
   }

@@ -87,7 +87,8 @@ export class MemoryStore implements Store {
     }
     this.#logBytes += frame.length
     for (const write of writes) this.#apply(write)
-    if (writes.some(({ type }) => type === 'dropJob' || type === 'dropOutputs')) await this.#compact()
+    if (writes.some(({ type }) => type === 'dropJob' || type === 'dropShard' || type === 'dropOutputs'))
+      await this.#compact()
   }
 
   async jobs(): Promise<StoredJob[]> {
@@ -114,6 +115,18 @@ export class MemoryStore implements Store {
       factId,
       fact: kept!.facts.get(factId)!.fact,
     }))
+  }
+
+  async factsById(jobId: JobId, shard: number, ids: readonly Digest[]): Promise<StoredFact[]> {
+    const kept = this.#shard(jobId, shard)
+    const wanted = new Set(ids)
+    return (kept?.order ?? []).flatMap((factId, i) =>
+      wanted.has(factId) ? [{ row: i + 1, factId, fact: kept!.facts.get(factId)!.fact }] : [],
+    )
+  }
+
+  async factIds(jobId: JobId, shard: number): Promise<Digest[]> {
+    return [...(this.#shard(jobId, shard)?.order ?? [])]
   }
 
   async outputs(jobId: JobId, shard: number, wanted: readonly WantedOutput[]): Promise<Map<number, Uint8Array>> {
@@ -176,7 +189,9 @@ export class MemoryStore implements Store {
     const job = this.#jobs.get(write.jobId)
     if (!job) return
     if (write.type === 'dropJob') this.#jobs.delete(write.jobId)
+    else if (write.type === 'dropRole') job.roles.delete(write.role)
     else if (write.type === 'order') applyOrder(job, write.seq, write.order)
+    else if (write.type === 'dropShard') job.shards.delete(write.shard)
     else if (write.type === 'shard') applyShard(job, write.shard, write.activatedAtMs)
     else {
       const shard = job.shards.get(write.shard)
@@ -214,8 +229,14 @@ export class MemoryStore implements Store {
   #snapshot(): Write[] {
     const writes: Write[] = []
     for (const [jobId, job] of this.#jobs) {
-      for (const role of job.roles)
-        writes.push({ type: 'spec', jobId, role, spec: job.spec, receivedAtMs: job.receivedAtMs })
+      const { roles, spec, receivedAtMs } = job
+      for (const role of roles) writes.push({ type: 'spec', jobId, role, spec, receivedAtMs })
+      if (roles.size === 0) {
+        writes.push(
+          { type: 'spec', jobId, role: 'home', spec, receivedAtMs },
+          { type: 'dropRole', jobId, role: 'home' },
+        )
+      }
       for (const { seq, order } of job.orders) writes.push({ type: 'order', jobId, order, seq })
       for (const [shard, { activatedAtMs, order, facts, large }] of job.shards) {
         writes.push({ type: 'shard', jobId, shard, activatedAtMs })

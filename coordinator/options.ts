@@ -2,10 +2,10 @@ import { GridError } from '../runtime/errors.js'
 
 /** Every setting of an owner. */
 export interface CoordinatorOptions {
-  /** Owners of a shard, and of a job's own id. Range: 1 to 8. DESIGN: 3 and 5. */
+  /** Owners of a shard, and of a job's own id, where there are so many peers. Range: 1 to 8. */
   readonly shardOwners: number
   readonly homeOwners: number
-  /** Owners on disk before a fact counts as durable. Range: 1 to the owners. */
+  /** Owners that have a fact on disk before it counts as durable, where there are so many. Range: 1 to the owners. */
   readonly shardHolders: number
   readonly homeHolders: number
   /** Jobs kept, as home or as owner, in all and of one submitter. */
@@ -35,10 +35,10 @@ const GIB = 2 ** 30
 
 /** What a peer does unless told otherwise. */
 export const DEFAULT_COORDINATOR_OPTIONS: CoordinatorOptions = Object.freeze({
-  shardOwners: 1,
-  homeOwners: 1,
-  shardHolders: 1,
-  homeHolders: 1,
+  shardOwners: 3,
+  homeOwners: 5,
+  shardHolders: 2,
+  homeHolders: 3,
   jobsMax: 10_000,
   jobsPerSubmitterMax: 1_000,
   specBytesMax: 64 * 2 ** 20,

@@ -1,7 +1,7 @@
 import { digestOutput } from '../job/digest.js'
 import { unitOutputCodec } from '../proto/codec/facts.js'
-import type { OutputChunk, PutOutputReply } from '../proto/messages.js'
-import type { Digest } from '../proto/model.js'
+import type { OutputChunk, OutputRequest, PutOutputReply } from '../proto/messages.js'
+import type { Digest, NodeId } from '../proto/model.js'
 import type { Timer } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
@@ -14,7 +14,7 @@ import type { OwnerDriverContext } from './owner-driver.js'
 const CHUNK_MS = 30_000
 
 export interface OutputIntakeContext
-  extends Pick<OwnerDriverContext, 'clock' | 'sha256' | 'book' | 'outputs' | 'commits' | 'options'> {
+  extends Pick<OwnerDriverContext, 'clock' | 'sha256' | 'book' | 'outputs' | 'commits' | 'exchange' | 'options'> {
   readonly core: Owner
   readonly handle: (event: OwnerEvent) => void
 }
@@ -37,6 +37,7 @@ export class OutputIntake {
     let bytes = 0
     let start: OutputChunk['start']
     let limit = 0
+    let isHere = false
     let patience: Timer | undefined
     const wait = () => {
       patience?.cancel()
@@ -54,7 +55,9 @@ export class OutputIntake {
         if (wanted?.digest !== start.digest)
           return stream.cancel(new GridError('invalid', 'this output is not wanted here'))
         limit = wanted.outputBytes
+        isHere = record?.kept.includes(start.digest) === true
       }
+      if (isHere) return
       bytes += chunk.bytes.length
       this.#receivingBytes += chunk.bytes.length
       chunks.push(chunk.bytes)
@@ -64,7 +67,7 @@ export class OutputIntake {
     })
     stream.onEnd(() => {
       patience?.cancel()
-      void this.#keep(start, chunks).then(
+      void this.#take(start, chunks, isHere, stream.caller.nodeId).then(
         (stored) => {
           stream.send({ stored })
           stream.end()
@@ -78,11 +81,23 @@ export class OutputIntake {
     })
   }
 
-  async #keep(start: OutputChunk['start'], chunks: readonly Uint8Array[]): Promise<boolean> {
+  async #take(
+    start: OutputChunk['start'],
+    chunks: readonly Uint8Array[],
+    isHere: boolean,
+    from: NodeId,
+  ): Promise<boolean> {
     if (start === undefined) return false
-    const { sha256, book, outputs, commits, options, handle } = this.#c
-    const { jobId, shard, unit, digest } = start
     const content = chunks.length === 1 ? chunks[0]! : concat(chunks)
+    return isHere || this.keep(start, content, from)
+  }
+
+  /**
+   * Puts an output that `from` had on disk if its digest is right. Resolves to whether it was.
+   * @throws GridError of the disk
+   */
+  async keep({ jobId, shard, unit, digest }: OutputRequest, content: Uint8Array, from: NodeId): Promise<boolean> {
+    const { sha256, book, outputs, commits, exchange, options, handle } = this.#c
     if (digestOfEncoded(sha256, content) !== digest) {
       handle({ type: 'outputFetchFailed', jobId, unit })
       return false
@@ -93,6 +108,8 @@ export class OutputIntake {
       keepUntilMs: job.expiresAtMs + options.deleteAfterMs,
     })
     await commits.commit([{ type: 'output', jobId, shard, unit, digest, size: content.length }])
+    // First: what is told to workers once the unit is settled depends on it.
+    exchange.outputKept(job, shard, unit, digest, from)
     handle({ type: 'outputKept', jobId, shard, unit, digest })
     return true
   }

@@ -1,6 +1,8 @@
 import { grantId } from '../job/facts.js'
+import type { Vote } from '../job/verdict.js'
 import { grantCodec } from '../proto/codec/facts.js'
-import type { OutputChunk, PutOutputReply, UnitBytes } from '../proto/messages.js'
+import { GRANT_UNITS_MAX } from '../proto/limits.js'
+import type { OutputChunk, OutputRequest, PutOutputReply, UnitBytes } from '../proto/messages.js'
 import type { BootId, Digest, Grant, JobId, NodeId, PublicKey, ReportFact } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
 import type { Clock, Millis } from '../runtime/clock.js'
@@ -13,7 +15,7 @@ import type { MessageStream } from '../runtime/transport.js'
 import type { GrantDraft, OwnerEffect, OwnerEvent, SessionId } from './core/messages.js'
 import { Owner } from './core/owner.js'
 import type { FactExchange } from './fact-exchange.js'
-import { FactIntake } from './fact-intake.js'
+import { FactIntake, type FactIntakeContext } from './fact-intake.js'
 import type { GroupCommit } from './group-commit.js'
 import type { BookedJob, JobBook } from './job-book.js'
 import type { CoordinatorOptions } from './options.js'
@@ -98,7 +100,10 @@ export class OwnerDriver {
       handle,
       takeFact: (fact, outputs, wallMs, from) => this.takeFact(fact, outputs, wallMs, from),
     })
-    this.#facts = new FactIntake({ ...context, core, loader: this.#loader, sessions: this.#sessions, handle })
+    const tellSettled: FactIntakeContext['tellSettled'] = (session, jobId, shard, votes) =>
+      this.#tellSettled(session, jobId, shard, votes)
+    const parts = { core, loader: this.#loader, sessions: this.#sessions, handle, tellSettled }
+    this.#facts = new FactIntake({ ...context, ...parts })
     this.#outputs = new OutputIntake({ ...context, core, handle })
   }
 
@@ -159,6 +164,15 @@ export class OwnerDriver {
   unloadShard(jobId: JobId, shard: number): void {
     this.handle({ type: 'shardClosed', jobId, shard })
     this.#loader.forget(jobId, shard)
+    const job = this.#c.book.get(jobId)
+    if (job !== undefined) this.#c.exchange.shardResting(job, shard)
+  }
+
+  /** Forgets a shard that is not kept here any more. */
+  dropShard(jobId: JobId, shard: number): void {
+    this.handle({ type: 'shardClosed', jobId, shard })
+    this.#loader.forget(jobId, shard)
+    for (const listener of [...(this.#listeners.get(shardName(jobId, shard)) ?? [])]) listener.closed()
   }
 
   closeJob(jobId: JobId, reason: string): void {
@@ -190,6 +204,11 @@ export class OwnerDriver {
     return this.#facts.take(fact, outputs, wallMs, from)
   }
 
+  /** Takes in a large output that another owner had. Resolves to whether it is the right one, and on disk. */
+  keepOutput(start: OutputRequest, content: Uint8Array, from: NodeId): Promise<boolean> {
+    return this.#outputs.keep(start, content, from)
+  }
+
   /** Receives one large output that {@link Owner} asked for. */
   onPutOutput(stream: MessageStream<OutputChunk, PutOutputReply>): void {
     this.#outputs.onPutOutput(stream)
@@ -204,8 +223,8 @@ export class OwnerDriver {
           this.#sendGrant(effect.session, effect.grant)
           break
         case 'sendSettled': {
-          const { jobId, shard, agreed, disagreed } = effect
-          this.#sessions.send(effect.session, { type: 'settled', jobId, shard, agreed, disagreed })
+          const { session, jobId, shard, agreed, disagreed } = effect
+          this.#sendSettled(session, jobId, shard, agreed, disagreed)
           break
         }
         case 'sendWithdraw': {
@@ -246,6 +265,67 @@ export class OwnerDriver {
     }
   }
 
+  /**
+   * Tells the producers of decided units so, those among them that are connected: what they said of these units is on
+   * enough disks now. 'all': of any unit of the shard.
+   */
+  tellProducers(jobId: JobId, number: number, units: readonly number[] | 'all'): void {
+    const shard = this.core.shard(jobId, number)
+    if (shard === undefined) return
+    const byWorker = new Map<PublicKey, Vote[]>()
+    const records = units === 'all' ? shard.records() : units.flatMap((unit) => shard.record(unit) ?? [])
+    for (const { state, votes } of records) {
+      if (state !== 'settled' && state !== 'failed') continue
+      for (const vote of votes) {
+        const known = byWorker.get(vote.worker)
+        if (known === undefined) byWorker.set(vote.worker, [vote])
+        else known.push(vote)
+      }
+    }
+    for (const [worker, votes] of byWorker) {
+      const session = this.core.sessionOf(worker)
+      if (session !== undefined) this.#tellSettled(session, jobId, number, votes)
+    }
+  }
+
+  /** Says what has become of units that a worker has answered. */
+  #tellSettled(session: SessionId, jobId: JobId, number: number, votes: readonly Vote[]): void {
+    const shard = this.core.shard(jobId, number)
+    if (shard === undefined) return
+    const agreed: number[] = []
+    const disagreed: number[] = []
+    for (const { unit, digest } of votes) {
+      const record = shard.record(unit)
+      if (record === undefined || (record.state !== 'settled' && record.state !== 'failed')) continue
+      const { judgement } = record
+      const counts = judgement !== undefined && 'digest' in judgement && judgement.digest === digest
+      ;(counts ? agreed : disagreed).push(unit)
+    }
+    this.#sendSettled(session, jobId, number, agreed, disagreed)
+  }
+
+  /** Units that are on too few disks are left out: their producer keeps its copies, and is told later. */
+  #sendSettled(
+    session: SessionId,
+    jobId: JobId,
+    shard: number,
+    agreed: readonly number[],
+    disagreed: readonly number[],
+  ): void {
+    const worker = this.#sessions.workerOf(session)
+    if (worker === undefined) return
+    const isSafe = (unit: number) => this.#c.exchange.isSafe(jobId, shard, worker, unit)
+    const safe = { agreed: agreed.filter(isSafe), disagreed: disagreed.filter(isSafe) }
+    for (let at = 0; at < safe.agreed.length || at < safe.disagreed.length; at += GRANT_UNITS_MAX)
+      this.#sessions.send(session, {
+        type: 'settled',
+        jobId,
+        shard,
+        agreed: safe.agreed.slice(at, at + GRANT_UNITS_MAX),
+        disagreed: safe.disagreed.slice(at, at + GRANT_UNITS_MAX),
+      })
+  }
+
   #sendGrant(id: SessionId, draft: GrantDraft): void {
     const job = this.#c.book.get(draft.jobId)
     if (job === undefined || !this.#sessions.has(id)) return
@@ -262,6 +342,11 @@ export class OwnerDriver {
     job.rememberGrant(grantId(signed, sha256), grant)
     this.#sessions.send(id, { type: 'grant', grant: signed })
     this.#c.exchange.granted(job, grant)
+  }
+
+  /** Ends the streams of workers, and takes no more: they go to the other owners with what they have in hand. */
+  sendWorkersAway(): void {
+    this.#sessions.close()
   }
 
   close(): void {

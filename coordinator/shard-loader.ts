@@ -52,9 +52,10 @@ export class ShardLoader {
       shard,
       ranges: job.units(shard),
       restarted: restarted || kept.length > 0,
+      awaitsOthers: exchange.awaitsOthers(job, shard),
     })
     for (const event of kept) handle(event)
-    exchange.shardOpened(job, shard)
+    exchange.shardOpened(job, shard, kept.length > 0)
   }
 
   /** Facts and outputs of a shard as events, from disk. */
@@ -110,6 +111,7 @@ export class ShardLoader {
     const known = facts.get(reportId)
     if (known === undefined) facts.set(reportId, [id])
     else if (!known.includes(id)) known.push(id)
+    this.#c.exchange.factKept(jobId, shard, id)
   }
 
   /** Ids of the facts whose report is `reportId`. */

@@ -24,6 +24,8 @@ const SQL = {
   lastFact: 'SELECT max(row) FROM facts WHERE row > ? AND row < ?',
   lastOutput: 'SELECT max(row) FROM outputs WHERE row > ? AND row < ?',
   facts: 'SELECT row, fact_id, fact FROM facts WHERE row > ? AND row < ? ORDER BY row LIMIT ?',
+  factById: 'SELECT row, fact FROM facts WHERE place = ? AND fact_id = ?',
+  factIds: 'SELECT fact_id FROM facts WHERE row > ? AND row < ?',
   factRow: 'SELECT row FROM facts WHERE place = ? AND fact_id = ?',
   outputs: `SELECT packed FROM outputs WHERE fact = (SELECT row FROM facts WHERE place = ? AND fact_id = ?) AND row > ?
     ORDER BY row`,
@@ -37,7 +39,9 @@ const SQL = {
 
   dropLargeOutputs: 'DELETE FROM large_outputs WHERE place = ?',
   dropShards: 'DELETE FROM shards WHERE job_id = ?',
+  dropShard: 'DELETE FROM shards WHERE job_id = ? AND shard = ?',
   dropOrders: 'DELETE FROM orders WHERE job_id = ?',
+  dropRole: 'UPDATE jobs SET is_home = min(is_home, ?2), is_shard = min(is_shard, ?3) WHERE job_id = ?1',
   dropJob: 'DELETE FROM jobs WHERE job_id = ?',
   sweepFacts: 'DELETE FROM facts WHERE row IN (SELECT row FROM facts WHERE row BETWEEN ? AND ? ORDER BY row LIMIT ?)',
   sweepOutputs:

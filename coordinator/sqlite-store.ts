@@ -3,6 +3,7 @@ import { GridError } from '../runtime/errors.js'
 import { toHex } from '../runtime/hex.js'
 import { packOutputs, unpackOutputs } from './output-pack.js'
 import { commitError, openSqlite, type SqliteFile } from './sqlite-file.js'
+import { SqliteLog } from './sqlite-log.js'
 import { type SqliteStatements, statementsOf } from './sqlite-statements.js'
 import {
   KEYS_SEEN_MAX,
@@ -31,11 +32,12 @@ interface Place {
 }
 
 /**
- * The store of a real process: one SQLite file in WAL mode, synchronous. A call blocks the event loop for the time of one
- * group (about half a millisecond where a sync takes a quarter), hence {@link GroupCommit} in front and its bounds.
+ * The store of a real process: one SQLite file in WAL mode. Statements run on this thread, a group of writes in some tenths
+ * of a millisecond, hence {@link GroupCommit} in front and its bounds; the disk is waited for elsewhere ({@link SqliteLog}).
  */
 export class SqliteStore implements Store {
   readonly #db: SqliteFile
+  readonly #log: SqliteLog
   readonly #sql: SqliteStatements
   /** Shards by job and number; forgotten whenever a group fails, and read again when needed. */
   readonly #places = new Map<string, Place>()
@@ -44,8 +46,9 @@ export class SqliteStore implements Store {
   #sweeping: Promise<void> | undefined
   #closed = false
 
-  private constructor(db: SqliteFile) {
+  private constructor(db: SqliteFile, path: string) {
     this.#db = db
+    this.#log = new SqliteLog(path)
     this.#sql = statementsOf(db)
     this.#nextPlace = (this.#sql.lastPlace.all([]) as [number][])[0]![0] + 1
     this.#keysSeen = (this.#sql.countKeys.all([]) as [number][])[0]![0]
@@ -56,7 +59,7 @@ export class SqliteStore implements Store {
   static open(path: string): SqliteStore {
     const db = openSqlite(path)
     try {
-      return new SqliteStore(db)
+      return new SqliteStore(db, path)
     } catch (error) {
       db.close()
       throw commitError(error)
@@ -70,13 +73,14 @@ export class SqliteStore implements Store {
       this.#db.exec('BEGIN IMMEDIATE')
       for (const write of writes) {
         this.#apply(write)
-        if (write.type === 'dropJob' || write.type === 'dropOutputs') drops = true
+        if (write.type === 'dropJob' || write.type === 'dropShard' || write.type === 'dropOutputs') drops = true
       }
       this.#db.exec('COMMIT')
     } catch (error) {
       this.#rollback()
       throw commitError(error)
     }
+    await this.#log.sync()
     if (drops) this.#sweep()
   }
 
@@ -115,6 +119,25 @@ export class SqliteStore implements Store {
         fact,
       }),
     )
+  }
+
+  async factsById(jobId: JobId, shard: number, ids: readonly Digest[]): Promise<StoredFact[]> {
+    const place = this.#place(jobId, shard)
+    if (!place) return []
+    const { base } = place
+    const found: StoredFact[] = []
+    for (const factId of ids) {
+      for (const [row, fact] of this.#read<[number, Buffer]>('factById', [base / PLACE_ROWS, fromHex(factId)]))
+        found.push({ row: row - base, factId, fact })
+    }
+    return found
+  }
+
+  async factIds(jobId: JobId, shard: number): Promise<Digest[]> {
+    const place = this.#place(jobId, shard)
+    if (!place) return []
+    const { base } = place
+    return this.#read<[Buffer]>('factIds', [base, base + PLACE_ROWS]).map(([id]) => toHex(id) as Digest)
   }
 
   async outputs(jobId: JobId, shard: number, wanted: readonly WantedOutput[]): Promise<Map<number, Uint8Array>> {
@@ -166,6 +189,7 @@ export class SqliteStore implements Store {
     if (this.#closed) return
     this.#closed = true
     await this.#sweeping
+    await this.#log.close()
     try {
       this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
     } catch {
@@ -227,6 +251,14 @@ export class SqliteStore implements Store {
       case 'dropOutputs':
         this.#dropOutputs(write.jobId, write.shard)
         return
+      case 'dropShard':
+        this.#dropShard(write.jobId, write.shard)
+        return
+      case 'dropRole': {
+        const isHome = write.role === 'home'
+        sql.dropRole.run([fromHex(write.jobId), isHome ? 0 : 1, isHome ? 1 : 0])
+        return
+      }
       case 'dropJob':
         this.#dropJob(write.jobId)
         return
@@ -279,16 +311,25 @@ export class SqliteStore implements Store {
 
   #dropJob(jobId: JobId): void {
     const id = fromHex(jobId)
-    for (const [shard] of this.#sql.shards.all([id]) as [number, number][]) {
-      const { base, lastFact, lastOutput } = this.#place(jobId, shard)!
-      this.#sql.dropLargeOutputs.run([base / PLACE_ROWS])
-      this.#sql.addGarbage.run(['facts', base, lastFact])
-      this.#sql.addGarbage.run(['outputs', base, lastOutput])
-      this.#places.delete(placeName(jobId, shard))
-    }
+    for (const [shard] of this.#sql.shards.all([id]) as [number, number][]) this.#dropContent(jobId, shard)
     this.#sql.dropShards.run([id])
     this.#sql.dropOrders.run([id])
     this.#sql.dropJob.run([id])
+  }
+
+  #dropShard(jobId: JobId, shard: number): void {
+    if (!this.#place(jobId, shard)) return
+    this.#dropContent(jobId, shard)
+    this.#sql.dropShard.run([fromHex(jobId), shard])
+  }
+
+  /** Facts and outputs of a shard become garbage. */
+  #dropContent(jobId: JobId, shard: number): void {
+    const { base, lastFact, lastOutput } = this.#place(jobId, shard)!
+    this.#sql.dropLargeOutputs.run([base / PLACE_ROWS])
+    this.#sql.addGarbage.run(['facts', base, lastFact])
+    this.#sql.addGarbage.run(['outputs', base, lastOutput])
+    this.#places.delete(placeName(jobId, shard))
   }
 
   #place(jobId: JobId, shard: number): Place | undefined {

@@ -50,6 +50,10 @@ export type Write =
     }
   /** Forgets all outputs of a shard, large ones included (their files are the caller's to delete); facts stay. */
   | { readonly type: 'dropOutputs'; readonly jobId: JobId; readonly shard: number }
+  /** Forgets a shard with its facts and outputs: other peers own it now. */
+  | { readonly type: 'dropShard'; readonly jobId: JobId; readonly shard: number }
+  /** Takes a role away again; the job with all else it has stays, even without any role, until `dropJob`. */
+  | { readonly type: 'dropRole'; readonly jobId: JobId; readonly role: JobRole }
   /** Forgets a job with all its shards, facts and outputs. */
   | { readonly type: 'dropJob'; readonly jobId: JobId }
   /** First sight of a worker key; an earlier one stays. Ignored once {@link KEYS_SEEN_MAX} keys are known. */
@@ -118,6 +122,10 @@ export interface Store {
   shards(jobId: JobId): Promise<StoredShard[]>
   /** Up to `limit` facts of a shard in commit order, from those with a row above `after` (0: from the first). */
   facts(jobId: JobId, shard: number, after: number, limit: number): Promise<StoredFact[]>
+  /** Those of the named facts that the shard has, in no particular order. */
+  factsById(jobId: JobId, shard: number, ids: readonly Digest[]): Promise<StoredFact[]>
+  /** Ids of all facts of a shard, in no particular order. */
+  factIds(jobId: JobId, shard: number): Promise<Digest[]>
   /** Small outputs by unit; units without stored bytes are missing. Asking for the units of one fact together is cheap. */
   outputs(jobId: JobId, shard: number, wanted: readonly WantedOutput[]): Promise<Map<number, Uint8Array>>
   /** Large outputs of a shard, by unit. */

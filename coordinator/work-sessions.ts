@@ -91,6 +91,11 @@ export class WorkSessions {
     return this.#sessions.has(id)
   }
 
+  /** The key behind a stream that has said hello. */
+  workerOf(id: SessionId): PublicKey | undefined {
+    return this.#sessions.get(id)?.stream.caller.publicKey
+  }
+
   /** Does nothing when the stream is gone. */
   send(id: SessionId, message: OwnerMessage): void {
     this.#sessions.get(id)?.stream.send(message)
@@ -171,6 +176,7 @@ export class WorkSessions {
       bootId: hello.bootId,
       slots: hello.slots,
       tasks: new Set(hello.tasks.map(({ name, version }) => `${name}@${version}`)),
+      profile: hello.profile,
       memoryBytes: hello.memoryBytes,
       onlyJob: hello.jobId,
       firstSeenMs: this.#firstSeen(caller.publicKey),

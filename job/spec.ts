@@ -11,6 +11,11 @@ import { groupCount, itemCount, unitCount } from './unit-source.js'
 export const SPEC_FORMAT = 1
 /** Version of the rules of `job/verdict.ts` that this program follows. */
 export const VERDICT_VERSION = 1
+/**
+ * Versions of the sandbox rules that this program follows, oldest and newest. The rules themselves are `sandbox/`'s
+ * (`PROFILE` of its contract), which this folder does not know: a test holds the two together.
+ */
+export const PROFILES_KNOWN = Object.freeze({ oldest: 1, newest: 1 })
 /** Features that a spec may require (`requires`) and this program has. */
 export const FEATURES: ReadonlySet<string> = new Set<string>()
 /** Default life of a job. Unit: ms. */
@@ -92,6 +97,10 @@ function checkVersions(spec: JobSpec): string | undefined {
   if (missing !== undefined) return `the job requires '${missing}', which this program does not have`
   if (spec.task.type === 'module' && spec.profile === 0) return 'a WebAssembly task needs a sandbox profile'
   if (spec.task.type === 'builtin' && spec.profile !== 0) return 'a built-in task has no sandbox profile'
+  const { oldest, newest } = PROFILES_KNOWN
+  if (spec.task.type === 'module' && (spec.profile < oldest || spec.profile > newest)) {
+    return `sandbox profile ${spec.profile} is not known here (this program knows ${oldest === newest ? newest : `${oldest} to ${newest}`})`
+  }
   return undefined
 }
 

@@ -59,11 +59,16 @@ export const SPARES_PER_BUCKET_MAX = 8
 const ids = new Map<string, PackageId>()
 const IDS_MAX = 65_536
 
-/** Always from 20 bytes: the package's `Id.fromHex` gives the zero id on current Node (defect D22). */
+/**
+ * Always from 20 bytes: the package's `Id.fromHex` gives the zero id on current Node (defect D22). Not from Node's buffer
+ * pool: an id that is kept would keep 8 KB of it.
+ */
 function packageId(point: Point): PackageId {
   let id = ids.get(point)
   if (id === undefined) {
-    id = new Id(Buffer.from(point, 'hex'))
+    const bytes = Buffer.allocUnsafeSlow(ID_BITS / 8)
+    bytes.write(point, 'hex')
+    id = new Id(bytes)
     if (ids.size >= IDS_MAX) ids.clear()
     ids.set(point, id)
   }

@@ -83,3 +83,12 @@ export const UNIT_ARGS_BYTES_MAX = 1024 * 1024
 export const UNIT_ITEMS_BYTES_MAX = 256 * 1024 * 1024
 /** Items of one unit that are looked at one by one: items of a list, and values shown as arguments. */
 export const UNIT_ITEMS_MAX = 262_144
+/** Facts of one message between owners, and what its sender keeps them under. Unit of the second: bytes. */
+export const OFFER_FACTS_MAX = 256
+export const OFFER_BYTES_MAX = 256 * 1024
+/** Shards compared in one message. */
+export const RECONCILE_SHARDS_MAX = 512
+/** Facts asked for by id in one message. */
+export const FETCH_FACTS_MAX = 1_024
+/** Grants in one message of what an owner has handed out. */
+export const OUTSTANDING_GRANTS_MAX = 1_024

@@ -167,6 +167,10 @@ export interface ShowReply {
   readonly ageMs: number
   /** Undefined: nothing granted yet. */
   readonly firstGrantAgeMs: number | undefined
+  /** Homes known to have the spec on disk, the one that was asked first. */
+  readonly holders: readonly NodeId[]
+  /** Holders that make it durable; 0: the home does not say. */
+  readonly wanted: number
 }
 export interface ShardStatus {
   readonly shard: number

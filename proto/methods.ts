@@ -1,6 +1,8 @@
 import type { Codec, StreamMethod, UnaryMethod } from '../runtime/transport.js'
 import * as blobs from './codec/blobs.js'
 import * as coordinator from './codec/coordinator.js'
+import * as exchange from './codec/exchange.js'
+import * as homes from './codec/homes.js'
 import * as jobs from './codec/jobs.js'
 
 function unary<Request, Response>(
@@ -16,7 +18,7 @@ function stream<Up, Down>(path: string, up: Codec<Up>, down: Codec<Down>): Strea
 }
 
 /**
- * Every method of the services Jobs, Coordinator and Blobs. Of a server-streaming method `up` is the one request, of a
+ * Every method of the services Jobs, Coordinator, Exchange and Blobs. Of a server-streaming method `up` is the one request, of a
  * client-streaming one `down` is the one reply. What each does stands in the `.proto` files.
  */
 export const methods = {
@@ -34,6 +36,15 @@ export const methods = {
   // Coordinator
   work: stream('Coordinator/Work', coordinator.workerMessageCodec, coordinator.ownerMessageCodec),
   putOutput: stream('Coordinator/PutOutput', coordinator.outputChunkCodec, coordinator.putOutputReplyCodec),
+  // Exchange
+  offer: unary('Exchange/Offer', exchange.offerRequestCodec, exchange.offerReplyCodec),
+  reconcile: unary('Exchange/Reconcile', exchange.reconcileRequestCodec, exchange.reconcileReplyCodec),
+  fetchFacts: unary('Exchange/FetchFacts', exchange.fetchFactsRequestCodec, exchange.fetchFactsReplyCodec),
+  outstanding: unary('Exchange/Outstanding', exchange.outstandingRequestCodec, exchange.outstandingReplyCodec),
+  copyOutput: stream('Exchange/CopyOutput', jobs.outputRequestCodec, jobs.chunkCodec),
+  // Homes
+  keepJob: unary('Homes/Keep', homes.keepJobRequestCodec, homes.keepJobReplyCodec),
+  compareJobs: unary('Homes/Compare', homes.compareJobsRequestCodec, homes.compareJobsReplyCodec),
   // Blobs
   blobStat: unary('Blobs/Stat', blobs.blobStatRequestCodec, blobs.blobStatReplyCodec),
   blobPut: stream('Blobs/Put', blobs.blobPutCodec, blobs.blobPutReplyCodec),

@@ -134,7 +134,7 @@ export class Worker {
           void this.#runner.run(effect.jobId, effect.units)
           break
         case 'abort':
-          this.#d.compute.abort(effect.jobId, effect.units)
+          this.#runner.abort(effect.jobId, effect.units)
           break
         case 'keepReport':
           this.#reports

@@ -9,19 +9,30 @@ import { Limit } from '../runtime/limit.js'
 import type { Endpoint, Transport } from '../runtime/transport.js'
 import { fetchBlob } from '../storage/blob-client.js'
 
-/** Files that shared inputs are put into, by digest. */
+/** Files that modules and shared inputs are put into, by digest. A file that is held stays; others may go at any time. */
 export interface InputFiles {
-  /** Path of complete content, or undefined. */
-  path(digest: Digest): Promise<string | undefined>
-  /** Opens new content for writing at offsets; `finish` makes it complete and gives its path. */
-  create(
-    digest: Digest,
-    size: number,
-  ): Promise<{
+  /** Path of complete content, held from now on; undefined when it is not here. */
+  hold(blob: BlobRef): Promise<string | undefined>
+  /**
+   * Opens new content for writing at offsets; `finish` makes it complete, holds it and gives its path. `abandon` does
+   * nothing after that. Rejects with GridError `quota` when there is no room.
+   */
+  create(blob: BlobRef): Promise<{
     write(offset: number, bytes: Uint8Array): Promise<void>
     finish(): Promise<string>
     abandon(): Promise<void>
   }>
+  /** Undoes one {@link hold} or `finish`. */
+  release(digest: Digest): void
+}
+
+/** Files of a job, as the compute process takes them. */
+export interface JobInputs {
+  readonly inputs: readonly { readonly name: string; readonly path: string }[]
+  /** Of a job whose task is a module. */
+  readonly modulePath?: string
+  /** Lets the files go. Safe to call twice. */
+  release(): void
 }
 
 export interface InputsContext {
@@ -41,7 +52,7 @@ const HOLDERS_MS = 60_000
 const FETCHES_AT_ONCE = 8
 
 /**
- * What units need besides their arguments: shared inputs as files, items of lists as bytes. Everything is checked against
+ * What units need besides their arguments: module and shared inputs as files, items of lists as bytes. Everything is checked against
  * the digests of the spec while it is fetched. Methods reject with GridError `notFound` or `unreachable` when nobody has it.
  */
 export class Inputs {
@@ -50,15 +61,34 @@ export class Inputs {
   readonly #manifests = new Map<Digest, Promise<Uint8Array>>()
   readonly #fetches = new Limit(FETCHES_AT_ONCE)
   readonly #holders = new Map<Digest, { readonly endpoints: readonly Endpoint[]; readonly at: number }>()
-  readonly #files = new Map<Digest, Promise<string>>()
+  /** Files being fetched. */
+  readonly #fetching = new Map<Digest, Promise<void>>()
 
   constructor(context: InputsContext) {
     this.#c = context
   }
 
-  /** Shared inputs of a job as files. */
-  shared(spec: JobSpec, signal: AbortSignal): Promise<{ readonly name: string; readonly path: string }[]> {
-    return Promise.all(spec.inputs.map(async ({ name, blob }) => ({ name, path: await this.#file(blob, signal) })))
+  /** Module and shared inputs of a job as files, to be released when the job is closed. */
+  async files({ task, inputs }: JobSpec, signal: AbortSignal): Promise<JobInputs> {
+    const held: Digest[] = []
+    const hold = async (blob: BlobRef) => {
+      const path = await this.#file(blob, signal)
+      held.push(blob.digest)
+      return path
+    }
+    const release = () => {
+      for (const digest of held.splice(0)) this.#c.files.release(digest)
+    }
+    const module = task.type === 'module' ? hold(task.module) : undefined
+    const paths = inputs.map(async ({ name, blob }) => ({ name, path: await hold(blob) }))
+    // All of them, before anything is let go: what is still being fetched is held when it comes.
+    const settled = await Promise.allSettled([...paths, ...(module ? [module] : [])])
+    const failed = settled.find((one) => one.status === 'rejected')
+    if (failed !== undefined) {
+      release()
+      throw failed.reason
+    }
+    return { inputs: await Promise.all(paths), ...(module && { modulePath: await module }), release }
   }
 
   /** Items of one unit; none for sources that are no list. */
@@ -153,20 +183,31 @@ export class Inputs {
     return endpoints
   }
 
-  #file(blob: BlobRef, signal: AbortSignal): Promise<string> {
-    let file = this.#files.get(blob.digest)
-    if (file === undefined) {
-      file = this.#fetchFile(blob, signal)
-      this.#files.set(blob.digest, file)
-      file.catch(() => this.#files.delete(blob.digest))
+  /** Path of a blob as a file, held. */
+  async #file(blob: BlobRef, signal: AbortSignal): Promise<string> {
+    for (;;) {
+      const there = await this.#c.files.hold(blob)
+      if (there !== undefined) return there
+      const other = this.#fetching.get(blob.digest)
+      if (other === undefined) return this.#fetchFile(blob, signal)
+      // Jobs that share an input fetch it once; whose fetch was aborted leaves it to the next.
+      await other
+      if (signal.aborted) throw new GridError('closed', 'the inputs are not needed any more')
     }
-    return file
   }
 
-  async #fetchFile(blob: BlobRef, signal: AbortSignal): Promise<string> {
-    const there = await this.#c.files.path(blob.digest)
-    if (there !== undefined) return there
-    const file = await this.#c.files.create(blob.digest, blob.size)
+  #fetchFile(blob: BlobRef, signal: AbortSignal): Promise<string> {
+    const fetched = this.#fetchNewFile(blob, signal)
+    const over = fetched.then(
+      () => {},
+      () => {},
+    )
+    this.#fetching.set(blob.digest, over)
+    return fetched.finally(() => this.#fetching.delete(blob.digest))
+  }
+
+  async #fetchNewFile(blob: BlobRef, signal: AbortSignal): Promise<string> {
+    const file = await this.#c.files.create(blob)
     try {
       await this.#fetch(blob, undefined, (index, bytes) => file.write(index * CHUNK_BYTES, bytes), signal)
       return await file.finish()

@@ -52,7 +52,7 @@ export class Journal {
   readonly #entries = new Map<Digest, JournalEntry>()
   #liveBytes = 0
   #fileBytes = 0
-  /** The end of the file is not what the memory says, because a write failed half way. */
+  /** The end of the file is not what the memory says, because a write failed half way: it is rewritten before the next. */
   #torn = false
   #waiting: Waiting[] = []
   #removed: Digest[] = []
@@ -65,7 +65,10 @@ export class Journal {
     this.#file = options.file ?? 'journal.log'
   }
 
-  /** The journal in `file` of the disk, with the reports that are not settled. Rejects as `Disk` does. */
+  /**
+   * The journal in `file` of the disk, with the reports that are not settled. Rejects when the file cannot be read, as
+   * `Disk` does; a disk that is full leaves a torn end for later.
+   */
   static async open(options: JournalOptions): Promise<Journal> {
     const journal = new Journal(options)
     const log = await options.disk.read(journal.#file)
@@ -80,7 +83,11 @@ export class Journal {
     journal.#fileBytes = goodBytes
     if (goodBytes < log.length) {
       options.logger.warn('journalCut', { keptBytes: goodBytes, droppedBytes: log.length - goodBytes })
-      await options.disk.write(journal.#file, log.subarray(0, goodBytes))
+      // A full disk must not keep the worker from its reports: the next write repairs the file.
+      await options.disk.write(journal.#file, log.subarray(0, goodBytes)).catch((error: unknown) => {
+        journal.#torn = true
+        options.logger.warn('journalNotTrimmed', { error: String(error) })
+      })
     }
     return journal
   }

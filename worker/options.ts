@@ -15,6 +15,8 @@ export interface WorkerOptions {
   readonly shardOwners: number
   /** Large outputs waiting in memory to be fetched; past it no new work is asked for. Unit: bytes. */
   readonly outputBytesMax: number
+  /** Modules and shared inputs kept on disk for later jobs. Unit: bytes. */
+  readonly inputBytesMax: number
   /** Reports kept on disk until they are settled. Unit: bytes. */
   readonly journalBytesMax: number
 }
@@ -24,8 +26,9 @@ export const DEFAULT_WORKER_OPTIONS: WorkerOptions = Object.freeze({
   memoryBytes: 256 * 2 ** 20,
   onlyJob: undefined,
   instancesMax: undefined,
-  shardOwners: 1,
+  shardOwners: 3,
   outputBytesMax: 256 * 2 ** 20,
+  inputBytesMax: 8 * 2 ** 30,
   journalBytesMax: 256 * 2 ** 20,
 })
 
@@ -33,7 +36,7 @@ export const DEFAULT_WORKER_OPTIONS: WorkerOptions = Object.freeze({
 export function resolveWorkerOptions(partial: Partial<WorkerOptions>): WorkerOptions {
   const options = { ...DEFAULT_WORKER_OPTIONS, ...partial }
   const within = (
-    name: 'threads' | 'shardOwners' | 'memoryBytes' | 'outputBytesMax' | 'journalBytesMax',
+    name: 'threads' | 'shardOwners' | 'memoryBytes' | 'outputBytesMax' | 'inputBytesMax' | 'journalBytesMax',
     least: number,
     most: number,
   ) => {
@@ -45,6 +48,7 @@ export function resolveWorkerOptions(partial: Partial<WorkerOptions>): WorkerOpt
   within('shardOwners', 1, 8)
   within('memoryBytes', 2 ** 20, 2 ** 40)
   within('outputBytesMax', 2 ** 20, 2 ** 40)
+  within('inputBytesMax', 2 ** 20, 2 ** 40)
   within('journalBytesMax', 2 ** 20, 2 ** 40)
   return Object.freeze(options)
 }

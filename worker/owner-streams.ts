@@ -1,5 +1,6 @@
 import { grantId } from '../job/facts.js'
 import { shardUnits } from '../job/shard.js'
+import { PROFILES_KNOWN } from '../job/spec.js'
 import { grantCodec } from '../proto/codec/facts.js'
 import type { OwnerMessage, RunningUnit, WorkerMessage } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
@@ -88,7 +89,7 @@ export class OwnerStreams {
       donor: donor?.publicKey,
       donorSignature: donor?.signature ?? new Uint8Array(0),
       tickets: this.#core.tickets(TICKETS_MAX),
-      profile: 0,
+      profile: PROFILES_KNOWN.newest,
     })
   }
 
@@ -132,7 +133,10 @@ export class OwnerStreams {
         break
       case 'settled': {
         const { jobId, shard, agreed, disagreed } = message
-        this.#tally.settled(agreed.length, disagreed.length)
+        // All owners of a shard say so; a report counts once, by the word of an owner it was given to.
+        const reported = (units: readonly number[]) =>
+          units.filter((unit) => this.#core.isReportedTo(owner, jobId, unit)).length
+        this.#tally.settled(reported(agreed), reported(disagreed))
         for (const unit of [...agreed, ...disagreed])
           if (this.#core.isReportedTo(owner, jobId, unit)) this.#reports.dropLarge(jobId, unit)
         this.#handle({ type: 'unitsSettled', owner, jobId, shard, agreed, disagreed })

@@ -2,9 +2,10 @@ import { setMaxListeners } from 'node:events'
 import type { RunningUnit } from '../proto/messages.js'
 import type { JobId, JobSpec } from '../proto/model.js'
 import { GridError, toGridError } from '../runtime/errors.js'
-import type { ComputeResult } from './compute/compute.js'
+import { CONTENT_BYTES_MAX, type ComputeResult } from './compute/compute.js'
 import type { ComputedUnit, WorkerEvent } from './core/messages.js'
 import type { WorkerDependencies } from './dependencies.js'
+import type { JobInputs } from './inputs.js'
 import type { KnownSpecs } from './known-specs.js'
 import type { ReportWriter } from './report-writer.js'
 import type { WorkerTally } from './tally.js'
@@ -16,9 +17,11 @@ const ITEMS_AT_ONCE = 64
 
 interface OpenJob {
   readonly spec: JobSpec
+  /** Units in hand of a job with files, to know when these may go; undefined for a job without. */
+  readonly inHand: Set<number> | undefined
   readonly abort: AbortController
-  /** Resolves when units can be computed. */
-  readonly ready: Promise<void>
+  /** Resolves to the files of the job when units can be computed. */
+  readonly ready: Promise<JobInputs>
 }
 
 export interface UnitRunnerParts {
@@ -73,6 +76,7 @@ export class UnitRunner {
   async run(jobId: JobId, units: readonly number[]): Promise<void> {
     try {
       const job = this.#open(jobId)
+      for (const unit of job.inHand === undefined ? [] : units) job.inHand?.add(unit)
       await job.ready
       const { compute, inputs } = this.#d
       if (job.spec.source.type !== 'list') {
@@ -96,6 +100,13 @@ export class UnitRunner {
     }
   }
 
+  /** Drops units, whatever becomes of them in the compute process. */
+  abort(jobId: JobId, units: readonly number[]): void {
+    this.#d.compute.abort(jobId, units)
+    const inHand = this.#jobs.get(jobId)?.inHand
+    if (inHand !== undefined) for (const unit of units) inHand.delete(unit)
+  }
+
   /** Stops fetching inputs. The compute process is its owner's to close. */
   close(): void {
     this.#closed = true
@@ -111,16 +122,43 @@ export class UnitRunner {
     }
     const spec = this.#specs.get(jobId)
     if (spec === undefined) throw new GridError('notFound', 'the spec of this job did not come')
+    const bytes = fileBytes(spec)
+    if (bytes > CONTENT_BYTES_MAX) {
+      throw new GridError(
+        'quota',
+        `program and inputs of a unit have ${bytes} bytes, at most ${CONTENT_BYTES_MAX} are taken here`,
+      )
+    }
     const abort = new AbortController()
     setMaxListeners(0, abort.signal)
-    const ready = this.#d.inputs
-      .shared(spec, abort.signal)
-      .then((inputs) => this.#d.compute.openJob({ jobId, spec, inputs }))
+    const ready = this.#files(spec, abort.signal).then((files) => {
+      if (abort.signal.aborted) {
+        files.release()
+        throw new GridError('closed', 'the job was closed')
+      }
+      const { inputs, modulePath } = files
+      this.#d.compute.openJob({ jobId, spec, inputs, ...(modulePath !== undefined && { modulePath }) })
+      return files
+    })
     ready.catch(() => {})
-    const job = { spec, abort, ready }
+    const job = { spec, abort, ready, inHand: bytes > 0 ? new Set<number>() : undefined }
     this.#jobs.set(jobId, job)
     if (this.#jobs.size > JOBS_MAX) this.#closeJob(this.#jobs.keys().next().value!)
     return job
+  }
+
+  /** The files of a job; for want of room, those of jobs without units in hand go first. */
+  async #files(spec: JobSpec, signal: AbortSignal): Promise<JobInputs> {
+    try {
+      return await this.#d.inputs.files(spec, signal)
+    } catch (error) {
+      const idle = [...this.#jobs].filter(([, { inHand }]) => inHand?.size === 0)
+      if (toGridError(error).code !== 'quota' || idle.length === 0) throw error
+      for (const [jobId] of idle) this.#closeJob(jobId)
+      // The files are let go a moment after their job is closed.
+      await Promise.allSettled(idle.map(([, { ready }]) => ready))
+      return this.#d.inputs.files(spec, signal)
+    }
   }
 
   #closeJob(jobId: JobId): void {
@@ -129,6 +167,10 @@ export class UnitRunner {
     this.#jobs.delete(jobId)
     job.abort.abort()
     this.#d.compute.closeJob(jobId)
+    job.ready.then(
+      ({ release }) => release(),
+      () => {},
+    )
   }
 
   #onResults(results: readonly ComputeResult[]): void {
@@ -137,9 +179,15 @@ export class UnitRunner {
     for (const { jobId, unit, outcome, digest, output, fuel, wallMs } of results) {
       this.#reports.addOutput(jobId, unit, output)
       units.push({ jobId, unit, outcome, digest, outputBytes: output.length, fuel, wallMs })
+      this.#jobs.get(jobId)?.inHand?.delete(unit)
     }
     this.#tally.computed(units.length)
     this.#handle({ type: 'computed', units })
     this.#reports.forgetUnreported(results)
   }
+}
+
+/** What the compute process holds for a job. */
+function fileBytes({ task, inputs }: JobSpec): number {
+  return inputs.reduce((sum, { blob }) => sum + blob.size, task.type === 'module' ? task.module.size : 0)
 }

@@ -1,5 +1,6 @@
 import { cancelJob, type RetryChanges, retryJobs } from '../../client/orders.js'
 import { submitJob } from '../../client/submit.js'
+import { jobEnd } from '../../client/watch.js'
 import { count } from '../../job/selection.js'
 import { GridError } from '../../runtime/errors.js'
 import { type Connection, withConnection } from '../connect.js'
@@ -7,7 +8,7 @@ import { type CommandContext, sameNetworkFlags } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { addJobFlags, givenFlags } from '../job-flags.js'
 import { readJobOptions } from '../job-options.js'
-import { resolveJob, shortId, taskText } from '../job-view.js'
+import { countsText, resolveJob, shortId, taskText } from '../job-view.js'
 import { plural } from '../output.js'
 import type { CommandTable } from '../program.js'
 
@@ -32,7 +33,22 @@ export function defineControl(commands: CommandTable): void {
     .add('cancel <job>', 'stop a job for good; what is settled stays until it expires', async (context, [text]) =>
       withConnection(context, async (connection) => {
         const jobId = await resolveJob(connection, text!)
-        const { holders, wanted } = await cancelJob(connection.client, jobId)
+        const { client } = connection
+        const shown = await client.show(jobId, false)
+        const job = client.checkShown(jobId, shown)
+        const end = jobEnd(job, shown.summary, context.clock.wallMs())
+        // Nothing would change: an order about it would only be one more to keep.
+        if (end === 'finished' || end === 'expired' || job.view.cancelled) {
+          const state = job.view.cancelled ? 'cancelled' : end
+          const said = { finished: 'has finished already', cancelled: 'was cancelled before', expired: 'has expired' }
+          context.output.answer(`${shortId(jobId)} ${said[state as keyof typeof said]}: ${countsText(shown.summary)}`, {
+            jobId,
+            cancelled: job.view.cancelled,
+            state,
+          })
+          return EXIT.ok
+        }
+        const { holders, wanted } = await cancelJob(client, jobId)
         context.output.answer(`cancelled ${shortId(jobId)}`, { jobId, cancelled: true, holders, wanted })
         return EXIT.ok
       }),

@@ -118,6 +118,7 @@ async function compute(context: CommandContext): Promise<DemoResult> {
     const built = finishJob(prepared.built, {
       submitter: signer.publicKey,
       peers: await overlay.estimatePeers(),
+      shardOwners: await client.ownersHere(),
       unitMs: 0,
     })
     output.note(`manyhands submit primes --range ${RANGE} --quorum ${QUORUM} --wait`)

@@ -20,6 +20,7 @@ import { clean } from '../output.js'
 import { startLocalCompute } from '../prepared-job.js'
 import { listenAt } from '../process-settings.js'
 import type { CommandTable } from '../program.js'
+import { reportSandbox } from '../sandbox-check/report.js'
 
 /** `warn`: works, but look at it. */
 type Health = 'ok' | 'warn' | 'bad'
@@ -41,7 +42,8 @@ const NOBODY = '0'.repeat(64) as PublicKey
 /** `manyhands doctor`: what would keep this machine from taking part. */
 export function defineDoctor(commands: CommandTable): void {
   commands
-    .add('doctor', 'check this machine: what would keep it from taking part', async (context) => {
+    .add('doctor', 'check this machine: what would keep it from taking part', async (context, _, options) => {
+      if (options.sandbox === true) return reportSandbox(context)
       const checks = [checkNode, checkData, checkDisk, checkClock, checkPort, checkTasks, checkPeers]
       const findings: Finding[] = []
       for (const check of checks) {
@@ -58,7 +60,11 @@ export function defineDoctor(commands: CommandTable): void {
       if (context.output.json) context.output.value({ findings })
       return findings.some(({ health }) => health === 'bad') ? EXIT.failed : EXIT.ok
     })
-    .addHelpText('after', '\nThe exit code is 1 when something is BAD.\n\nExample:\n  manyhands doctor --join HOST')
+    .option('--sandbox', 'try every way out of the sandbox on this machine, and say what else holds programs in')
+    .addHelpText(
+      'after',
+      '\nThe exit code is 1 when something is BAD.\n\nExamples:\n  manyhands doctor --join HOST\n  manyhands doctor --sandbox',
+    )
 }
 
 async function checkNode(): Promise<Finding> {

@@ -5,12 +5,13 @@ import { buildJob } from '../../client/job-builder.js'
 import { cancelJob } from '../../client/orders.js'
 import { ResultsReader } from '../../client/results.js'
 import { submitJob } from '../../client/submit.js'
+import { specDefaults } from '../../job/spec.js'
 import type { JobId, Policy } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import { sha256 } from '../../runtime/hash.js'
 import { failureText, resultFields } from '../answers.js'
 import { withConnection } from '../connect.js'
-import { type CommandContext, findTaskFor } from '../context.js'
+import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { addJobFlags, givenFlags } from '../job-flags.js'
 import type { JobOptionName } from '../job-option-table.js'
@@ -18,6 +19,7 @@ import { readJobOptions } from '../job-options.js'
 import { type LineBatch, lineBatches } from '../line-batches.js'
 import { plural } from '../output.js'
 import type { CommandTable } from '../program.js'
+import { defaultArguments, findRunnable, taskRequest } from '../runnable.js'
 
 /** Jobs of the series that are under way at once; reading pauses beyond it. */
 const JOBS_AT_ONCE = 8
@@ -58,6 +60,7 @@ export function defineMap(commands: CommandTable): void {
       'Examples:',
       "  seq 4000 4300 | manyhands map mersenne -- '{line}'",
       '  generate | manyhands map mersenne --unordered --json',
+      '  seq 1000 | manyhands map ./prog.wasm',
     ].join('\n'),
   )
 }
@@ -68,10 +71,12 @@ async function map(
   options: Readonly<Record<string, unknown>>,
 ): Promise<ExitCode> {
   const { request } = readJobOptions(givenFlags(options))
-  const task = await findTaskFor(context, taskName)
-  if (!task.sources.includes('lines')) {
-    throw new GridError('invalid', `${task.name} does not work line by line`, {
-      hint: `it takes ${task.sources.map((source) => `--${source}`).join(', ')}: use submit`,
+  const memoryBytes = request.limits?.memoryBytes ?? specDefaults.limits.memoryBytes
+  const runnable = await findRunnable(context, taskName, memoryBytes)
+  if (runnable.type === 'builtin' && !runnable.task.sources.includes('lines')) {
+    const { name, sources } = runnable.task
+    throw new GridError('invalid', `${name} does not work line by line`, {
+      hint: `it takes ${sources.map((source) => `--${source}`).join(', ')}: use submit`,
     })
   }
   const unordered = options.unordered === true
@@ -81,14 +86,15 @@ async function map(
   return withConnection(context, async (connection) => {
     const { client } = connection
     const peers = await client.parts.overlay.estimatePeers()
+    const shardOwners = await client.ownersHere()
     const submitted: JobId[] = []
     const start = async ({ bytes, firstLine }: LineBatch): Promise<RunningBatch> => {
       const built = await buildJob(
         {
           ...request,
-          task: { type: 'builtin', name: task.name, version: task.version },
+          task: taskRequest(runnable),
           source: { type: 'lines', content: memoryContent(bytes), label: `lines from ${firstLine + 1}` },
-          args: passed ?? task.defaultArguments,
+          args: passed ?? defaultArguments(runnable),
         },
         {
           sha256,
@@ -97,12 +103,13 @@ async function map(
           network: client.parts.network.name,
           submitter: client.parts.signer.publicKey,
           peers,
+          shardOwners,
           ...(policy === undefined ? {} : { defaults: { policy } }),
         },
       )
       const { jobId, signed } = await submitJob(client, built, {
         list: connection.list,
-        summary: `map ${task.name}`,
+        summary: `map ${runnable.name}`,
         signal: interrupts.first,
       })
       submitted.push(jobId)

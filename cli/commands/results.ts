@@ -4,10 +4,9 @@ import { GridError } from '../../runtime/errors.js'
 import { failureText } from '../answers.js'
 import { collect, readAnswers, retriesOf } from '../collect.js'
 import { type Connection, withConnection } from '../connect.js'
-import type { CommandContext } from '../context.js'
-import { loadOwnTasks } from '../context.js'
+import { type CommandContext, loadOwnTasks, sameNetworkFlags } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
-import { resolveJob } from '../job-view.js'
+import { resolveJob, shortId } from '../job-view.js'
 import type { CommandTable } from '../program.js'
 
 /** `manyhands results`: what came of a job, proved on this machine. */
@@ -74,9 +73,10 @@ async function showFailed(
     ...(units === undefined ? {} : { units }),
   })
   let failed = 0
+  let firstFailed = 0
   for await (const answer of reading.answers) {
     if (answer.state !== 'failed') continue
-    failed++
+    if (failed++ === 0) firstFailed = answer.unit
     if (output.json) {
       const { unit, outcome, reason, fuel, donors, output: written } = answer
       const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes)
@@ -95,5 +95,15 @@ async function showFailed(
     }
   }
   if (failed === 0) output.note('no unit failed')
+  else {
+    const id = shortId(job.jobId)
+    const flags = sameNetworkFlags(context)
+    output.note(
+      [
+        `  run one here:  manyhands replay ${id} ${firstFailed}${flags}`,
+        `  try again:     manyhands retry ${id} --failed${flags}`,
+      ].join('\n'),
+    )
+  }
   return failed === 0 ? EXIT.ok : EXIT.failed
 }

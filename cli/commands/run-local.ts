@@ -10,7 +10,7 @@ import { openFolder, resultFields, showAnswers } from '../answers.js'
 import { EXIT } from '../exit-codes.js'
 import { addJobFlags, describeJob } from '../job-flags.js'
 import { plural } from '../output.js'
-import { prepareJob, startLocalCompute } from '../prepared-job.js'
+import { localFiles, prepareJob, startLocalCompute } from '../prepared-job.js'
 import type { CommandTable } from '../program.js'
 import { startProgress } from '../progress.js'
 
@@ -39,7 +39,7 @@ export function defineRunLocal(commands: CommandTable): void {
         let done = 0
         let fuel = 0n
         async function* watched(): AsyncGenerator<UnitAnswer, void, undefined> {
-          const run = { built, compute, sha256, inputPaths: files.inputPaths, signal: interrupts.first }
+          const run = { built, compute, sha256, ...localFiles(prepared), signal: interrupts.first }
           for await (const answer of runLocal(run)) {
             fuel += answer.fuel
             progress.show({ done: ++done, total: units, text: '' })
@@ -94,6 +94,7 @@ export function defineRunLocal(commands: CommandTable): void {
       'Examples:',
       '  manyhands run-local primes --range 0..10^8:10^6',
       '  manyhands run-local mandelbrot --count 16 -o picture -- --zoom 400',
+      '  manyhands run-local ./geng.wasm --count 64 -- -u 9 {i}/{n}',
     ].join('\n'),
   )
 }

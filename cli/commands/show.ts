@@ -3,7 +3,16 @@ import { formatDuration } from '../../job/quantity.js'
 import { withConnection } from '../connect.js'
 import { workerFlags } from '../context.js'
 import { EXIT } from '../exit-codes.js'
-import { countsText, paceText, progressFields, resolveJob, specFacts, stateText, waitingAdvice } from '../job-view.js'
+import {
+  countsText,
+  durabilityText,
+  paceText,
+  progressFields,
+  resolveJob,
+  specFacts,
+  stateText,
+  waitingAdvice,
+} from '../job-view.js'
 import { facts, table } from '../output.js'
 import type { CommandTable } from '../program.js'
 
@@ -17,13 +26,14 @@ export function defineShow(commands: CommandTable): void {
       withConnection(context, async (connection) => {
         const jobId = await resolveJob(connection, text!)
         for await (const look of watchJob(connection.client, jobId, { withShards: true })) {
-          const { summary, waiting, ageMs, firstGrantAgeMs, job, shards } = look
+          const { summary, waiting, ageMs, firstGrantAgeMs, holders, wanted, job, shards } = look
           const advice = waitingAdvice(waiting, workerFlags(context))
           const lines = [
             facts([
               ['job', jobId],
               ...specFacts(job.spec),
               ['submitted', `${formatDuration(ageMs)} ago`],
+              ['stored', wanted === 0 ? '' : durabilityText(holders, wanted)],
               [
                 'first granted',
                 firstGrantAgeMs === undefined ? 'not yet' : `${formatDuration(firstGrantAgeMs)} after that`,

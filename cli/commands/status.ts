@@ -22,15 +22,7 @@ export function defineStatus(commands: CommandTable): void {
         const estimated = await client.parts.overlay.estimatePeers()
         const answers = await askPeers(connection)
         const local = findLocalProcess(context.settings.data.value, network.name)
-        const sum = (pick: (reply: StatusReply) => number) =>
-          answers.reduce((total, { reply }) => total + pick(reply), 0)
-        const totals = {
-          workers: sum(({ workers }) => workers),
-          threads: sum(({ threads }) => threads),
-          jobs: sum(({ jobs }) => jobs),
-          readyJobs: sum(({ readyJobs }) => readyJobs),
-          settledLastMinute: sum(({ settledLastMinute }) => settledLastMinute),
-        }
+        const totals = totalsOf(answers.map(({ reply }) => reply))
         const peers = Math.max(estimated, answers.length)
         const coverage = answers.length < peers ? ` (${answers.length} of them asked)` : ''
         context.output.answer(
@@ -38,12 +30,9 @@ export function defineStatus(commands: CommandTable): void {
             facts([
               ['network', `${network.name}${network.isPrivate ? ' (private)' : ''}`],
               ['peers', `${peers}${coverage}`],
-              [
-                'workers',
-                `${plural(totals.workers, 'connection')} of workers to owners, ${plural(totals.threads, 'thread')}`,
-              ],
-              ['jobs', `${totals.jobs} shares of jobs, ${totals.readyJobs} with ready work`],
-              ['speed', `${plural(totals.settledLastMinute, 'unit')} settled in the last minute`],
+              ['workers', `${rangeText(totals.workers, 'worker')}, ${rangeText(totals.threads, 'thread')}`],
+              ['jobs', `${rangeText(totals.jobs, 'job')}, ${rangeText(totals.readyJobs)} with ready work`],
+              ['speed', `${rangeText(totals.settledLastMinute, 'unit')} settled in the last minute`],
               [
                 'this machine',
                 local === undefined ? 'no node runs here' : (local.address ?? `a worker, process ${local.pid}`),
@@ -85,13 +74,38 @@ export function defineStatus(commands: CommandTable): void {
       'after',
       [
         '',
-        'Peers are asked about themselves and their answers added up. A worker that is connected to several owners counts',
-        'with each of them.',
+        'Peers are asked about themselves and their answers added up. A worker is connected to several owners and a job has',
+        'several: what they count may be the same, so that there is a range from what one of them has to the sum.',
         '',
         'Example:',
         '  manyhands status --join HOST',
       ].join('\n'),
     )
+}
+
+/** Numbers that peers tell of themselves, and that overlap: a shard has several owners, a worker is connected to several. */
+const COUNTED = ['workers', 'threads', 'jobs', 'readyJobs', 'settledLastMinute'] as const
+type Counted = (typeof COUNTED)[number]
+
+/** How many there are in all: at least what one peer has, at most the sum. */
+export interface CountRange {
+  readonly min: number
+  readonly max: number
+}
+
+/** Adds up what peers tell, as far as counts can tell: which workers and jobs they mean, nobody says. */
+export function totalsOf(replies: readonly Pick<StatusReply, Counted>[]): Readonly<Record<Counted, CountRange>> {
+  const range = (name: Counted): CountRange => ({
+    min: replies.reduce((most, reply) => Math.max(most, reply[name]), 0),
+    max: replies.reduce((sum, reply) => sum + reply[name], 0),
+  })
+  return Object.fromEntries(COUNTED.map((name) => [name, range(name)])) as Record<Counted, CountRange>
+}
+
+/** `3 workers`, or `3 to 5 workers`. */
+function rangeText({ min, max }: CountRange, noun?: string): string {
+  const most = noun === undefined ? `${max}` : plural(max, noun)
+  return min === max ? most : `${min} to ${most}`
 }
 
 interface Answer {

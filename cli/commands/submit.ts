@@ -1,28 +1,18 @@
 import { submitJob } from '../../client/submit.js'
 import { watchJob } from '../../client/watch.js'
-import { formatBytes, formatDuration } from '../../job/quantity.js'
 import { count } from '../../job/selection.js'
-import { selectedShards } from '../../job/shard.js'
 import type { JobId } from '../../proto/model.js'
 import { pause } from '../../runtime/clock.js'
-import { GridError } from '../../runtime/errors.js'
+import { GridError, toGridError } from '../../runtime/errors.js'
 import { collect } from '../collect.js'
 import { type Connection, connect } from '../connect.js'
-import { type CommandContext, sameNetworkFlags, shellWord, workerFlags } from '../context.js'
+import { type CommandContext, sameNetworkFlags, workerFlags } from '../context.js'
+import { dryRun, trialText } from '../dry-run.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { addJobFlags, describeJob } from '../job-flags.js'
-import { policyText, shortId, specFacts, waitingAdvice } from '../job-view.js'
-import { facts, plural } from '../output.js'
-import {
-  finishJob,
-  firstUnit,
-  invocation,
-  lastUnit,
-  type PreparedJob,
-  prepareJob,
-  type Trial,
-  tryFirstUnit,
-} from '../prepared-job.js'
+import { durabilityText, policyText, shortId, waitingAdvice } from '../job-view.js'
+import { plural } from '../output.js'
+import { finishJob, firstUnit, type PreparedJob, prepareJob, tryFirstUnit } from '../prepared-job.js'
 import type { CommandTable } from '../program.js'
 import { startProgress } from '../progress.js'
 
@@ -48,6 +38,9 @@ export function defineSubmit(commands: CommandTable): void {
       '{start} {end} of a range, {line}, {COLUMN}, {path} {name} {stem} of a file, {rep}; {i:06} pads; {{ is a brace.',
       'Lines and records that no placeholder shows go to standard input.',
       '',
+      'TASK is the name of a task (manyhands tasks), or the file of a program compiled to wasm32-wasi: ./prog.wasm. Such a',
+      'program sees its arguments, standard input, the files of --in below /in, and writes to standard output and /out.',
+      '',
       'The job id is printed alone on standard output (with --wait: the result), everything else on standard error.',
       'Owners see all inputs and outputs, volunteers those of their units.',
       '',
@@ -56,6 +49,7 @@ export function defineSubmit(commands: CommandTable): void {
       '  manyhands submit mersenne --array 4000-5000 --quorum 3 --name gimps',
       '  manyhands submit align --records queries.fasta --sep fasta --in database.fasta=db --wait -- --top 3',
       '  manyhands submit mandelbrot --count 64 --wait -o picture -- --zoom 400 --x -0.7453 --y 0.1127',
+      '  manyhands submit ./geng.wasm --count 64 --wait -- -u 10 {i}/{n}',
       '  manyhands submit --from job.toml --dry-run',
     ].join('\n'),
   )
@@ -113,20 +107,28 @@ async function send(context: CommandContext, prepared: PreparedJob, options: Sen
     const built = finishJob(prepared.built, {
       submitter: signer.publicKey,
       peers: await overlay.estimatePeers(),
+      shardOwners: await connection.client.ownersHere(),
       unitMs: trialed.value?.unitMs ?? 0,
     })
     const upload = startProgress(output, context.clock)
+    let uploading = ''
     const submitted = await submitJob(connection.client, built, {
       list: connection.list,
       summary: prepared.summary,
       signal: context.interrupts.first,
-      onUpload: ({ label, doneBytes, totalBytes }) =>
-        upload.show({ done: doneBytes, total: totalBytes, text: `uploading ${label}` }),
-    }).finally(() => upload.stop())
+      onUpload: ({ label, doneBytes, totalBytes }) => {
+        uploading = doneBytes < totalBytes ? label : ''
+        upload.show({ done: doneBytes, total: totalBytes, text: `uploading ${label}` })
+      },
+    })
+      .catch((error: unknown) => {
+        throw uploading === '' ? error : resumable(toGridError(error), uploading)
+      })
+      .finally(() => upload.stop())
     const { jobId, holders, wanted } = submitted
     const units = built.spec.selection.length === 0 ? built.units : count(built.spec.selection)
     output.note(
-      `job ${shortId(jobId)}: ${plural(units, 'unit')}, ${policyText(built.spec.policy)}; kept by ${holders.length} of ${wanted} peers`,
+      `job ${shortId(jobId)}: ${plural(units, 'unit')}, ${policyText(built.spec.policy)}; ${durabilityText(holders.length, wanted)}`,
     )
     if (!options.waits) {
       if (output.json) output.value({ jobId, units, holders, wanted })
@@ -145,6 +147,16 @@ async function send(context: CommandContext, prepared: PreparedJob, options: Sen
   } finally {
     await connection.close()
   }
+}
+
+/** An upload that broke off goes on where it stopped, when the same content is submitted again. */
+function resumable(error: GridError, label: string): GridError {
+  if (!error.retryable || error.hint !== undefined) return error
+  return new GridError(error.code, `${label} was not uploaded: ${error.message}`, {
+    cause: error,
+    fields: error.fields,
+    hint: 'run the same command again: the upload goes on where it stopped',
+  })
 }
 
 /** Waits a moment for the job to begin; if it does not, says why and what to do. Silent for scripts. */
@@ -173,71 +185,4 @@ async function explainStart(context: CommandContext, { client }: Connection, job
 function nextCommands(jobId: JobId, flags: string): string {
   const id = shortId(jobId)
   return [`  watch it:    manyhands watch ${id}${flags}`, `  its result:  manyhands results ${id}${flags}`].join('\n')
-}
-
-function trialText({ answer, unitMs }: Trial, unit: number): string {
-  if (answer === undefined)
-    return `unit ${unit} takes longer than ${formatDuration(unitMs)} here; submitting without its trial`
-  const output = answer.outputBytes
-  return `tried unit ${unit} here: done in ${formatDuration(unitMs)}, ${formatBytes(output)} of output, fuel ${answer.fuel}`
-}
-
-async function dryRun(context: CommandContext, prepared: PreparedJob, trial: boolean): Promise<ExitCode> {
-  const { built, task } = prepared
-  const { spec } = built
-  const units = spec.selection.length === 0 ? built.units : count(spec.selection)
-  const trialed = trial ? await tryFirstUnit(context, prepared) : undefined
-  const first = firstUnit(built)
-  const last = lastUnit(built)
-  const second = units > 2 ? secondUnit(prepared) : undefined
-  const shown = [...new Set([first, ...(second === undefined ? [] : [second]), last])]
-  const samples = []
-  for (const unit of shown) {
-    const { args, stdin, files } = await invocation(built, unit)
-    samples.push({ unit, args, stdinBytes: stdin.length, files: files.map(({ name }) => name) })
-  }
-  const shards = selectedShards(spec).length
-  const blobs = built.blobs.map(({ label, blob }) => ({ label, bytes: blob.size }))
-  const text = [
-    'nothing was submitted',
-    facts([
-      ...specFacts(spec),
-      ['units', `${units}${units === built.units ? '' : ` of ${built.units}`}`],
-      ['shards', `${shards} of ${spec.shardUnits} units`],
-      ['instances', spec.policy.type === 'none' ? units : `${units * spec.policy.quorum} or more`],
-      [
-        'upload',
-        blobs.length === 0 ? 'nothing' : blobs.map(({ label, bytes }) => `${label}: ${formatBytes(bytes)}`).join(', '),
-      ],
-      ['trial', trialed === undefined ? '' : trialText(trialed, first)],
-    ]),
-    '',
-    ...samples.map(({ unit, args, stdinBytes, files }) =>
-      facts([
-        [`unit ${unit}`, [task.name, ...args.map(shellWord)].join(' ')],
-        ['  stdin', stdinBytes === 0 ? '' : formatBytes(stdinBytes)],
-        ['  files', files.join(' ')],
-      ]),
-    ),
-  ].join('\n')
-  context.output.answer(text, {
-    dryRun: true,
-    task: task.name,
-    units,
-    shards,
-    shardUnits: spec.shardUnits,
-    policy: spec.policy,
-    limits: spec.limits,
-    upload: blobs,
-    samples,
-    trial:
-      trialed === undefined ? null : { unitMs: Math.round(trialed.unitMs), finished: trialed.answer !== undefined },
-  })
-  return EXIT.ok
-}
-
-function secondUnit({ built: { spec } }: PreparedJob): number {
-  const [first, next] = spec.selection
-  if (first === undefined) return 1
-  return first.count > 1 ? first.first + 1 : (next?.first ?? first.first)
 }

@@ -5,8 +5,9 @@ import { UNITS_MAX } from '../../proto/limits.js'
 import type { UnitState } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import { withConnection } from '../connect.js'
+import { sameNetworkFlags } from '../context.js'
 import { EXIT } from '../exit-codes.js'
-import { resolveJob } from '../job-view.js'
+import { resolveJob, shortId } from '../job-view.js'
 import type { CommandTable } from '../program.js'
 
 const STATES: readonly UnitState[] = ['open', 'accepted', 'settled', 'disputed', 'held', 'failed']
@@ -26,6 +27,7 @@ export function defineUnits(commands: CommandTable): void {
         const { output, interrupts } = context
         const job = await connection.client.job(await resolveJob(connection, text!))
         let listed = 0
+        let firstFailed: number | undefined
         if (!output.json)
           output.line(row(['UNIT', 'STATE', 'COMPUTING', 'ANSWERS', 'ERRORS', 'OUTCOME', 'DIGEST', 'WAITS']))
         const found = listUnits(connection.client, job, {
@@ -36,6 +38,7 @@ export function defineUnits(commands: CommandTable): void {
         })
         for await (const { unit, shard, state, instances, answers, errors, result, waiting } of found) {
           if (++listed > limit) break
+          if (state === 'failed') firstFailed ??= unit
           if (output.json)
             output.value({ unit, shard, state, instances, answers, errors, result: result ?? null, waiting })
           else
@@ -54,6 +57,16 @@ export function defineUnits(commands: CommandTable): void {
         }
         if (listed > limit) output.note(`... and more; --limit N or --units SEL shows them`)
         else if (listed === 0) output.note('no such units')
+        if (states?.includes('failed') && firstFailed !== undefined) {
+          const id = shortId(job.jobId)
+          const flags = sameNetworkFlags(context)
+          output.note(
+            [
+              `  why:          manyhands results ${id} --failed${flags}`,
+              `  run it here:  manyhands replay ${id} ${firstFailed}${flags}`,
+            ].join('\n'),
+          )
+        }
         return EXIT.ok
       })
     })

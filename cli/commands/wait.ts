@@ -5,9 +5,9 @@ import { GridError, toGridError } from '../../runtime/errors.js'
 import { withConnection } from '../connect.js'
 import { EXIT, type ExitCode, exitCodeOf } from '../exit-codes.js'
 import { exitOf } from '../following.js'
-import { countsText, progressFields, resolveJob, shortId, stateText } from '../job-view.js'
+import { countsText, paceText, progressFields, resolveJob, shortId, stateText } from '../job-view.js'
 import type { CommandTable } from '../program.js'
-import { startProgress } from '../progress.js'
+import { startProgressBoard } from '../progress.js'
 
 /** `manyhands wait`: for scripts, until jobs have ended. */
 export function defineWait(commands: CommandTable): void {
@@ -17,20 +17,22 @@ export function defineWait(commands: CommandTable): void {
       return withConnection(context, async (connection) => {
         const { output, interrupts, clock } = context
         const jobIds: JobId[] = []
-        for (const text of texts) jobIds.push(await resolveJob(connection, text))
-        const progress = startProgress(output, clock)
-        const decided = new Map<JobId, readonly [number, number]>()
+        for (const text of texts) {
+          const jobId = await resolveJob(connection, text)
+          if (!jobIds.includes(jobId)) jobIds.push(jobId)
+        }
+        const board = startProgressBoard(output, clock, jobIds.map(shortId))
         try {
           const waited = await waitJobs(connection.client, jobIds, {
             signal: interrupts.first,
             ...(timeoutMs === undefined ? {} : { timeoutMs }),
-            onProgress: ({ job, summary }) => {
-              decided.set(job.jobId, [summary.settled + summary.failed, summary.units])
-              const sum = (index: 0 | 1) => [...decided.values()].reduce((total, pair) => total + pair[index], 0)
-              progress.show({ done: sum(0), total: sum(1), text: jobIds.length === 1 ? '' : `${jobIds.length} jobs` })
+            onProgress: (look) => {
+              const { settled, failed, units } = look.summary
+              const text = look.end === undefined ? paceText(look) : stateText(look)
+              board.show(shortId(look.job.jobId), { done: settled + failed, total: units, text })
             },
           })
-          progress.stop()
+          board.stop()
           for (const job of waited) {
             if (output.json) output.value(fieldsOf(job))
             else output.line(lineOf(job))
@@ -41,7 +43,7 @@ export function defineWait(commands: CommandTable): void {
           output.note('interrupted; the jobs go on')
           return EXIT.interrupted
         } finally {
-          progress.stop()
+          board.stop()
         }
       })
     })

@@ -1,31 +1,27 @@
 import { applyOrders, type KnownOrder } from '../../job/orders.js'
 import { type ShardList, selectedUnitCount } from '../../job/shard.js'
 import { stopReason } from '../../job/stop-rule.js'
-import type { JobId, JobSpec, NodeId, Summary } from '../../proto/model.js'
+import type { JobId, JobSpec, Summary } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
+import { HomeShard, isFinished, type OwnerStatus, SUMMARY_SILENCE_MS } from './home-shard.js'
+
+export { type OwnerStatus, SUMMARY_SILENCE_MS } from './home-shard.js'
 
 /** Shards with work to grant that a home keeps active, at least, and for each so many connected workers. */
 const WINDOW_MIN = 8
 const WORKERS_PER_SHARD = 2
 /** Activations under way at once. */
 const ACTIVATING_MAX = 16
-/** An owner that has not summarized an unfinished shard for this long is looked for anew. */
-export const SUMMARY_SILENCE_MS = 10_000
 /** First wait after an activation that failed; doubles up to the longest. */
 const RETRY_MS = 500
 const RETRY_MAX_MS = 10_000
 /** Time between looks at all jobs. */
 const SWEEP_MS = 1_000
-
-/** An owner's word on one of its shards. */
-export interface OwnerStatus {
-  readonly owner: NodeId
-  readonly address: string
-  readonly summary: Summary
-  readonly waiting: string
-  /** Since it granted the first instance of the shard. */
-  readonly firstGrantAgoMs: Millis | undefined
-}
+/** A home leaves activating to the nearer ones for so long, and longer by a step for each of them. Unit: ms. */
+export const BYPASS_MS = 5_000
+const BYPASS_STEP_MS = 1_000
+/** A home that had to step in for the nearer ones acts without waiting for so long. Unit: ms. */
+const ACTING_MS = 15_000
 
 export type HomeEvent =
   | {
@@ -35,12 +31,17 @@ export type HomeEvent =
       readonly orders: readonly KnownOrder[]
       readonly shards: ShardList
       readonly shardUnits: (shard: number) => number
-      readonly keptWallMs: Millis
+      /** As in `ranked`. */
+      readonly rank: number
     }
   | { readonly type: 'ordersKept'; readonly jobId: JobId; readonly orders: readonly KnownOrder[] }
+  /** So many homes of the job are nearer to it than this one and seem to be there: 0 makes this one the preferred. */
+  | { readonly type: 'ranked'; readonly jobId: JobId; readonly rank: number }
   | { readonly type: 'jobForgotten'; readonly jobId: JobId }
   /** An owner took a shard, or told how it stands. */
   | { readonly type: 'shardHeard'; readonly jobId: JobId; readonly shard: number; readonly status: OwnerStatus }
+  /** Another home has heard this of a shard; only believed of one of which nothing was heard here. */
+  | { readonly type: 'shardTold'; readonly jobId: JobId; readonly shard: number; readonly status: OwnerStatus }
   | { readonly type: 'activationFailed'; readonly jobId: JobId; readonly shard: number; readonly reason: string }
   | { readonly type: 'woke' }
 
@@ -50,16 +51,6 @@ export type HomeEffect =
   /** Something that watchers of the job want to see. */
   | { readonly type: 'changed'; readonly jobId: JobId }
 
-/** What a home knows of one shard. Unactivated shards have no entry. */
-interface ShardEntry {
-  status: OwnerStatus | undefined
-  heardAt: Millis
-  activating: boolean
-  attempts: number
-  retryAt: Millis
-  reason: string
-}
-
 interface HomeJob {
   readonly jobId: JobId
   readonly spec: JobSpec
@@ -67,15 +58,20 @@ interface HomeJob {
   readonly shards: ShardList
   readonly shardUnits: (shard: number) => number
   readonly units: number
-  readonly keptWallMs: Millis
   readonly keptAt: Millis
   firstGrantAt: Millis | undefined
-  /** Shards activated so far are the first `next` of `shards`. */
+  rank: number
+  /** Since when more shards should be active than are, as far as this home has heard. */
+  windowOpenSince: Millis | undefined
+  /** Until when it acts as if it were the preferred one, having stepped in once. */
+  actingUntil: Millis
+  /** All of the first `next` of `shards` are known: activated here, or heard of. */
   next: number
-  readonly entries: Map<number, ShardEntry>
+  /** Shards never activated as far as this home knows have no entry. */
+  readonly entries: Map<number, HomeShard>
   /** Entries that are not finished. */
   readonly unfinished: Set<number>
-  /** Sum over all statuses, `workers` and `donors` aside. */
+  /** Sum over what is shown of all entries, `workers` and `donors` aside. */
   readonly sum: Sum
   cancelled: boolean
 }
@@ -113,9 +109,10 @@ const NOTHING: Summary = Object.freeze({
 })
 
 /**
- * The home of jobs: keeps spec and orders, activates shards in a window sized to the volunteers at work, and adds up what
- * their owners tell. A shard: unknown -> activating -> active (heard within {@link SUMMARY_SILENCE_MS}) -> finished;
- * active -> activating again when its owner falls silent.
+ * One of the homes of jobs: keeps spec and orders, activates shards in a window sized to the volunteers at work, and adds
+ * up what their owners tell. The nearest home acts at once. The others hear from the owners all the same, and whichever
+ * sees for {@link BYPASS_MS} and a step for each nearer home that something is left undone does it: two that act at once
+ * waste a message, none that acts is missed for long. States of a shard: see {@link HomeShard}.
  */
 export class Home {
   readonly #jobs = new Map<JobId, HomeJob>()
@@ -133,9 +130,11 @@ export class Home {
           shards: event.shards,
           shardUnits: event.shardUnits,
           units: selectedUnitCount(event.spec),
-          keptWallMs: event.keptWallMs,
           keptAt: now,
           firstGrantAt: undefined,
+          rank: event.rank,
+          windowOpenSince: undefined,
+          actingUntil: Number.NEGATIVE_INFINITY,
           next: 0,
           entries: new Map(),
           unfinished: new Set(),
@@ -152,8 +151,16 @@ export class Home {
         if (job === undefined) break
         job.orders = event.orders
         job.cancelled = applyOrders(job.spec, event.orders).cancelled
-        for (const shard of job.unfinished) this.#activate(job, shard)
+        // Owners get orders from every home they tell of their shards, too: those of the others need no repetition.
+        if (acts(job, now)) for (const shard of job.unfinished) this.#activate(job, shard)
         this.#effects.push({ type: 'changed', jobId: event.jobId })
+        break
+      }
+      case 'ranked': {
+        const job = this.#jobs.get(event.jobId)
+        if (job === undefined || job.rank === event.rank) break
+        job.rank = event.rank
+        this.#fillWindow(job, now)
         break
       }
       case 'jobForgotten':
@@ -161,6 +168,10 @@ export class Home {
         break
       case 'shardHeard':
         this.#heard(event.jobId, event.shard, event.status, now)
+        break
+      case 'shardTold':
+        if (this.#jobs.get(event.jobId)?.entries.get(event.shard)?.shown === undefined)
+          this.#heard(event.jobId, event.shard, event.status, now)
         break
       case 'activationFailed': {
         const job = this.#jobs.get(event.jobId)
@@ -205,6 +216,22 @@ export class Home {
     return this.#jobs.get(jobId)?.cancelled ?? false
   }
 
+  /** Shards of a job with nothing left to do: how many, for comparison with other homes. */
+  finishedCount(jobId: JobId): number {
+    const job = this.#jobs.get(jobId)
+    return job === undefined ? 0 : job.entries.size - job.unfinished.size
+  }
+
+  /** The first `limit` of them, as their owners told. */
+  finishedShards(jobId: JobId, limit: number): { readonly shard: number; readonly status: OwnerStatus }[] {
+    const finished: { shard: number; status: OwnerStatus }[] = []
+    for (const entry of this.#jobs.get(jobId)?.entries.values() ?? []) {
+      if (finished.length >= limit) break
+      if (entry.shown !== undefined && entry.finished) finished.push({ shard: entry.shard, status: entry.shown })
+    }
+    return finished
+  }
+
   view(jobId: JobId, now: Millis, withShards: boolean): HomeView | undefined {
     const job = this.#jobs.get(jobId)
     if (job === undefined) return undefined
@@ -234,25 +261,32 @@ export class Home {
 
   #heard(jobId: JobId, shard: number, status: OwnerStatus, now: Millis): void {
     const job = this.#jobs.get(jobId)
-    const entry = job?.entries.get(shard)
-    // Counts that do not add up come from a peer that is wrong or lies: they are not believed.
-    if (job === undefined || entry === undefined || !addsUp(status.summary, job.shardUnits(shard))) return
-    entry.activating = false
-    entry.attempts = 0
-    entry.reason = ''
-    entry.heardAt = now
-    if (entry.status !== undefined) add(job.sum, entry.status.summary, -1)
-    add(job.sum, status.summary, 1)
-    entry.status = status
+    if (job === undefined || !job.shards.includes(shard)) return
+    const known = job.entries.get(shard)
+    const entry = known ?? new HomeShard(shard, job.shardUnits(shard), now)
+    const before = entry.shown
+    if (!entry.hear(status, now)) return
+    if (known === undefined) {
+      // Another home activates shards: it is at work.
+      job.entries.set(shard, entry)
+      job.windowOpenSince = undefined
+    }
+    this.#shownAgain(job, entry, before)
     if (status.firstGrantAgoMs !== undefined) {
       const at = Math.max(job.keptAt, now - status.firstGrantAgoMs)
       job.firstGrantAt = Math.min(job.firstGrantAt ?? at, at)
     }
-    const finished = isFinished(status.summary)
-    if (finished) job.unfinished.delete(shard)
-    else job.unfinished.add(shard)
     this.#fillWindow(job, now)
     this.#effects.push({ type: 'changed', jobId })
+  }
+
+  /** Keeps the sum equal to what is shown of the entry. */
+  #shownAgain(job: HomeJob, entry: HomeShard, before: OwnerStatus | undefined): void {
+    const { shown, shard } = entry
+    if (before !== undefined) add(job.sum, before.summary, -1)
+    if (shown !== undefined) add(job.sum, shown.summary, 1)
+    if (entry.finished) job.unfinished.delete(shard)
+    else job.unfinished.add(shard)
   }
 
   #sweep(now: Millis): void {
@@ -260,11 +294,24 @@ export class Home {
     for (const job of this.#jobs.values()) {
       for (const shard of job.unfinished) {
         const entry = job.entries.get(shard)!
-        if (entry.activating || entry.retryAt > now) continue
-        if (entry.status === undefined || now - entry.heardAt >= SUMMARY_SILENCE_MS) this.#activate(job, shard)
+        const before = entry.shown
+        entry.refresh(now)
+        if (entry.shown !== before) this.#shownAgain(job, entry, before)
+        if (entry.activating || entry.finished || entry.retryAt > now) continue
+        const wantedAt = before === undefined ? entry.wantedAt : entry.heardAt + SUMMARY_SILENCE_MS
+        if (now >= wantedAt && this.#mayAct(job, wantedAt, now)) this.#activate(job, shard)
       }
       this.#fillWindow(job, now)
     }
+  }
+
+  /** Whether this home is to do what should have been done since `wantedAt`. */
+  #mayAct(job: HomeJob, wantedAt: Millis, now: Millis): boolean {
+    if (acts(job, now)) return true
+    const dueAt = wantedAt + BYPASS_MS + job.rank * BYPASS_STEP_MS
+    if (now < dueAt) return false
+    job.actingUntil = now + ACTING_MS
+    return true
   }
 
   #fillWindow(job: HomeJob, now: Millis): void {
@@ -275,20 +322,21 @@ export class Home {
     for (const shard of job.unfinished) {
       const entry = job.entries.get(shard)!
       if (entry.activating) activating++
-      if (entry.status === undefined || entry.status.summary.ready > 0) withWork++
-      workers = Math.max(workers, entry.status?.summary.workers ?? 0)
+      if (entry.shown === undefined || entry.shown.summary.ready > 0) withWork++
+      workers = Math.max(workers, entry.shown?.summary.workers ?? 0)
     }
     const window = Math.max(WINDOW_MIN, Math.ceil(workers / WORKERS_PER_SHARD))
-    while (withWork < window && activating < ACTIVATING_MAX && job.next < job.shards.length) {
-      const shard = job.shards.at(job.next++)!
-      job.entries.set(shard, {
-        status: undefined,
-        heardAt: now,
-        activating: false,
-        attempts: 0,
-        retryAt: 0,
-        reason: '',
-      })
+    while (job.next < job.shards.length && job.entries.has(job.shards.at(job.next)!)) job.next++
+    if (withWork >= window || job.next >= job.shards.length) {
+      job.windowOpenSince = undefined
+      return
+    }
+    job.windowOpenSince ??= now
+    if (!this.#mayAct(job, job.windowOpenSince, now)) return
+    for (; withWork < window && activating < ACTIVATING_MAX && job.next < job.shards.length; job.next++) {
+      const shard = job.shards.at(job.next)!
+      if (job.entries.has(shard)) continue
+      job.entries.set(shard, new HomeShard(shard, job.shardUnits(shard), now))
       job.unfinished.add(shard)
       this.#activate(job, shard)
       withWork++
@@ -307,13 +355,9 @@ export class Home {
   }
 }
 
-function isFinished(summary: Summary): boolean {
-  return summary.settled + summary.failed === summary.units
-}
-
-function addsUp(summary: Summary, units: number): boolean {
-  const { open, accepted, settled, disputed, held, failed } = summary
-  return summary.units === units && open + accepted + settled + disputed + held + failed === units
+/** Whether this home does at once what is to be done. */
+function acts({ rank, actingUntil }: HomeJob, now: Millis): boolean {
+  return rank === 0 || now < actingUntil
 }
 
 function add(sum: Sum, summary: Summary, sign: 1 | -1): void {
@@ -339,7 +383,7 @@ function summarize(job: HomeJob): Summary {
   let donors = 0
   // Workers serve many shards at once: the largest count is a lower bound of how many there are.
   for (const shard of job.unfinished) {
-    const summary = job.entries.get(shard)!.status?.summary
+    const summary = job.entries.get(shard)!.shown?.summary
     workers = Math.max(workers, summary?.workers ?? 0)
     donors = Math.max(donors, summary?.donors ?? 0)
   }
@@ -354,7 +398,7 @@ function waitingOf(job: HomeJob, summary: Summary): string {
   const reasons = new Set<string>()
   for (const shard of job.unfinished) {
     const entry = job.entries.get(shard)!
-    const reason = entry.status?.waiting ?? entry.reason
+    const reason = entry.shown?.waiting ?? entry.reason
     if (reason === '') return ''
     reasons.add(reason)
   }
@@ -363,7 +407,7 @@ function waitingOf(job: HomeJob, summary: Summary): string {
 
 function shardsOf(job: HomeJob, now: Millis): HomeView['shards'] {
   const shards: { shard: number; status: OwnerStatus; ageMs: Millis }[] = []
-  for (const [shard, { status, heardAt }] of job.entries)
-    if (status !== undefined) shards.push({ shard, status, ageMs: now - heardAt })
+  for (const { shard, shown, heardAt } of job.entries.values())
+    if (shown !== undefined) shards.push({ shard, status: shown, ageMs: now - heardAt })
   return shards
 }

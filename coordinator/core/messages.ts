@@ -16,6 +16,8 @@ export interface WorkerHello {
   readonly bootId: string
   readonly slots: number
   readonly tasks: ReadonlySet<string>
+  /** Newest sandbox profile that the worker knows; 0: built-in tasks alone. */
+  readonly profile: number
   readonly memoryBytes: number
   /** Only this job, if given. */
   readonly onlyJob: JobId | undefined
@@ -46,14 +48,20 @@ export type OwnerEvent =
       readonly spec: JobSpec
       readonly orders: readonly KnownOrder[]
     }
-  /** `ranges`: the selected units. `restarted`: it was open before this process started. Its facts follow, not live. */
+  /**
+   * `ranges`: the selected units. `restarted`: it was open before this process started. `awaitsOthers`: there are other
+   * owners, who may know more of it; until `othersAsked`, or for some seconds, nothing is granted. Its facts follow, not live.
+   */
   | {
       readonly type: 'shardOpened'
       readonly jobId: JobId
       readonly shard: number
       readonly ranges: readonly UnitRange[]
       readonly restarted: boolean
+      readonly awaitsOthers?: boolean
     }
+  /** Another owner has told what it knows of the shard, or nobody answers. */
+  | { readonly type: 'othersAsked'; readonly jobId: JobId; readonly shard: number }
   | { readonly type: 'ordersChanged'; readonly jobId: JobId; readonly orders: readonly KnownOrder[] }
   /** A finished shard leaves memory; its facts stay on disk. */
   | { readonly type: 'shardClosed'; readonly jobId: JobId; readonly shard: number }

@@ -1,8 +1,9 @@
 import type { KnownOrder } from '../../job/orders.js'
-import type { JobId, JobSpec, UnitRange } from '../../proto/model.js'
+import type { JobId, JobSpec } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert } from '../../runtime/errors.js'
 import { Job } from './job.js'
+import type { OwnerEvent } from './messages.js'
 import type { OwnerState } from './owner-state.js'
 import type { Settling } from './settling.js'
 import { Shard } from './shard.js'
@@ -11,6 +12,9 @@ import type { Instance } from './worker-record.js'
 
 /** After a restart workers have this long to come back with their tickets before units are granted anew. */
 const RETURN_MS = 2_000
+
+/** A newcomer among owners grants nothing for so long unless one of them has told it what it knows. */
+const OTHERS_MS = 5_000
 
 /**
  * Jobs and shards as they come, change and go. What leaves takes everything with it that hangs on it: leases,
@@ -31,16 +35,30 @@ export class OpenJobs {
     if (!this.#state.jobs.has(jobId)) this.#state.jobs.set(jobId, new Job(jobId, spec, orders))
   }
 
-  /** Opens a shard of a job that is known. `restarted`: workers may still compute units of it. */
-  openShard(jobId: JobId, number: number, ranges: readonly UnitRange[], restarted: boolean, now: Millis): void {
+  /** Opens a shard of a job that is known. */
+  openShard(event: Extract<OwnerEvent, { type: 'shardOpened' }>, now: Millis): void {
+    const { jobId, shard: number, ranges, restarted, awaitsOthers = false } = event
     const job = this.#state.jobs.get(jobId)
     assert(job !== undefined, 'a shard is opened after its job')
     if (job.shards.has(number)) return
-    const shard = new Shard(job, number, ranges, now, restarted ? now + RETURN_MS : now)
+    // Workers may still compute units that this node granted before it was restarted.
+    const quietMs = restarted ? RETURN_MS : awaitsOthers ? OTHERS_MS : 0
+    const shard = new Shard(job, number, ranges, now, now + quietMs)
+    shard.awaitsOthers = awaitsOthers && !restarted
     shard.owners = [this.#state.context.self]
     job.shards.set(number, shard)
     this.#queue.serveEveryone()
     this.#state.emit({ type: 'shardChanged', jobId, shard: number })
+  }
+
+  /** Nobody is waited for any more before units of the shard are granted. */
+  othersAsked(jobId: JobId, number: number, now: Millis): void {
+    const shard = this.#state.shard(jobId, number)
+    if (shard === undefined || !shard.awaitsOthers) return
+    shard.awaitsOthers = false
+    shard.quietUntil = now
+    this.#queue.draw(shard, now)
+    this.#queue.serveEveryone()
   }
 
   /** All orders known of the job, in place of those before. */

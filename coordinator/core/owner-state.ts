@@ -65,8 +65,11 @@ export class OwnerState {
 
   /** Whether this node is preferred for opinion `opinion` on the unit's block. */
   isPreferred(shard: Shard, unit: number, opinion: number): boolean {
-    const count = shard.owners.length
-    if (count <= 1) return true
+    return shard.owners.length <= 1 || this.preferredFor(shard, unit, opinion) === this.context.self
+  }
+
+  /** Who is to grant opinion `opinion` on the unit's block before anybody else; undefined where there are no owners. */
+  preferredFor(shard: Shard, unit: number, opinion: number): NodeId | undefined {
     const block = Math.floor(unit / BLOCK_UNITS)
     let cache = this.#ranks.get(shard)
     if (cache === undefined || cache.owners !== shard.owners) {
@@ -83,7 +86,7 @@ export class OwnerState {
       order = ranked.map(({ owner }) => owner)
       cache.byBlock.set(block, order)
     }
-    return order[opinion % count] === this.context.self
+    return order[opinion % order.length]
   }
 
   /**

@@ -1,18 +1,19 @@
 import type { Vote } from '../../job/verdict.js'
-import type { JobId } from '../../proto/model.js'
+import type { JobId, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert, unreachable } from '../../runtime/errors.js'
 import { Granting } from './granting.js'
 import type { Job } from './job.js'
 import type { OwnerEffect, OwnerEvent, SessionId, ShardReport } from './messages.js'
 import { OpenJobs } from './open-jobs.js'
-import { type OwnerContext, OwnerState } from './owner-state.js'
+import { BLOCK_UNITS, type OwnerContext, OwnerState } from './owner-state.js'
 import { Sessions } from './sessions.js'
 import { isRedundant, Settling } from './settling.js'
-import type { Shard } from './shard.js'
+import type { Shard, UnitRecord } from './shard.js'
 import { Sweep } from './sweep.js'
 import { mayWork, UnitQueue } from './unit-queue.js'
 import { waitingReason } from './waiting.js'
+import type { Instance } from './worker-record.js'
 
 /** Instances of one unit at other owners that are kept in mind. */
 const ELSEWHERE_MAX = 16
@@ -71,7 +72,10 @@ export class Owner {
         this.#openJobs.openJob(event.jobId, event.spec, event.orders)
         break
       case 'shardOpened':
-        this.#openJobs.openShard(event.jobId, event.shard, event.ranges, event.restarted, now)
+        this.#openJobs.openShard(event, now)
+        break
+      case 'othersAsked':
+        this.#openJobs.othersAsked(event.jobId, event.shard, now)
         break
       case 'ordersChanged':
         this.#openJobs.setOrders(event.jobId, event.orders, now)
@@ -200,6 +204,32 @@ export class Owner {
   isRedundant(jobId: JobId, number: number, votes: readonly Vote[]): boolean {
     const shard = this.shard(jobId, number)
     return shard !== undefined && votes.every((vote) => isRedundant(vote, shard.record(vote.unit)))
+  }
+
+  /** Instances that are out, of all workers. */
+  *outstanding(): Generator<Instance> {
+    for (const worker of this.#state.workers.values()) yield* worker.held
+  }
+
+  /** The stream of a worker, if it has one. */
+  sessionOf(worker: PublicKey): SessionId | undefined {
+    return this.#state.workers.get(worker)?.session
+  }
+
+  /** Accepted units whose bytes have been missing here for `ms`. */
+  *missingBytes(ms: Millis, now: Millis): Generator<UnitRecord> {
+    for (const record of this.#state.withoutBytes) if (now - record.acceptedAt >= ms) yield record
+  }
+
+  /** Whether units of the shard that nobody has touched wait for `owner` to grant them. */
+  waitsFor(owner: NodeId, jobId: JobId, number: number): boolean {
+    const shard = this.shard(jobId, number)
+    if (shard === undefined || shard.untouched === 0) return false
+    return shard.ranges.some(({ first, count }) => {
+      for (let at = first - (first % BLOCK_UNITS); at < first + count; at += BLOCK_UNITS)
+        if (this.#state.preferredFor(shard, at, 0) === owner && shard.hasUntouched(at, BLOCK_UNITS)) return true
+      return false
+    })
   }
 
   isConnected(session: SessionId): boolean {

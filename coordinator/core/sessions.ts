@@ -12,6 +12,9 @@ const TAKEOVER_MS = 1_000
 /** Units that the tickets of one hello may lease: as many as an honest worker ever holds. */
 const TICKET_UNITS_MAX = 32_768
 
+/** A worker that says it runs a unit of another owner is believed for so long: heartbeats come every 5 s. */
+const RUNNING_MS = 12_000
+
 /** A second stream of a key, waiting for the first to show that it is dead. */
 interface Takeover {
   readonly session: SessionId
@@ -130,6 +133,8 @@ export class Sessions {
       const job = this.#state.jobs.get(jobId)
       const record = job?.shards.get(shardOf(job.spec, unit))?.record(unit)
       const instance = heldBy(worker, record)
+      // Granted by another owner: whoever computes it says so itself, even when that owner is gone.
+      if (record?.elsewhere?.has(worker.key)) record.elsewhere.set(worker.key, now + RUNNING_MS)
       if (instance === undefined || fuel <= instance.fuel) continue
       instance.fuel = fuel
       instance.movedAt = now

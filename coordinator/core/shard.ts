@@ -75,8 +75,13 @@ export class Shard {
   openedAt: Millis
   /** A worker has been asking in vain for work of ours since. */
   starvedSince: Millis | undefined
-  /** After a restart nothing is granted until workers had time to come back with their tickets. */
+  /**
+   * Nothing is granted before: after a restart until workers had time to come back with their tickets, at a newcomer among
+   * owners until another was asked what it knows.
+   */
   quietUntil: Millis
+  /** {@link quietUntil} ends as soon as another owner was asked. */
+  awaitsOthers = false
   /** Where the walks over untouched units stand, from the front and from the back. */
   #cursor = { range: 0, offset: 0 }
   #back: { range: number; offset: number }
@@ -202,6 +207,15 @@ export class Shard {
       cursor.offset = 0
     }
     return undefined
+  }
+
+  /** Whether one of these units was never touched. */
+  hasUntouched(first: number, count: number): boolean {
+    for (const range of this.ranges) {
+      const end = Math.min(first + count, range.first + range.count)
+      for (let unit = Math.max(first, range.first); unit < end; unit++) if (!this.#records.has(unit)) return true
+    }
+    return false
   }
 
   /** Any untouched unit, last first, so that owners who help one another out rarely meet. */

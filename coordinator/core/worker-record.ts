@@ -105,8 +105,9 @@ export class WorkerRecord {
   refusal(spec: JobSpec): string {
     const { hello } = this
     if (spec.workers.length > 0 && !spec.workers.includes(this.key)) return 'the job names other workers'
-    if (spec.task.type !== 'builtin' || !hello.tasks.has(`${spec.task.name}@${spec.task.version}`))
-      return 'the worker does not have the task'
+    if (spec.task.type === 'module') {
+      if (spec.profile > hello.profile) return `the worker does not know sandbox profile ${spec.profile}`
+    } else if (!hello.tasks.has(`${spec.task.name}@${spec.task.version}`)) return 'the worker does not have the task'
     if (spec.limits.memoryBytes > hello.memoryBytes) return 'the worker offers less memory than a unit may use'
     return ''
   }

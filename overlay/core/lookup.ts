@@ -52,7 +52,8 @@ export class Lookup<T extends Located> {
   readonly #list: Shortlist<T>
   /** Contacts heard of and not known to be bad. Bounded by requestsMax x replyMax + seeds. */
   readonly #heard = new Map<NodeId, T>()
-  readonly #vouchers = new Map<NodeId, NodeId>()
+  /** Who named each of them and is believed, the first one first, as long as it did not answer. Seeds need nobody. */
+  readonly #vouchers = new Map<NodeId, Set<NodeId>>()
   readonly #blame = new Map<NodeId, number>()
   readonly #bad = new Set<NodeId>()
   readonly #answered = new Set<NodeId>()
@@ -105,9 +106,12 @@ export class Lookup<T extends Located> {
 
   #hear(contact: T, voucher?: NodeId): void {
     const { nodeId } = contact
-    if (this.#bad.has(nodeId) || this.#heard.has(nodeId)) return
+    if (this.#bad.has(nodeId)) return
+    const known = this.#heard.has(nodeId)
+    if (voucher !== undefined && !known) this.#vouchers.set(nodeId, new Set([voucher]))
+    else if (voucher !== undefined) this.#vouchers.get(nodeId)?.add(voucher)
+    if (known) return
     this.#heard.set(nodeId, contact)
-    if (voucher !== undefined) this.#vouchers.set(nodeId, voucher)
     this.#list.insert(contact)
   }
 
@@ -115,14 +119,18 @@ export class Lookup<T extends Located> {
     const from = contact.nodeId
     if (!this.#settle(from) || this.#bad.has(from)) return
     this.#answered.add(from)
+    this.#vouchers.delete(from)
+    // Forgotten while its answer was under way, it is back.
+    if (!this.#heard.has(from)) this.#list.insert(contact)
     this.#heard.set(from, contact)
     for (const named of contacts.slice(0, this.#limits.replyMax)) this.#hear(named, from)
   }
 
   #onFailed(from: NodeId): void {
     if (!this.#settle(from)) return
+    const [voucher] = this.#vouchers.get(from) ?? []
+    this.#bad.add(from)
     this.#forget(from)
-    const voucher = this.#vouchers.get(from)
     if (voucher !== undefined) this.#blameFor(voucher)
     for (const contact of this.#heard.values()) this.#list.insert(contact)
   }
@@ -134,18 +142,22 @@ export class Lookup<T extends Located> {
     return true
   }
 
+  /**
+   * Takes back what only `voucher` named, once too much of it was dead. After many peers died at once honest peers name
+   * dead ones, too, so what another names as well stays, and what another names later comes back.
+   */
   #blameFor(voucher: NodeId): void {
     const count = (this.#blame.get(voucher) ?? 0) + 1
     this.#blame.set(voucher, count)
-    if (count < this.#limits.blame) return
+    if (count !== this.#limits.blame) return
     for (const [nodeId, by] of this.#vouchers) {
-      if (by === voucher && !this.#answered.has(nodeId)) this.#forget(nodeId)
+      if (by.delete(voucher) && by.size === 0) this.#forget(nodeId)
     }
   }
 
   #forget(nodeId: NodeId): void {
     const contact = this.#heard.get(nodeId)
-    this.#bad.add(nodeId)
+    this.#vouchers.delete(nodeId)
     if (contact === undefined) return
     this.#heard.delete(nodeId)
     this.#list.remove(contact)

@@ -116,7 +116,8 @@ function readGrant(fields: Fields): Grant {
   }
 }
 
-function readRuns(fields: Fields): GrantRun[] {
+/** Runs as `firsts`, `counts` and `opinions`: ascending, disjoint, of no more units than a grant may have. */
+export function readRuns(fields: Fields): GrantRun[] {
   const firsts = fields.uint32List('firsts', { min: 1, max: GRANT_RUNS_MAX }, { max: UNITS_MAX - 1 })
   const bound = { min: firsts.length, max: firsts.length }
   const counts = fields.uint32List('counts', bound, { min: 1, max: GRANT_UNITS_MAX })
@@ -193,9 +194,12 @@ function readResults(fields: Fields): UnitResult[] {
   })
 }
 
+/** An encoded {@link ReportFact}, at most. Unit: bytes. */
+export const FACT_BYTES_MAX = REPORT_BYTES_MAX + REPORT_GRANTS_MAX * (GRANT_BYTES_MAX + SIGNED_OVERHEAD_BYTES)
+
 export const reportFactCodec: Codec<ReportFact> = messageCodec(
   'ReportFact',
-  REPORT_BYTES_MAX + REPORT_GRANTS_MAX * (GRANT_BYTES_MAX + SIGNED_OVERHEAD_BYTES),
+  FACT_BYTES_MAX,
   reportFactToWire,
   readReportFact,
 )

@@ -120,6 +120,7 @@ export const showReplyCodec: Codec<ShowReply> = messageCodec(
     waiting: reasonToWire(reply.waiting),
     ageMs: wholeMs(reply.ageMs),
     firstGrantAgeMs: agoToWire(reply.firstGrantAgeMs),
+    ...storedToWire(reply),
   }),
   (fields) => ({
     spec: fields.message('spec', readSigned),
@@ -129,6 +130,7 @@ export const showReplyCodec: Codec<ShowReply> = messageCodec(
     waiting: readReason(fields, 'waiting'),
     ageMs: fields.safeInteger('ageMs'),
     firstGrantAgeMs: fields.safeInteger('firstGrantAgeMs') || undefined,
+    ...readStored(fields),
   }),
 )
 
@@ -298,7 +300,7 @@ function readStored(fields: Fields): OrderReply {
   }
 }
 
-function shardStatusToWire(status: ShardStatus): WireMessage {
+export function shardStatusToWire(status: ShardStatus): WireMessage {
   return {
     shard: status.shard,
     owner: hexToWire(status.owner),
@@ -310,7 +312,7 @@ function shardStatusToWire(status: ShardStatus): WireMessage {
   }
 }
 
-function readShardStatus(fields: Fields): ShardStatus {
+export function readShardStatus(fields: Fields): ShardStatus {
   return {
     shard: readShard(fields),
     owner: fields.nodeId('owner'),

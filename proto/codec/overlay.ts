@@ -71,12 +71,18 @@ export function encodeRecordBody(body: RecordBody): Uint8Array {
  * one object for each saves their decoding, and lets their signatures be checked once.
  */
 const contacts = new Map<string, Contact>()
-const CONTACTS_KEPT_MAX = 16_384
+/** About 20 MB; a node meets a few thousand. */
+let contactsKeptMax = 16_384
 /** Bytes of the signature that tell contacts apart well enough to find one; all bytes are compared then. */
 const CONTACT_NAME_BYTES = 12
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0
+}
+
+/** For a process that runs thousands of nodes: decoded contacts to keep, at least as many as there are nodes. */
+export function keepContacts(max: number): void {
+  contactsKeptMax = max
 }
 
 /** The contact a signed record describes. Throws GridError `invalid`; does not check the signature. */
@@ -95,7 +101,7 @@ export function decodeContact(signed: Signed): Contact {
   const contact = decodeMessage(contactType, 'ContactRecord', own.bytes, limits.CONTACT_BYTES_MAX, (fields) =>
     parseContact(fields, own),
   )
-  if (contacts.size >= CONTACTS_KEPT_MAX) contacts.clear()
+  if (contacts.size >= contactsKeptMax) contacts.clear()
   contacts.set(name, contact)
   return contact
 }

@@ -113,7 +113,7 @@ test('results -o writes what the task makes, its units, and a manifest', async (
 test('failed units say why, and retry makes them good', async () => {
   const failing = await cluster.command([...PRIMES, '--fuel', '100', '--no-trial', '--wait'])
   expectCode(failing, 1)
-  assert.match(failing.stderr, /unit 0 failed: out of fuel \(raise --fuel\)/)
+  assert.match(failing.stderr, /unit 0 failed: out of fuel: the limit is 100 steps \(raise --fuel\)/)
   const parent = (JSON.parse((await cluster.command(['show', 'last', '--json'])).stdout) as { jobId: string }).jobId
   const failed = await cluster.command(['results', 'last', '--failed', '--json'])
   expectCode(failed, 1)

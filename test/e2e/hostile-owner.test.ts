@@ -104,7 +104,10 @@ function startWorker() {
       onProgress: () => {},
       close: async () => {},
     } as never,
-    inputs: { shared: async () => [], items: async () => [] } as never,
+    inputs: {
+      files: async () => ({ inputs: [], modulePath: undefined, release() {} }),
+      items: async () => [],
+    } as never,
     journal: { entries: () => [], append: async () => {}, remove: () => {}, close: async () => {} } as never,
     options: resolveWorkerOptions({ threads: 1 }),
     owners: async () => [],

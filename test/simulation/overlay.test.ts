@@ -4,14 +4,9 @@ import type { Announcement, BoardNews } from '../../overlay/index.js'
 import type { Digest, JobId, PublicKey } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'
-import {
-  buildGrid,
-  measureLookups,
-  OverlayGrid,
-  overlayScenario,
-  ownersInView,
-  QUIET_UPKEEP,
-} from './scenarios/overlay.js'
+import { measureLookups, ownersInView } from './overlay/figures.js'
+import { buildGrid, OverlayGrid, QUIET_UPKEEP } from './overlay/overlay-grid.js'
+import { overlayScenario } from './scenarios/overlay.js'
 import { linkProfiles } from './world/network.js'
 import { World } from './world/world.js'
 
@@ -23,7 +18,7 @@ overlay('a healthy network of 1,000 finds the true 3 closest every time, within 
     const grid = new OverlayGrid(world, { delayMs: [10, 90], options: QUIET_UPKEEP })
     await buildGrid(grid, 1_000)
     assert.ok(grid.overlays.every((peer) => peer.eligible))
-    const figures = await measureLookups(grid, 1_000)
+    const figures = await measureLookups(grid, { count: 1_000 })
     console.log(`  ${JSON.stringify(figures)}, ${world.scheduler.eventCount} events`)
     assert.is(figures.exact, 1_000)
     assert.ok(figures.rpcsMean <= 18, `${figures.rpcsMean} requests a lookup`)

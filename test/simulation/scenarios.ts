@@ -1,8 +1,17 @@
 import { echo } from './echo.js'
 import type { Scenario } from './scenario.js'
 import { gridScenario } from './scenarios/grid.js'
+import { homesScenario } from './scenarios/homes.js'
 import { liarScenarios } from './scenarios/liars.js'
 import { overlayScenario } from './scenarios/overlay.js'
+import { overlayBars } from './scenarios/overlay-bars.js'
 
 /** Everything `npm run sim` can run. */
-export const scenarios: readonly Scenario[] = [echo, overlayScenario, gridScenario, ...liarScenarios]
+export const scenarios: readonly Scenario[] = [
+  echo,
+  overlayScenario,
+  gridScenario,
+  homesScenario,
+  ...liarScenarios,
+  ...overlayBars,
+]

@@ -123,6 +123,7 @@ export class Volunteer {
           bootId: changes.bootId ?? this.bootId,
           slots: options.slots ?? 1,
           tasks: new Set(options.tasks ?? ['primes@1']),
+          profile: 1,
           memoryBytes: options.memoryBytes ?? 2 ** 30,
           onlyJob: undefined,
           firstSeenMs: options.older === false ? WALL_MS : 0,

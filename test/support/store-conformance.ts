@@ -101,6 +101,29 @@ export function storeConformance(name: string, make: () => Promise<StoreUnderTes
     }
   })
 
+  test('a role that is dropped is gone, over a restart, and may come back; the job stays with all it had, also without any', async (context) => {
+    const order: Write = { type: 'order', jobId: job, order: signedOf('x'), seq: 1 }
+    const dropRole = (role: 'home' | 'shard'): Write => ({ type: 'dropRole', jobId: job, role })
+    await context.store.commit([specWrite(job, 'home', 5), specWrite(job, 'shard'), order, shardWrite(job)])
+    await context.store.commit([specWrite(other, 'home'), factWrite(job, 'one')])
+    const left = async (store: Store) => {
+      const stored = (await store.jobs()).find(({ jobId }) => jobId === job)!
+      assert.is(stored.orders.length, 1)
+      assert.is(stored.receivedAtMs, 5)
+      assert.equal(await factIds(store, job), [digestOf('one')])
+      return [...stored.roles]
+    }
+    await context.store.commit([dropRole('home'), { type: 'dropRole', jobId: jobIdOf('nobody'), role: 'home' }])
+    for await (const store of lives(context)) assert.equal(await left(store), ['shard'])
+    await context.store.commit([dropRole('shard'), dropRole('home')])
+    for await (const store of lives(context)) assert.equal(await left(store), [])
+    await context.store.commit([specWrite(job, 'home', 9)])
+    for await (const store of lives(context)) {
+      assert.equal(await left(store), ['home'])
+      assert.equal([...(await store.jobs()).find(({ jobId }) => jobId === other)!.roles], ['home'])
+    }
+  })
+
   test('two different orders with one seq are both kept', async ({ store }) => {
     await store.commit([specWrite(job), { type: 'order', jobId: job, order: signedOf('x'), seq: 1 }])
     await store.commit([{ type: 'order', jobId: job, order: signedOf('y'), seq: 1 }])
@@ -116,6 +139,40 @@ export function storeConformance(name: string, make: () => Promise<StoreUnderTes
         { shard: 300, activatedAtMs: 1_700_000_000_001 },
       ])
     }
+  })
+
+  test('facts are found by their ids, and all ids of a shard are listed', async (context) => {
+    await context.store.commit([specWrite(job), shardWrite(job, 0), shardWrite(job, 1)])
+    await context.store.commit([factWrite(job, 'a'), factWrite(job, 'b'), factWrite(job, 'c', [], 1)])
+    for await (const store of lives(context)) {
+      const ids = [digestOf('b'), digestOf('c'), digestOf('nobody')]
+      const found = await store.factsById(job, 0, ids)
+      assert.equal(
+        found.map(({ factId }) => factId),
+        [digestOf('b')],
+      )
+      assert.ok(Buffer.from(bytesOf('fact b', 500)).equals(found[0]!.fact))
+      assert.equal((await store.factIds(job, 0)).toSorted(), [digestOf('a'), digestOf('b')].toSorted())
+      assert.equal(await store.factIds(job, 7), [])
+    }
+  })
+
+  test('a dropped shard is gone with its facts and outputs, and may come back empty', async (context) => {
+    await context.store.commit([specWrite(job), shardWrite(job, 0), shardWrite(job, 1)])
+    await context.store.commit([factWrite(job, 'a', [{ unit: 1, bytes: bytesOf('o', 9) }]), factWrite(job, 'b', [], 1)])
+    await context.store.commit([{ type: 'output', jobId: job, shard: 0, unit: 9, digest: digestOf('large'), size: 3 }])
+    await context.store.commit([{ type: 'dropShard', jobId: job, shard: 0 }, factWrite(job, 'late')])
+    for await (const store of lives(context)) {
+      assert.equal(
+        (await store.shards(job)).map(({ shard }) => shard),
+        [1],
+      )
+      assert.equal(await store.factIds(job, 0), [])
+      assert.equal(await store.factIds(job, 1), [digestOf('b')])
+    }
+    await context.store.commit([shardWrite(job, 0), factWrite(job, 'again')])
+    assert.equal(await context.store.factIds(job, 0), [digestOf('again')])
+    assert.equal(await context.store.largeOutputs(job, 0), [])
   })
 
   test('facts come back in commit order, page by page, each once, and apart by shard', async (context) => {

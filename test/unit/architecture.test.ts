@@ -12,13 +12,14 @@ import { type Import, listFiles, parseSource, readSources, type SourceFile } fro
 
 /** What each folder may import from, besides itself. Dependencies point one way: down this list. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  cli: ['client', 'coordinator', 'worker', 'overlay', 'tasks', 'storage', 'job', 'proto', 'runtime'],
-  client: ['overlay', 'tasks', 'storage', 'job', 'proto', 'runtime'],
+  cli: ['client', 'coordinator', 'worker', 'overlay', 'tasks', 'sandbox', 'storage', 'job', 'proto', 'runtime'],
+  client: ['overlay', 'tasks', 'sandbox', 'storage', 'job', 'proto', 'runtime'],
   coordinator: ['overlay', 'tasks', 'storage', 'job', 'proto', 'runtime'],
-  worker: ['overlay', 'tasks', 'storage', 'job', 'proto', 'runtime'],
+  worker: ['overlay', 'tasks', 'sandbox', 'storage', 'job', 'proto', 'runtime'],
   storage: ['job', 'proto', 'runtime'],
   overlay: ['proto', 'runtime'],
   tasks: ['runtime'],
+  sandbox: ['proto', 'runtime'],
   job: ['proto', 'runtime'],
   // One layer: types of the model stand in `proto/`, errors and interfaces of the platform in `runtime/`.
   proto: ['runtime'],
@@ -53,11 +54,15 @@ const PACKAGE_PLACES: Readonly<Record<string, readonly string[]>> = {
   zod: ['cli/', 'overlay/remembered-peers.ts'],
 }
 
-/** Files outside `core/` and `job/` that are pure as well: decisions and words that these are made of. */
+/** Folders that are pure throughout, besides every `core/`. */
+const PURE_FOLDERS: ReadonlySet<string> = new Set(['job', 'sandbox'])
+
+/** Files outside `core/` and these folders that are pure as well: decisions and words that these are made of. */
 const ALSO_PURE: ReadonlySet<string> = new Set([
   'proto/model.ts',
   'proto/messages.ts',
   'proto/overlay-messages.ts',
+  'proto/sync-messages.ts',
   'proto/limits.ts',
   'proto/file-name.ts',
   'runtime/errors.ts',
@@ -93,7 +98,7 @@ function packageOf(specifier: string): string {
 }
 
 function isPure(path: string): boolean {
-  return path.includes('/core/') || folderOf(path) === 'job' || ALSO_PURE.has(path)
+  return path.includes('/core/') || PURE_FOLDERS.has(folderOf(path)) || ALSO_PURE.has(path)
 }
 
 type Rule = (files: readonly SourceFile[]) => string[]

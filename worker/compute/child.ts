@@ -1,12 +1,24 @@
 /**
  * The compute process. It has no key and no data directory, its environment is empty, and the one thing it talks to is the
- * pipe to the worker that started it (descriptor 3). It ends when that pipe does, however the worker ended.
+ * pipe to the worker that started it (descriptor 3). What its units read comes over that pipe, so that it need not open
+ * files (`launch.ts` says what it may not do). It ends when the pipe does, however the worker ended.
  */
 import { rmdirSync } from 'node:fs'
 import { Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { systemClock } from '../../runtime/clock.js'
 import { FrameReader, writeFrame } from './frames.js'
-import { type Control, decodeControl, decodeRun, encodeProgress, encodeTickets, FRAME } from './messages.js'
+import { HeldContents } from './held-contents.js'
+import {
+  type Control,
+  decodeContent,
+  decodeControl,
+  decodeRun,
+  encodeFacts,
+  encodeProgress,
+  encodeTickets,
+  FRAME,
+} from './messages.js'
 import { Pool, type PoolEvents } from './pool.js'
 
 /** Descriptor of the pipe to the worker. */
@@ -17,13 +29,17 @@ const UNSENT_BYTES_MAX = 32 * 1024 * 1024
 process.title = 'manyhands compute'
 
 const pipe = new Socket({ fd: PIPE, readable: true, writable: true })
+const contents = new HeldContents()
 let pool: Pool | undefined
 
 /** The worker is gone: so is everything of ours, the empty working folder included. */
 function leave(): never {
+  const folder = process.cwd()
   try {
-    const folder = process.cwd()
+    // Windows keeps a folder somebody stands in; elsewhere it does not matter, and may not be allowed.
     process.chdir('/')
+  } catch {}
+  try {
     rmdirSync(folder)
   } catch {
     // The worker removed it.
@@ -31,7 +47,19 @@ function leave(): never {
   process.exit(0)
 }
 
+/** What this process finds of what was taken away from it. */
+function tellFacts(): void {
+  const { permission } = process as { readonly permission?: unknown }
+  const facts = {
+    permissionModel: permission !== undefined,
+    uid: process.getuid?.(),
+    interfaces: Object.keys(networkInterfaces()).length,
+  }
+  writeFrame(pipe, FRAME.ready, [encodeFacts(facts)])
+}
+
 const events: PoolEvents = {
+  ready: () => tellFacts(),
   started: (tickets) => writeFrame(pipe, FRAME.started, [encodeTickets(tickets)]),
   results: (parts) => writeFrame(pipe, FRAME.results, parts),
   returned: (tickets) => writeFrame(pipe, FRAME.returned, [encodeTickets(tickets)]),
@@ -47,13 +75,24 @@ const events: PoolEvents = {
 function onControl(control: Control): void {
   switch (control.type) {
     case 'start':
-      pool = new Pool({ ...control, clock: systemClock }, events)
+      pool = new Pool({ ...control, contents, clock: systemClock }, events)
       return
     case 'openJob':
       pool?.openJob(control)
       return
     case 'closeJob':
       pool?.closeJob(control.job)
+      return
+    case 'content':
+      try {
+        contents.begin(control.content, control.bytes)
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error
+        events.trouble(`no memory for a file of ${control.bytes} bytes`)
+      }
+      return
+    case 'dropContent':
+      contents.drop(control.content)
       return
     case 'abort':
       pool?.abort(control.tickets)
@@ -64,6 +103,11 @@ function onControl(control: Control): void {
 const reader = new FrameReader((type, body) => {
   if (type === FRAME.control) {
     onControl(decodeControl(body))
+    return
+  }
+  if (type === FRAME.content) {
+    const { content, bytes } = decodeContent(body)
+    contents.add(content, bytes)
     return
   }
   const { job, units } = decodeRun(body)

@@ -1,10 +1,12 @@
 import type { Digest, JobId, JobSpec, Outcome } from '../../proto/model.js'
 
-/** A job as the compute side needs it. `inputs` are files that stay readable until the job is closed. */
+/** A job as the compute side needs it. Its files stay readable until the job is closed; their digests are not checked here. */
 export interface ComputeJob {
   readonly jobId: JobId
   readonly spec: JobSpec
   readonly inputs: readonly { readonly name: string; readonly path: string }[]
+  /** The module of a spec whose task is one. */
+  readonly modulePath?: string
 }
 
 /** Units of one job. `items`: bytes of the list items a unit needs; empty for generated sources. */
@@ -68,6 +70,9 @@ export interface Compute {
 
 /** Units that may wait in one {@link Compute}, running ones included. */
 export const QUEUED_UNITS_MAX = 1_000_000
+
+/** Modules and shared inputs that a {@link Compute} holds at a time unless told otherwise. Unit: bytes. */
+export const CONTENT_BYTES_MAX = 2 ** 30
 
 /** Outcomes by their number between parent and child. */
 export const OUTCOMES: readonly Outcome[] = [

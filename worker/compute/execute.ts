@@ -83,6 +83,14 @@ export function wallEnd(): UnitEnd {
   return { outcome: 'wall', digest: ZERO_DIGEST, output: NOTHING, fuel: 0n }
 }
 
+/**
+ * The end of every unit of a module that the profile does not allow. The words are fixed, not those of the refusal: these
+ * may become better without a new profile, and units must agree. `submit` and `--dry-run` say the reason.
+ */
+export function refusedEnd(spec: JobSpec): UnitEnd {
+  return failureEnd(spec, 'trap', `the module is not one of sandbox profile ${spec.profile}\n`, 0n)
+}
+
 /** A deterministic failure with no more to say than its kind, and `stderr`. */
 export function failureEnd(spec: JobSpec, outcome: Outcome, stderr: string, fuel: bigint): UnitEnd {
   return packed({ outcome, exitCode: 0, stdout: NOTHING, ...cutStderr(spec, stderr), files: [] }, fuel)

@@ -1,8 +1,9 @@
 /**
  * What the worker (parent) and its compute process (child) say over one pipe, in frames (`frames.ts`).
  *
- * Parent: `start` first; `openJob` before the first `run` of a job; `abort` and `closeJob` at any time.
- * Child: for each unit `started`, when it is handed to a thread, then either its result or `returned`, after which the parent
+ * Parent: `start` first; `content` with its bytes before the `openJob` that names it, `openJob` before the first `run` of a
+ * job; `abort`, `closeJob` and `dropContent` at any time.
+ * Child: `ready` once, when threads run; for each unit `started`, when it is handed to a thread, then either its result or `returned`, after which the parent
  * may send it again. `progress` once a second while something runs.
  * The end of the pipe ends the child.
  *
@@ -14,13 +15,23 @@ import { GridError } from '../../runtime/errors.js'
 import { OUTCOMES } from './compute.js'
 
 /** First byte after the length of a frame. */
-export const FRAME = { control: 0, run: 1, started: 2, results: 3, returned: 4, progress: 5 } as const
+export const FRAME = {
+  control: 0,
+  run: 1,
+  started: 2,
+  results: 3,
+  returned: 4,
+  progress: 5,
+  content: 6,
+  ready: 7,
+} as const
 
-/** A job under the number that stands for it in `run`. */
+/** A job under the number that stands for it in `run`; its files by the numbers of their content. */
 export interface OpenedJob {
   readonly job: number
   readonly spec: JobSpec
-  readonly inputs: readonly { readonly name: string; readonly path: string }[]
+  readonly inputs: readonly { readonly name: string; readonly content: number }[]
+  readonly module: number | undefined
 }
 
 /** Rare messages of the parent; `run` has a form of its own. */
@@ -34,6 +45,9 @@ export type Control =
     }
   | ({ readonly type: 'openJob' } & OpenedJob)
   | { readonly type: 'closeJob'; readonly job: number }
+  /** So many bytes follow in frames `content`, in order. */
+  | { readonly type: 'content'; readonly content: number; readonly bytes: number }
+  | { readonly type: 'dropContent'; readonly content: number }
   | { readonly type: 'abort'; readonly tickets: readonly number[] }
 
 export function encodeControl(control: Control): Uint8Array {
@@ -42,6 +56,33 @@ export function encodeControl(control: Control): Uint8Array {
 
 export function decodeControl(body: Uint8Array): Control {
   return deserialize(body) as Control
+}
+
+/** The parts of a `content` frame: more bytes of a file. */
+export function encodeContent(content: number, bytes: Uint8Array): Uint8Array[] {
+  return [bytesOf(Uint32Array.of(content)), bytes]
+}
+
+export function decodeContent(body: Uint8Array<ArrayBuffer>): { readonly content: number; readonly bytes: Uint8Array } {
+  return { content: new Uint32Array(body.buffer, 0, 1)[0]!, bytes: body.subarray(4) }
+}
+
+/** What the child finds about itself, for a `ready` frame. */
+export interface ChildFacts {
+  /** Node's permission model is on. */
+  readonly permissionModel: boolean
+  /** Undefined where there are no numbers of users. */
+  readonly uid: number | undefined
+  /** Network interfaces that it can see. */
+  readonly interfaces: number
+}
+
+export function encodeFacts(facts: ChildFacts): Uint8Array {
+  return serialize(facts)
+}
+
+export function decodeFacts(body: Uint8Array): ChildFacts {
+  return deserialize(body) as ChildFacts
 }
 
 /** One unit on its way to a thread; `items` as {@link packItems} made them, undefined for none. */

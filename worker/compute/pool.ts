@@ -2,15 +2,17 @@ import { fileURLToPath } from 'node:url'
 import { serialize } from 'node:v8'
 import type { Worker } from 'node:worker_threads'
 import { Piscina } from 'piscina'
-import type { JobSpec } from '../../proto/model.js'
 import type { Clock, Millis, Timer } from '../../runtime/clock.js'
+import { type Batch, endOfAll, makeBatch, type PoolJob } from './batch.js'
 import { BatchSize } from './batch-size.js'
 import { failureEnd, hostEnd, wallEnd } from './execute.js'
+import type { HeldContents } from './held-contents.js'
 import { AnswerWriter, type OpenedJob, type QueuedUnit, shortenLongest, type UnitEnd } from './messages.js'
+import { type ModuleState, Modules, moduleKey, PREPARE_MS_MAX, type PreparedModule } from './modules.js'
 import { Queue } from './queue.js'
 import { processMs, RunClock } from './run-clock.js'
 import { Slots } from './slots.js'
-import type { ThreadAnswer, ThreadBatch, ThreadData } from './unit-thread.js'
+import type { ThreadAnswer, ThreadBatch, ThreadCall, ThreadData } from './unit-thread.js'
 
 /** How often time limits are looked at while something runs. */
 const TICK_MS = 50
@@ -20,6 +22,10 @@ const PROGRESS_MS = 1000
 const BRIEF_MS = 200
 /** Items that share one call to a thread; a single unit may have more. */
 const BATCH_ITEM_BYTES_MAX = 1024 * 1024
+/** Stack of a thread: the limit of a module's call depth (`DEPTH_SLOTS`) needs a quarter of it. Node's default, said. */
+const STACK_MB = 4
+/** Answers given together to units that end without running. */
+const ANSWERS_BYTES_MAX = 4 * 1024 * 1024
 /** Time the pool may lack threads before the process gives up and is started anew. */
 const THREADS_MISSING_MS = 10_000
 
@@ -28,11 +34,17 @@ export interface PoolOptions {
   /** Heap of each thread. */
   readonly memoryBytes: number
   readonly taskModules: readonly string[]
+  /** Files of jobs. */
+  readonly contents: HeldContents
+  /** Run time that admission and compilation of a module may take. Default: {@link PREPARE_MS_MAX}. */
+  readonly prepareMs?: Millis
   readonly clock: Clock
 }
 
 /** What the pool tells its owner. */
 export interface PoolEvents {
+  /** A thread runs. */
+  ready(): void
   /** These units are handed to a thread now. */
   started(tickets: readonly number[]): void
   /** Body of a `results` frame. */
@@ -48,49 +60,28 @@ export interface PoolEvents {
   writable(): boolean
 }
 
-interface PoolJob {
-  readonly id: number
-  readonly spec: JobSpec
-  readonly opened: SharedArrayBuffer
-  readonly queue: Queue<QueuedUnit>
-  readonly size: BatchSize
-}
-
-interface Batch {
-  readonly slot: number
-  readonly job: PoolJob
-  readonly tickets: readonly number[]
-  readonly sentMs: Millis
-  /** Units nobody needs any more. */
-  readonly withdrawn: Set<number>
-  /** It may wait on a thread behind another one. */
-  readonly ahead: boolean
-  /** Its units were returned before a thread began it. */
-  takenBack: boolean
-  /** The unit seen running, and since when. */
-  position: number
-  beganMs: Millis
-  /** The unit because of which the thread was stopped. */
-  stopped: { readonly ticket: number; readonly reason: 'wall' | 'withdrawn' } | undefined
-}
-
 /**
  * Spreads units over Piscina threads. Short units share calls, and a thread gets its next call while it works on the
  * last; long ones go alone, to a thread that is free. A unit over its time limit ends with its thread, which is replaced;
- * what else was on that thread is returned.
+ * what else was on that thread is returned. A module is admitted and compiled by one thread, for all, before the first
+ * unit that needs it; a module that takes too long ends with that thread, and all units that need it in `wall`.
  */
 export class Pool {
   readonly #options: PoolOptions
   readonly #events: PoolEvents
   readonly #slots: Slots
-  readonly #piscina: Piscina<ThreadBatch, ThreadAnswer>
+  readonly #piscina: Piscina<ThreadCall, unknown>
   readonly #clock: Clock
   readonly #runClock: RunClock
   readonly #jobs = new Map<number, PoolJob>()
+  readonly #modules = new Modules()
+  /** Counts jobs that were closed, for threads to let go of what they keep ready. */
+  readonly #closings = new Int32Array(new SharedArrayBuffer(4))
   readonly #batches = new Set<Batch>()
   /** Threads that were told to end. */
   readonly #doomed = new Set<number>()
   #timer: Timer | undefined
+  #closed = false
   #runMs: Millis = 0
   #toldMs: Millis = -PROGRESS_MS
   #fullMs: Millis = 0
@@ -105,29 +96,54 @@ export class Pool {
     this.#slots = new Slots(4 * threads)
     this.#piscina = new Piscina({
       filename: fileURLToPath(new URL('./unit-thread.js', import.meta.url)),
-      name: 'runBatch',
+      name: 'runCall',
       minThreads: threads,
       maxThreads: threads,
       concurrentTasksPerWorker: 2,
       env: {},
       recordTiming: false,
-      resourceLimits: { maxOldGenerationSizeMb: Math.max(16, Math.floor(memoryBytes / 2 ** 20)) },
-      workerData: { slots: this.#slots.buffer, taskModules } satisfies ThreadData,
+      resourceLimits: {
+        maxOldGenerationSizeMb: Math.max(16, Math.floor(memoryBytes / 2 ** 20)),
+        stackSizeMb: STACK_MB,
+      },
+      workerData: { slots: this.#slots.buffer, closings: this.#closings.buffer, taskModules } satisfies ThreadData,
     })
     this.#piscina.on('error', (error: Error) => events.trouble(error.message))
+    this.#piscina.run({ type: 'ready' }).then(
+      () => events.ready(),
+      (error: unknown) => events.broken(String(error)),
+    )
+  }
+
+  /** Ends all threads. */
+  async close(): Promise<void> {
+    this.#timer?.cancel()
+    this.#closed = true
+    await this.#piscina.destroy()
   }
 
   openJob(opened: OpenedJob): void {
-    const bytes = serialize(opened)
+    const bytes = serialize(opened.spec)
     const shared = new SharedArrayBuffer(bytes.length)
     new Uint8Array(shared).set(bytes)
-    const { job: id, spec } = opened
-    this.#jobs.set(id, { id, spec, opened: shared, queue: new Queue(), size: new BatchSize() })
+    const { job: id, spec, inputs, module } = opened
+    const { contents } = this.#options
+    const files = inputs.map(({ name, content }) => ({ name, bytes: contents.get(content) }))
+    this.#jobs.set(id, {
+      id,
+      spec,
+      opened: shared,
+      files: files.every((file) => file.bytes !== undefined) ? (files as ThreadBatch['files']) : undefined,
+      moduleKey: moduleKey(spec),
+      moduleBytes: module === undefined ? undefined : contents.get(module),
+      queue: new Queue(),
+      size: new BatchSize(),
+    })
   }
 
   /** Forgets a job; what waits of it is dropped. */
   closeJob(job: number): void {
-    this.#jobs.delete(job)
+    if (this.#jobs.delete(job)) Atomics.add(this.#closings, 0, 1)
   }
 
   run(job: number, units: readonly QueuedUnit[]): void {
@@ -148,14 +164,64 @@ export class Pool {
 
   /** Hands work to threads as long as there is room. */
   dispatch(): void {
+    if (this.#closed) return
     const { threads } = this.#options
     while (this.#batches.size < 2 * threads && this.#events.writable()) {
       const job = this.#nextJob(this.#batches.size >= threads)
       if (job === undefined) return
+      const module = this.#moduleOf(job)
+      const end = endOfAll(job, module)
+      if (end !== undefined) {
+        this.#endAll(job, end)
+        continue
+      }
       const slot = this.#slots.take()
       if (slot === undefined) return
-      this.#start(job, slot)
+      if (module?.type === 'absent') this.#prepare(job, slot)
+      else this.#start(job, slot, module)
     }
+  }
+
+  #moduleOf({ moduleKey: key }: PoolJob): ModuleState | undefined {
+    return key === undefined ? undefined : this.#modules.state(key)
+  }
+
+  /** Answers everything that waits of a job whose units all end the same way. */
+  #endAll(job: PoolJob, end: UnitEnd): void {
+    const writer = new AnswerWriter()
+    for (let unit = job.queue.shift(); unit !== undefined; unit = job.queue.shift()) {
+      writer.add({ ...end, ticket: unit.ticket, wallMs: 0 })
+      if (writer.length > ANSWERS_BYTES_MAX) break
+    }
+    this.#events.results(writer.finish())
+  }
+
+  /** Has one thread admit and compile the module of a job. */
+  #prepare(job: PoolJob, slot: number): void {
+    const key = job.moduleKey!
+    const bytes = job.moduleBytes!
+    this.#modules.set(key, bytes.length, { type: 'preparing' })
+    const batch = this.#addBatch(job, slot, [])
+    const done = (state: ModuleState) => {
+      this.#forget(batch)
+      this.#modules.set(key, bytes.length, state)
+      // To be tried again by the next unit.
+      if (state.type === 'failed') {
+        this.#modules.set(key, 0, { type: 'absent' })
+        this.#endAll(job, hostEnd())
+      }
+      if (state.type === 'failed' || state.type === 'refused') this.#events.trouble(`module: ${state.reason}`)
+      this.dispatch()
+    }
+    this.#piscina.run({ type: 'prepare', slot, bytes, spec: { limits: job.spec.limits } }).then(
+      (prepared) => done(prepared as PreparedModule),
+      (error: unknown) =>
+        done(
+          batch.stopped?.reason === 'wall'
+            ? { type: 'slow' }
+            : { type: 'failed', reason: error instanceof Error ? error.message : String(error) },
+        ),
+    )
   }
 
   /** The job whose unit waits longest; with `ahead` only one whose units may wait on a busy thread. */
@@ -163,12 +229,14 @@ export class Pool {
     let first: PoolJob | undefined
     for (const job of this.#jobs.values()) {
       if (job.queue.length === 0 || (ahead && !job.size.ahead)) continue
+      const module = this.#moduleOf(job)?.type
+      if (module === 'preparing' || (ahead && module === 'absent')) continue
       if (first === undefined || job.queue.peek()!.ticket < first.queue.peek()!.ticket) first = job
     }
     return first
   }
 
-  #start(job: PoolJob, slot: number): void {
+  #start(job: PoolJob, slot: number, prepared: ModuleState | undefined): void {
     const units: QueuedUnit[] = []
     let itemBytes = 0
     const count = job.size.next(job.queue.length, this.#options.threads)
@@ -179,7 +247,18 @@ export class Pool {
       units.push(job.queue.shift()!)
     }
     const tickets = units.map((unit) => unit.ticket)
-    const { message, transferList } = makeBatch(slot, job, units, itemBytes)
+    const module = prepared?.type === 'ready' ? prepared.module : undefined
+    if (module !== undefined) this.#modules.touch(job.moduleKey!)
+    const { message, transferList } = makeBatch(slot, job, module, units, itemBytes)
+    const batch = this.#addBatch(job, slot, tickets)
+    this.#events.started(tickets)
+    this.#piscina.run(message, { transferList }).then(
+      (answer) => this.#onAnswer(batch, answer as ThreadAnswer),
+      (error: unknown) => this.#onLost(batch, error),
+    )
+  }
+
+  #addBatch(job: PoolJob, slot: number, tickets: readonly number[]): Batch {
     if (this.#batches.size === 0) this.#wake()
     const batch: Batch = {
       slot,
@@ -194,11 +273,7 @@ export class Pool {
       stopped: undefined,
     }
     this.#batches.add(batch)
-    this.#events.started(tickets)
-    this.#piscina.run(message, { transferList }).then(
-      (answer) => this.#onAnswer(batch, answer),
-      (error: unknown) => this.#onLost(batch, error),
-    )
+    return batch
   }
 
   #onAnswer(batch: Batch, answer: ThreadAnswer): void {
@@ -242,9 +317,9 @@ export class Pool {
   #endOf(batch: Batch, ticket: number, threadId: number, error: unknown): UnitEnd | undefined {
     if (batch.stopped?.ticket === ticket) return batch.stopped.reason === 'wall' ? wallEnd() : undefined
     if (this.#doomed.has(threadId)) return undefined
-    if ((error as { code?: unknown } | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY') {
-      return failureEnd(batch.job.spec, 'memory', '', 0n)
-    }
+    const isOutOfMemory = (error as { code?: unknown } | null)?.code === 'ERR_WORKER_OUT_OF_MEMORY'
+    // The heap is what a built-in task allocates; what a module allocates lies elsewhere, under a limit of its own.
+    if (isOutOfMemory && batch.job.moduleKey === undefined) return failureEnd(batch.job.spec, 'memory', '', 0n)
     this.#events.trouble(error instanceof Error ? error.message : String(error))
     return hostEnd()
   }
@@ -283,12 +358,14 @@ export class Pool {
       return
     }
     const ticket = batch.tickets[position]
-    if (ticket === undefined) return
+    const isPreparing = batch.tickets.length === 0
+    if (ticket === undefined && !isPreparing) return
     const ranMs = this.#runMs - batch.beganMs
+    const { prepareMs = PREPARE_MS_MAX } = this.#options
     const reason =
-      ranMs > batch.job.spec.limits.wallMs
+      ranMs > (isPreparing ? prepareMs : batch.job.spec.limits.wallMs)
         ? 'wall'
-        : batch.withdrawn.has(ticket) && ranMs > BRIEF_MS
+        : ticket !== undefined && batch.withdrawn.has(ticket) && ranMs > BRIEF_MS
           ? 'withdrawn'
           : undefined
     if (reason === undefined) return
@@ -325,33 +402,4 @@ export class Pool {
     this.#toldMs = this.#runMs
     this.#events.progress(running)
   }
-}
-
-function makeBatch(
-  slot: number,
-  job: PoolJob,
-  units: readonly QueuedUnit[],
-  itemBytes: number,
-): { readonly message: ThreadBatch; readonly transferList: ArrayBuffer[] } {
-  const message = {
-    slot,
-    job: job.id,
-    opened: job.opened,
-    tickets: Uint32Array.from(units, (unit) => unit.ticket),
-    units: Uint32Array.from(units, (unit) => unit.unit),
-  }
-  if (itemBytes === 0) return { message: { ...message, items: undefined, offsets: undefined }, transferList: [] }
-  const offsets = new Uint32Array(units.length + 1)
-  units.forEach((unit, i) => {
-    offsets[i + 1] = offsets[i]! + (unit.items?.length ?? 0)
-  })
-  // A unit that came in a frame of its own keeps its buffer; others are copied together.
-  let items = units[0]!.items
-  if (units.length > 1 || items === undefined || items.buffer.byteLength > 2 * items.byteLength) {
-    items = new Uint8Array(itemBytes)
-    units.forEach((unit, i) => {
-      if (unit.items !== undefined) items!.set(unit.items, offsets[i]!)
-    })
-  }
-  return { message: { ...message, items, offsets }, transferList: [items.buffer as ArrayBuffer] }
 }

@@ -3,7 +3,8 @@ const SLACK = 1024
 
 /** First in, first out, with a way back to the front. Unbounded: whoever fills it holds the bound. */
 export class Queue<T> {
-  #items: T[] = []
+  /** Slots before the head are empty, so that what was taken is not kept alive. */
+  #items: (T | undefined)[] = []
   #head = 0
   /** Returned items, the next one last. */
   #front: T[] = []
@@ -28,7 +29,8 @@ export class Queue<T> {
   shift(): T | undefined {
     if (this.#front.length > 0) return this.#front.pop()
     if (this.#head === this.#items.length) return undefined
-    const item = this.#items[this.#head++]
+    const item = this.#items[this.#head]
+    this.#items[this.#head++] = undefined
     if (this.#head === this.#items.length) {
       this.#items = []
       this.#head = 0
@@ -42,7 +44,7 @@ export class Queue<T> {
   /** Drops all items that `keep` refuses; the order of the rest stays. */
   retain(keep: (item: T) => boolean): void {
     this.#front = this.#front.filter(keep)
-    this.#items = this.#items.slice(this.#head).filter(keep)
+    this.#items = (this.#items.slice(this.#head) as T[]).filter(keep)
     this.#head = 0
   }
 }

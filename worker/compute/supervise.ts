@@ -1,16 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmdirSync } from 'node:fs'
-import { constants, setPriority, tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { fileURLToPath } from 'node:url'
 import { ZERO_DIGEST } from '../../job/digest.js'
 import type { JobId } from '../../proto/model.js'
-import type { Clock, Timer } from '../../runtime/clock.js'
+import type { Clock, Millis } from '../../runtime/clock.js'
 import { GridError } from '../../runtime/errors.js'
 import type { Logger } from '../../runtime/logger.js'
+import { ChildLife } from './child-life.js'
 import {
+  CONTENT_BYTES_MAX,
   type Compute,
   type ComputeBatch,
   type ComputeJob,
@@ -18,7 +15,9 @@ import {
   QUEUED_UNITS_MAX,
   type RunningUnit,
 } from './compute.js'
-import { FrameReader, writeFrame } from './frames.js'
+import { type Content, Contents } from './contents.js'
+import { writeFrame } from './frames.js'
+import { type FileJob, JobFiles } from './job-files.js'
 import {
   type Control,
   decodeAnswers,
@@ -30,8 +29,10 @@ import {
   packItems,
 } from './messages.js'
 import { Queue } from './queue.js'
+import type { Restrictions } from './restrictions.js'
 
 export type { Compute, ComputeBatch, ComputeJob, ComputeResult, RunningUnit } from './compute.js'
+export type { Restrictions } from './restrictions.js'
 
 /** Heap of a compute thread unless told otherwise: the default memory limit of a job. */
 export const THREAD_MEMORY_BYTES = 256 * 1024 * 1024
@@ -46,18 +47,17 @@ const FRAME_ITEM_BYTES_MAX = 64 * 1024
 const DEATHS_MAX = 3
 /** Times a unit comes back unfinished, because of its neighbours on a thread, before it counts as failed here. */
 const RETURNS_MAX = 64
-/** Wait before a dead child is replaced; doubles with each that dies without an answer. */
-const RESTART_MS_MIN = 100
-const RESTART_MS_MAX = 30_000
-/** Kept of what the child writes to standard error. */
-const STDERR_CHARS_MAX = 2000
+/** A child that held this much and has nothing left to do is replaced: memory goes back to the machine at once. */
+const REPLACE_BYTES = 64 * 1024 * 1024
 
 export interface ComputeOptions {
   /** Threads that compute, at least 1. */
   readonly threads: number
   /** Heap of each thread. Default: {@link THREAD_MEMORY_BYTES}. */
   readonly memoryBytes?: number
-  /** Modules with tasks of this machine's own, loaded by each thread. */
+  /** Modules and shared inputs that the child holds at a time. Default: {@link CONTENT_BYTES_MAX}. Unit: bytes. */
+  readonly contentBytesMax?: number
+  /** Modules with tasks of this machine's own, loaded by each thread. With any, the child keeps the rights of the worker. */
   readonly taskModules?: readonly string[]
   /** Computes at the lowest priority of the operating system. */
   readonly lowPriority: boolean
@@ -70,11 +70,16 @@ export function startCompute(options: ComputeOptions): ComputeProcess {
   return new ComputeProcess(options)
 }
 
-interface Job {
-  readonly number: number
+interface Job extends FileJob {
+  /** Drawn anew each time it is opened in the child. */
+  number: number
   readonly job: ComputeJob
   /** Units in hand, by index. */
   readonly units: Map<number, Unit>
+  /** Units that wait for the files of the job. */
+  held: Unit[]
+  contents: readonly Content[]
+  idleAt: Millis | undefined
 }
 
 /** A unit in hand: waiting here, or sent to the child and perhaps on a thread there. */
@@ -88,15 +93,6 @@ interface Unit {
   returns: number
 }
 
-/** One life of the child. */
-interface Child {
-  readonly process: ChildProcess
-  readonly pipe: Duplex
-  stderr: string
-  /** Lets the child go on if this process dies while it is stopped, so that it can see that and end. */
-  watcher: ChildProcess | undefined
-}
-
 /**
  * {@link Compute} by a child process. When the child dies, units on its threads end in `host`, the others go to the next
  * child, which is started after a growing wait.
@@ -104,19 +100,17 @@ interface Child {
 export class ComputeProcess implements Compute {
   readonly threads: number
   readonly #options: ComputeOptions
-  readonly #folder: string
+  readonly #life: ChildLife
+  readonly #contents = new Contents()
+  readonly #files: JobFiles<Job>
   readonly #jobs = new Map<JobId, Job>()
   readonly #units = new Map<number, Unit>()
   readonly #waiting = new Queue<Unit>()
+  #pipe: Duplex | undefined
   #sentUnits = 0
   #sentBytes = 0
   #nextTicket = 0
   #nextJob = 1
-  #child: Child | undefined
-  /** Children in a row that died without an answer. */
-  #deaths = 0
-  #restart: Timer | undefined
-  #paused = false
   #closed = false
   #onResults: (results: readonly ComputeResult[]) => void = () => {}
   #onProgress: (running: readonly RunningUnit[]) => void = () => {}
@@ -127,20 +121,63 @@ export class ComputeProcess implements Compute {
     }
     this.threads = options.threads
     this.#options = options
-    this.#folder = mkdtempSync(join(tmpdir(), 'manyhands-compute-'))
-    this.#startChild()
+    const { threads, lowPriority, clock, logger, contentBytesMax = CONTENT_BYTES_MAX, taskModules = [] } = options
+    this.#files = new JobFiles<Job>(this.#contents, contentBytesMax, clock, {
+      loaded: (job) => this.#onLoaded(job),
+      failed: (job, error) => {
+        logger.warn('files of a job not loaded', { jobId: job.job.jobId, error: error.message })
+        this.#fail(job.held.splice(0))
+      },
+      unloading: (job) => this.#control({ type: 'closeJob', job: job.number }),
+      unloaded: (bytes) => {
+        if (bytes >= REPLACE_BYTES && this.#units.size === 0) this.#replaceChild()
+      },
+    })
+    this.#life = new ChildLife(
+      {
+        threads,
+        ownTasks: taskModules.length > 0,
+        // Windows programs do not start without this one.
+        environment: process.env.SystemRoot === undefined ? {} : { SystemRoot: process.env.SystemRoot },
+        lowPriority,
+        clock,
+        logger,
+      },
+      {
+        started: (pipe) => this.#onStarted(pipe),
+        frame: (type, body) => this.#onFrame(type, body),
+        died: (blameless) => this.#onDeath(blameless),
+      },
+    )
+    this.#life.start()
   }
 
   /** Process id of the child, undefined while there is none. */
   get pid(): number | undefined {
-    return this.#child?.process.pid
+    return this.#life.pid
+  }
+
+  /** What is kept from the compute process, once it runs; undefined when it was closed before. */
+  restrictions(): Promise<Restrictions | undefined> {
+    return this.#life.restrictions()
   }
 
   openJob(job: ComputeJob): void {
     if (this.#closed || this.#jobs.has(job.jobId)) return
-    const opened: Job = { number: this.#nextJob++, job, units: new Map() }
+    const paths = job.inputs.map(({ path }) => path)
+    if (job.modulePath !== undefined) paths.push(job.modulePath)
+    const opened: Job = {
+      number: this.#nextJob++,
+      job,
+      units: new Map(),
+      held: [],
+      paths,
+      files: paths.length === 0 ? 'here' : 'absent',
+      contents: [],
+      idleAt: undefined,
+    }
     this.#jobs.set(job.jobId, opened)
-    this.#control(openMessage(opened))
+    if (opened.files === 'here') this.#control(openMessage(opened))
   }
 
   closeJob(jobId: JobId): void {
@@ -148,7 +185,8 @@ export class ComputeProcess implements Compute {
     if (job === undefined) return
     this.abort(jobId)
     this.#jobs.delete(jobId)
-    this.#control({ type: 'closeJob', job: job.number })
+    if (job.paths.length > 0) this.#files.forget(job)
+    else this.#control({ type: 'closeJob', job: job.number })
   }
 
   run(batch: ComputeBatch): void {
@@ -165,8 +203,10 @@ export class ComputeProcess implements Compute {
       const entry: Unit = { ticket, job, unit, items: packItems(items), state: 'waiting', deaths: 0, returns: 0 }
       job.units.set(unit, entry)
       this.#units.set(ticket, entry)
-      this.#waiting.push(entry)
+      if (job.files === 'here') this.#waiting.push(entry)
+      else job.held.push(entry)
     }
+    if (job.paths.length > 0 && job.units.size > 0) this.#files.want(job)
     this.#send()
   }
 
@@ -183,6 +223,7 @@ export class ComputeProcess implements Compute {
     }
     if (tickets.length > 0) this.#control({ type: 'abort', tickets })
     if (waited) this.#waiting.retain((entry) => entry.state === 'waiting')
+    if (job.held.length > 0) job.held = job.held.filter((entry) => entry.state === 'waiting')
     this.#send()
   }
 
@@ -195,35 +236,19 @@ export class ComputeProcess implements Compute {
   }
 
   pause(): void {
-    if (this.#paused || this.#closed) return
-    if (process.platform === 'win32') throw new GridError('unsupported', 'Windows cannot stop and continue a process')
-    this.#paused = true
-    if (this.#child !== undefined) this.#stop(this.#child)
+    this.#life.pause()
   }
 
   resume(): void {
-    if (!this.#paused) return
-    this.#paused = false
-    this.#child?.process.kill('SIGCONT')
-    if (this.#child === undefined && this.#restart === undefined && !this.#closed) this.#startChild()
+    this.#life.resume()
   }
 
   async close(): Promise<void> {
-    this.#restart?.cancel()
-    const child = this.#child
     this.#closed = true
     this.#units.clear()
     this.#jobs.clear()
-    if (child !== undefined) {
-      const exited = once(child.process, 'exit')
-      child.process.kill('SIGKILL')
-      await exited
-    }
-    try {
-      rmdirSync(this.#folder)
-    } catch {
-      // Already removed, by an earlier call or by the child.
-    }
+    this.#files.close()
+    await this.#life.close()
   }
 
   #drawTicket(): number {
@@ -238,6 +263,7 @@ export class ComputeProcess implements Compute {
     unit.state = 'gone'
     unit.job.units.delete(unit.unit)
     this.#units.delete(unit.ticket)
+    if (unit.job.paths.length > 0 && unit.job.units.size === 0) this.#files.idle(unit.job)
   }
 
   #leaveChild(unit: Unit): void {
@@ -247,12 +273,12 @@ export class ComputeProcess implements Compute {
   }
 
   #control(control: Control): void {
-    if (this.#child !== undefined) writeFrame(this.#child.pipe, FRAME.control, [encodeControl(control)])
+    if (this.#pipe !== undefined) writeFrame(this.#pipe, FRAME.control, [encodeControl(control)])
   }
 
   /** Fills the child up to its window. */
   #send(): void {
-    if (this.#child === undefined) return
+    if (this.#pipe === undefined) return
     while (this.#waiting.length > 0 && this.#hasRoom()) {
       const units: Unit[] = []
       let itemBytes = 0
@@ -267,7 +293,7 @@ export class ComputeProcess implements Compute {
         itemBytes += bytes
         units.push(unit)
       }
-      writeFrame(this.#child.pipe, FRAME.run, encodeRun(job.number, units))
+      writeFrame(this.#pipe, FRAME.run, encodeRun(job.number, units))
     }
   }
 
@@ -308,7 +334,7 @@ export class ComputeProcess implements Compute {
       this.#drop(unit)
       results.push({ jobId: unit.job.job.jobId, unit: unit.unit, outcome, digest, output, fuel, wallMs })
     }
-    this.#deaths = 0
+    this.#life.proved()
     this.#send()
     if (results.length > 0) this.#onResults(results)
   }
@@ -328,11 +354,14 @@ export class ComputeProcess implements Compute {
   }
 
   #requeue(units: readonly Unit[]): void {
+    const held = new Map<Job, Unit[]>()
     for (const unit of units) {
       this.#leaveChild(unit)
       unit.state = 'waiting'
+      if (unit.job.files !== 'here') held.set(unit.job, [...(held.get(unit.job) ?? []), unit])
     }
-    this.#waiting.pushFront(units)
+    for (const [job, list] of held) job.held.unshift(...list)
+    this.#waiting.pushFront(held.size === 0 ? units : units.filter(({ job }) => job.files === 'here'))
   }
 
   /** Answers units for which this host is to blame. */
@@ -353,83 +382,62 @@ export class ComputeProcess implements Compute {
     )
   }
 
-  #startChild(): void {
-    const { lowPriority, threads, memoryBytes = THREAD_MEMORY_BYTES, taskModules = [] } = this.#options
-    // Cleaners of temporary files take empty folders.
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
-    const childProcess = spawn(process.execPath, [fileURLToPath(new URL('./child.js', import.meta.url))], {
-      cwd: this.#folder,
-      // Windows programs do not start without this one.
-      env: process.env.SystemRoot === undefined ? {} : { SystemRoot: process.env.SystemRoot },
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-    })
-    const child: Child = {
-      process: childProcess,
-      pipe: childProcess.stdio[3] as Duplex,
-      stderr: '',
-      watcher: undefined,
-    }
-    this.#child = child
-    // At once, before it has threads: they inherit the priority, those of the engine included.
-    if (lowPriority && childProcess.pid !== undefined) setPriority(childProcess.pid, constants.priority.PRIORITY_LOW)
-    const reader = new FrameReader((type, body) => this.#onFrame(type, body))
-    child.pipe.on('data', (chunk: Buffer) => {
-      try {
-        reader.push(chunk)
-      } catch (error) {
-        if (!(error instanceof GridError) || error.code !== 'corrupt') throw error
-        childProcess.kill('SIGKILL')
-      }
-    })
-    child.pipe.on('error', () => {})
-    childProcess.stderr!.setEncoding('utf8').on('data', (text: string) => {
-      child.stderr = (child.stderr + text).slice(-STDERR_CHARS_MAX)
-      this.#options.logger.debug('computeTrouble', { text: text.slice(0, STDERR_CHARS_MAX) })
-    })
-    childProcess.on('error', (error) => this.#onDeath(child, error.message))
-    childProcess.on('exit', (code, signal) => this.#onDeath(child, signal ?? `exit ${code}`))
+  #onStarted(pipe: Duplex): void {
+    const { threads, memoryBytes = THREAD_MEMORY_BYTES, taskModules = [] } = this.#options
+    this.#pipe = pipe
+    this.#contents.attach(pipe)
     this.#control({ type: 'start', threads, memoryBytes, taskModules: taskModules.map((path) => resolve(path)) })
-    for (const job of this.#jobs.values()) this.#control(openMessage(job))
+    for (const job of this.#jobs.values()) {
+      if (job.paths.length === 0) this.#control(openMessage(job))
+      else if (job.units.size > 0) this.#files.want(job)
+    }
     this.#send()
-    if (this.#paused) this.#stop(child)
   }
 
-  #stop(child: Child): void {
-    child.watcher ??= spawn('/bin/sh', ['-c', 'read _; kill -CONT "$0"', String(child.process.pid)], {
-      stdio: ['pipe', 'ignore', 'ignore'],
-      env: {},
-    }).on('error', () => {})
-    child.process.kill('SIGSTOP')
+  /** The child has the files of a job: it may begin. */
+  #onLoaded(job: Job): void {
+    job.number = this.#nextJob++
+    this.#control(openMessage(job))
+    for (const unit of job.held.splice(0)) this.#waiting.push(unit)
+    this.#send()
   }
 
-  #onDeath(child: Child, reason: string): void {
-    child.watcher?.kill('SIGKILL')
-    if (this.#child !== child) return
-    this.#child = undefined
-    child.pipe.destroy()
-    if (this.#closed) return
-    this.#options.logger.warn('computeDied', { reason, stderr: child.stderr })
+  #onDeath(blameless: boolean): void {
+    this.#pipe = undefined
+    this.#loseFiles()
     const again: Unit[] = []
     const failed: Unit[] = []
     for (const unit of this.#units.values()) {
       if (unit.state === 'started') failed.push(unit)
-      else if (unit.state === 'sent') (++unit.deaths < DEATHS_MAX ? again : failed).push(unit)
+      else if (unit.state === 'sent') (blameless || ++unit.deaths < DEATHS_MAX ? again : failed).push(unit)
     }
     this.#requeue(again)
-    const delayMs = Math.min(RESTART_MS_MIN * 2 ** Math.min(this.#deaths++, 16), RESTART_MS_MAX)
-    this.#restart = this.#options.clock.setTimer(delayMs, () => {
-      this.#restart = undefined
-      if (!this.#paused) this.#startChild()
-    })
     this.#fail(failed)
+  }
+
+  #replaceChild(): void {
+    this.#pipe = undefined
+    this.#loseFiles()
+    this.#life.replace()
+  }
+
+  /** Files are gone with the child: units that need them wait for them again. */
+  #loseFiles(): void {
+    this.#files.childDied(this.#jobs.values())
+    for (const job of this.#jobs.values()) {
+      if (job.paths.length > 0) job.held = [...job.units.values()].filter(({ state }) => state === 'waiting')
+    }
+    this.#waiting.retain(({ job }) => job.files === 'here')
   }
 }
 
-function openMessage({ number, job }: Job): Control {
+function openMessage({ number, job, contents }: Job): Control {
+  const { spec, inputs, modulePath } = job
   return {
     type: 'openJob',
     job: number,
-    spec: job.spec,
-    inputs: job.inputs.map(({ name, path }) => ({ name, path: resolve(path) })),
+    spec,
+    inputs: inputs.map(({ name }, i) => ({ name, content: contents[i]!.number })),
+    module: modulePath === undefined ? undefined : contents.at(-1)!.number,
   }
 }

@@ -1,26 +1,47 @@
 /** The file that each Piscina thread loads. */
-import { readFileSync } from 'node:fs'
 import { deserialize } from 'node:v8'
 import { threadId, workerData } from 'node:worker_threads'
 import { move, transferableSymbol, valueSymbol } from 'piscina'
+import type { JobSpec } from '../../proto/model.js'
+import type { Module } from '../../sandbox/engine.js'
 import { findTask, loadTaskModules } from '../../tasks/registry.js'
 import { executeUnit, hostEnd, type PreparedJob, prepareJob } from './execute.js'
-import { AnswerWriter, type OpenedJob, type UnitEnd, unpackItems } from './messages.js'
+import type { PreparedModuleJob } from './execute-module.js'
+import { collectGarbage } from './garbage.js'
+import { AnswerWriter, type UnitEnd, unpackItems } from './messages.js'
+import type { PreparedModule } from './modules.js'
 import { processMs } from './run-clock.js'
 import { Slots } from './slots.js'
 
 /** What the pool hands to each thread when it starts. */
 export interface ThreadData {
   readonly slots: SharedArrayBuffer
+  /** One word: jobs closed so far. */
+  readonly closings: SharedArrayBuffer
   readonly taskModules: readonly string[]
+}
+
+/** What a thread is asked to do. `ready`: to say that it runs. */
+export type ThreadCall = { readonly type: 'ready' } | ThreadPreparation | ThreadBatch
+
+/** A module to be admitted and compiled. */
+export interface ThreadPreparation {
+  readonly type: 'prepare'
+  readonly slot: number
+  readonly bytes: Uint8Array<SharedArrayBuffer>
+  readonly spec: Pick<JobSpec, 'limits'>
 }
 
 /** Units for one call, all of one job. */
 export interface ThreadBatch {
+  readonly type: 'run'
   readonly slot: number
   readonly job: number
-  /** The serialized {@link OpenedJob}, shared by all threads. */
+  /** The serialized spec, shared by all threads; so is what follows. */
   readonly opened: SharedArrayBuffer
+  readonly files: readonly { readonly name: string; readonly bytes: Uint8Array<SharedArrayBuffer> }[]
+  /** Undefined for a built-in task. */
+  readonly module: Module | undefined
   readonly tickets: Uint32Array
   readonly units: Uint32Array
   /** Packed items of all units, one after another, and where each begins; the last offset is the end. */
@@ -50,22 +71,41 @@ const PROGRESS_MS = 100
 /** Jobs kept ready. */
 const JOBS_MAX = 32
 
-const { slots: slotMemory, taskModules } = workerData as ThreadData
+type ReadyJob = PreparedJob | PreparedModuleJob
+
+const { slots: slotMemory, closings: closingsMemory, taskModules } = workerData as ThreadData
 const slots = new Slots(slotMemory)
-const jobs = new Map<number, PreparedJob>()
+const closings = new Int32Array(closingsMemory)
+const jobs = new Map<number, ReadyJob>()
+let closingsSeen = 0
 let modulesLoaded: Promise<void> | undefined
+/** The sandbox, loaded for the first module job: a thread for built-in tasks starts faster without it. */
+let sandbox: typeof import('./sandbox.js') | undefined
 /** Calls run one after another, also when a task waits. */
 let last: Promise<unknown> = Promise.resolve()
 
-function prepare(batch: ThreadBatch): PreparedJob {
+/** Lets go of everything kept ready once a job was closed: its module and inputs are large, and making one ready is not. */
+function forgetClosed(): void {
+  const closed = Atomics.load(closings, 0)
+  if (closed === closingsSeen) return
+  closingsSeen = closed
+  if (jobs.size === 0) return
+  jobs.clear()
+  collectGarbage()
+}
+
+function prepare(batch: ThreadBatch): ReadyJob {
   const known = jobs.get(batch.job)
   if (known !== undefined) return known
-  const opened = deserialize(Buffer.from(new Uint8Array(batch.opened))) as OpenedJob
-  const { spec } = opened
-  const task = spec.task.type === 'builtin' ? findTask(spec.task.name, spec.task.version) : undefined
-  if (task === undefined) throw new Error('no such task here')
-  const files = new Map(opened.inputs.map(({ name, path }) => [name, new Uint8Array(readFileSync(path))]))
-  const job = prepareJob(spec, task, files)
+  const spec = deserialize(Buffer.from(new Uint8Array(batch.opened))) as JobSpec
+  const files = new Map(batch.files.map(({ name, bytes }) => [name, bytes]))
+  let job: ReadyJob
+  if (batch.module !== undefined) job = sandbox!.prepareModuleJob(spec, batch.module, files)
+  else {
+    const task = spec.task.type === 'builtin' ? findTask(spec.task.name, spec.task.version) : undefined
+    if (task === undefined) throw new Error('no such task here')
+    job = prepareJob(spec, task, files)
+  }
   if (jobs.size >= JOBS_MAX) jobs.delete(jobs.keys().next().value!)
   jobs.set(batch.job, job)
   return job
@@ -77,10 +117,13 @@ async function compute(batch: ThreadBatch): Promise<ThreadAnswer> {
   let done = 0
   let trouble: string | undefined
   if (!slots.claim(batch.slot, threadId)) return { done, parts: [], fromMs, toMs: fromMs, trouble }
-  let job: PreparedJob | undefined
+  let job: ReadyJob | undefined
   try {
-    modulesLoaded ??= loadTaskModules(taskModules)
-    await modulesLoaded
+    if (batch.module === undefined) {
+      modulesLoaded ??= loadTaskModules(taskModules)
+      await modulesLoaded
+    } else sandbox ??= await import('./sandbox.js')
+    forgetClosed()
     job = prepare(batch)
   } catch (error) {
     trouble = error instanceof Error ? error.message : String(error)
@@ -92,12 +135,21 @@ async function compute(batch: ThreadBatch): Promise<ThreadAnswer> {
     reportedMs = nowMs
     slots.progress(batch.slot, used())
   }
+  const onFuel = (used: bigint) => slots.progress(batch.slot, used)
+  const onTrouble = (reason: string) => {
+    trouble = reason
+  }
+  const run = (unit: number, items: Uint8Array[]): UnitEnd | Promise<UnitEnd> => {
+    if (job === undefined) return hostEnd()
+    return 'task' in job
+      ? executeUnit(job, unit, items, onBurn)
+      : sandbox!.executeModuleUnit(job, unit, items, onFuel, onTrouble)
+  }
   let beganMs = fromMs
   while (done < batch.units.length) {
     slots.begin(batch.slot, done)
     const items = batch.items?.subarray(batch.offsets![done]!, batch.offsets![done + 1]!)
-    let end: UnitEnd | Promise<UnitEnd> =
-      job === undefined ? hostEnd() : executeUnit(job, batch.units[done]!, unpackItems(items), onBurn)
+    let end = run(batch.units[done]!, unpackItems(items))
     if (end instanceof Promise) end = await end
     const nowMs = processMs()
     writer.add({ ...end, ticket: batch.tickets[done]!, wallMs: nowMs - beganMs })
@@ -106,21 +158,35 @@ async function compute(batch: ThreadBatch): Promise<ThreadAnswer> {
     if (nowMs - fromMs > BATCH_STOP_MS || writer.length > BATCH_STOP_BYTES) break
   }
   slots.begin(batch.slot, done)
+  if (batch.module !== undefined) collectGarbage()
   return { done, parts: writer.finish(), fromMs, toMs: beganMs, trouble }
 }
 
-/** Runs a batch. What it answers is transferred, not copied. */
-export function runBatch(batch: ThreadBatch): Promise<unknown> {
-  const answer = last.then(() => compute(batch))
+async function prepareOne({ slot, bytes, spec }: ThreadPreparation): Promise<PreparedModule> {
+  sandbox ??= await import('./sandbox.js')
+  slots.claim(slot, threadId)
+  const prepared = sandbox.prepareModule(bytes, spec)
+  collectGarbage()
+  return prepared
+}
+
+/** Does what the pool asks for, one call after the other. What it answers is transferred, not copied. */
+export function runCall(call: ThreadCall): Promise<unknown> {
+  const answer: Promise<unknown> = last.then((): unknown => {
+    if (call.type === 'ready') return undefined
+    return call.type === 'prepare' ? prepareOne(call) : compute(call)
+  })
   last = answer.catch(() => {})
-  return answer.then((value) =>
-    move({
-      get [transferableSymbol]() {
-        return value.parts.map((part) => part.buffer)
-      },
-      get [valueSymbol]() {
-        return value
-      },
-    } as never),
-  )
+  return call.type === 'run' ? answer.then((value) => moved(value as ThreadAnswer)) : answer
+}
+
+function moved(value: ThreadAnswer): unknown {
+  return move({
+    get [transferableSymbol]() {
+      return value.parts.map((part) => part.buffer)
+    },
+    get [valueSymbol]() {
+      return value
+    },
+  } as never)
 }

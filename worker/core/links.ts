@@ -17,6 +17,8 @@ const HEARTBEAT_MS = 5_000
 const IDLE_LINK_MS = 60_000
 /** An owner that cannot be reached for this long is looked for anew by the shards of its reports. */
 export const LOST_OWNER_MS = 5_000
+/** Owners of a shard that is worked on are looked for this often: all of them have units of their own to grant. */
+const SHARD_OWNERS_MS = 30_000
 /** An owner that refused this key is not asked again for this long. */
 const REFUSED_MS = 60_000
 
@@ -52,6 +54,8 @@ export class Links {
   readonly #candidates = new Map<NodeId, { readonly endpoint: Endpoint; ready: number }>()
   readonly #refusedUntil = new Map<NodeId, Millis>()
   readonly #seeking = new Map<string, Millis>()
+  /** When the owners of shards that are worked on were looked for. */
+  readonly #accompanied = new Map<string, Millis>()
   #draining = false
 
   constructor(random: Random, effects: WorkerEffect[]) {
@@ -129,6 +133,15 @@ export class Links {
       .filter(({ nodeId }) => !this.#isRefused(nodeId, now))
       .slice(0, SHARD_OWNERS_MAX)
       .map((endpoint) => this.#links.get(endpoint.nodeId) ?? this.#connect(endpoint, now))
+  }
+
+  /** Asks who owns a shard that is worked on, unless that was asked not long ago. */
+  accompany(jobId: JobId, shard: number, now: Millis): void {
+    const name = `${jobId}/${shard}`
+    if ((this.#accompanied.get(name) ?? Number.NEGATIVE_INFINITY) > now - SHARD_OWNERS_MS) return
+    this.#accompanied.set(name, now)
+    if (this.#accompanied.size > CANDIDATES_MAX) this.#accompanied.delete(this.#accompanied.keys().next().value!)
+    this.seek(jobId, shard, now)
   }
 
   /** Asks who owns a shard, unless that was asked a moment ago. */

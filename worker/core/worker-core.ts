@@ -166,7 +166,7 @@ export class WorkerCore {
     if (taken === undefined) return
     const { jobId, shard } = event.grant
     // Its other owners have opinions of their own to grant.
-    if (this.#limits.shardOwners > 1) this.#links.seek(jobId, shard, now)
+    if (this.#limits.shardOwners > 1) this.#links.accompany(jobId, shard, now)
     if (this.#draining) this.#work.giveBack((held) => held === taken.held, 'the volunteer is leaving')
     else this.#effects.push({ type: 'compute', jobId, shard, units: taken.units })
   }

@@ -94,12 +94,14 @@ export class SimDirectory {
         estimatePeers: async () => peerCount(),
       },
       asOwner: (self) => {
+        const ownersSeen = (key: Key, count: number) => {
+          const peers = this.#peersAt(this.#world.nowMs - lagMs).filter(({ nodeId }) => nodeId !== self.nodeId)
+          return nearest(key, [...peers, self], count)
+        }
         const directory: OwnerDirectory = {
           self,
-          owners: async (key, count) => {
-            const peers = this.#peersAt(this.#world.nowMs - lagMs).filter(({ nodeId }) => nodeId !== self.nodeId)
-            return nearest(key, [...peers, self], count)
-          },
+          owners: async (key, count) => ownersSeen(key, count),
+          ownersSeen,
           announce: (work) => this.#announce(self, work),
           onNeighboursChanged() {},
           get peerCount() {

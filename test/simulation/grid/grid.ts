@@ -1,6 +1,7 @@
 import { ResultsReader } from '../../../client/results.js'
 import type { GridClient } from '../../../client/session.js'
 import { submitJob } from '../../../client/submit.js'
+import { SYNC_MS } from '../../../coordinator/exchange/shard-exchange.js'
 import type { Coordinator } from '../../../coordinator/index.js'
 import { shardKey } from '../../../job/shard.js'
 import { unitCount } from '../../../job/unit-source.js'
@@ -17,7 +18,6 @@ import type { SeededRandom } from '../world/random.js'
 import { SimulationFailure, type World } from '../world/world.js'
 import { makeCompute } from './compute.js'
 import { type GridDirectory, SimDirectory } from './directory.js'
-import { SYNC_MS } from './exchange.js'
 import { Forger } from './forger.js'
 import { GridKeys } from './keys.js'
 import { Oracle } from './oracle.js'
@@ -150,9 +150,9 @@ export class Grid {
     })
   }
 
-  /** Not the submitter, nor the one home of a job; and a liar with a new key would be a second liar of one mind. */
+  /** Not the submitter; and a liar with a new key would be a second liar of one mind. */
   #mayLoseDisk(host: Host): boolean {
-    if (host === this.#client || this.oracle.isHome(host.caller.nodeId)) return false
+    if (host === this.#client) return false
     const worker = this.#workers.indexOf(host)
     return worker < 0 || this.#plan.workers[worker] === 'honest'
   }
@@ -238,7 +238,11 @@ export class Grid {
       })
       const disk = this.#crashingDisk(host, context.disk)
       const verifier = this.#plant.verifier?.(this.#keys.verifier) ?? this.#keys.verifier
-      const parts = this.#parts(host, context, { transport, disk: this.#plant.disk?.(disk) ?? disk, verifier })
+      const parts = this.#parts(host, context, {
+        transport: this.#plant.transport?.(transport) ?? transport,
+        disk: this.#plant.disk?.(disk) ?? disk,
+        verifier,
+      })
       const { owners } = this.#plan
       await startPeer(
         parts,
@@ -249,7 +253,6 @@ export class Grid {
           ...this.#plant.options,
         },
         {
-          replicated: owners > 1,
           watch: (coordinator) => {
             this.#plant.coordinator?.(coordinator)
             this.#coordinators.set(host, { coordinator, boot: context.boot })

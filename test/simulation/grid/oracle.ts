@@ -28,6 +28,10 @@ interface SentReport {
   readonly acks: { readonly holders: readonly NodeId[]; readonly isDurable: boolean }[]
   /** The worker had it on its own disk when it was first acknowledged. */
   isJournaled: boolean
+  /** Disks lost in the whole run when it was first acknowledged. */
+  diskLosses: number | undefined
+  /** An owner has said that it changes nothing. */
+  isRefused: boolean
 }
 
 /** A job that a client has submitted. */
@@ -70,11 +74,6 @@ export class Oracle {
 
   get jobs(): Iterable<KnownToOracle> {
     return this.#jobs.values()
-  }
-
-  /** Whether `nodeId` is the home of a job: with one home there is no second copy of spec and orders. */
-  isHome(nodeId: NodeId): boolean {
-    return this.#specs.some(({ holder }) => holder === nodeId)
   }
 
   // ---------------------------------------------------------------------------------------------------- what clients see
@@ -183,6 +182,8 @@ export class Oracle {
       settled: new Set(),
       acks: [],
       isJournaled: false,
+      diskLosses: undefined,
+      isRefused: false,
     }
     this.#reports.set(reportId, report)
     for (const unit of report.units) {
@@ -196,12 +197,16 @@ export class Oracle {
     if (message.type === 'settled') {
       for (const unit of [...message.agreed, ...message.disagreed]) {
         const reports = this.#byUnit.get(`${worker.caller.nodeId} ${unitName(message.jobId, unit)}`) ?? []
-        for (const report of reports) report.settled.add(unit)
+        for (const report of reports) {
+          report.settled.add(unit)
+          this.#checkSettled(report)
+        }
       }
     } else if (message.type === 'refused') {
       // An owner that has settled all its units without it may say so: then the producer need not keep it.
       const report = this.#reports.get(message.report)
       for (const unit of report?.units ?? []) report?.settled.add(unit)
+      if (report !== undefined) report.isRefused = true
     } else if (message.type === 'ack') {
       for (const reportId of message.reports) {
         const report = this.#reports.get(reportId)
@@ -211,11 +216,33 @@ export class Oracle {
           const journal = worker.disk.contents(JOURNAL_FILE)
           report.isJournaled = journal !== undefined && Buffer.from(journal).includes(reportId)
         }
+        report.diskLosses ??= this.#diskLosses
         report.acks.push({ holders, isDurable: holders.length >= wanted })
+        this.#checkSettled(report)
         this.#world.count('acksHeard')
         this.#world.count(holders.length >= wanted ? 'durableAcks' : 'partialAcks')
       }
     }
+  }
+
+  get #diskLosses(): number {
+    const { diskLoss = 0, isolatedAndLost = 0 } = this.#world.counters()
+    return diskLoss + isolatedAndLost
+  }
+
+  /**
+   * A producer that is told that all its units are settled drops its report: two owners must have it by then, whatever the
+   * acknowledgement said. Not looked at once a disk has been lost since.
+   */
+  #checkSettled({ reportId, worker, acks, settled, units, diskLosses, isRefused }: SentReport): void {
+    if (this.#plan.owners === 1 || isRefused || settled.size < units.length || units.length === 0) return
+    if (acks.length === 0 || acks.some(({ isDurable }) => isDurable) || diskLosses !== this.#diskLosses) return
+    const disks = this.#world.hosts.filter(({ disk }) => readStore(disk).reports.has(reportId)).length
+    this.#check(
+      disks >= 2,
+      `${worker.name} is told that all of report ${reportId.slice(0, 8)} is settled, which ${disks} owners have on disk`,
+    )
+    this.#world.count('thinMadeDurable')
   }
 
   // --------------------------------------------------------------------------------------------------- what owners say

@@ -62,6 +62,7 @@ function asOwner(overlay: Overlay, owners: GridDirectory['owners'], self: Endpoi
   return {
     self,
     owners,
+    ownersSeen: (key, count) => overlay.ownersSeen(key, count).map((contact) => overlay.endpoint(contact)),
     announce: ({ jobId, submitter, ready, header }) => {
       if (ready === 0) overlay.withdraw(jobId)
       else overlay.announce({ jobId, submitter, ready, header, expiresInMs: 60_000 })

@@ -5,9 +5,12 @@ import { isVote } from '../../../job/digest.js'
 import type { Verifier } from '../../../overlay/identity.js'
 import { reportCodec } from '../../../proto/codec/facts.js'
 import type { OwnerMessage, WorkerMessage } from '../../../proto/messages.js'
+import { methods } from '../../../proto/methods.js'
 import type { Digest } from '../../../proto/model.js'
 import type { Disk } from '../../../runtime/disk.js'
+import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
+import type { Transport } from '../../../runtime/transport.js'
 import type { Plan } from './plan.js'
 import { STORE_FILE } from './processes.js'
 
@@ -31,6 +34,8 @@ export interface Plant {
   readonly plan?: (plan: Plan) => Plan
   readonly disk?: (disk: Disk) => Disk
   readonly options?: Partial<CoordinatorOptions>
+  /** Changes what owners say. */
+  readonly transport?: (transport: Transport) => Transport
   readonly verifier?: (verifier: Verifier) => Verifier
   readonly coordinator?: (coordinator: Coordinator) => void
   readonly worker?: () => WorkerPlant
@@ -44,18 +49,21 @@ export const plants: readonly Plant[] = [
   {
     name: 'ack-before-fsync',
     mistake: 'an owner acknowledges what is not synced yet',
-    disk: (disk) => ({
-      append: (file, bytes) => disk.append(file, bytes),
-      read: (file) => disk.read(file),
-      write: (file, bytes) => disk.write(file, bytes),
-      remove: (file) => disk.remove(file),
-      list: (prefix) => disk.list(prefix),
-      sync: async (file) => {
-        const synced = disk.sync(file)
-        if (file === STORE_FILE) synced.catch(() => {})
-        else await synced
-      },
-    }),
+    plan: oneOwner,
+    disk: (disk) => {
+      let syncs = 0
+      return {
+        append: (file, bytes) => disk.append(file, bytes),
+        read: (file) => disk.read(file),
+        write: (file, bytes) => disk.write(file, bytes),
+        remove: (file) => disk.remove(file),
+        list: (prefix) => disk.list(prefix),
+        // Every other one is put off until the next.
+        sync: async (file) => {
+          if (file !== STORE_FILE || ++syncs % 2 === 0) await disk.sync(file)
+        },
+      }
+    },
   },
   {
     name: 'one-holder',
@@ -92,7 +100,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'drop-on-ack',
     mistake: 'a worker drops its copy of a report once it is acknowledged',
-    plan: (plan) => ({ ...plan, owners: 1 }),
+    plan: oneOwner,
     worker: dropOnAck,
   },
   {
@@ -100,7 +108,30 @@ export const plants: readonly Plant[] = [
     mistake: 'a restarted owner forgets what was accepted and grants it again',
     coordinator: (coordinator) =>
       eachEvent(coordinator, (event) => (event.type === 'reportKept' && !event.live ? undefined : event)),
-    plan: (plan) => ({ ...plan, owners: 1 }),
+    plan: oneOwner,
+  },
+  {
+    name: 'settled-thin',
+    mistake: 'a producer is told that its unit is settled while only one of three owners has its report',
+    plan: (plan) => ({ ...plan, owners: 3 }),
+    coordinator: ({ exchange }) => {
+      exchange.isSafe = () => true
+    },
+  },
+  {
+    name: 'no-sync',
+    mistake: 'owners never compare what they have',
+    plan: (plan) => ({ ...plan, owners: 3 }),
+    transport: (transport) => ({
+      call: (to, method, request, options) =>
+        method.path === methods.reconcile.path
+          ? Promise.reject(new GridError('unavailable', 'planted'))
+          : transport.call(to, method, request, options),
+      open: (to, method, signal) => transport.open(to, method, signal),
+      handleUnary: (method, handler) => transport.handleUnary(method, handler),
+      handleStream: (method, handler) => transport.handleStream(method, handler),
+      probe: (address, options) => transport.probe(address, options),
+    }),
   },
   {
     name: 'no-bypass',
@@ -109,6 +140,11 @@ export const plants: readonly Plant[] = [
     coordinator: (coordinator) => eachShard(coordinator, neverBypass),
   },
 ]
+
+/** One owner a shard: nobody else can make up for it, and none is mute. */
+function oneOwner(plan: Plan): Plan {
+  return { ...plan, owners: 1, mutePeer: undefined }
+}
 
 /** Has `change` look at every event before the owner's core does; undefined keeps it from it. */
 function eachEvent(coordinator: Coordinator, change: (event: OwnerEvent) => OwnerEvent | undefined): void {

@@ -18,7 +18,6 @@ import { Journal } from '../../../worker/journal.js'
 import { resolveWorkerOptions } from '../../../worker/options.js'
 import type { ProcessContext } from '../world/host.js'
 import type { GridDirectory } from './directory.js'
-import { SimExchange } from './exchange.js'
 import type { GridKeys } from './keys.js'
 import { gridTasks } from './task.js'
 
@@ -56,7 +55,7 @@ export function factVerifier(verifier: Verifier): SignatureVerifier & {
 export async function startPeer(
   parts: ProcessParts,
   options: Partial<CoordinatorOptions>,
-  { replicated, watch }: { readonly replicated: boolean; readonly watch: (coordinator: Coordinator) => void },
+  { watch }: { readonly watch: (coordinator: Coordinator) => void },
 ): Promise<Coordinator> {
   const { context, keys, directory, transport, disk, verifier } = parts
   const { clock, random, logger, identity, address } = context
@@ -84,10 +83,6 @@ export async function startPeer(
     directory: directory.asOwner(self),
     schedule: (run) => void clock.setTimer(0, run),
     options,
-    ...(replicated && {
-      exchange: (made: Coordinator) =>
-        new SimExchange({ coordinator: made, self, store, outputs, transport, directory, clock, random }),
-    }),
   })
   watch(coordinator)
   await coordinator.start()
@@ -158,6 +153,7 @@ function bootIdOf({ random }: ProcessContext): BootId {
 
 /** Simulated jobs have no shared inputs. */
 const noInputFiles = {
-  path: async () => undefined,
+  hold: async () => undefined,
   create: () => Promise.reject(new Error('simulated jobs have no inputs')),
+  release: () => {},
 }

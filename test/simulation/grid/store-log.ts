@@ -32,8 +32,10 @@ export function readStore(disk: SimDisk): DiskFacts {
   for (const payload of readRecords(log).payloads) {
     for (const write of deserialize(payload) as Write[]) {
       if (write.type === 'spec' && write.role === 'home') homes.add(write.jobId)
+      if (write.type === 'dropRole' && write.role === 'home') homes.delete(write.jobId)
       if (write.type === 'shard' && !facts.has(shardName(write.jobId, write.shard)))
         facts.set(shardName(write.jobId, write.shard), new Map())
+      if (write.type === 'dropShard') facts.delete(shardName(write.jobId, write.shard))
       if (write.type !== 'fact') continue
       // As the store does: a fact of a shard that it does not keep is left out.
       const shard = facts.get(shardName(write.jobId, write.shard))

@@ -152,7 +152,7 @@ class LiarRun {
         owner.listen(jobId, shard, { decided: () => this.#count(jobId, shard), closed: () => {} })
       })
     }
-    await startPeer(this.#parts(context), {}, { replicated: false, watch })
+    await startPeer(this.#parts(context), {}, { watch })
     this.#directory.serves(this.#world.hosts[0]!, { nodeId: context.identity.nodeId, address: context.address })
   }
 

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -21,7 +21,7 @@ usage('--help of every command has an example and ends well', async () => {
   const names = buildProgram(async () => {}).commands.map((command) => command.name())
   assert.equal(
     names.filter((name) => name !== 'help').sort(),
-    'cancel config demo doctor id jobs map network node peers results retry run-local show status submit tasks units wait watch work'
+    'cancel config demo doctor id jobs map network node peers replay results retry run-local show status submit tasks units wait watch work'
       .split(' ')
       .sort(),
   )
@@ -83,7 +83,12 @@ usage('what a job is made of is checked before any peer is looked for', async ()
     [['submit', 'primes', '--range', '0..10', '--quorum', '9', '--max-instances', '5'], /quorum 9 cannot be reached/],
     [['submit', 'mersenne', '--lines', '/nonexistent'], /the file \/nonexistent does not exist/],
     [['submit', 'mersenne', '--lines', '/'], /the file \/ is a folder/],
-    [['submit', './geng.wasm', '--count', '5'], /cannot be submitted yet/],
+    [['submit', './geng.wasm', '--count', '5'], /the program \.\/geng\.wasm does not exist/],
+    [['submit', '/', '--count', '5'], /the program \/ is a folder/],
+    [['replay', 'last', 'x'], /number 'x'/],
+    [['id', 'export'], /'id export' needs a file/],
+    [['id', 'show', 'x'], /'id show' takes no file/],
+    [['id', 'import', '/nonexistent'], /the key file \/nonexistent does not exist/],
     [['submit', 'primes', '--range', '0..10', '-o', 'x'], /-o, --layout and --stderr go with --wait/],
     [['map', 'primes'], /primes does not work line by line/],
     [['retry', 'last'], /say what to retry/],
@@ -163,6 +168,35 @@ local('id makes a key once and keeps it; new replaces it', async () => {
   assert.is.not(second.nodeId, first.nodeId)
 })
 
+local('a key can be carried to another directory, and nothing is replaced without --force', async () => {
+  const key = here('exported.key')
+  const [from, to] = [
+    ['--data', here('id-from'), '--network', 'test', '--json'],
+    ['--data', here('id-to'), '--network', 'test', '--json'],
+  ]
+  const exported = await run(['id', 'export', key, ...from])
+  assert.is(exported.code, 0, exported.stdout)
+  assert.is(statSync(key).mode & 0o777, 0o600)
+  assert.is((await run(['id', 'export', key, ...from])).code, 2)
+  assert.is((await run(['id', 'export', key, '--force', ...from])).code, 0)
+  const imported = await run(['id', 'import', key, ...to])
+  assert.is(imported.code, 0, imported.stdout)
+  const { nodeId, publicKey } = JSON.parse(exported.stdout) as { nodeId: string; publicKey: string }
+  const shown = JSON.parse((await run(['id', ...to])).stdout) as { nodeId: string; publicKey: string }
+  assert.equal([shown.nodeId, shown.publicKey], [nodeId, publicKey])
+  assert.is((await run(['id', 'import', key, ...to])).code, 0)
+  await run(['id', 'new', ...to])
+  const refused = await run(['id', 'import', key, ...to])
+  assert.is(refused.code, 2)
+  assert.match(refused.stdout, /has a key already/)
+  const forced = await run(['id', 'import', key, '--force', ...to.slice(0, -1)])
+  assert.is(forced.code, 0, forced.stderr)
+  assert.match(forced.stderr, /the old key is now in .*identity\.[0-9]+\.json/)
+  assert.match(forced.stderr, /one place at a time/)
+  writeFileSync(here('no.key'), '{}')
+  assert.match((await run(['id', 'import', here('no.key'), ...to])).stdout, /holds no key/)
+})
+
 local('network new writes a secret that only its owner can read', async () => {
   const file = here('lab.secret')
   assert.is((await run(['network', 'new', file])).code, 0)
@@ -221,7 +255,7 @@ local('a unit that fails shows before anything is submitted', async () => {
     home,
   })
   assert.is(code, 2)
-  assert.match(stderr, /unit 0 fails when tried here: out of fuel \(raise --fuel\)/)
+  assert.match(stderr, /unit 0 fails when tried here: out of fuel: the limit is 10 steps \(raise --fuel\)/)
 })
 
 local('run-local writes files and a manifest with -o', async () => {

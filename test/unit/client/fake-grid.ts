@@ -13,10 +13,10 @@ import { CHUNK_BYTES, INLINE_OUTPUT_BYTES_MAX } from '../../../proto/limits.js'
 import type { ResultsReply, SettledUnit, ShardStatus, ShowReply, UnitStatus } from '../../../proto/messages.js'
 import { methods } from '../../../proto/methods.js'
 import type { JobId, JobSpec, ReportFact, Signed, Summary, UnitOutput } from '../../../proto/model.js'
-import { systemClock } from '../../../runtime/clock.js'
+import { type Clock, systemClock } from '../../../runtime/clock.js'
 import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
-import { utf8 } from '../../../runtime/hex.js'
+import { fromHex, utf8 } from '../../../runtime/hex.js'
 import { silentLogger } from '../../../runtime/logger.js'
 import { systemRandom } from '../../../runtime/random.js'
 import type { Caller, Endpoint, MessageStream, StreamMethod, Transport } from '../../../runtime/transport.js'
@@ -172,6 +172,8 @@ export interface Lies {
   /** Breaks a stream of results after so many messages, once. */
   breakAfter?: number
   readonly knowsNothing?: boolean
+  /** Changes what it lists of the units of a shard. */
+  readonly units?: (units: readonly UnitStatus[]) => readonly UnitStatus[]
 }
 
 /** Home and owner in one, on a fake network. */
@@ -182,6 +184,8 @@ export class FakePeer {
   readonly blobs = new Map<string, Map<number, Uint8Array>>()
   readonly changed = new Set<() => void>()
   lies: Lies = {}
+  /** Chunks of blobs that were sent here. */
+  chunksTaken = 0
 
   constructor(transport: MemoryTransport, identity: Identity, endpoint: Endpoint, jobs: Map<JobId, FakeJob>) {
     this.identity = identity
@@ -222,6 +226,8 @@ export class FakePeer {
       waiting: '',
       ageMs: 10,
       firstGrantAgeMs: 1,
+      holders: [this.identity.nodeId],
+      wanted: 1,
     }
   }
 
@@ -238,20 +244,37 @@ export class FakePeer {
       return { holders: [this.identity.nodeId], wanted: 1 }
     })
     transport.handleUnary(methods.show, ({ jobId, withShards }) => this.#show(jobId, withShards))
-    transport.handleUnary(methods.blobStat, () => ({ complete: false, present: new Uint8Array(0) }))
+    transport.handleUnary(methods.blobStat, ({ blob }) => ({
+      complete: this.blobs.get(blob.digest)?.size === Math.ceil(blob.size / CHUNK_BYTES),
+      present: new Uint8Array(0),
+    }))
     transport.handleStream(methods.blobPut, (stream) => {
       let digest = ''
       stream.onMessage((message) => {
         if (message.type === 'start') {
           digest = message.blob.digest
-          this.blobs.set(digest, new Map())
-        } else if (message.type === 'chunk') this.blobs.get(digest)!.set(message.index, message.bytes.slice())
+          if (!this.blobs.has(digest)) this.blobs.set(digest, new Map())
+        } else if (message.type === 'chunk') {
+          this.chunksTaken++
+          this.blobs.get(digest)!.set(message.index, message.bytes.slice())
+        }
       })
       stream.onEnd(() => {
         stream.send({ complete: true, holder: this.identity.nodeId })
         stream.end()
       })
       stream.onClose(() => {})
+    })
+    this.#stream(transport, methods.blobManifest, async ({ blob }, stream) => {
+      const chunks = this.blobs.get(blob.digest)
+      if (chunks === undefined) throw new GridError('notFound', 'no such blob')
+      const hashes = [...chunks.keys()].sort((a, b) => a - b).map((index) => fromHex(sha256(chunks.get(index)!)))
+      stream.send({ hashes: Uint8Array.from(hashes.flatMap((hash) => [...hash])) })
+    })
+    this.#stream(transport, methods.blobGet, async ({ blob, chunks }, stream) => {
+      const found = this.blobs.get(blob.digest)
+      if (found === undefined) throw new GridError('notFound', 'no such blob')
+      for (const index of chunks) stream.send({ index, bytes: found.get(index)! })
     })
     this.#stream(transport, methods.watch, async ({ jobId, withShards }, stream) => {
       for (;;) {
@@ -277,7 +300,8 @@ export class FakePeer {
           waiting: '',
         }
       })
-      const listed = all.filter((unit) => state === undefined || unit.state === state).slice(0, limit)
+      const told = this.lies.units?.(all) ?? all
+      const listed = told.filter((unit) => state === undefined || unit.state === state).slice(0, limit)
       for (let at = 0; at < listed.length; at += 1_000) stream.send({ units: listed.slice(at, at + 1_000) })
     })
     this.#stream(transport, methods.results, async ({ jobId, shard, units, follow, withOutputs }, stream) => {
@@ -398,13 +422,13 @@ export class FakeGrid {
     this.client = this.clientOf(this.submitter)
   }
 
-  clientOf(identity: Identity): GridClient {
+  clientOf(identity: Identity, clock: Clock = systemClock): GridClient {
     return new GridClient({
       transport: this.network.add(callerOf(identity), `client ${identity.nodeId}`),
       overlay: this.overlay,
       signer: identity.signer,
       verifier: ed25519Verifier,
-      clock: systemClock,
+      clock,
       random: systemRandom,
       logger: silentLogger,
       sha256,

@@ -96,6 +96,8 @@ test('of owners and homes, the reasons they give, are stripped when they arrive'
       waiting: text,
       ageMs: 1,
       firstGrantAgeMs: undefined,
+      holders: [],
+      wanted: 0,
     }
     const shown = methods.show.response.decode(methods.show.response.encode(show))
     assert.not.match(shown.waiting + shown.shards[0]!.waiting, CONTROLS)

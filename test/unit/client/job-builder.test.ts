@@ -5,10 +5,12 @@ import { type BuildContext, buildJob, type JobRequest, ownerRadius } from '../..
 import { blobOf } from '../../../job/blob.js'
 import { contentSpan, cutItems, indexSpan, readFileItem } from '../../../job/list.js'
 import { neededItems } from '../../../job/program.js'
+import { MODULE_BYTES_MAX } from '../../../proto/limits.js'
 import type { PublicKey, TaskRef } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { utf8 } from '../../../runtime/hex.js'
 import { systemRandom } from '../../../runtime/random.js'
+import { PROFILE } from '../../../sandbox/contract.js'
 import { rejects } from '../../support/rejects.js'
 
 const NOW_MS = 1_750_000_000_000
@@ -36,6 +38,27 @@ builder('numbers become exact sources', async () => {
   assert.is((await build({ source: { type: 'array', array: '1-100:3' } })).units, 34)
   assert.is((await build({ source: { type: 'count', count: '10^6' } })).units, 1_000_000)
   assert.equal(range.blobs, [])
+})
+
+builder('a program becomes a blob to upload, named by its digest, under the newest profile', async () => {
+  const bytes = new Uint8Array(300_000).fill(5)
+  const program = { type: 'upload', content: memoryContent(bytes), label: 'program p.wasm' } as const
+  const { spec, blobs } = await build({ task: program, source: { type: 'count', count: 5 } })
+  assert.equal(spec.task, { type: 'module', module: blobOf(sha256, bytes).blob })
+  assert.is(spec.profile, PROFILE)
+  assert.equal(
+    blobs.map(({ label, blob }) => [label, blob.size]),
+    [['program p.wasm', 300_000]],
+  )
+  const large: Content = { size: MODULE_BYTES_MAX + 1, read: () => new Uint8Array(0) }
+  await rejects(build({ task: { ...program, content: large }, source: { type: 'count', count: 5 } }), /at most/)
+})
+
+builder('a module that the network has is not uploaded again', async () => {
+  const { blob } = blobOf(sha256, Uint8Array.of(1))
+  const built = await build({ task: { type: 'module', module: blob }, source: { type: 'count', count: 5 } })
+  assert.equal(built.blobs, [])
+  assert.is(built.spec.profile, PROFILE)
 })
 
 builder('defaults are those of the design, and a network may set its own', async () => {

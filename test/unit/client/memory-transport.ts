@@ -63,14 +63,19 @@ export class MemoryTransport implements Transport {
     const pipe = new Pipe(this.caller, { nodeId: to.nodeId } as Caller)
     const onAbort = () => pipe.break(new GridError('closed', 'aborted'))
     signal?.addEventListener('abort', onAbort, { once: true })
-    pipe.onClosed = () => signal?.removeEventListener('abort', onAbort)
+    let accepting: Set<Pipe> | undefined
+    pipe.onClosed = () => {
+      signal?.removeEventListener('abort', onAbort)
+      accepting?.delete(pipe)
+    }
     queueMicrotask(() => {
       if (signal?.aborted) return pipe.break(new GridError('closed', 'aborted'))
       try {
         const peer = this.#network.reach(to, method.path)
         const handler = peer.streams.get(method.path)
         if (handler === undefined) throw new GridError('unsupported', `no method ${method.path}`)
-        peer.#open.add(pipe)
+        accepting = peer.#open
+        accepting.add(pipe)
         handler(pipe.acceptor.stream)
       } catch (error) {
         pipe.break(toGridError(error))
@@ -100,7 +105,7 @@ export class MemoryTransport implements Transport {
   }
 
   die(): void {
-    for (const pipe of this.#open) pipe.break(new GridError('closed', 'the connection was reset'))
+    for (const pipe of [...this.#open]) pipe.break(new GridError('closed', 'the connection was reset'))
   }
 }
 

@@ -42,6 +42,30 @@ const build = (grid: FakeGrid, text = 'a\nb\nc\n') =>
 
 const submitting = suite('submitJob')
 
+submitting('a program that its holders have is not sent again', async () => {
+  const grid = new FakeGrid(2)
+  const taken = () => grid.peers.reduce((sum, peer) => sum + peer.chunksTaken, 0)
+  const program = { type: 'upload', content: memoryContent(new Uint8Array(600_000)), label: 'program' } as const
+  const buildProgram = () =>
+    buildJob(
+      { task: program, source: { type: 'count', count: 3 } },
+      {
+        sha256,
+        random: systemRandom,
+        nowMs: systemClock.wallMs(),
+        network: 'test',
+        submitter: grid.submitter.publicKey,
+        peers: 2,
+      },
+    )
+  await submitJob(grid.client, await buildProgram())
+  assert.is(taken(), 6)
+  const { jobId } = await submitJob(grid.client, await buildProgram())
+  assert.is(taken(), 6)
+  const { task } = (await grid.client.job(jobId)).spec
+  assert.is(task.type === 'module' && task.module.size, 600_000)
+})
+
 submitting('uploads the blobs to three peers, gives the spec to the home and lists the job', async () => {
   const grid = new FakeGrid(5)
   const list = new JobList(memoryDisk())

@@ -119,11 +119,17 @@ test('a log that is mostly dead is rewritten, with all that lives', async () => 
   const other = jobIdOf('b')
   await store.commit([specWrite(job), shardWrite(job), factWrite(job, 'kept', [outputOf(1, 'kept')])])
   await store.commit([specWrite(other), shardWrite(other)])
+  const bare = jobIdOf('c')
+  await store.commit([specWrite(bare, 'home'), { type: 'dropRole', jobId: bare, role: 'home' }])
   for (let i = 0; i < 400; i++) await store.commit([factWrite(other, `f${i}`, [outputOf(i, 'o', 4_000)])])
   await store.commit([{ type: 'dropJob', jobId: other }])
   assert.ok(files.get('store.log')!.length < 20_000)
   const again = await MemoryStore.open(disk)
   assert.equal(await factIds(again), [digestOf('kept')])
+  assert.equal(
+    (await again.jobs()).map(({ jobId, roles }) => [jobId, ...roles]),
+    [[job, 'shard'], [bare]],
+  )
   assert.is((await again.outputs(job, 0, [{ unit: 1, factId: digestOf('kept') }])).size, 1)
 })
 

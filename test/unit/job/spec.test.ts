@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { checkSpec, jobIdOf, specDefaults } from '../../../job/spec.js'
+import { checkSpec, jobIdOf, PROFILES_KNOWN, specDefaults } from '../../../job/spec.js'
 import { jobSpecCodec } from '../../../proto/codec/spec.js'
 import type { JobSpec } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'
@@ -28,6 +28,8 @@ test('versions and features that are not known here are named', () => {
   refused({ requires: ['gpu'] }, /'gpu'/)
   refused({ profile: 1 }, /no sandbox profile/)
   refused({ task: fullSpec.task }, /needs a sandbox profile/)
+  refused({ task: fullSpec.task, profile: 2 }, /sandbox profile 2 is not known here \(this program knows 1\)/)
+  assert.is(checkSpec(spec({ task: fullSpec.task, profile: PROFILES_KNOWN.newest })), undefined)
 })
 
 test('a job lives at most 30 days, and not in the past or future', () => {

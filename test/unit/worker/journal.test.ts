@@ -99,6 +99,26 @@ test('wherever the last append was cut, all that was acknowledged is there and t
   }
 })
 
+test('a torn log on a full disk opens, loses nothing acknowledged, and is repaired once there is room', async () => {
+  const disk = new TestDisk()
+  const journal = await open(disk)
+  await journal.append(entry('a'))
+  const whole = disk.file!.length
+  await journal.append(entry('b'))
+  disk.file = disk.file!.slice(0, whole + 40)
+  disk.failing = 'write'
+  warnings.length = 0
+  const again = await open(disk)
+  assert.ok(warnings.includes('journalNotTrimmed'))
+  assert.equal(ids(again), [digestOf('a')])
+  // Nothing may be put behind the torn end, where no reader would find it.
+  await rejects(again.append(entry('c')), 'unavailable')
+  assert.equal(ids(await open(disk)), [digestOf('a')])
+  disk.failing = undefined
+  await again.append(entry('d'))
+  assert.equal(ids(await open(disk)), [digestOf('a'), digestOf('d')])
+})
+
 for (const call of ['append', 'sync'] as const) {
   test(`a report whose ${call} failed is refused and not kept; later ones are`, async () => {
     const disk = new TestDisk()

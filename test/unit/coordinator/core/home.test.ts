@@ -1,6 +1,12 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Home, type HomeEffect, type OwnerStatus, SUMMARY_SILENCE_MS } from '../../../../coordinator/core/home.js'
+import {
+  BYPASS_MS,
+  Home,
+  type HomeEffect,
+  type OwnerStatus,
+  SUMMARY_SILENCE_MS,
+} from '../../../../coordinator/core/home.js'
 import type { KnownOrder } from '../../../../job/orders.js'
 import type { JobId, JobSpec, NodeId, OrderBody, Summary } from '../../../../proto/model.js'
 import { EffectLog } from '../../../support/effect-log.js'
@@ -16,7 +22,7 @@ class HomeBench {
   now = 0
   #orders: KnownOrder[] = []
 
-  constructor(shards: number, changes: Partial<JobSpec> = {}) {
+  constructor(shards: number, changes: Partial<JobSpec> = {}, rank = 0) {
     this.log.ignore('changed')
     const spec = specWith({ source: { type: 'count', count: shards * UNITS }, shardUnits: UNITS, ...changes })
     this.handle({
@@ -26,7 +32,7 @@ class HomeBench {
       orders: [],
       shards: Array.from({ length: shards }, (_, shard) => shard),
       shardUnits: () => UNITS,
-      keptWallMs: 0,
+      rank,
     })
   }
 
@@ -35,7 +41,7 @@ class HomeBench {
     this.home.checkInvariants()
   }
 
-  hear(shard: number, counts: Partial<Summary> = {}, waiting = ''): void {
+  hear(shard: number, counts: Partial<Summary> = {}, waiting = '', owner = OWNER): void {
     const { settled = 0, failed = 0, accepted = 0, disputed = 0, held = 0 } = counts
     const open = UNITS - settled - failed - accepted - disputed - held
     const summary: Summary = {
@@ -56,7 +62,7 @@ class HomeBench {
       ready: open,
       ...counts,
     }
-    const status = { owner: OWNER, address: 'h:1', summary, waiting, firstGrantAgoMs: undefined } satisfies OwnerStatus
+    const status = { owner, address: 'h:1', summary, waiting, firstGrantAgoMs: undefined } satisfies OwnerStatus
     this.handle({ type: 'shardHeard', jobId, shard, status })
   }
 
@@ -141,11 +147,48 @@ homes('does not believe counts that do not add up', () => {
   bench.done()
 })
 
-homes('does not believe news of shards it has not activated', () => {
+homes('adds up shards that another home has activated, and none that the job does not have', () => {
   const bench = new HomeBench(20)
   bench.activated()
   bench.finish(19)
-  assert.is(bench.view().summary.settled, 0)
+  assert.is(bench.view().summary.settled, UNITS)
+  bench.finish(20)
+  assert.is(bench.view().summary.settled, UNITS)
+  for (let shard = 0; shard < 19; shard++) bench.finish(shard)
+  assert.not(bench.activated().includes(19), 'what is finished is not activated again')
+  assert.ok(bench.view().finished)
+  bench.done()
+})
+
+homes('believes of several owners the second most advanced, so that a lone liar cannot end a job', () => {
+  const [a, b, c] = ['22', '33', '44'].map((byte) => byte.repeat(20) as NodeId)
+  const bench = new HomeBench(1)
+  bench.activated()
+  bench.hear(0, { settled: 5, granted: 6, leased: 1 }, 'no worker is connected', a)
+  bench.hear(0, { settled: 4, granted: 3, leased: 2 }, '', b)
+  bench.hear(0, { settled: UNITS, granted: 1 }, '', c)
+  assert.is(bench.view().summary.settled, 5)
+  assert.is(bench.view().summary.granted, 10, 'each owner counts its own grants')
+  assert.is(bench.view().summary.leased, 3)
+  assert.is(bench.view().waiting, '', 'one of them grants')
+  assert.not(bench.view().finished)
+  bench.hear(0, { settled: UNITS }, '', a)
+  assert.ok(bench.view().finished)
+  bench.done()
+})
+
+homes('leaves out owners that fall silent while others speak', () => {
+  const [a, b] = ['22', '33'].map((byte) => byte.repeat(20) as NodeId)
+  const bench = new HomeBench(1)
+  bench.activated()
+  bench.hear(0, { settled: 2 }, '', a)
+  bench.hear(0, { settled: 9 }, '', b)
+  assert.is(bench.view().summary.settled, 2)
+  bench.advance(SUMMARY_SILENCE_MS - 1_000)
+  bench.hear(0, { settled: 10 }, '', b)
+  bench.advance(2_000)
+  assert.is(bench.view().summary.settled, 10)
+  assert.equal(bench.activated(), [], 'the shard has an owner')
   bench.done()
 })
 
@@ -258,6 +301,113 @@ homes('takes no longer for a job of many shards than for one of few', () => {
   assert.ok(bench.view().finished)
   assert.ok(performance.now() - began < 2_000, 'summaries are added, not summed anew each time')
   bench.log.drain()
+})
+
+homes('acts at once where it is the nearest, and leaves it to the nearest where it is not', () => {
+  assert.is(new HomeBench(20).activated().length, 8)
+  const second = new HomeBench(20, {}, 1)
+  second.advance(BYPASS_MS)
+  assert.equal(second.activated(), [])
+  for (let shard = 0; shard < 8; shard++) second.hear(shard)
+  second.advance(4_000)
+  for (let shard = 0; shard < 8; shard++) second.hear(shard, { settled: 1 })
+  second.advance(4_000)
+  assert.equal(second.activated(), [], 'the nearest one is at work')
+  second.done()
+})
+
+homes('takes over within ten seconds when nobody activates, the nearer ones first', () => {
+  const took = [1, 2, 3, 4].map((rank) => {
+    const bench = new HomeBench(20, {}, rank)
+    while (bench.activated().length === 0 && bench.now < 60_000) bench.advance(250)
+    return bench.now
+  })
+  assert.equal(
+    [...took].sort((a, b) => a - b),
+    took,
+  )
+  assert.ok(took[0]! >= BYPASS_MS && took.at(-1)! <= 10_500, `${took}`)
+})
+
+homes('that stepped in goes on without waiting, and steps back when the nearest one acts again', () => {
+  const bench = new HomeBench(40, {}, 1)
+  bench.advance(8_000)
+  assert.is(bench.activated().length, 8)
+  for (let shard = 0; shard < 8; shard++) bench.finish(shard)
+  assert.is(bench.activated().length, 8, 'the next window at once')
+  for (let shard = 8; shard < 16; shard++) bench.hear(shard)
+  bench.advance(9_000)
+  for (let shard = 8; shard < 16; shard++) bench.finish(shard)
+  bench.advance(9_000)
+  bench.activated()
+  for (let shard = 16; shard < 24; shard++) bench.hear(shard)
+  bench.advance(9_000)
+  for (let shard = 16; shard < 24; shard++) bench.hear(shard)
+  bench.advance(9_000)
+  for (let shard = 16; shard < 24; shard++) bench.finish(shard)
+  assert.equal(bench.activated(), [], 'it had nothing to do for long: the nearest one first')
+  bench.log.drain()
+})
+
+homes('the one behind a home that is gone acts as soon as it knows', () => {
+  const bench = new HomeBench(20, {}, 1)
+  bench.hear(3)
+  bench.handle({ type: 'ranked', jobId, rank: 0 })
+  assert.equal(bench.activated(), [0, 1, 2, 4, 5, 6, 7], 'and not again what is at work')
+  bench.handle({ type: 'ranked', jobId, rank: 0 })
+  assert.equal(bench.activated(), [])
+  bench.done()
+})
+
+homes('five of them with one view activate each shard once while the nearest is there', () => {
+  const benches = [0, 1, 2, 3, 4].map((rank) => new HomeBench(30, {}, rank))
+  const times = new Map<number, number>()
+  for (let round = 0; round < 60; round++) {
+    for (const bench of benches) {
+      for (const shard of bench.activated()) {
+        times.set(shard, (times.get(shard) ?? 0) + 1)
+        for (const each of benches) each.hear(shard)
+      }
+    }
+    const open = [...times.keys()].filter((shard) => shard >= round / 2 - 8)
+    for (const shard of open)
+      for (const each of benches) each.hear(shard, shard <= round / 2 ? { settled: UNITS, ready: 0 } : {})
+    for (const bench of benches) bench.advance(1_000)
+  }
+  assert.is(times.size, 30)
+  assert.equal(
+    [...times.values()].filter((count) => count > 1),
+    [],
+  )
+})
+
+homes('farther from the job gives no order to the shards itself, and grants no shard of a cancelled job', () => {
+  const bench = new HomeBench(20, {}, 1)
+  bench.hear(0)
+  bench.order({ type: 'cancel' })
+  bench.advance(3_000)
+  bench.hear(0)
+  bench.advance(9_000)
+  assert.equal(bench.activated(), [])
+  assert.ok(bench.home.cancelled(jobId))
+  bench.done()
+})
+
+homes('believes another home of finished shards it has not heard of itself', () => {
+  const bench = new HomeBench(3, {}, 1)
+  const source = new HomeBench(3)
+  source.activated()
+  source.finish(0)
+  source.finish(1)
+  source.hear(2, { settled: 3 })
+  assert.is(source.home.finishedCount(jobId), 2)
+  bench.hear(1, { settled: 3 })
+  for (const { shard, status } of source.home.finishedShards(jobId, 10))
+    bench.handle({ type: 'shardTold', jobId, shard, status })
+  assert.is(bench.view().summary.settled, UNITS + 3, 'what an owner said itself stands')
+  assert.is(bench.home.finishedCount(jobId), 1)
+  assert.is(source.home.finishedShards(jobId, 1).length, 1)
+  bench.done()
 })
 
 homes('forgets a job when told to, and sleeps', () => {

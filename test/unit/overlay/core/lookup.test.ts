@@ -70,6 +70,22 @@ lookups('forgets what a peer vouched for once three of its contacts failed', () 
   assert.equal(end, { type: 'found', result: { contacts: [at('40')], requests: 4, complete: true } })
 })
 
+lookups('keeps what somebody else vouches for, too, and takes back what is named again', () => {
+  const lookup = begin({ need: 8, requestsMax: 64, parallel: 1 })
+  lookup.start(entries('40', '41'), 0)
+  const named = entries('01', '02', '03', '0a', '0b')
+  lookup.handle({ type: 'replied', contact: at('40'), contacts: named }, 1)
+  lookup.handle({ type: 'failed', from: at('01').nodeId }, 2)
+  lookup.handle({ type: 'failed', from: at('02').nodeId }, 3)
+  // Only `40` named these: gone, and the next one asked is the other seed.
+  assert.equal(asked(lookup.handle({ type: 'failed', from: at('03').nodeId }, 4)), ['41'])
+  assert.equal(asked(lookup.handle({ type: 'replied', contact: at('41'), contacts: entries('01', '0a') }, 5)), ['0a'])
+  const [end] = lookup.handle({ type: 'replied', contact: at('0a'), contacts: [] }, 6)
+  assert.ok(end?.type === 'found')
+  assert.equal(end.result.contacts, entries('0a', '40', '41'))
+  lookup.checkInvariants()
+})
+
 lookups('takes no more than its bound from one reply', () => {
   const lookup = begin({ replyMax: 2, parallel: 16, requestsMax: 64, need: 20 })
   lookup.start(entries('40'), 0)

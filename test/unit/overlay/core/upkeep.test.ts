@@ -89,6 +89,56 @@ upkeep('pings the nearest every round and the stalest of the others', () => {
   )
 })
 
+upkeep('pings the nearest also in a round that comes early after the last one', () => {
+  const early: Random = { ...steady, next: () => 0 }
+  const state = new Upkeep(SELF, createTable, OPTIONS, early, 0)
+  const contact = contactAt('01')
+  state.handle({ type: 'answered', contact }, 0)
+  const pinged: number[] = []
+  for (let now = 0; now <= 40_000; now = state.nextWakeup()) {
+    if (said(state.handle({ type: 'woken' }, now)).includes('ping 01')) pinged.push(now)
+    state.handle({ type: 'answered', contact }, now)
+  }
+  const pauses = pinged.slice(1).map((at, i) => at - pinged[i]!)
+  assert.ok(pauses.length >= 3 && pauses.every((pause) => pause <= 12_000), `pauses ${pauses}`)
+})
+
+upkeep('looks around once when several neighbours are found dead together, and once more a second later', () => {
+  const state = begin()
+  const starts = ['80', '40', '20', '10']
+  for (const start of starts) state.handle({ type: 'answered', contact: contactAt(start) }, 0)
+  const lookUps: number[] = []
+  const feed = (event: UpkeepEvent, now: number) => {
+    if (said(state.handle(event, now)).includes('lookUp')) lookUps.push(now)
+  }
+  for (const start of starts.slice(1)) {
+    for (const at of [100, 1_200]) feed({ type: 'missed', nodeId: contactAt(start).nodeId }, at)
+  }
+  while (state.nextWakeup() < 4_000) feed({ type: 'woken' }, state.nextWakeup())
+  assert.equal(lookUps, [1_200, 2_200])
+})
+
+upkeep('never asks to be woken for what it then does not do, whatever the instants are rounded to', () => {
+  const instant = fc.double({ min: 0, max: 1e5, noNaN: true })
+  fc.assert(
+    fc.property(instant, instant, (first, later) => {
+      const state = begin()
+      for (const start of ['80', '40', '20']) state.handle({ type: 'answered', contact: contactAt(start) }, 0)
+      const bury = (start: string, at: number) => {
+        for (const now of [at, at + 1_500]) state.handle({ type: 'missed', nodeId: contactAt(start).nodeId }, now)
+      }
+      bury('80', first)
+      bury('40', first + (later % 900))
+      for (let i = 0; i < 20; i++) {
+        const now = state.nextWakeup()
+        state.handle({ type: 'woken' }, now)
+        assert.ok(state.nextWakeup() > now, `again at ${now}`)
+      }
+    }),
+    { numRuns: 300 },
+  )
+})
+
 upkeep('takes at most two contacts of a /24 into a bucket and ten into the table; private addresses are exempt', () => {
   const fill = (address: (i: number) => string) => {
     const state = begin()

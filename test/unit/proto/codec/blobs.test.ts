@@ -45,7 +45,8 @@ test('content beyond 64 GiB and requests for too many chunks are refused', () =>
 test('every method has the path of its service, none twice', () => {
   const paths = Object.values(methods).map((method) => method.path)
   assert.is(new Set(paths).size, paths.length)
-  for (const path of paths) assert.match(path, /^\/manyhands\.v1\.(Jobs|Coordinator|Blobs)\/[A-Z][A-Za-z]+$/)
+  for (const path of paths)
+    assert.match(path, /^\/manyhands\.v1\.(Jobs|Homes|Coordinator|Exchange|Blobs)\/[A-Z][A-Za-z]+$/)
 })
 
 test.run()

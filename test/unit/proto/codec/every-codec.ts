@@ -1,6 +1,7 @@
 import * as blobs from '../../../../proto/codec/blobs.js'
 import { blobRefCodec, signedCodec } from '../../../../proto/codec/common.js'
 import * as coordinator from '../../../../proto/codec/coordinator.js'
+import * as exchange from '../../../../proto/codec/exchange.js'
 import * as facts from '../../../../proto/codec/facts.js'
 import * as jobs from '../../../../proto/codec/jobs.js'
 import { jobSpecCodec } from '../../../../proto/codec/spec.js'
@@ -88,8 +89,27 @@ export const jobsCases: readonly CodecCase[] = [
   codecCase(
     'ShowReply',
     jobs.showReplyCodec,
-    { spec: s.signed(), orders: [s.signed()], summary, shards: [status], waiting: '', ageMs: 5, firstGrantAgeMs: 1 },
-    { spec: s.signed(), orders: [], summary, shards: [], waiting: 'x', ageMs: 5, firstGrantAgeMs: undefined },
+    {
+      spec: s.signed(),
+      orders: [s.signed()],
+      summary,
+      shards: [status],
+      waiting: '',
+      ageMs: 5,
+      firstGrantAgeMs: 1,
+      ...stored,
+    },
+    {
+      spec: s.signed(),
+      orders: [],
+      summary,
+      shards: [],
+      waiting: 'x',
+      ageMs: 5,
+      firstGrantAgeMs: undefined,
+      holders: [],
+      wanted: 0,
+    },
   ),
   codecCase(
     'UnitsRequest',
@@ -211,6 +231,28 @@ export const coordinatorCases: readonly CodecCase[] = [
   codecCase('PutOutputReply', coordinator.putOutputReplyCodec, { stored: true }),
 ]
 
+const ranges = { prints: [{ prefix: '', prints: new Uint8Array(16) }], wanted: [{ prefix: '0a', after: digest }] }
+const answers = { answered: 1, prints: [], ids: [{ prefix: '5e', ids: [digest], complete: true }] }
+const offered = { fact: bytes, outputs: [{ unit: 3, bytes }] }
+
+export const exchangeCases: readonly CodecCase[] = [
+  codecCase('OfferRequest', exchange.offerRequestCodec, { facts: [offered, { fact: bytes, outputs: [] }] }),
+  codecCase('OfferReply', exchange.offerReplyCodec, { states: ['kept', 'unknown', 'refused', 'notNow'] }),
+  codecCase('ReconcileRequest', exchange.reconcileRequestCodec, { shards: [{ jobId, shard: 4, ranges }] }),
+  codecCase('ReconcileReply', exchange.reconcileReplyCodec, {
+    shards: [{ state: 'answered', ranges: answers }, { state: 'unknown' }, { state: 'notNow' }],
+  }),
+  codecCase('FetchFactsRequest', exchange.fetchFactsRequestCodec, { jobId, shard: 4, factIds: [digest] }),
+  codecCase('FetchFactsReply', exchange.fetchFactsReplyCodec, { facts: [offered] }, { facts: [] }),
+  codecCase(
+    'OutstandingRequest',
+    exchange.outstandingRequestCodec,
+    { grants: [{ jobId, shard: 4, worker: s.key, runs: s.grant.runs, believedMs: 8_000 }] },
+    { grants: [] },
+  ),
+  codecCase('OutstandingReply', exchange.outstandingReplyCodec, {}),
+]
+
 export const blobsCases: readonly CodecCase[] = [
   codecCase('BlobStatRequest', blobs.blobStatRequestCodec, { blob }),
   codecCase('BlobStatReply', blobs.blobStatReplyCodec, { complete: false, present: bytes }),
@@ -233,5 +275,6 @@ export const allCases: readonly CodecCase[] = [
   ...factCases,
   ...jobsCases,
   ...coordinatorCases,
+  ...exchangeCases,
   ...blobsCases,
 ]

@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -45,6 +48,12 @@ size.run()
 
 const queue = suite('Queue')
 
+/** Fills `real` with ten items and takes one; in a function of its own, whose frame holds no item afterwards. */
+function takeOne(real: Queue<object>): WeakRef<object> {
+  for (let i = 0; i < 10; i++) real.push({})
+  return new WeakRef(real.shift()!)
+}
+
 queue('behaves as an array does', () => {
   const command = fc.oneof(
     fc.record({ type: fc.constant('push' as const), count: fc.nat(1500) }),
@@ -81,6 +90,22 @@ queue('behaves as an array does', () => {
     }),
     { numRuns: 50 },
   )
+})
+
+queue('lets go of what was taken from it', async () => {
+  const real = new Queue<object>()
+  const taken = takeOne(real)
+  const waiting = new WeakRef(real.peek()!)
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  // A weak reference holds its object until the current turn ends.
+  for (let turn = 0; turn < 20 && taken.deref() !== undefined; turn++) {
+    await setImmediate()
+    collect()
+  }
+  assert.is(taken.deref(), undefined)
+  assert.ok(waiting.deref() !== undefined)
+  assert.is(real.length, 9)
 })
 
 queue.run()

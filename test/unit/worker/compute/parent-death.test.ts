@@ -19,7 +19,7 @@ function isAlive(pid: number): boolean {
 
 const test = suite('a worker that is killed')
 
-for (const state of process.platform === 'win32' ? ['computing'] : ['computing', 'paused']) {
+for (const state of process.platform === 'win32' ? ['computing'] : ['computing', 'paused', 'running a module']) {
   test(`takes its compute process along while ${state}`, async () => {
     const parent = spawn(process.execPath, [parentFile, state], { stdio: ['ignore', 'pipe', 'inherit'] })
     const exited = once(parent, 'exit')

@@ -1,0 +1,41 @@
+/** Runs one unit and says where it crashed. Gets a {@link TrapQuestion} on standard input, gives a {@link TrapAnswer} as JSON, or nothing. */
+import { deserialize } from 'node:v8'
+import type { Limits } from '../../proto/model.js'
+import { admit, engine, functionNames, runProgram, submittedFunction } from '../../sandbox/index.js'
+import { PROGRAM_NAME } from '../../worker/compute/execute-module.js'
+
+/** A unit with everything it sees. */
+export interface TrapQuestion {
+  /** As submitted; admitted here. */
+  readonly module: Uint8Array
+  readonly args: readonly string[]
+  readonly stdin: Uint8Array
+  readonly environment: readonly (readonly [string, string])[]
+  readonly seed: bigint
+  readonly unit: number
+  readonly files: ReadonlyMap<string, Uint8Array>
+  readonly limits: Limits
+}
+
+/** Where it crashed. */
+export interface TrapAnswer {
+  readonly message: string
+  readonly functionIndex: number | undefined
+  readonly functionName: string | undefined
+}
+
+const parts: Buffer[] = []
+for await (const part of process.stdin) parts.push(part as Buffer)
+const { module, limits, environment, ...input } = deserialize(Buffer.concat(parts)) as TrapQuestion
+const admitted = admit(module, { memoryBytes: limits.memoryBytes })
+const { trap } = runProgram(
+  new engine.Module(admitted.bytes),
+  { ...input, name: PROGRAM_NAME, environment: new Map(environment) },
+  limits,
+)
+if (trap !== undefined) {
+  const { message, functionIndex } = trap
+  const own = functionIndex === undefined ? undefined : submittedFunction(admitted.report, functionIndex)
+  const functionName = own === undefined ? undefined : functionNames(module).get(own)
+  process.stdout.write(JSON.stringify({ message, functionIndex: own, functionName } satisfies TrapAnswer))
+}

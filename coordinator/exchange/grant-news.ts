@@ -1,0 +1,137 @@
+import type { OutstandingGrant } from '../../proto/exchange-messages.js'
+import { methods } from '../../proto/methods.js'
+import type { Grant, JobId, NodeId } from '../../proto/model.js'
+import type { Clock, Millis, Timer } from '../../runtime/clock.js'
+import type { OwnerDriver } from '../owner-driver.js'
+import type { HeldShard } from './held-shard.js'
+import { BELIEVED_MS, outstandingMessages } from './outstanding.js'
+import type { PeerLink } from './peer-link.js'
+
+/** Deadline for telling what is out: an owner that does not answer two of these is silent. */
+const TELL_DEADLINE_MS: Millis = 2_000
+/** What has just been granted is told after this long, together. */
+const TELL_SOON_MS: Millis = 200
+/** Grants of one message of what has just been granted. */
+const NEWS_GRANTS_MAX = 256
+/** An owner that hands out nothing for this long, while units wait for it and others hand out theirs, is passed over. */
+const MUTE_MS: Millis = 4_000
+/** Units that one message of what is out may name; more is not listened to. */
+const HEARD_UNITS_MAX = 65_536
+
+export interface GrantNewsContext {
+  readonly self: NodeId
+  readonly clock: Clock
+  readonly owner: () => OwnerDriver
+  readonly heldShard: (jobId: JobId, shard: number) => HeldShard | undefined
+  readonly link: (nodeId: NodeId) => PeerLink | undefined
+  /** Whether the word of a node on a shard is heard. */
+  readonly isOwner: (held: HeldShard, nodeId: NodeId) => boolean
+}
+
+/** What owners of a shard have handed out, as they tell one another: soft state, said again and again while it is so. */
+export class GrantNews {
+  readonly #c: GrantNewsContext
+  readonly #telling = new Set<NodeId>()
+  /** When an owner was last heard to have instances of a shard out, by shard and owner. */
+  readonly #issuedAt = new WeakMap<HeldShard, Map<NodeId, Millis>>()
+  #news: { readonly held: HeldShard; readonly grant: Grant }[] = []
+  #newsTimer: Timer | undefined
+
+  constructor(context: GrantNewsContext) {
+    this.#c = context
+  }
+
+  /** This node has granted instances: co-owners are told soon. */
+  granted(held: HeldShard, grant: Grant): void {
+    if (held.others.length === 0) return
+    this.#issued(held, this.#c.self)
+    this.#news.push({ held, grant })
+    this.#newsTimer ??= this.#c.clock.setTimer(TELL_SOON_MS, () => {
+      this.#newsTimer = undefined
+      this.#tellNews(this.#news.splice(0))
+    })
+  }
+
+  /** Tells co-owners what was granted a moment ago; what does not arrive is told with everything else. */
+  #tellNews(news: readonly { readonly held: HeldShard; readonly grant: Grant }[]): void {
+    const byPeer = new Map<NodeId, OutstandingGrant[]>()
+    for (const { held, grant } of news) {
+      const { jobId, shard, worker, runs } = grant
+      for (const { nodeId } of held.others) {
+        const grants = byPeer.get(nodeId) ?? []
+        byPeer.set(nodeId, grants)
+        grants.push({ jobId, shard, worker, runs, believedMs: BELIEVED_MS })
+      }
+    }
+    for (const [nodeId, grants] of byPeer) {
+      const link = this.#c.link(nodeId)
+      if (link === undefined || link.isDoubtful) continue
+      for (let at = 0; at < grants.length; at += NEWS_GRANTS_MAX) {
+        const request = { grants: grants.slice(at, at + NEWS_GRANTS_MAX) }
+        void link.call(methods.outstanding, request, TELL_DEADLINE_MS).catch(() => {})
+      }
+    }
+  }
+
+  /** Tells a co-owner all that is out, if only that nothing is. */
+  async tell(link: PeerLink, now: Millis): Promise<void> {
+    const { nodeId } = link.endpoint
+    if (this.#telling.has(nodeId)) return
+    link.toldAt = now
+    this.#telling.add(nodeId)
+    try {
+      const isShared = (jobId: JobId, shard: number) =>
+        this.#c.heldShard(jobId, shard)?.others.some((other) => other.nodeId === nodeId) === true
+      for (const grants of outstandingMessages(this.#c.owner().core.outstanding(), isShared))
+        await link.call(methods.outstanding, { grants }, TELL_DEADLINE_MS)
+    } catch {
+      // The link counts it.
+    } finally {
+      this.#telling.delete(nodeId)
+    }
+  }
+
+  /** Another owner says what it has out. */
+  heard(from: NodeId, grants: readonly OutstandingGrant[]): void {
+    const heard = new Map<HeldShard, boolean>()
+    let units = 0
+    for (const { jobId, shard, worker, runs, believedMs } of grants) {
+      const held = this.#c.heldShard(jobId, shard)
+      if (held === undefined || !held.isOpen) continue
+      const isOwner = heard.get(held) ?? this.#c.isOwner(held, from)
+      heard.set(held, isOwner)
+      units += runs.reduce((sum, { count }) => sum + count, 0)
+      if (!isOwner || units > HEARD_UNITS_MAX) continue
+      this.#issued(held, from)
+      this.#c.owner().handle({
+        type: 'otherGranted',
+        grantor: from,
+        jobId,
+        shard,
+        worker,
+        runs,
+        durationMs: believedMs,
+      })
+    }
+  }
+
+  /** Whether an owner hands out nothing of what waits for it, while this one does hand out its own. */
+  isMute(held: HeldShard, nodeId: NodeId, now: Millis): boolean {
+    const issued = this.#issuedAt.get(held)
+    const own = issued?.get(this.#c.self) ?? Number.NEGATIVE_INFINITY
+    const theirs = Math.max(issued?.get(nodeId) ?? Number.NEGATIVE_INFINITY, held.openedAt)
+    if (now - own > MUTE_MS || now - theirs < MUTE_MS) return false
+    // Once passed over nothing waits for it any more; it is heard again when it hands something out.
+    if (held.told !== '' && !held.told.includes(nodeId)) return true
+    return this.#c.owner().core.waitsFor(nodeId, held.job.jobId, held.shard)
+  }
+
+  #issued(held: HeldShard, nodeId: NodeId): void {
+    const issued = this.#issuedAt.get(held) ?? new Map<NodeId, Millis>()
+    this.#issuedAt.set(held, issued.set(nodeId, this.#c.clock.now()))
+  }
+
+  close(): void {
+    this.#newsTimer?.cancel()
+  }
+}

@@ -1,0 +1,188 @@
+import type { OfferedFact, OfferState } from '../../proto/exchange-messages.js'
+import { OFFER_BYTES_MAX } from '../../proto/limits.js'
+import { methods } from '../../proto/methods.js'
+import type { JobId } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+import { toGridError } from '../../runtime/errors.js'
+import type { Endpoint, Transport, UnaryMethod } from '../../runtime/transport.js'
+import type { BookedJob } from '../job-book.js'
+
+/** Facts of one message. */
+const BATCH_FACTS_MAX = 64
+/** Messages of facts to one peer on their way at a time: the next is filled while it writes the one before. */
+const IN_FLIGHT_MAX = 2
+/** Facts and bytes that wait for one peer; what does not fit reaches it by sync. */
+const QUEUE_FACTS_MAX = 4_096
+const QUEUE_BYTES_MAX = 16 * 2 ** 20
+/** A call that is not answered by then counts as failed. */
+const CALL_MS = 5_000
+/** Calls in a row without an answer after which a peer counts as silent. */
+const SILENT_AFTER = 2
+
+/** A fact to be offered, and who waits for what becomes of it. */
+interface Queued {
+  readonly job: BookedJob
+  readonly shard: number
+  readonly fact: OfferedFact
+  readonly bytes: number
+  readonly done: (state: OfferState) => void
+  /** Offered before, and its job was not known there. */
+  introduced: boolean
+}
+
+export interface PeerLinkContext {
+  readonly transport: Transport
+  /** The peer fell silent, or answers again. */
+  readonly onChange: (link: PeerLink) => void
+}
+
+/**
+ * One co-owner: facts for it wait in a bounded queue and go out in batches, two at a time; and whether it answers. A peer
+ * that is silent is sent nothing but questions whether it is back.
+ */
+export class PeerLink {
+  endpoint: Endpoint
+  /** When it was last told what is out. */
+  toldAt: Millis = Number.NEGATIVE_INFINITY
+  readonly #c: PeerLinkContext
+  readonly #introducing = new Map<string, Promise<void>>()
+  #queue: Queued[] = []
+  #queuedBytes = 0
+  #inFlight = 0
+  #failures = 0
+  #closed = false
+
+  constructor(context: PeerLinkContext, endpoint: Endpoint) {
+    this.#c = context
+    this.endpoint = endpoint
+  }
+
+  /** It has not answered the last calls. */
+  get isSilent(): boolean {
+    return this.#failures >= SILENT_AFTER
+  }
+
+  /** The last call failed, whether or not that makes it silent. */
+  get isDoubtful(): boolean {
+    return this.#failures > 0
+  }
+
+  /** Calls a method; keeps count of whether it answers. Rejects as `Transport.call`. */
+  async call<Request, Response>(
+    method: UnaryMethod<Request, Response>,
+    request: Request,
+    deadlineMs: Millis = CALL_MS,
+  ): Promise<Response> {
+    try {
+      const reply = await this.#c.transport.call(this.endpoint, method, request, { deadlineMs })
+      this.#heard()
+      return reply
+    } catch (error) {
+      const { code } = toGridError(error)
+      if (code === 'unreachable' || code === 'timeout' || code === 'closed') this.#missed()
+      else this.#heard()
+      throw error
+    }
+  }
+
+  /** Passes a fact on. Resolves with what became of it; `notNow` when it could not be brought. Never rejects. */
+  offer(job: BookedJob, shard: number, fact: OfferedFact): Promise<OfferState> {
+    const bytes = fact.outputs.reduce((sum, output) => sum + output.bytes.length + 16, fact.fact.length + 16)
+    const isFull = this.#queue.length >= QUEUE_FACTS_MAX || this.#queuedBytes + bytes > QUEUE_BYTES_MAX
+    if (this.isSilent || this.#closed || isFull) return Promise.resolve('notNow')
+    return new Promise((done) => {
+      this.#push({ job, shard, fact, bytes, done, introduced: false })
+    })
+  }
+
+  /** Gives the peer the job and the shard. Rejects as {@link call}. */
+  introduce(job: BookedJob, shard: number): Promise<void> {
+    const name = `${job.jobId}/${shard}`
+    const running = this.#introducing.get(name)
+    if (running !== undefined) return running
+    const request = { spec: job.signed, orders: job.signedOrders, shard }
+    const introducing = this.call(methods.activate, request)
+      .then(() => {})
+      .finally(() => this.#introducing.delete(name))
+    this.#introducing.set(name, introducing)
+    return introducing
+  }
+
+  /** Takes back what waits for a job that is gone. */
+  forgetJob(jobId: JobId): void {
+    const gone = this.#queue.filter(({ job }) => job.jobId === jobId)
+    this.#drop(gone)
+  }
+
+  /** What waits is not sent any more. */
+  close(): void {
+    this.#closed = true
+    this.#drop(this.#queue)
+  }
+
+  #push(queued: Queued): void {
+    this.#queue.push(queued)
+    this.#queuedBytes += queued.bytes
+    this.#pump()
+  }
+
+  #drop(gone: readonly Queued[]): void {
+    const left = new Set(gone)
+    this.#queue = this.#queue.filter((queued) => !left.has(queued))
+    for (const { bytes, done } of gone) {
+      this.#queuedBytes -= bytes
+      done('notNow')
+    }
+  }
+
+  #pump(): void {
+    while (this.#inFlight < IN_FLIGHT_MAX && this.#queue.length > 0) {
+      let count = 0
+      let bytes = 0
+      for (const next of this.#queue) {
+        if (count >= BATCH_FACTS_MAX || (count > 0 && bytes + next.bytes > OFFER_BYTES_MAX)) break
+        count++
+        bytes += next.bytes
+      }
+      this.#queuedBytes -= bytes
+      void this.#send(this.#queue.splice(0, count))
+    }
+  }
+
+  async #send(batch: readonly Queued[]): Promise<void> {
+    this.#inFlight++
+    try {
+      const { states } = await this.call(methods.offer, { facts: batch.map(({ fact }) => fact) })
+      batch.forEach((queued, i) => {
+        const state = states[i] ?? 'notNow'
+        if (state === 'unknown' && !queued.introduced) this.#introduceAndRetry(queued)
+        else queued.done(state)
+      })
+    } catch {
+      for (const { done } of batch) done('notNow')
+      if (this.isSilent) this.#drop(this.#queue)
+    } finally {
+      this.#inFlight--
+      if (!this.#closed) this.#pump()
+    }
+  }
+
+  #introduceAndRetry(queued: Queued): void {
+    queued.introduced = true
+    this.introduce(queued.job, queued.shard).then(
+      () => (this.#closed ? queued.done('notNow') : this.#push(queued)),
+      () => queued.done('notNow'),
+    )
+  }
+
+  #heard(): void {
+    const wasSilent = this.isSilent
+    this.#failures = 0
+    if (wasSilent && !this.#closed) this.#c.onChange(this)
+  }
+
+  #missed(): void {
+    this.#failures++
+    if (this.#failures === SILENT_AFTER && !this.#closed) this.#c.onChange(this)
+  }
+}

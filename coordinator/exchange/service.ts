@@ -1,0 +1,134 @@
+import type {
+  FetchFactsReply,
+  FetchFactsRequest,
+  OfferedFact,
+  OfferReply,
+  OfferRequest,
+  OfferState,
+  OutstandingGrant,
+  ReconcileReply,
+  ReconcileRequest,
+  ShardAnswer,
+} from '../../proto/exchange-messages.js'
+import { CHUNK_BYTES } from '../../proto/limits.js'
+import type { Chunk, OutputRequest } from '../../proto/messages.js'
+import { methods } from '../../proto/methods.js'
+import type { JobId, NodeId } from '../../proto/model.js'
+import type { RangeReply } from '../../proto/sync-messages.js'
+import type { Clock } from '../../runtime/clock.js'
+import { GridError, toGridError } from '../../runtime/errors.js'
+import type { MessageStream, Transport } from '../../runtime/transport.js'
+import type { GroupCommit } from '../group-commit.js'
+import type { JobBook } from '../job-book.js'
+import type { CoordinatorOptions } from '../options.js'
+import type { OutputFiles } from '../output-files.js'
+import type { OwnerDriver } from '../owner-driver.js'
+import type { Store } from '../store.js'
+import { answerRanges } from '../sync/core/answer.js'
+import type { FactSet } from '../sync/core/fact-set.js'
+import { takeRequest } from '../take-request.js'
+import type { HeldShard } from './held-shard.js'
+import { readMessageOf } from './raw-facts.js'
+
+/** Bytes of answers after which the rest of the questions has to wait. */
+const ANSWERS_BYTES_ENOUGH = 512 * 1024
+/** Shards at rest whose ids one message has read from disk. */
+const READS_MAX = 16
+/** Outputs being copied to others at a time. */
+const COPIES_MAX = 16
+
+export interface ExchangeServiceContext {
+  readonly clock: Clock
+  readonly store: Store
+  readonly commits: GroupCommit
+  readonly outputs: OutputFiles
+  readonly book: JobBook
+  readonly options: CoordinatorOptions
+  readonly owner: () => OwnerDriver
+  readonly heldShard: (jobId: JobId, shard: number) => HeldShard | undefined
+  readonly factsOf: (held: HeldShard) => Promise<FactSet>
+  /** Whether a node is to see what nobody but owners may: answers to open units. */
+  readonly isOwner: (held: HeldShard, nodeId: NodeId) => boolean
+  /** Never rejects. */
+  readonly take: (fact: OfferedFact, from: NodeId) => Promise<OfferState>
+  readonly heardOutstanding: (from: NodeId, grants: readonly OutstandingGrant[]) => void
+}
+
+/** Registers what other owners may ask. */
+export function serveExchange(transport: Transport, context: ExchangeServiceContext): void {
+  let copying = 0
+  transport.handleUnary(methods.offer, (request, caller) => offered(context, request, caller.nodeId))
+  transport.handleUnary(methods.reconcile, (request) => reconciled(context, request))
+  transport.handleUnary(methods.fetchFacts, (request, caller) => fetched(context, request, caller.nodeId))
+  transport.handleUnary(methods.outstanding, ({ grants }, caller) => {
+    context.heardOutstanding(caller.nodeId, grants)
+    return {}
+  })
+  transport.handleStream(methods.copyOutput, (stream) =>
+    takeRequest(context.clock, stream, (request) => {
+      if (copying >= COPIES_MAX) return stream.cancel(new GridError('quota', 'too many outputs are being copied'))
+      copying++
+      stream.onClose(() => copying--)
+      copyOutput(context, stream, request).catch((error: unknown) => stream.cancel(toGridError(error)))
+    }),
+  )
+}
+
+async function offered(context: ExchangeServiceContext, { facts }: OfferRequest, from: NodeId): Promise<OfferReply> {
+  // Whoever offers waits for the disk: that is what holds it back.
+  await context.commits.drained()
+  return { states: await Promise.all(facts.map((fact) => context.take(fact, from))) }
+}
+
+async function reconciled(context: ExchangeServiceContext, { shards }: ReconcileRequest): Promise<ReconcileReply> {
+  const answers: ShardAnswer[] = []
+  let bytes = 0
+  let reads = 0
+  for (const { jobId, shard, ranges } of shards) {
+    const held = context.heldShard(jobId, shard)
+    if (held === undefined || context.clock.wallMs() >= held.job.expiresAtMs + context.options.lateFactsMs) {
+      answers.push({ state: held === undefined ? 'unknown' : 'notNow' })
+      continue
+    }
+    if (bytes >= ANSWERS_BYTES_ENOUGH || (held.facts === undefined && ++reads > READS_MAX)) {
+      answers.push({ state: 'notNow' })
+      continue
+    }
+    const reply = answerRanges(await context.factsOf(held), ranges)
+    bytes += sizeOf(reply)
+    answers.push({ state: 'answered', ranges: reply })
+  }
+  return { shards: answers }
+}
+
+function sizeOf({ prints, ids }: RangeReply): number {
+  return ids.reduce((sum, entry) => sum + 80 + 32 * entry.ids.length, 64 + prints.length * 340)
+}
+
+async function fetched(
+  context: ExchangeServiceContext,
+  { jobId, shard, factIds }: FetchFactsRequest,
+  from: NodeId,
+): Promise<FetchFactsReply> {
+  const held = context.heldShard(jobId, shard)
+  if (held === undefined) throw new GridError('notFound', `shard ${shard} is not kept here`)
+  if (!context.isOwner(held, from)) throw new GridError('forbidden', 'facts of open units are for owners of the shard')
+  return { facts: await readMessageOf(context.store, jobId, shard, factIds) }
+}
+
+async function copyOutput(
+  context: ExchangeServiceContext,
+  stream: MessageStream<unknown, Chunk>,
+  { jobId, shard, unit, digest }: OutputRequest,
+): Promise<void> {
+  const held = context.heldShard(jobId, shard)
+  if (held === undefined) throw new GridError('notFound', `shard ${shard} is not kept here`)
+  if (!context.isOwner(held, stream.caller.nodeId))
+    throw new GridError('forbidden', 'outputs of open units are for owners of the shard')
+  const isKept = context.owner().core.shard(jobId, shard)?.record(unit)?.kept.includes(digest) === true
+  const bytes = isKept ? await context.outputs.read(digest) : undefined
+  if (bytes === undefined) throw new GridError('notFound', `the output of unit ${unit} is not here`)
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES)
+    if (!stream.send({ bytes: bytes.subarray(at, at + CHUNK_BYTES) })) await stream.drained()
+  stream.end()
+}

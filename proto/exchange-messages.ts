@@ -1,0 +1,75 @@
+/** Our own types for the requests and replies of the service Exchange. Pure. */
+import type { UnitBytes } from './messages.js'
+import type { Digest, GrantRun, JobId, PublicKey } from './model.js'
+import type { RangeReply, RangeRequest } from './sync-messages.js'
+
+/** A fact as it travels between owners. */
+export interface OfferedFact {
+  /** An encoded `ReportFact`, byte for byte as its first owner wrote it. */
+  readonly fact: Uint8Array
+  /** Small outputs of its units. */
+  readonly outputs: readonly UnitBytes[]
+}
+
+export interface OfferRequest {
+  readonly facts: readonly OfferedFact[]
+}
+
+/**
+ * What became of an offered fact. `kept`: on disk. `unknown`: the job is not known here. `refused`: it will never count
+ * here. `notNow`: it could not be written; offer it again.
+ */
+export type OfferState = 'kept' | 'unknown' | 'refused' | 'notNow'
+
+export interface OfferReply {
+  /** One a fact, in order. */
+  readonly states: readonly OfferState[]
+}
+
+/** What is asked about one shard. */
+export interface ShardQuestion {
+  readonly jobId: JobId
+  readonly shard: number
+  readonly ranges: RangeRequest
+}
+
+export interface ReconcileRequest {
+  readonly shards: readonly ShardQuestion[]
+}
+
+/** `unknown`: the answerer does not keep the shard. `notNow`: it has said enough in this reply, or cannot look. */
+export type ShardAnswer =
+  | { readonly state: 'answered'; readonly ranges: RangeReply }
+  | { readonly state: 'unknown' | 'notNow' }
+
+export interface ReconcileReply {
+  /** One a question, in order. */
+  readonly shards: readonly ShardAnswer[]
+}
+
+export interface FetchFactsRequest {
+  readonly jobId: JobId
+  readonly shard: number
+  readonly factIds: readonly Digest[]
+}
+
+export interface FetchFactsReply {
+  /** In no particular order; fewer than asked for when they do not fit or are not here. */
+  readonly facts: readonly OfferedFact[]
+}
+
+/** Instances of one worker and shard that an owner has handed out. */
+export interface OutstandingGrant {
+  readonly jobId: JobId
+  readonly shard: number
+  readonly worker: PublicKey
+  readonly runs: readonly GrantRun[]
+  /** What is not said again within this is forgotten. Unit: ms. */
+  readonly believedMs: number
+}
+
+export interface OutstandingRequest {
+  readonly grants: readonly OutstandingGrant[]
+}
+
+export type OutstandingReply = Readonly<Record<never, never>>

@@ -1,0 +1,131 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { OwnerEffect, OwnerEvent } from '../../../../coordinator/core/messages.js'
+import { Owner } from '../../../../coordinator/core/owner.js'
+import type { JobId, NodeId, PublicKey } from '../../../../proto/model.js'
+import { sha256 } from '../../../../runtime/hash.js'
+import { utf8 } from '../../../../runtime/hex.js'
+import { OwnerGrid, WALL_MS } from '../../../support/owner-grid.js'
+import { seededRandom } from '../../../support/seeded-random.js'
+import { specWith } from '../../job/fixture.js'
+
+const SELF = 'a'.repeat(40) as NodeId
+const OTHER = 'b'.repeat(40) as NodeId
+const JOB = '1'.repeat(64) as JobId
+const UNITS = 128
+
+const test = suite('an owner among others')
+
+/** A core with one shard that is opened as told, and a worker that wants everything. */
+function newcomer(opened: { restarted: boolean; awaitsOthers: boolean }) {
+  const core = new Owner({
+    self: SELF,
+    random: seededRandom(1),
+    wallMs: () => WALL_MS,
+    rank: (owner, jobId, shard, block) => sha256(utf8(`${owner} ${jobId} ${shard} ${block}`)),
+  })
+  const grants: OwnerEffect[] = []
+  const handle = (event: OwnerEvent, now: number) =>
+    void grants.push(...core.handle(event, now).filter(({ type }) => type === 'sendGrant'))
+  const spec = specWith({
+    createdAtMs: WALL_MS - 1_000,
+    expiresAtMs: WALL_MS + 24 * 3_600_000,
+    source: { type: 'count', count: UNITS },
+    shardUnits: 16_384,
+  })
+  handle({ type: 'jobOpened', jobId: JOB, spec, orders: [] }, 0)
+  handle({ type: 'shardOpened', jobId: JOB, shard: 0, ranges: [{ first: 0, count: UNITS }], ...opened }, 0)
+  handle(
+    {
+      type: 'sessionOpened',
+      session: 1,
+      hello: {
+        worker: 'c'.repeat(64) as PublicKey,
+        donor: 'c'.repeat(64) as PublicKey,
+        nodeId: 'c'.repeat(40) as NodeId,
+        host: '127.0.0.1',
+        bootId: 'boot',
+        slots: 1,
+        tasks: new Set(['primes@1']),
+        memoryBytes: 2 ** 30,
+        profile: 0,
+        onlyJob: undefined,
+        firstSeenMs: 0,
+        tickets: [],
+      },
+    },
+    1,
+  )
+  handle({ type: 'wantChanged', session: 1, instances: 4 }, 2)
+  return { core, grants, handle }
+}
+
+test('a newcomer grants nothing before another owner was asked', () => {
+  const { grants, handle } = newcomer({ restarted: false, awaitsOthers: true })
+  handle({ type: 'woke' }, 1_000)
+  assert.is(grants.length, 0)
+  handle({ type: 'othersAsked', jobId: JOB, shard: 0 }, 1_001)
+  assert.is(grants.length, 1)
+})
+
+test('a newcomer whom nobody answers grants after five seconds', () => {
+  const { grants, handle } = newcomer({ restarted: false, awaitsOthers: true })
+  handle({ type: 'woke' }, 4_900)
+  assert.is(grants.length, 0)
+  handle({ type: 'woke' }, 5_600)
+  assert.is(grants.length, 1)
+})
+
+test('a restarted owner waits for its workers even when others were asked at once', () => {
+  const { grants, handle } = newcomer({ restarted: true, awaitsOthers: true })
+  handle({ type: 'othersAsked', jobId: JOB, shard: 0 }, 10)
+  handle({ type: 'woke' }, 1_900)
+  assert.is(grants.length, 0)
+  handle({ type: 'woke' }, 2_600)
+  assert.is(grants.length, 1)
+})
+
+test('with nobody to wait for, granting begins at once', () => {
+  assert.is(newcomer({ restarted: false, awaitsOthers: false }).grants.length, 1)
+})
+
+test('it is known whether untouched units wait for an owner, and for whom', () => {
+  const { core, handle } = newcomer({ restarted: false, awaitsOthers: true })
+  handle({ type: 'ownersChanged', jobId: JOB, shard: 0, owners: [SELF, OTHER] }, 3)
+  const both = [SELF, OTHER].filter((owner) => core.waitsFor(owner, JOB, 0))
+  assert.ok(both.length > 0, 'each block waits for somebody')
+  for (const grantor of both) {
+    const runs = [{ first: 0, count: UNITS, opinion: 0 }]
+    const worker = 'd'.repeat(64) as PublicKey
+    handle({ type: 'otherGranted', grantor, jobId: JOB, shard: 0, worker, runs, durationMs: 8_000 }, 4)
+  }
+  assert.equal(
+    [SELF, OTHER].filter((owner) => core.waitsFor(owner, JOB, 0)),
+    [],
+    'what is out waits for nobody',
+  )
+})
+
+test('a unit that a dead owner granted is not granted again while its worker says that it computes it', () => {
+  const grid = new OwnerGrid({ owners: 2, units: 1, spec: { policy: { type: 'none' } } })
+  const worker = grid.join('worker', { want: 1 })
+  grid.advance(3_000)
+  const [held] = [...worker.hand.values()]
+  assert.ok(held, 'the unit is out')
+  const left = grid.owners.find((owner) => owner !== held.owner)!
+  const other = grid.join('other', { want: 0 })
+  grid.kill(held.owner)
+  worker.want(0, left)
+  other.want(1, left)
+  for (let fuel = 1n; fuel <= 5n; fuel++) {
+    worker.progress(fuel)
+    grid.advance(5_000)
+  }
+  assert.equal(other.units(), [])
+  worker.heartbeats = false
+  grid.advance(20_000)
+  assert.equal(other.units(), [0], 'once nobody speaks of it any more, it is')
+  grid.log.ignore('closeSession', 'pingSession')
+})
+
+test.run()

@@ -1,0 +1,133 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { RELEASE_MS, SYNC_MS } from '../../../../coordinator/exchange/shard-exchange.js'
+import type { NodeId } from '../../../../proto/model.js'
+import { Owners } from './owners.js'
+
+const ALL = Array.from({ length: 16 }, (_, unit) => unit)
+
+const test = suite<{ owners: Owners }>('ShardExchange')
+test.after.each(({ owners }) => owners.close())
+
+/** Time for a sync of everybody with everybody. */
+const SYNCED_MS = 1.5 * SYNC_MS
+
+test('owners that were told different things hold the same facts after a sync', async (context) => {
+  const owners = new Owners(3)
+  context.owners = owners
+  const [a, b, c] = owners.peers
+  await owners.start(a!, b!, c!)
+  await owners.activate(a!, b!, c!)
+  await owners.give(a!, 0, 1, 2, 3)
+  await owners.give(b!, 3, 4, 5)
+  await owners.give(c!, 6)
+  await owners.pass(SYNCED_MS)
+  const facts = owners.factsAt(a!)
+  assert.is(facts?.length, 8, 'unit 3 was granted by two')
+  assert.equal(owners.factsAt(b!), facts)
+  assert.equal(owners.factsAt(c!), facts)
+  for (const peer of [a!, b!, c!])
+    assert.is(owners.coordinator(peer).owner.core.shard(owners.jobId, 0)?.settledCount, 7, 'outputs came along')
+})
+
+test('an owner with an empty disk is given the job again and brought up to date', async (context) => {
+  const owners = new Owners(3)
+  context.owners = owners
+  const [a, b, c] = owners.peers
+  await owners.start(a!, b!, c!)
+  await owners.activate(a!, b!, c!)
+  await owners.give(a!, ...ALL)
+  await owners.pass(SYNCED_MS)
+  owners.lose(a!)
+  await owners.start(a!)
+  assert.is(owners.factsAt(a!), undefined)
+  // Its key went with its disk: it may be an owner of this shard or not, as everybody is among three.
+  await owners.pass(SYNCED_MS)
+  assert.is(owners.factsAt(a!)?.length, 16)
+})
+
+test('a newcomer nearer to the shard grants nothing before it has what the others know', async (context) => {
+  const owners = new Owners(4)
+  context.owners = owners
+  const [newcomer, ...rest] = owners.peers
+  await owners.start(...rest)
+  await owners.activate(...rest)
+  await owners.give(rest[0]!, ...ALL)
+  await owners.pass(SYNCED_MS)
+  await owners.start(newcomer!)
+  let known: number | undefined
+  await owners.world.run(() => {
+    const shard = owners.coordinator(newcomer!).owner.core.shard(owners.jobId, 0)
+    if (shard === undefined) return false
+    if (shard.awaitsOthers) assert.ok(shard.quietUntil > owners.world.nowMs)
+    else known ??= shard.facts.size
+    return known !== undefined
+  }, 3_000)
+  assert.is(known, 16)
+})
+
+test('alone, an owner serves at once', async (context) => {
+  const owners = new Owners(1)
+  context.owners = owners
+  const [a] = owners.peers
+  await owners.start(a!)
+  await owners.activate(a!)
+  const shard = owners.coordinator(a!).owner.core.shard(owners.jobId, 0)!
+  assert.is(shard.awaitsOthers, false)
+  assert.equal(shard.owners, [a!.caller.nodeId])
+})
+
+test('a former owner keeps what it has for ten minutes, and until its successors have it all', async (context) => {
+  const owners = new Owners(9)
+  context.owners = owners
+  const former = owners.peers.at(-1)!
+  const heirs = owners.peers.slice(0, -1)
+  await owners.start(former)
+  await owners.activate(former)
+  await owners.give(former, ...ALL)
+  await owners.start(...heirs)
+  await owners.pass(SYNCED_MS)
+  for (const heir of heirs.slice(0, 3)) assert.is(owners.factsAt(heir)?.length, 16)
+  assert.is(owners.factsAt(heirs[6]!), undefined, 'only the nearest are given it')
+  await owners.pass(RELEASE_MS / 2)
+  assert.is(owners.factsAt(former)?.length, 16)
+  await owners.pass(RELEASE_MS / 2 + 2 * SYNCED_MS)
+  assert.is(owners.factsAt(former), undefined)
+  for (const heir of heirs.slice(0, 3)) assert.is(owners.factsAt(heir)?.length, 16)
+})
+
+test('an owner that leaves has handed everything to those that come after it', async (context) => {
+  const owners = new Owners(5)
+  context.owners = owners
+  const leaving = owners.peers.slice(0, 3)
+  await owners.start(...owners.peers)
+  await owners.activate(...leaving)
+  await owners.give(leaving[0]!, ...ALL)
+  assert.is(await owners.at(leaving[0]!, (_, coordinator) => coordinator.handOver()), 1)
+  for (const peer of leaving) owners.lose(peer)
+  const heir = owners.peers[3]!
+  assert.is(owners.factsAt(heir)?.length, 16)
+})
+
+test('large outputs are copied to the other owners, and to one that comes later', async (context) => {
+  const owners = new Owners(4)
+  context.owners = owners
+  const [newcomer, a, b, c] = owners.peers
+  await owners.start(a!, b!, c!)
+  await owners.activate(a!, b!, c!)
+  const { encoded, digest } = owners.output(5, 700_000)
+  await owners.at(a!, async (_, { owner }) => {
+    assert.is(await owner.takeFact(owners.fact(a!, 5, 700_000), [], 0, undefined), undefined)
+  })
+  const stateAt = (peer: typeof a) => owners.coordinator(peer!).owner.core.shard(owners.jobId, 0)?.record(5)?.state
+  await owners.pass(SYNCED_MS)
+  assert.equal([a, b, c].map(stateAt), ['accepted', 'accepted', 'accepted'])
+  const start = { jobId: owners.jobId, shard: 0, unit: 5, digest }
+  const worker = '00'.repeat(20) as NodeId
+  await owners.at(a!, (_, { owner }) => owner.keepOutput(start, encoded, worker))
+  await owners.world.run(() => [a, b, c].every((peer) => stateAt(peer) === 'settled'), 10_000)
+  await owners.start(newcomer!)
+  await owners.world.run(() => stateAt(newcomer) === 'settled', 20_000)
+})
+
+test.run()

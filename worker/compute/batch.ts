@@ -1,0 +1,88 @@
+import type { JobSpec } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+import type { BatchSize } from './batch-size.js'
+import { hostEnd, refusedEnd, wallEnd } from './execute.js'
+import type { QueuedUnit, UnitEnd } from './messages.js'
+import type { ModuleState } from './modules.js'
+import type { Queue } from './queue.js'
+import type { ThreadBatch } from './unit-thread.js'
+
+/** A job as the pool knows it. */
+export interface PoolJob {
+  readonly id: number
+  readonly spec: JobSpec
+  readonly opened: SharedArrayBuffer
+  /** Shared inputs by name; undefined when they are not here. */
+  readonly files: ThreadBatch['files'] | undefined
+  /** Name of its module in {@link Modules}; undefined for a built-in task. */
+  readonly moduleKey: string | undefined
+  /** The module before admission. */
+  readonly moduleBytes: Uint8Array<SharedArrayBuffer> | undefined
+  readonly queue: Queue<QueuedUnit>
+  readonly size: BatchSize
+}
+
+/** What a thread was handed in one call. */
+export interface Batch {
+  readonly slot: number
+  readonly job: PoolJob
+  /** Units to run; none: the module of the job is prepared. */
+  readonly tickets: readonly number[]
+  readonly sentMs: Millis
+  /** Units nobody needs any more. */
+  readonly withdrawn: Set<number>
+  /** It may wait on a thread behind another one. */
+  readonly ahead: boolean
+  /** Its units were returned before a thread began it. */
+  takenBack: boolean
+  /** The unit seen running, and since when. */
+  position: number
+  beganMs: Millis
+  /** The unit because of which the thread was stopped. */
+  stopped: { readonly ticket: number | undefined; readonly reason: 'wall' | 'withdrawn' } | undefined
+}
+
+/** How all units of a job end, if that is known before any of them runs. */
+export function endOfAll(
+  { spec, files, moduleKey: key, moduleBytes }: PoolJob,
+  module: ModuleState | undefined,
+): UnitEnd | undefined {
+  if (files === undefined || (key !== undefined && moduleBytes === undefined)) return hostEnd()
+  if (module?.type === 'refused') return refusedEnd(spec)
+  if (module?.type === 'slow') return wallEnd()
+  return undefined
+}
+
+/** The call that runs `units`, and what of it is moved rather than copied. */
+export function makeBatch(
+  slot: number,
+  job: PoolJob,
+  module: ThreadBatch['module'],
+  units: readonly QueuedUnit[],
+  itemBytes: number,
+): { readonly message: ThreadBatch; readonly transferList: ArrayBuffer[] } {
+  const message = {
+    type: 'run' as const,
+    slot,
+    job: job.id,
+    opened: job.opened,
+    files: job.files!,
+    module,
+    tickets: Uint32Array.from(units, (unit) => unit.ticket),
+    units: Uint32Array.from(units, (unit) => unit.unit),
+  }
+  if (itemBytes === 0) return { message: { ...message, items: undefined, offsets: undefined }, transferList: [] }
+  const offsets = new Uint32Array(units.length + 1)
+  units.forEach((unit, i) => {
+    offsets[i + 1] = offsets[i]! + (unit.items?.length ?? 0)
+  })
+  // A unit that came in a frame of its own keeps its buffer; others are copied together.
+  let items = units[0]!.items
+  if (units.length > 1 || items === undefined || items.buffer.byteLength > 2 * items.byteLength) {
+    items = new Uint8Array(itemBytes)
+    units.forEach((unit, i) => {
+      if (unit.items !== undefined) items!.set(unit.items, offsets[i]!)
+    })
+  }
+  return { message: { ...message, items, offsets }, transferList: [items.buffer as ArrayBuffer] }
+}

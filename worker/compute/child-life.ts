@@ -1,0 +1,234 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, realpathSync, rmdirSync } from 'node:fs'
+import { constants, setPriority, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import type { Clock, Timer } from '../../runtime/clock.js'
+import { GridError } from '../../runtime/errors.js'
+import type { Logger } from '../../runtime/logger.js'
+import { FrameReader } from './frames.js'
+import { type Launch, launches, NOBODY, thisMachine } from './launch.js'
+import { decodeFacts, FRAME } from './messages.js'
+import { type Restrictions, readRestrictions } from './restrictions.js'
+
+/** Wait before a dead child is replaced; doubles with each that dies without an answer. */
+const RESTART_MS_MIN = 100
+const RESTART_MS_MAX = 30_000
+/** Kept of what the child writes to standard error. */
+const STDERR_CHARS_MAX = 2000
+
+export interface ChildOptions {
+  readonly threads: number
+  /** The child loads tasks of the machine's own. */
+  readonly ownTasks: boolean
+  /** All that it finds in its environment. */
+  readonly environment: Readonly<Record<string, string>>
+  readonly lowPriority: boolean
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** What its owner does about a child. */
+export interface ChildEvents {
+  /** A new child can be written to. */
+  started(pipe: Duplex): void
+  frame(type: number, body: Uint8Array<ArrayBuffer>): void
+  /** The child is gone. `blameless`: it never came up, so that no unit can be to blame. */
+  died(blameless: boolean): void
+}
+
+/** One life of the child. */
+interface Child {
+  readonly process: ChildProcess
+  readonly pipe: Duplex
+  readonly launch: Launch
+  isReady: boolean
+  stderr: string
+  /** Lets the child go on if this process dies while it is stopped, so that it can see that and end. */
+  watcher: ChildProcess | undefined
+}
+
+/**
+ * Starts the compute process, with as little as the platform lets it have (`launch.ts`), and starts it anew when it dies.
+ * starting -> ready -> dead -> (a growing wait) -> starting. A way to start that does not lead to `ready` is given up for
+ * the next one at once.
+ */
+export class ChildLife {
+  readonly #options: ChildOptions
+  readonly #events: ChildEvents
+  readonly #folder: string
+  readonly #launches: readonly Launch[]
+  #launch = 0
+  #child: Child | undefined
+  /** Children in a row that died without an answer. */
+  #deaths = 0
+  #restart: Timer | undefined
+  #paused = false
+  #closed = false
+  #restrictions: Restrictions | undefined
+  readonly #waiting = new Set<(restrictions: Restrictions | undefined) => void>()
+
+  constructor(options: ChildOptions, events: ChildEvents) {
+    this.#options = options
+    this.#events = events
+    this.#folder = realpathSync(mkdtempSync(join(tmpdir(), 'manyhands-compute-')))
+    this.#launches = launches(thisMachine(this.#folder, options.threads, options.ownTasks))
+  }
+
+  /** Process id of the child, undefined while there is none. */
+  get pid(): number | undefined {
+    return this.#child?.process.pid
+  }
+
+  /** What is kept from the child, once it is ready; undefined when that never happened before {@link close}. */
+  restrictions(): Promise<Restrictions | undefined> {
+    if (this.#restrictions !== undefined || this.#closed) return Promise.resolve(this.#restrictions)
+    return new Promise((resolve) => this.#waiting.add(resolve))
+  }
+
+  /** The child has done something of use: the next death is a first one. */
+  proved(): void {
+    this.#deaths = 0
+  }
+
+  start(): void {
+    this.#prepareFolder()
+    const { environment, lowPriority } = this.#options
+    const launch = this.#launches[this.#launch]!
+    const childProcess = spawn(launch.command, launch.args, {
+      cwd: this.#folder,
+      env: { ...environment },
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+    })
+    const pipe = childProcess.stdio[3] as Duplex
+    const child: Child = { process: childProcess, pipe, launch, isReady: false, stderr: '', watcher: undefined }
+    this.#child = child
+    // At once, before it has threads: they inherit the priority, those of the engine included.
+    if (lowPriority && childProcess.pid !== undefined) setPriority(childProcess.pid, constants.priority.PRIORITY_LOW)
+    const reader = new FrameReader((type, body) => this.#onFrame(child, type, body))
+    pipe.on('data', (chunk: Buffer) => {
+      try {
+        reader.push(chunk)
+      } catch (error) {
+        if (!(error instanceof GridError) || error.code !== 'corrupt') throw error
+        childProcess.kill('SIGKILL')
+      }
+    })
+    pipe.on('error', () => {})
+    childProcess.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      child.stderr = (child.stderr + text).slice(-STDERR_CHARS_MAX)
+      this.#options.logger.debug('computeTrouble', { text: text.slice(0, STDERR_CHARS_MAX) })
+    })
+    childProcess.on('error', (error) => this.#onDeath(child, error.message, true))
+    childProcess.on('exit', (code, signal) => this.#onDeath(child, signal ?? `exit ${code}`, signal === null))
+    this.#events.started(pipe)
+    if (this.#paused) this.#stop(child)
+  }
+
+  /** Ends the child for a fresh one, at once. Only for one that has nothing in hand. */
+  replace(): void {
+    const child = this.#child
+    if (child === undefined || this.#closed || this.#paused) return
+    this.#child = undefined
+    child.process.kill('SIGKILL')
+    child.pipe.destroy()
+    this.start()
+  }
+
+  pause(): void {
+    if (this.#paused || this.#closed) return
+    if (process.platform === 'win32') throw new GridError('unsupported', 'Windows cannot stop and continue a process')
+    this.#paused = true
+    if (this.#child !== undefined) this.#stop(this.#child)
+  }
+
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#child?.process.kill('SIGCONT')
+    if (this.#child === undefined && this.#restart === undefined && !this.#closed) this.start()
+  }
+
+  /** Ends the child for good. Safe to call twice. */
+  async close(): Promise<void> {
+    this.#restart?.cancel()
+    const child = this.#child
+    this.#closed = true
+    this.#tell()
+    if (child !== undefined) {
+      const exited = once(child.process, 'exit')
+      child.process.kill('SIGKILL')
+      if (child.process.exitCode === null && child.process.signalCode === null) await exited
+    }
+    try {
+      rmdirSync(this.#folder)
+    } catch {
+      // Already removed, by an earlier call or by the child.
+    }
+  }
+
+  /** Made anew each time: cleaners of temporary files take empty folders. The child owns it, to be able to remove it. */
+  #prepareFolder(): void {
+    mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
+    if (process.getuid?.() !== 0) return
+    try {
+      chownSync(this.#folder, NOBODY, NOBODY)
+      chmodSync(this.#folder, 0o500)
+    } catch {
+      // It stays when this process is killed, empty.
+    }
+  }
+
+  #onFrame(child: Child, type: number, body: Uint8Array<ArrayBuffer>): void {
+    if (this.#closed || this.#child !== child) return
+    if (type !== FRAME.ready) {
+      this.#events.frame(type, body)
+      return
+    }
+    child.isReady = true
+    const restrictions = readRestrictions(child.process.pid!, child.launch.takes, decodeFacts(body))
+    const isFirst = this.#restrictions === undefined
+    this.#restrictions = restrictions
+    if (isFirst) this.#options.logger.info('sandbox', { ...restrictions })
+    this.#tell()
+  }
+
+  #tell(): void {
+    for (const resolve of this.#waiting) resolve(this.#restrictions)
+    this.#waiting.clear()
+  }
+
+  #stop(child: Child): void {
+    child.watcher ??= spawn('/bin/sh', ['-c', 'read _; kill -CONT "$0"', String(child.process.pid)], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      env: {},
+    }).on('error', () => {})
+    child.process.kill('SIGSTOP')
+  }
+
+  #onDeath(child: Child, reason: string, byItself: boolean): void {
+    child.watcher?.kill('SIGKILL')
+    if (this.#child !== child) return
+    this.#child = undefined
+    child.pipe.destroy()
+    if (this.#closed) return
+    const { logger, clock } = this.#options
+    const refused = byItself && !child.isReady && this.#launch < this.#launches.length - 1
+    if (refused) {
+      this.#launch++
+      const { takes } = this.#launches[this.#launch]!
+      logger.info('sandbox step refused', {
+        wanted: child.launch.takes,
+        next: takes,
+        stderr: child.stderr.slice(0, 200),
+      })
+    } else logger.warn('computeDied', { reason, stderr: child.stderr })
+    const delayMs = refused ? 0 : Math.min(RESTART_MS_MIN * 2 ** Math.min(this.#deaths++, 16), RESTART_MS_MAX)
+    this.#restart = clock.setTimer(delayMs, () => {
+      this.#restart = undefined
+      if (!this.#paused) this.start()
+    })
+    this.#events.died(!child.isReady && byItself)
+  }
+}
