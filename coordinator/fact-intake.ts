@@ -3,6 +3,7 @@ import type { Vote } from '../job/verdict.js'
 import { reportCodec, reportFactCodec } from '../proto/codec/facts.js'
 import type { UnitBytes } from '../proto/messages.js'
 import type { JobId, ReportFact } from '../proto/model.js'
+import { GridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
 import type { OwnerEvent, SessionId } from './core/messages.js'
 import type { Owner } from './core/owner.js'
@@ -66,6 +67,8 @@ export class FactIntake {
       const write: Write = { type: 'fact', jobId, shard, factId: id, fact: encoded, outputs: proved }
       if (commits.congested && from !== undefined) sessions.holdBack(from)
       await commits.commit([write])
+      // Let go of while it was written, and the fact with it: its worker or another owner still has it.
+      if (!core.hasShard(jobId, shard)) throw new GridError('unavailable', 'the shard is not kept here any more')
       loader.rememberFact(jobId, shard, checked.reportId, id)
     }
     const { report } = checked

@@ -86,12 +86,14 @@ export class HomeCopies {
   readonly #peers = new Map<NodeId, Peer>()
   /** Other peers that said of late that they have a job on disk; no more of one job than were ever its homes at a time. */
   readonly #holders = new Map<JobId, Set<NodeId>>()
-  readonly #releases = new ReleaseWatch()
+  readonly #releases: ReleaseWatch
   #timer: Timer | undefined
   #closed = false
 
   constructor(context: HomeCopiesContext) {
     this.#c = context
+    const { releaseSlack, releaseAfterMs, releaseSyncs } = context.options
+    this.#releases = new ReleaseWatch({ slack: releaseSlack, cleanSyncs: releaseSyncs, idleMs: releaseAfterMs })
     context.transport.handleUnary(methods.keepJob, (request, { nodeId }) => this.#keep(request, nodeId))
     context.transport.handleUnary(methods.compareJobs, (request) => this.#compared(request))
   }

@@ -287,12 +287,19 @@ export class Coordinator {
   }
 
   /** Deletes a shard that other peers own now. */
-  async #dropShard({ jobId }: BookedJob, shard: number): Promise<void> {
-    await this.#commits.commit([
-      { type: 'dropShard', jobId, shard },
-      { type: 'meta', name: finishedName(jobId, shard), value: new Uint8Array(0) },
-    ])
+  /** Closed first: what comes while it is being deleted opens it anew, behind the deletion, or is not acknowledged. */
+  async #dropShard(job: BookedJob, shard: number): Promise<void> {
+    const { jobId } = job
     this.owner.dropShard(jobId, shard)
+    try {
+      await this.#commits.commit([
+        { type: 'dropShard', jobId, shard },
+        { type: 'meta', name: finishedName(jobId, shard), value: new Uint8Array(0) },
+      ])
+    } catch (error) {
+      await this.owner.openShard(job, shard, true)
+      throw error
+    }
     this.#finished.forgetShard(jobId, shard)
   }
 

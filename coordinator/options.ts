@@ -26,6 +26,14 @@ export interface CoordinatorOptions {
   readonly deleteAfterMs: number
   /** A finished shard leaves memory after this long without a question about it. Unit: ms. */
   readonly unloadAfterMs: number
+  /**
+   * A former owner, or home, lets go of what it has once it has stood more than `releaseSlack` places behind the last owner
+   * for `releaseAfterMs` (unit: ms), and each owner has shown `releaseSyncs` times since that it has it all. Neighbours
+   * flap, hence the slack (PAST, Rowstron and Druschel 2001). Range: 0 to 8, 0 to 24 h, 0 to 100.
+   */
+  readonly releaseSlack: number
+  readonly releaseAfterMs: number
+  readonly releaseSyncs: number
   /** Bytes of inputs and outputs kept, in all and of one submitter. */
   readonly blobBytesMax: number
   readonly blobBytesPerSubmitterMax: number
@@ -50,6 +58,9 @@ export const DEFAULT_COORDINATOR_OPTIONS: CoordinatorOptions = Object.freeze({
   lateFactsMs: 10 * 60_000,
   deleteAfterMs: 24 * 3_600_000,
   unloadAfterMs: 60_000,
+  releaseSlack: 2,
+  releaseAfterMs: 10 * 60_000,
+  releaseSyncs: 2,
   blobBytesMax: 64 * GIB,
   blobBytesPerSubmitterMax: 16 * GIB,
 })
@@ -77,6 +88,9 @@ export function resolveCoordinatorOptions(partial: Partial<CoordinatorOptions> =
   within('lateFactsMs', 0, 24 * 3_600_000)
   within('deleteAfterMs', 0, 365 * 24 * 3_600_000)
   within('unloadAfterMs', 0, 3_600_000)
+  within('releaseSlack', 0, 8)
+  within('releaseAfterMs', 0, 24 * 3_600_000)
+  within('releaseSyncs', 0, 100)
   within('blobBytesMax', 0, 2 ** 50)
   within('blobBytesPerSubmitterMax', 0, 2 ** 50)
   return Object.freeze(options)

@@ -75,7 +75,7 @@ function packageId(point: Point): PackageId {
   return id
 }
 
-/** The package's form of each entry, as long as the entry lives: lookups insert the same contacts again and again. */
+/** The package's form of each entry of a list, as long as it lives: lookups insert the same contacts again and again. */
 const wrapped = new WeakMap<object, PackageContact<unknown>>()
 
 function packageContact<T extends Located>(entry: T): PackageContact<T> {
@@ -136,7 +136,7 @@ export function createTable<T extends Located>(self: NodeId, k: number): Table<T
     offer(entry): Offered {
       const { nodeId } = entry
       if (nodeId === self) return 'refused'
-      const contact = packageContact(entry)
+      const contact = new Contact(packageId(nodeId), entry)
       if (table.place(nodeId, contact)) {
         stored.set(nodeId, contact)
         takeSpare(nodeId)

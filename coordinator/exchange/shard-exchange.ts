@@ -38,10 +38,6 @@ const TELL_MS: Millis = 2_000
 const REPLICATE_MS: Millis = 2_000
 /** Shards looked at in one tick for a change of owners that no news of neighbours came for. */
 const LOOKS_MAX = 64
-/** Ranks past the owners at which a former owner still keeps a shard; how long beyond, and after how many clean syncs, it does not. */
-export const SLACK = 2
-export const RELEASE_MS: Millis = 10 * 60_000
-const RELEASE_SYNCS = 2
 /** Ids in memory of shards at rest, together: about 25 MB. */
 const RESTING_IDS_MAX = 500_000
 /** Shards at rest whose ids are read from disk in one sync. */
@@ -233,7 +229,7 @@ export class ShardExchange implements FactExchange {
   /** Sees who owns the shard now; who is new is given it and compared with at once. */
   #look(held: HeldShard): void {
     const { directory, options, clock } = this.#c
-    const near = directory.ownersSeen(held.key, options.shardOwners + SLACK + 1)
+    const near = directory.ownersSeen(held.key, options.shardOwners + options.releaseSlack + 1)
     const owners = near.slice(0, options.shardOwners)
     const others = owners.filter(({ nodeId }) => nodeId !== this.#self)
     const before = held.others
@@ -270,7 +266,8 @@ export class ShardExchange implements FactExchange {
   /** Whether the node is, or was until lately, an owner in this node's view: it may have what open units were answered. */
   #isOwner(held: HeldShard, nodeId: NodeId): boolean {
     const { directory, options } = this.#c
-    return directory.ownersSeen(held.key, options.shardOwners + SLACK).some((owner) => owner.nodeId === nodeId)
+    const near = directory.ownersSeen(held.key, options.shardOwners + options.releaseSlack)
+    return near.some((owner) => owner.nodeId === nodeId)
   }
 
   #link(endpoint: Endpoint): PeerLink {
@@ -523,8 +520,9 @@ export class ShardExchange implements FactExchange {
   /** Deletes a shard that this node has long been too far down for, once its owners have shown that they have it all. */
   #release(held: HeldShard, now: Millis): void {
     const { outsideSince, others, cleanSyncs, job, shard } = held
-    if (outsideSince === undefined || now - outsideSince < RELEASE_MS) return
-    if (cleanSyncs < RELEASE_SYNCS * others.length || this.#c.owner().isListenedTo(job.jobId, shard)) return
+    const { releaseAfterMs, releaseSyncs } = this.#c.options
+    if (outsideSince === undefined || now - outsideSince < releaseAfterMs) return
+    if (cleanSyncs < releaseSyncs * others.length || this.#c.owner().isListenedTo(job.jobId, shard)) return
     this.#c.dropShard(job, shard).then(
       () => {
         if (!held.isOpen) this.#restingIds -= held.facts?.size ?? 0

@@ -19,6 +19,9 @@ export interface ContactChecks {
 
 export type ContactProblem = 'idWork' | 'wrongSignature' | 'expired' | 'tooFarAhead' | 'tooLarge' | 'protocol'
 
+/** Contacts whose signature is not checked again: several times what a table holds. */
+const VERIFIED_KEPT_MAX = 1_024
+
 /** Versions of the overlay protocol that this code speaks. */
 export const PROTOCOL_MIN = 1
 export const PROTOCOL_MAX = 1
@@ -29,7 +32,8 @@ export const PROTOCOL_MAX = 1
  */
 export class ContactBook {
   readonly #checks: ContactChecks
-  readonly #verified = new WeakSet<Contact>()
+  /** The last ones; a bounded set rather than a weak one, which slows down every collection of garbage. */
+  readonly #verified = new Set<Contact>()
 
   constructor(checks: ContactChecks) {
     this.#checks = checks
@@ -46,6 +50,8 @@ export class ContactBook {
     if (!this.#checks.enoughIdWork(publicKey, idNonce)) return 'idWork'
     if (!this.#checks.verify(publicKey, CONTACT_TAG, signed.bytes, signed.signature)) return 'wrongSignature'
     this.#verified.add(contact)
+    const [first] = this.#verified
+    if (this.#verified.size > VERIFIED_KEPT_MAX && first !== undefined) this.#verified.delete(first)
     return undefined
   }
 }

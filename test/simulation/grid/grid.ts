@@ -11,6 +11,7 @@ import { type Millis, pause } from '../../../runtime/clock.js'
 import type { Disk } from '../../../runtime/disk.js'
 import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
+import type { Transport } from '../../../runtime/transport.js'
 import type { FaultKind } from '../world/faults.js'
 import type { Host, ProcessContext, Program } from '../world/host.js'
 import { linkProfiles } from '../world/network.js'
@@ -25,7 +26,7 @@ import { overlayDirectory } from './overlay-directory.js'
 import { type Plan, type PlannedJob, specOf } from './plan.js'
 import type { Plant } from './plants.js'
 import { makeClient, type ProcessParts, STORE_FILE, startPeer, startWorker } from './processes.js'
-import { tapTransport } from './tap.js'
+import { tapCalls, tapTransport } from './tap.js'
 
 /** Time for peers to find one another before anything is submitted, and how long faults go on after that. Unit: ms. */
 const WARM_UP_MS = 10_000
@@ -239,7 +240,7 @@ export class Grid {
       const disk = this.#crashingDisk(host, context.disk)
       const verifier = this.#plant.verifier?.(this.#keys.verifier) ?? this.#keys.verifier
       const parts = this.#parts(host, context, {
-        transport: this.#plant.transport?.(transport) ?? transport,
+        transport: this.#noteAsked(host, context.boot, this.#plant.transport?.(transport) ?? transport),
         disk: this.#plant.disk?.(disk) ?? disk,
         verifier,
       })
@@ -256,6 +257,7 @@ export class Grid {
           watch: (coordinator) => {
             this.#plant.coordinator?.(coordinator)
             this.#coordinators.set(host, { coordinator, boot: context.boot })
+            this.#noteOpened(host, context.boot, coordinator)
             coordinator.owner.onShardChanged((jobId, shard) => {
               const disputed = coordinator.owner.core.shard(jobId, shard)?.disputedCount ?? 0
               if (disputed > 0) this.#world.count('disputesSeen')
@@ -267,6 +269,29 @@ export class Grid {
       )
       if (!this.#plan.realOverlay)
         this.#directory.serves(host, { nodeId: context.identity.nodeId, address: context.address })
+    }
+  }
+
+  /** Tells the oracle which shards another owner has told this one of. */
+  #noteAsked(host: Host, boot: number, transport: Transport): Transport {
+    return tapCalls(transport, methods.reconcile, ({ shards }, { shards: answers }) => {
+      for (const [i, { jobId, shard }] of shards.entries()) {
+        const state = answers[i]?.state ?? 'notNow'
+        if (state !== 'notNow') this.oracle.othersAsked(host, boot, jobId, shard)
+      }
+    })
+  }
+
+  /** Tells the oracle which shards a process opens that may be known better elsewhere, before any mistake is made with it. */
+  #noteOpened(host: Host, boot: number, { owner: { core }, exchange, book }: Coordinator): void {
+    const handle = core.handle.bind(core)
+    core.handle = (event, now) => {
+      if (event.type === 'shardOpened' && !core.hasShard(event.jobId, event.shard)) {
+        const { jobId, shard } = event
+        const awaits = () => exchange.awaitsOthers(book.need(jobId), shard)
+        if (event.restarted !== true && awaits()) this.oracle.shardOpened(host, boot, jobId, shard, awaits)
+      }
+      return handle(event, now)
     }
   }
 

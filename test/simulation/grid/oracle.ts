@@ -41,6 +41,9 @@ export interface KnownToOracle {
   readonly spec: JobSpec
 }
 
+/** A newcomer waits five seconds for others at most, by a clock that may run a little fast. Unit: ms. */
+const ALONE_MS = 4_990
+
 /**
  * Watches a simulated grid from outside: what was acknowledged, what clients saw, what owners said; and compares it with
  * what the disks hold and with verdicts of its own. Everything it finds fails the run.
@@ -65,6 +68,8 @@ export class Oracle {
   readonly #seen = new Map<string, string>()
   #seenNow = new Set<string>()
   readonly #votes = new Map<Digest, readonly SmallVote[]>()
+  /** Shards that processes have opened and asked nobody about yet. */
+  readonly #opened = new Map<string, { readonly atMs: number; readonly awaits: () => boolean }>()
 
   constructor(world: World, plan: Plan, verifier: Verifier) {
     this.#world = world
@@ -268,6 +273,7 @@ export class Oracle {
     } else if (message.type === 'grant') {
       this.#world.count('grants')
       const grant = grantCodec.decode(message.grant.bytes)
+      this.#checkMayServe(owner, grant.jobId, grant.shard)
       const told = setOf(this.#told, nodeId)
       for (const { first, count } of grant.runs) {
         for (let unit = first; unit < first + count; unit++) {
@@ -275,6 +281,27 @@ export class Oracle {
         }
       }
     }
+  }
+
+  /** A process opens a shard that others may know more of; `awaits`: whether it sees any of them now. */
+  shardOpened(owner: Host, boot: number, jobId: JobId, shard: number, awaits: () => boolean): void {
+    this.#opened.set(openedName(owner, boot, jobId, shard), { atMs: this.#world.nowMs, awaits })
+  }
+
+  /** Another owner has answered the process about the shard. */
+  othersAsked(owner: Host, boot: number, jobId: JobId, shard: number): void {
+    if (this.#opened.delete(openedName(owner, boot, jobId, shard))) this.#world.count('askedBeforeServing')
+  }
+
+  /** A newcomer grants nothing before another owner has told it what it knows, or for five seconds. */
+  #checkMayServe(owner: Host, jobId: JobId, shard: number): void {
+    const opened = this.#opened.get(openedName(owner, owner.process?.boot, jobId, shard))
+    if (opened === undefined || !opened.awaits()) return
+    const ageMs = this.#world.nowMs - opened.atMs
+    this.#check(
+      ageMs >= ALONE_MS,
+      `${owner.name} grants from shard ${shard} ${Math.round(ageMs)} ms after it was given it, and has asked no other owner`,
+    )
   }
 
   /** An owner grants a unit that it has called settled: right only if later facts on its disk have overturned it. */
@@ -332,6 +359,8 @@ export class Oracle {
   }
 
   #checkShard(owner: Host, { jobId, spec }: KnownToOracle, shard: Shard, kept: DiskFacts): void {
+    // It leaves memory as soon as the owner hears that it is gone from disk.
+    if (kept.dropped.has(shardName(jobId, shard.shard))) return
     const onDisk = kept.facts.get(shardName(jobId, shard.shard)) ?? new Map<Digest, Uint8Array>()
     const votes = new Map<number, SmallVote[]>()
     for (const id of shard.facts) {
@@ -439,4 +468,8 @@ function describeVotes(votes: readonly SmallVote[]): string {
       [unit, donor, grantor, answer].map((text) => String(text).slice(0, 8)).join(' '),
     )
     .join(', ')
+}
+
+function openedName(owner: Host, boot: number | undefined, jobId: JobId, shard: number): string {
+  return `${owner.name} ${boot} ${jobId}/${shard}`
 }

@@ -134,6 +134,19 @@ export const plants: readonly Plant[] = [
     }),
   },
   {
+    name: 'serves-unsynced',
+    mistake: 'an owner that is given a shard grants from it before it has asked another what it knows',
+    plan: (plan) => ({ ...plan, owners: 3 }),
+    coordinator: (coordinator) =>
+      eachEvent(coordinator, (event) => (event.type === 'shardOpened' ? { ...event, awaitsOthers: false } : event)),
+  },
+  {
+    name: 'drops-at-once',
+    mistake: 'an owner that nearer peers have pushed aside drops its shard at once, whatever the others have',
+    plan: (plan) => ({ ...plan, owners: 3, peers: 8 }),
+    options: { releaseSlack: 0, releaseAfterMs: 0, releaseSyncs: 0 },
+  },
+  {
     name: 'no-bypass',
     mistake: 'units of a stalled owner are left to it for ever',
     plan: (plan) => ({ ...plan, owners: 3, mutePeer: 0 }),

@@ -15,6 +15,8 @@ export interface DiskFacts {
   readonly reports: ReadonlySet<Digest>
   /** Jobs whose home this is. */
   readonly homes: ReadonlySet<JobId>
+  /** Shards that were kept, and deleted because other peers own them. */
+  readonly dropped: ReadonlySet<string>
 }
 
 const reportIds = new WeakMap<Uint8Array, Digest>()
@@ -29,13 +31,16 @@ export function readStore(disk: SimDisk): DiskFacts {
   const facts = new Map<string, Map<Digest, Uint8Array>>()
   const reports = new Set<Digest>()
   const homes = new Set<JobId>()
+  const dropped = new Set<string>()
   for (const payload of readRecords(log).payloads) {
     for (const write of deserialize(payload) as Write[]) {
       if (write.type === 'spec' && write.role === 'home') homes.add(write.jobId)
       if (write.type === 'dropRole' && write.role === 'home') homes.delete(write.jobId)
       if (write.type === 'shard' && !facts.has(shardName(write.jobId, write.shard)))
         facts.set(shardName(write.jobId, write.shard), new Map())
-      if (write.type === 'dropShard') facts.delete(shardName(write.jobId, write.shard))
+      if (write.type === 'shard') dropped.delete(shardName(write.jobId, write.shard))
+      if (write.type === 'dropShard' && facts.delete(shardName(write.jobId, write.shard)))
+        dropped.add(shardName(write.jobId, write.shard))
       if (write.type !== 'fact') continue
       // As the store does: a fact of a shard that it does not keep is left out.
       const shard = facts.get(shardName(write.jobId, write.shard))
@@ -44,7 +49,7 @@ export function readStore(disk: SimDisk): DiskFacts {
       reports.add(reportIdOf(write.fact))
     }
   }
-  const read = { facts, reports, homes }
+  const read = { facts, reports, homes, dropped }
   parsed.set(disk, { head, facts: read })
   return read
 }

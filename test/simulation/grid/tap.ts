@@ -1,4 +1,12 @@
-import type { Endpoint, MessageStream, StreamHandler, StreamMethod, Transport } from '../../../runtime/transport.js'
+import type {
+  CallOptions,
+  Endpoint,
+  MessageStream,
+  StreamHandler,
+  StreamMethod,
+  Transport,
+  UnaryMethod,
+} from '../../../runtime/transport.js'
 
 /** What listens in on one stream. */
 export interface Tap<In, Out> {
@@ -63,5 +71,25 @@ export function tapTransport<Up, Down>(
         (handler as unknown as StreamHandler<Up, Down>)(tapStream(stream, served(stream)))
       transport.handleStream(method, tapped)
     },
+  }
+}
+
+/** `transport` with somebody who sees each answered call of one method, before the caller does. */
+export function tapCalls<Request, Response>(
+  transport: Transport,
+  method: UnaryMethod<Request, Response>,
+  answered: (request: Request, response: Response) => void,
+): Transport {
+  return {
+    call: async <Q, R>(to: Endpoint, other: UnaryMethod<Q, R>, request: Q, options: CallOptions) => {
+      const response = await transport.call(to, other, request, options)
+      // The path names the types: it is the very method that is listened to.
+      if (other.path === method.path) answered(request as unknown as Request, response as unknown as Response)
+      return response
+    },
+    probe: (address, options) => transport.probe(address, options),
+    open: (to, other, signal) => transport.open(to, other, signal),
+    handleUnary: (other, handler) => transport.handleUnary(other, handler),
+    handleStream: (other, handler) => transport.handleStream(other, handler),
   }
 }

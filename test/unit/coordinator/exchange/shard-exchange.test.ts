@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { RELEASE_MS, SYNC_MS } from '../../../../coordinator/exchange/shard-exchange.js'
+import { SYNC_MS } from '../../../../coordinator/exchange/shard-exchange.js'
+import { DEFAULT_COORDINATOR_OPTIONS } from '../../../../coordinator/options.js'
 import type { NodeId } from '../../../../proto/model.js'
 import { Owners } from './owners.js'
 
@@ -9,6 +10,7 @@ const ALL = Array.from({ length: 16 }, (_, unit) => unit)
 const test = suite<{ owners: Owners }>('ShardExchange')
 test.after.each(({ owners }) => owners.close())
 
+const { releaseAfterMs } = DEFAULT_COORDINATOR_OPTIONS
 /** Time for a sync of everybody with everybody. */
 const SYNCED_MS = 1.5 * SYNC_MS
 
@@ -89,9 +91,9 @@ test('a former owner keeps what it has for ten minutes, and until its successors
   await owners.pass(SYNCED_MS)
   for (const heir of heirs.slice(0, 3)) assert.is(owners.factsAt(heir)?.length, 16)
   assert.is(owners.factsAt(heirs[6]!), undefined, 'only the nearest are given it')
-  await owners.pass(RELEASE_MS / 2)
+  await owners.pass(releaseAfterMs / 2)
   assert.is(owners.factsAt(former)?.length, 16)
-  await owners.pass(RELEASE_MS / 2 + 2 * SYNCED_MS)
+  await owners.pass(releaseAfterMs / 2 + 2 * SYNCED_MS)
   assert.is(owners.factsAt(former), undefined)
   for (const heir of heirs.slice(0, 3)) assert.is(owners.factsAt(heir)?.length, 16)
 })
