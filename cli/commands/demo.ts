@@ -67,7 +67,6 @@ async function demo(context: CommandContext, withLiar: boolean): Promise<ExitCod
     )
     const result = await Promise.race([compute(grid.contextOf(context, address)), interrupted])
     const liar = withLiar ? await Promise.race([grid.stopLiar(), interrupted]) : undefined
-    await Promise.race([grid.stop(), interrupted])
     return conclude(context, result, liar, clock.now() - startedAt)
   } catch (error) {
     if (error instanceof InterruptedError || interrupts.first.aborted) {

@@ -72,11 +72,6 @@ export class DemoGrid {
     }
   }
 
-  /** Lets all finish. */
-  async stop(): Promise<void> {
-    await Promise.all(this.#processes.map((one) => one.stop()))
-  }
-
   /** Ends all at once. */
   async kill(): Promise<void> {
     await Promise.all(this.#processes.map((one) => one.kill()))
