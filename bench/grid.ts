@@ -86,11 +86,12 @@ export class BenchGrid {
   }
 }
 
-/** One peer without a worker and two workers of one thread, all default but for the network's name. */
-export async function withGrid<T>(run: (grid: BenchGrid, address: string) => Promise<T>): Promise<T> {
+/** Peers without a worker and two workers of one thread, all default but for the network's name. */
+export async function withGrid<T>(run: (grid: BenchGrid, address: string) => Promise<T>, peers = 1): Promise<T> {
   const grid = new BenchGrid()
   try {
     const address = await grid.peer()
+    await Promise.all(Array.from({ length: peers - 1 }, () => grid.peer([address])))
     await Promise.all([grid.worker([address]), grid.worker([address])])
     return await run(grid, address)
   } finally {

@@ -16,6 +16,7 @@ const MEDIUM_MS = 50
 const LARGE_UNITS = 200
 const LARGE_BYTES = 2 ** 20
 const IDLE_S = 60
+const SHARD_OWNERS = 3
 
 function piscinaOf(filename: string): Piscina {
   return new Piscina({ filename: fileURLToPath(new URL(filename, import.meta.url)), minThreads: 2, maxThreads: 2 })
@@ -33,7 +34,22 @@ function detailsOf(run: JobRun): Record<string, number> {
 
 /** 100,000 units that return the SHA-256 of their index. */
 async function tiny(quorum: number, bar: number): Promise<Measurement> {
-  const run = await withGrid(async (grid, address) => {
+  const run = await hashes(quorum, 1)
+  const value = unitsPerSecond(run)
+  return { bench: `tiny-quorum-${quorum}`, value, unit: 'units/s', bar, ratio: value / bar, ...detailsOf(run) }
+}
+
+/** The same with one peer, and with three that each keep every fact. */
+async function replicas(): Promise<Measurement> {
+  const alone = unitsPerSecond(await hashes(1, 1))
+  const run = await hashes(1, SHARD_OWNERS)
+  const value = unitsPerSecond(run)
+  const bar = Math.max(4_000, 0.4 * alone)
+  return { bench: 'replicas', value, unit: 'units/s', bar, ratio: value / bar, alone, ...detailsOf(run) }
+}
+
+function hashes(quorum: number, peers: number): Promise<JobRun> {
+  return withGrid(async (grid, address) => {
     const client = await grid.client(address)
     const task = { type: 'builtin', name: 'bench-hash', version: 1 } as const
     return runJob(
@@ -41,9 +57,11 @@ async function tiny(quorum: number, bar: number): Promise<Measurement> {
       { task, args: ['{i}'], source: { type: 'count', count: TINY_UNITS }, policy: { type: 'quorum', quorum } },
       ({ unit, output }) => output !== undefined && sha256(output.stdout) === sha256(hashText(String(unit))),
     )
-  })
-  const value = Math.round((1000 * run.units) / run.runMs)
-  return { bench: `tiny-quorum-${quorum}`, value, unit: 'units/s', bar, ratio: value / bar, ...detailsOf(run) }
+  }, peers)
+}
+
+function unitsPerSecond(run: JobRun): number {
+  return Math.round((1000 * run.units) / run.runMs)
 }
 
 /** 600 units of about 50 ms against raw Piscina with as many threads on the same function. */
@@ -179,6 +197,7 @@ function processorSeconds(pid: number): number {
 export const suites: Readonly<Record<string, () => Promise<Measurement>>> = {
   'tiny-quorum-1': () => tiny(1, 10_000),
   'tiny-quorum-2': () => tiny(2, 4_000),
+  replicas,
   medium,
   large,
   latency,
