@@ -29,7 +29,7 @@ interface SentReport {
   /** The worker had it on its own disk when it was first acknowledged. */
   isJournaled: boolean
   /** Disks lost in the whole run when it was first acknowledged. */
-  diskLosses: number | undefined
+  diskLosses: number
   /** An owner has said that it changes nothing. */
   isRefused: boolean
 }
@@ -187,7 +187,7 @@ export class Oracle {
       settled: new Set(),
       acks: [],
       isJournaled: false,
-      diskLosses: undefined,
+      diskLosses: this.#diskLosses,
       isRefused: false,
     }
     this.#reports.set(reportId, report)
@@ -221,7 +221,6 @@ export class Oracle {
           const journal = worker.disk.contents(JOURNAL_FILE)
           report.isJournaled = journal !== undefined && Buffer.from(journal).includes(reportId)
         }
-        report.diskLosses ??= this.#diskLosses
         report.acks.push({ holders, isDurable: holders.length >= wanted })
         this.#checkSettled(report)
         this.#world.count('acksHeard')
@@ -237,7 +236,7 @@ export class Oracle {
 
   /**
    * A producer that is told that all its units are settled drops its report: two owners must have it by then, whatever the
-   * acknowledgement said. Not looked at once a disk has been lost since.
+   * acknowledgement said. Not looked at once a disk has been lost since it was sent: an owner may count on that one still.
    */
   #checkSettled({ reportId, worker, acks, settled, units, diskLosses, isRefused }: SentReport): void {
     if (this.#plan.owners === 1 || isRefused || settled.size < units.length || units.length === 0) return
