@@ -19,7 +19,7 @@ const KINDS = ['e2e', 'simulation', 'property', 'unit']
 /** Test files at once; more would make tests with deadlines compete on a small machine. */
 const LANES = 2
 /** Time a file may take in all. Unit: s. */
-const FILE_LIMIT_S = 120
+const FILE_LIMIT_S = 300
 /** Time a file has to end once its summary is printed; later than that, something was left open. Unit: ms. */
 const EXIT_GRACE_MS = 10_000
 /** Time the output of an ended file may stay open; later than that, a child of it still runs. Unit: ms. */
