@@ -32,7 +32,7 @@ export const PROTOCOL_MAX = 1
  */
 export class ContactBook {
   readonly #checks: ContactChecks
-  /** The last ones; a bounded set rather than a weak one, which slows down every collection of garbage. */
+  /** The last ones. */
   readonly #verified = new Set<Contact>()
 
   constructor(checks: ContactChecks) {

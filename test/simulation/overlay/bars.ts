@@ -34,12 +34,22 @@ export async function healthy(
   await buildGrid(grid, peers, peers > 2_000 ? 10 : 40)
   const bytesPerPeer = Math.round((heapBytes() - bare) / peers)
   const callsPerJoin = Math.round(world.network.counters.calls / peers)
+  // However rare, the rounds of ten thousand peers add up: here to a third of all calls.
+  const upkeepCallsPerS = peers * (await upkeepRate(grid, 20_000))
   const cpu = process.cpuUsage()
-  const figures = await measureLookups(grid, { count: lookups })
+  const figures = await measureLookups(grid, { count: lookups, upkeepCallsPerS })
   const { user, system } = process.cpuUsage(cpu)
   const cpuMsPerLookup = Math.round((user + system) / 10 / lookups) / 100
   const view = ownersInView(grid, 3, Math.min(lookups, 300))
-  report('healthy', { peers, ...figures, ownersInView: view, callsPerJoin, bytesPerPeer, cpuMsPerLookup })
+  report('healthy', {
+    peers,
+    ...figures,
+    upkeepCallsPerS: Math.round(upkeepCallsPerS),
+    ownersInView: view,
+    callsPerJoin,
+    bytesPerPeer,
+    cpuMsPerLookup,
+  })
   world.check(figures.exact === lookups, `${lookups - figures.exact} of ${lookups} lookups were not exact`)
   world.check(view === 1, `${percent(view)} of the owners see the true owners`)
   atMost('requests a lookup', figures.rpcsMean, rpcsMax)
