@@ -99,26 +99,29 @@ export function sandboxName(path: string): string {
     .join('/')
 }
 
+/** Why a file that was named cannot be read; `what`: its role. */
+export function unreadable(what: string, shown: string, cause: unknown): GridError {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: 'does not exist',
+    EACCES: 'may not be read',
+    EISDIR: 'is a folder',
+  }
+  return new GridError('invalid', `the ${what} ${shown} ${reasons[code] ?? `cannot be read (${code})`}`, { cause })
+}
+
 /** A file that can be read again and again. Throws GridError `invalid` as {@link openFiles} does. */
 export async function fileContent(path: string, keepOpen = true, shown = path): Promise<Content> {
-  const refuse = (cause: unknown): GridError => {
-    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
-    const reasons: Readonly<Record<string, string>> = {
-      ENOENT: 'does not exist',
-      EACCES: 'may not be read',
-      EISDIR: 'is a folder',
-    }
-    return new GridError('invalid', `the file ${shown} ${reasons[code] ?? `cannot be read (${code})`}`, { cause })
-  }
   const openHandle = () =>
     open(path, 'r').catch((cause: unknown) => {
-      throw refuse(cause)
+      throw unreadable('file', shown, cause)
     })
   const handle = await openHandle()
   let size: number
   try {
     const stat = await handle.stat()
-    if (!stat.isFile()) throw refuse({ code: stat.isDirectory() ? 'EISDIR' : 'no regular file; write - for a pipe' })
+    if (!stat.isFile())
+      throw unreadable('file', shown, { code: stat.isDirectory() ? 'EISDIR' : 'no regular file; write - for a pipe' })
     size = stat.size
   } catch (error) {
     await handle.close()

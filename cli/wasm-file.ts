@@ -6,6 +6,7 @@ import { MODULE_BYTES_MAX } from '../proto/limits.js'
 import { GridError } from '../runtime/errors.js'
 import { PAGE_BYTES } from '../sandbox/contract.js'
 import { type AdmissionReport, admit, engine } from '../sandbox/index.js'
+import { unreadable } from './file-content.js'
 
 /** A program of the submitter's own, read and admitted. */
 export interface WasmFile {
@@ -67,17 +68,8 @@ export async function readWasmFile(shown: string, memoryBytes: number): Promise<
 }
 
 async function readModule(path: string, shown: string): Promise<Uint8Array> {
-  const refuse = (cause: unknown): GridError => {
-    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
-    const reasons: Readonly<Record<string, string>> = {
-      ENOENT: 'does not exist',
-      EACCES: 'may not be read',
-      EISDIR: 'is a folder',
-    }
-    return new GridError('invalid', `the program ${shown} ${reasons[code] ?? `cannot be read (${code})`}`, { cause })
-  }
   const file = await open(path, 'r').catch((cause: unknown) => {
-    throw refuse(cause)
+    throw unreadable('program', shown, cause)
   })
   try {
     const { size } = await file.stat()
@@ -89,7 +81,7 @@ async function readModule(path: string, shown: string): Promise<Uint8Array> {
     }
     return new Uint8Array(await file.readFile())
   } catch (error) {
-    throw error instanceof GridError ? error : refuse(error)
+    throw error instanceof GridError ? error : unreadable('program', shown, error)
   } finally {
     await file.close()
   }

@@ -13,32 +13,17 @@ import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
 import type { OrderReply, ShardStatus } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { BootId, Digest, JobId, NodeId, Signed } from '../proto/model.js'
-import type { Clock, Millis, Timer } from '../runtime/clock.js'
+import type { Millis, Timer } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
-import type { Sha256 } from '../runtime/hash.js'
 import { utf8 } from '../runtime/hex.js'
 import { jitter } from '../runtime/jitter.js'
-import type { Logger } from '../runtime/logger.js'
-import type { Random } from '../runtime/random.js'
-import type { Endpoint, Transport } from '../runtime/transport.js'
+import type { Endpoint } from '../runtime/transport.js'
 import type { Home, HomeEvent } from './core/home.js'
-import type { OwnerDirectory } from './directory.js'
-import type { GroupCommit } from './group-commit.js'
+import type { HomeDriverContext } from './home-driver.js'
 import type { HomePlaces } from './home-places.js'
-import type { BookedJob, JobBook } from './job-book.js'
-import type { CoordinatorOptions } from './options.js'
+import type { BookedJob } from './job-book.js'
 
-export interface HomeCopiesContext {
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-  readonly sha256: Sha256
-  readonly transport: Transport
-  readonly directory: OwnerDirectory
-  readonly commits: GroupCommit
-  readonly book: JobBook
-  readonly bootId: BootId
-  readonly options: CoordinatorOptions
+export interface HomeCopiesContext extends Omit<HomeDriverContext, 'owner' | 'openShard'> {
   readonly core: Home
   readonly places: HomePlaces
   readonly handle: (event: HomeEvent) => void

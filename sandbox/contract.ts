@@ -23,9 +23,8 @@ export const FUEL_EXPORT = 'grid_fuel'
 export const DEPTH_EXPORT = 'grid_depth'
 
 /**
- * `grid_starved: mutable i32`, exported by an admitted module: 1 once this host could not give memory that the limit allows.
- * The memory may then be smaller than on other hosts: a trap, or a pointer of a call that leads out of it, is the host's
- * failure, never the unit's.
+ * `grid_starved: mutable i32`, exported by an admitted module: 1 after a trap because this host could not give memory that the
+ * limit allows. That is the host's failure, never the unit's.
  */
 export const STARVED_EXPORT = 'grid_starved'
 

@@ -7,6 +7,8 @@ export {
   functionNames,
   Refused,
   submittedFunction,
+  WASI_MODULE,
+  WASI_PARAMETERS,
 } from './admission/index.js'
 export { PROFILE } from './contract.js'
 export { engine, type Module } from './engine.js'

@@ -123,7 +123,7 @@ function runInstance(module: Module, host: WasiHost, tank: FuelTank, limits: Pro
     program = programOf(instance.exports)
     if (program.memory.buffer.byteLength > limits.memoryBytes)
       return { outcome: 'memory', exitCode: 0, trap: undefined }
-    host.attach(program.memory, program.starved)
+    host.attach(program.memory)
     tank.attach(program.fuel)
     program.start()
     return { outcome: 'exit', exitCode: 0, trap: undefined }

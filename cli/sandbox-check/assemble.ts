@@ -1,4 +1,6 @@
-/**
+import { WASI_MODULE, WASI_PARAMETERS } from '../../sandbox/index.js'
+
+/*
  * Puts small WebAssembly modules together, byte by byte, for programs that try the sandbox. Numbers of instructions and
  * sections are those of the core specification (5.4, 5.5).
  */
@@ -7,24 +9,10 @@ const I32 = 0x7f
 const I64 = 0x7e
 const F64 = 0x7c
 
-/** Preview 1 functions that the programs use: parameters and results. */
-const WASI = {
-  fd_write: [[I32, I32, I32, I32], [I32]],
-  path_open: [[I32, I32, I32, I32, I32, I64, I64, I32, I32], [I32]],
-  proc_exit: [[I32], []],
-  random_get: [[I32, I32], [I32]],
-  clock_time_get: [[I32, I64, I32], [I32]],
-  environ_sizes_get: [[I32, I32], [I32]],
-  sock_shutdown: [[I32, I32], [I32]],
-} as const
-
-/** A function that a program may import. */
-export type WasiFunction = keyof typeof WASI
-
 /** A program of a few instructions. */
 export interface SmallProgram {
-  /** Become functions 0, 1, ... in this order. */
-  readonly imports: readonly WasiFunction[]
+  /** Functions of WASI preview 1; become functions 0, 1, ... in this order. */
+  readonly imports: readonly string[]
   /** An import that no sandbox has, as module and name; a function without parameters. */
   readonly forbiddenImport?: readonly [module: string, name: string]
   /** Body of `_start`, the first function after the imports, without its end. */
@@ -44,30 +32,30 @@ const LOCALS = [
   [1, F64],
 ] as const
 
-/** The bytes of a program. */
+/** The bytes of a program. Throws for an import that WASI has not. */
 export function assemble(program: SmallProgram): Uint8Array {
   const { imports, forbiddenImport, start, functions = [], texts = [], pages = 1 } = program
-  const types = imports.map((name) => WASI[name])
+  const types = imports.map(wasiType)
   const plain = types.length
   const imported = [
-    ...imports.map((name, i) => [...text('wasi_snapshot_preview1'), ...text(name), 0x00, ...unsigned(i)]),
+    ...imports.map((name, i) => [...text(WASI_MODULE), ...text(name), 0x00, ...u32(i)]),
     ...(forbiddenImport === undefined
       ? []
-      : [[...text(forbiddenImport[0]), ...text(forbiddenImport[1]), 0x00, ...unsigned(plain)]]),
+      : [[...text(forbiddenImport[0]), ...text(forbiddenImport[1]), 0x00, ...u32(plain)]]),
   ]
   const bodies = [start, ...functions]
   return Uint8Array.from([
     ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-    ...section(1, [...types.map(([params, results]) => functionType(params, results)), functionType([], [])]),
+    ...section(1, [...types, functionType([], [])]),
     ...section(2, imported),
     ...section(
       3,
-      bodies.map(() => unsigned(plain)),
+      bodies.map(() => u32(plain)),
     ),
-    ...section(5, [[0x00, ...unsigned(pages)]]),
+    ...section(5, [[0x00, ...u32(pages)]]),
     ...section(7, [
       [...text('memory'), 0x02, 0x00],
-      [...text('_start'), 0x00, ...unsigned(imported.length)],
+      [...text('_start'), 0x00, ...u32(imported.length)],
     ]),
     ...section(10, bodies.map(functionBody)),
     ...section(
@@ -77,28 +65,37 @@ export function assemble(program: SmallProgram): Uint8Array {
   ])
 }
 
+function wasiType(name: string): number[] {
+  const letters = WASI_PARAMETERS.get(name)
+  if (letters === undefined) throw new TypeError(`${name} is no function of WASI`)
+  const params = [...letters].map((letter) => (letter === 'i' ? I32 : I64))
+  return functionType(params, name === 'proc_exit' ? [] : [I32])
+}
+
 function functionType(params: readonly number[], results: readonly number[]): number[] {
-  return [0x60, ...unsigned(params.length), ...params, ...unsigned(results.length), ...results]
+  return [0x60, ...u32(params.length), ...params, ...u32(results.length), ...results]
 }
 
 function functionBody(code: readonly number[]): number[] {
-  const locals = [...unsigned(LOCALS.length), ...LOCALS.flatMap(([count, type]) => [...unsigned(count), type])]
+  const locals = [...u32(LOCALS.length), ...LOCALS.flatMap(([count, type]) => [...u32(count), type])]
   const body = [...locals, ...code, 0x0b]
-  return [...unsigned(body.length), ...body]
+  return [...u32(body.length), ...body]
 }
 
 function section(id: number, entries: readonly (readonly number[])[]): number[] {
   if (entries.length === 0) return []
-  const content = [...unsigned(entries.length), ...entries.flat()]
-  return [id, ...unsigned(content.length), ...content]
+  const content = [...u32(entries.length), ...entries.flat()]
+  return [id, ...u32(content.length), ...content]
 }
 
-function text(value: string): number[] {
+/** A name, or bytes of a data segment, with their length. UTF-8. */
+export function text(value: string): number[] {
   const bytes = new TextEncoder().encode(value)
-  return [...unsigned(bytes.length), ...bytes]
+  return [...u32(bytes.length), ...bytes]
 }
 
-function unsigned(value: number): number[] {
+/** LEB128, unsigned. */
+export function u32(value: number): number[] {
   const bytes: number[] = []
   let rest = value
   do {
@@ -136,7 +133,7 @@ export function f64(value: number): number[] {
 
 /** `call` of a function by its number. */
 export function call(index: number): number[] {
-  return [0x10, ...unsigned(index)]
+  return [0x10, ...u32(index)]
 }
 
 /** Instructions without operands of their own, and those on locals and memory (natural alignment, offset 0). */

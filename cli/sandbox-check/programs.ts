@@ -1,4 +1,4 @@
-import { assemble, call, f64, i32, i64, op, print, type WasiFunction } from './assemble.js'
+import { assemble, call, f64, i32, i64, op, print } from './assemble.js'
 
 /** Programs that try to get out of the sandbox, or to use more than they may, and a few honest ones. Deterministic. */
 
@@ -20,7 +20,6 @@ const TEXT_SPACE = 64
 
 /** Ends with the number of paths that it could open as its exit code. */
 export function escapePaths(): Uint8Array {
-  const imports: readonly WasiFunction[] = ['path_open', 'proc_exit']
   const tries = DESCRIPTORS.flatMap((descriptor) =>
     ESCAPES.flatMap((path, i) => [
       ...[...i32(descriptor), ...i32(1), ...i32(TEXTS_AT + i * TEXT_SPACE), ...i32(path.length), ...i32(0)],
@@ -29,7 +28,7 @@ export function escapePaths(): Uint8Array {
     ]),
   )
   const texts = ESCAPES.map((path, i) => [TEXTS_AT + i * TEXT_SPACE, path] as const)
-  return assemble({ imports, start: [...tries, ...op.get(0), ...call(1)], texts })
+  return assemble({ imports: ['path_open', 'proc_exit'], start: [...tries, ...op.get(0), ...call(1)], texts })
 }
 
 /** Asks how many environment variables there are, and ends with the answer as its exit code. */

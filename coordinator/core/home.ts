@@ -1,6 +1,7 @@
 import { applyOrders, type KnownOrder } from '../../job/orders.js'
 import { type ShardList, selectedUnitCount } from '../../job/shard.js'
 import { stopReason } from '../../job/stop-rule.js'
+import { EMPTY_SUMMARY } from '../../job/summary.js'
 import type { JobId, JobSpec, Summary } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { HomeShard, isFinished, type OwnerStatus, SUMMARY_SILENCE_MS } from './home-shard.js'
@@ -90,24 +91,6 @@ export interface HomeView {
   readonly shards: readonly { readonly shard: number; readonly status: OwnerStatus; readonly ageMs: Millis }[]
 }
 
-const NOTHING: Summary = Object.freeze({
-  units: 0,
-  open: 0,
-  accepted: 0,
-  settled: 0,
-  disputed: 0,
-  held: 0,
-  failed: 0,
-  leased: 0,
-  granted: 0,
-  answered: 0,
-  disagreeing: 0,
-  workers: 0,
-  donors: 0,
-  fuel: 0n,
-  ready: 0,
-})
-
 /**
  * One of the homes of jobs: keeps spec and orders, activates shards in a window sized to the volunteers at work, and adds
  * up what their owners tell. The nearest home acts at once. The others hear from the owners all the same, and whichever
@@ -138,7 +121,7 @@ export class Home {
           next: 0,
           entries: new Map(),
           unfinished: new Set(),
-          sum: { ...NOTHING },
+          sum: { ...EMPTY_SUMMARY },
           cancelled: applyOrders(event.spec, event.orders).cancelled,
         }
         this.#jobs.set(event.jobId, job)

@@ -22,8 +22,7 @@ const NO_VALUES = 0x40
  * - grow: (pages) -> (pages before, or -1). The program knows of the pages that it asked for, counted in a global; the memory
  *   may have more, so that it really grows a few times only. `memory.grow` may fail whenever the host is short of memory, so
  *   the cap is looked at here: beyond it the answer is -1 and costs nothing, below it the pages are charged. Should the engine
- *   fail nevertheless, `grid_starved` is set and just what is missing is tried, now and from then on: the memory is then never
- *   larger than that of another host, and where it is smaller a trap is the host's. Should that fail too, this is the trap.
+ *   fail nevertheless, `grid_starved` is set and this is the trap: a smaller step would make the memory's size the host's choice.
  */
 export function addedFunctions(shape: ModuleShape): Uint8Array[] {
   return [moreFuel(shape), grow(shape)]
@@ -111,18 +110,12 @@ function grow(shape: ModuleShape): Uint8Array {
 
 /** Gives the memory the pages in MISSING at least; a failure is the host's. */
 function growMemory(body: Writer, max: number, starved: number): void {
-  // An eighth of what is there; once the host was short of memory, nothing: starved - 1 is 0 then, and all ones before.
+  // What is missing, or an eighth of what is there, if that is more
+  at(body, OP.localGet, MISSING)
   at(body, OP.memorySize, 0)
   number(body, GROWTH_LOG2)
   body.byte(OP.i32ShrU)
-  at(body, OP.globalGet, starved)
-  number(body, 1)
-  body.byte(OP.i32Sub)
-  body.byte(OP.i32And)
-  at(body, OP.localSet, STEP)
-  // ... or what is missing, if that is more
-  at(body, OP.localGet, MISSING)
-  at(body, OP.localGet, STEP)
+  at(body, OP.localTee, STEP)
   at(body, OP.localGet, MISSING)
   at(body, OP.localGet, STEP)
   body.byte(OP.i32GtS)
@@ -138,22 +131,14 @@ function growMemory(body: Writer, max: number, starved: number): void {
   at(body, OP.localGet, STEP)
   body.byte(OP.i32LtS)
   body.byte(OP.select)
-  tryGrow(body)
-  number(body, 1)
-  at(body, OP.globalSet, starved)
-  at(body, OP.localGet, MISSING)
-  tryGrow(body)
-  body.byte(OP.unreachable)
-  body.byte(OP.end)
-  body.byte(OP.end)
-}
-
-/** Grows by the pages on the stack; what follows, up to an `end`, is done when the engine says no. */
-function tryGrow(body: Writer): void {
   at(body, OP.memoryGrow, 0)
   number(body, -1)
   body.byte(OP.i32Eq)
   open(body)
+  number(body, 1)
+  at(body, OP.globalSet, starved)
+  body.byte(OP.unreachable)
+  body.byte(OP.end)
 }
 
 function locals(body: Writer, types: readonly number[]): void {

@@ -1,5 +1,5 @@
 import { utf8 } from '../../runtime/hex.js'
-import type { Global, Memory } from '../engine.js'
+import type { Memory } from '../engine.js'
 import { argumentCalls } from './call-argument.js'
 import { descriptorCalls } from './call-descriptor.js'
 import { endCalls } from './call-end.js'
@@ -95,9 +95,9 @@ export class WasiHost {
     this.imports = imports
   }
 
-  /** Gives the host the program's memory; before that, every pointer is refused. `starved`: see `contract.ts`. */
-  attach(memory: Memory, starved?: Global): void {
-    this.memory.attach(memory, starved)
+  /** Gives the host the program's memory; before that, every pointer is refused. */
+  attach(memory: Memory): void {
+    this.memory.attach(memory)
   }
 }
 

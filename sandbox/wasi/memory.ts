@@ -1,7 +1,6 @@
-import type { Global, Memory } from '../engine.js'
+import type { Memory } from '../engine.js'
 import { ERRNO, refuse } from './errno.js'
 import { PATH_BYTES_MAX, PIECES_MAX } from './limits.js'
-import { Stop } from './stop.js'
 
 const EMPTY = new ArrayBuffer(0)
 /** Bytes of an `iovec` or `ciovec`: pointer and length. */
@@ -24,18 +23,13 @@ export interface Pieces {
  */
 export class GuestMemory {
   #memory: Memory | undefined
-  #starved: Global | undefined
   #buffer: ArrayBuffer = EMPTY
   #bytes = new Uint8Array(EMPTY)
   #view = new DataView(EMPTY)
 
-  /**
-   * The memory of the instance, once it exists. Until then all of it is out of bounds. While `starved` is not 0 it may be
-   * smaller than on other hosts: what lies outside then ends the program (`host`).
-   */
-  attach(memory: Memory, starved?: Global): void {
+  /** The memory of the instance, once it exists. Until then all of it is out of bounds. */
+  attach(memory: Memory): void {
     this.#memory = memory
-    this.#starved = starved
     this.refresh()
   }
 
@@ -119,12 +113,7 @@ export class GuestMemory {
   /** `pointer` as an index at which `length` bytes lie inside. */
   #at(pointer: number, length: number): number {
     const start = pointer >>> 0
-    if (start + length > this.#bytes.length) this.#outside()
+    if (start + length > this.#bytes.length) refuse(ERRNO.fault)
     return start
-  }
-
-  #outside(): never {
-    if (this.#starved !== undefined && this.#starved.value !== 0) throw new Stop({ type: 'host' })
-    refuse(ERRNO.fault)
   }
 }

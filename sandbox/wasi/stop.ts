@@ -5,8 +5,6 @@ export type StopReason =
   | { readonly type: 'output' }
   /** The fuel limit was passed. */
   | { readonly type: 'fuel' }
-  /** This host gave less memory than others do, and the program's call leads out of it. */
-  | { readonly type: 'host' }
 
 /**
  * Thrown through the program, which cannot catch it: admission refuses exception handling. Not an `Error`, as nobody

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { crash, endlessLoop, printRandom, unlistedImport } from '../../cli/sandbox-check/programs.js'
-import { type CommandResult, GridCluster } from '../support/grid-cluster.js'
+import { clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
 
 const cluster = new GridCluster()
 const program = (name: string, bytes: Uint8Array) => {
@@ -18,25 +18,10 @@ const forbidden = program('forbidden.wasm', unlistedImport())
 /** ChaCha20 under the key of seed 0 and unit 0. */
 const FIRST = 'b3e183cf865c56e90ec1cc58a6d6cd30aa1d5110ab46562a05ed63427bc8f2d8'
 
-/** Shows what the processes said when a test fails. */
-function test(name: string, body: () => Promise<void>): void {
-  programs(name, async () => {
-    try {
-      await body()
-    } catch (error) {
-      if (error instanceof Error) error.message += `\n${cluster.logs()}`
-      throw error
-    }
-  })
-}
-
-function expectCode(result: CommandResult, code: number): void {
-  assert.is(result.code, code, `${result.stdout}${result.stderr}`)
-}
-
 const json = (text: string) => JSON.parse(text) as Record<string, unknown>
 
 const programs = suite('programs over a real grid')
+const test = clusterTests(cluster, programs)
 
 programs.before(async () => {
   await cluster.node('peer')

@@ -2,26 +2,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type CommandResult, GridCluster } from '../support/grid-cluster.js'
+import { clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
 
 const cluster = new GridCluster()
 const PRIMES = ['submit', 'primes', '--range', '0..10^7:10^6'] as const
-
-/** Shows what the processes said when a test fails. */
-function test(name: string, body: () => Promise<void>): void {
-  cli(name, async () => {
-    try {
-      await body()
-    } catch (error) {
-      if (error instanceof Error) error.message += `\n${cluster.logs()}`
-      throw error
-    }
-  })
-}
-
-function expectCode(result: CommandResult, code: number): void {
-  assert.is(result.code, code, `${result.stdout}${result.stderr}`)
-}
 
 async function submitted(args: readonly string[]): Promise<string> {
   const result = await cluster.command(args)
@@ -31,6 +15,7 @@ async function submitted(args: readonly string[]): Promise<string> {
 }
 
 const cli = suite('the command over a real grid')
+const test = clusterTests(cluster, cli)
 
 cli.before(async () => {
   await cluster.node('peer-1')

@@ -6,7 +6,7 @@ import { shardKey } from '../../job/shard.js'
 import type { JobId, NodeId } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { fromHex } from '../../runtime/hex.js'
-import { deadline } from '../support/deadline.js'
+import { deadline, eventually } from '../support/deadline.js'
 import { type GridMember, ProcessGrid } from '../support/process-grid.js'
 
 const PEERS = 4
@@ -35,16 +35,10 @@ function preferred(owners: readonly NodeId[], jobId: JobId, block: number): Node
 
 /** Waits until a client finds all peers, each of which others have dialled back. */
 async function allFound(client: GridProcess, peers: readonly GridMember[]): Promise<void> {
-  let found = 0
-  const look = async () => {
-    while (found < peers.length) {
-      // Any key does: there are fewer peers than a lookup returns.
-      const key = shardKey(sha256, '00'.repeat(32) as JobId, 0)
-      found = (await client.overlay.owners(key, peers.length).catch(() => [])).length
-      if (found < peers.length) await new Promise((resolve) => setTimeout(resolve, 100))
-    }
-  }
-  await deadline(look(), START_MS, `all ${peers.length} peers are found\n${grid.processes.logs()}`)
+  // Any key does: there are fewer peers than a lookup returns.
+  const key = shardKey(sha256, '00'.repeat(32) as JobId, 0)
+  const all = async () => (await client.overlay.owners(key, peers.length).catch(() => [])).length >= peers.length
+  await eventually(all, START_MS, `all ${peers.length} peers are found`)
 }
 
 test('goes on when the owner of most open units is killed, and its share is granted by the others', async () => {

@@ -17,6 +17,7 @@ import {
 import type { Outcome } from '../../proto/model.js'
 import { deadline, eventually } from '../support/deadline.js'
 import { type ModuleBench, moduleBench } from '../support/module-job.js'
+import { buildModule, command } from '../support/wasm-builder.js'
 
 /** Longest wait for what takes milliseconds on a machine with nothing else to do. */
 const PATIENCE_MS = 30_000
@@ -71,20 +72,6 @@ function endlessFiles(): Uint8Array {
   const next = [...i32(1024), ...i32(1024), ...op.i32Load, ...i32(0x0101), ...op.i32Add, ...op.i32Store]
   const start = [...i32(4), ...i32(100), ...op.i32Store, ...op.loop, ...open, ...write, ...next, ...op.br(0), ...op.end]
   return assemble({ imports: ['path_open', 'fd_write'], start, texts: [[1024, 'aaaa']] })
-}
-
-const HEAD = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]
-
-/** `_start` with one run of so many locals, and a memory as its limits say. */
-function handMade(locals: readonly number[], memory: readonly number[]): Uint8Array {
-  const body = [0x01, ...locals, 0x7f, 0x0b]
-  return Uint8Array.from([
-    ...HEAD,
-    ...[0x01, 0x04, 0x01, 0x60, 0x00, 0x00, 0x03, 0x02, 0x01, 0x00],
-    ...[0x05, memory.length + 1, 0x01, ...memory],
-    ...[0x07, 0x13, 0x02, 0x06, ...Buffer.from('memory'), 0x02, 0x00, 0x06, ...Buffer.from('_start'), 0x00, 0x00],
-    ...[0x0a, body.length + 2, 0x01, body.length, ...body],
-  ])
 }
 
 function unlisted(module: string, name: string): Uint8Array {
@@ -173,12 +160,12 @@ const refused: readonly (readonly [what: string, module: () => Uint8Array])[] = 
   ['an import with a wrong type', () => unlisted('wasi_snapshot_preview1', 'fd_write')],
   ['an import of the sandbox itself', () => unlisted('grid', 'refuel')],
   ['no bytes at all', () => new Uint8Array(0)],
-  ['a module without a start', () => Uint8Array.from(HEAD)],
+  ['a module without a start', () => buildModule({ functions: [] })],
   ['half a module', () => printArithmetic().subarray(0, 120)],
   ['bytes that are none', () => Uint8Array.from({ length: 10_000 }, (_, i) => (i * 131) & 255)],
-  ['four billion locals', () => handMade([0xff, 0xff, 0xff, 0xff, 0x0f], [0x00, 0x01])],
-  ['shared memory', () => handMade([0x01], [0x03, 0x01, 0x01])],
-  ['more memory at the start than the limit', () => handMade([0x01], [0x00, 0x80, 0x80, 0x02])],
+  ['four billion locals', () => buildModule(command([], { locals: [[0xffff_ffff, 'i32']] }))],
+  ['shared memory', () => buildModule(command([], { memories: [[3, 1, 1]] }))],
+  ['more memory at the start than the limit', () => assemble({ imports: [], start: [], pages: 32_768 })],
 ]
 
 for (const [what, module] of refused) {

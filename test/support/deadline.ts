@@ -22,9 +22,9 @@ export function deadline<T>(promise: Promise<T>, ms: number, what: string): Prom
  * Resolves once `condition` holds, looking again every few milliseconds; rejects naming `what` after `ms`. For state that
  * no event tells about: wait for a condition, never for a duration.
  */
-export async function eventually(condition: () => boolean, ms: number, what: string): Promise<void> {
+export async function eventually(condition: () => boolean | Promise<boolean>, ms: number, what: string): Promise<void> {
   const end = performance.now() + ms
-  while (!condition()) {
+  while (!(await condition())) {
     if (performance.now() > end) throw new Error(`${what}: not within ${ms} ms`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import * as assert from 'uvu/assert'
 
 /** The program under test: the one compiled along with this file. */
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
@@ -175,4 +176,24 @@ export class GridCluster {
     await Promise.all(this.#processes.splice(0).map(({ exited }) => exited))
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
   }
+}
+
+/** Registers tests that say what the processes of `cluster` said when one fails. */
+export function clusterTests(
+  cluster: GridCluster,
+  register: (name: string, body: () => Promise<void>) => void,
+): (name: string, body: () => Promise<void>) => void {
+  return (name, body) =>
+    register(name, async () => {
+      try {
+        await body()
+      } catch (error) {
+        if (error instanceof Error) error.message += `\n${cluster.logs()}`
+        throw error
+      }
+    })
+}
+
+export function expectCode(result: CommandResult, code: number): void {
+  assert.is(result.code, code, `${result.stdout}${result.stderr}`)
 }

@@ -1,4 +1,5 @@
 import { jobIdOf, specDefaults } from '../../job/spec.js'
+import { EMPTY_SUMMARY } from '../../job/summary.js'
 import { orderCodec } from '../../proto/codec/facts.js'
 import {
   announceMethod,
@@ -10,7 +11,7 @@ import {
 } from '../../proto/codec/overlay.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
 import { methods } from '../../proto/methods.js'
-import type { Digest, JobId, JobSpec, Key, Order, Signed, Summary, UnitRange } from '../../proto/model.js'
+import type { Digest, JobId, JobSpec, Key, Order, Signed, UnitRange } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { toHex } from '../../runtime/hex.js'
 import { testNetwork } from './grpc-nodes.js'
@@ -45,24 +46,6 @@ function specOf(attack: Attack, { identity }: Stranger, changes: Partial<JobSpec
 function signOrder({ identity }: Stranger, order: Order): Signed {
   const bytes = orderCodec.encode(order)
   return { bytes, signature: identity.signer.sign('order', bytes) }
-}
-
-const NOTHING: Summary = {
-  units: 0,
-  open: 0,
-  accepted: 0,
-  settled: 0,
-  disputed: 0,
-  held: 0,
-  failed: 0,
-  leased: 0,
-  granted: 0,
-  answered: 0,
-  disagreeing: 0,
-  workers: 0,
-  donors: 0,
-  fuel: 0n,
-  ready: 0,
 }
 
 /** Specs of every kind of nonsense that is still well formed, or nearly. */
@@ -142,7 +125,7 @@ export async function lyingJobs(attack: Attack): Promise<void> {
     shard,
     owner: second.identity.nodeId,
     ownerAddress: '127.0.0.1:9',
-    summary: { ...NOTHING, units, settled: units },
+    summary: { ...EMPTY_SUMMARY, units, settled: units },
     waiting: '\u001b[2Jnothing',
     summaryAgeMs: 0,
     firstGrantAgoMs: 1,

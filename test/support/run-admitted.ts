@@ -1,4 +1,4 @@
-import { DEPTH_EXPORT, FUEL_EXPORT, GRID_MODULE, REFUEL_IMPORT, STARVED_EXPORT } from '../../sandbox/contract.js'
+import { DEPTH_EXPORT, FUEL_EXPORT, GRID_MODULE, REFUEL_IMPORT } from '../../sandbox/contract.js'
 import { engine, type Global, type Instance, type Memory } from '../../sandbox/engine.js'
 
 /** How a program ended that had no host but the fuel. */
@@ -8,7 +8,6 @@ export interface AdmittedRun {
   /** Fuel given in all, minus what is left. */
   readonly fuel: bigint
   readonly depth: number
-  readonly starved: number
   /** The first bytes of its memory. */
   readonly memory: DataView
   /** How often it asked for more. */
@@ -52,7 +51,6 @@ export function runAdmitted(
     error,
     fuel: given - BigInt(fuel.value),
     depth: Number((exports[DEPTH_EXPORT] as Global).value),
-    starved: Number((exports[STARVED_EXPORT] as Global).value),
     memory: new DataView((exports.memory as Memory).buffer),
     asked,
   }

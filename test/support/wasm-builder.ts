@@ -1,3 +1,5 @@
+import { text, u32 } from '../../cli/sandbox-check/assemble.js'
+
 /** Bytes of WebAssembly modules, written by hand: enough for tests of what looks at modules. */
 
 /** Value types by the letters that the text format gives them. */
@@ -20,7 +22,12 @@ export interface FunctionParts {
 /** A module. What is not given is not in it; `types` come before those of imports and functions. */
 export interface ModuleParts {
   readonly types?: readonly Bytes[]
-  readonly imports?: readonly { module: string; name: string; params?: TypeName[]; results?: TypeName[] }[]
+  readonly imports?: readonly {
+    module: string
+    name: string
+    params?: readonly TypeName[]
+    results?: readonly TypeName[]
+  }[]
   readonly functions: readonly FunctionParts[]
   /** Contents of sections, each entry an item of its vector. */
   readonly tables?: readonly Bytes[]
@@ -35,37 +42,9 @@ export interface ModuleParts {
   readonly dataCount?: number
 }
 
-/** LEB128, unsigned. */
-export function u32(value: number): number[] {
-  const bytes: number[] = []
-  let rest = value
-  while (rest >= 0x80) {
-    bytes.push((rest % 0x80) | 0x80)
-    rest = Math.floor(rest / 0x80)
-  }
-  return [...bytes, rest]
-}
-
-/** LEB128, signed, for `i32.const` and small `i64.const`. */
-export function s32(value: number): number[] {
-  const bytes: number[] = []
-  let rest = value
-  while (rest < -0x40 || rest > 0x3f) {
-    bytes.push((rest & 0x7f) | 0x80)
-    rest >>= 7
-  }
-  return [...bytes, rest & 0x7f]
-}
-
 /** The bytes of a number of 64 bits, little end first. */
 export function f64(bits: bigint): number[] {
   return [...new Uint8Array(BigUint64Array.of(bits).buffer)]
-}
-
-/** A name with its length. */
-export function text(value: string): number[] {
-  const bytes = new TextEncoder().encode(value)
-  return [...u32(bytes.length), ...bytes]
 }
 
 function flat(bytes: Bytes, out: number[] = []): number[] {

@@ -12,6 +12,7 @@ import type { Disk } from '../../../runtime/disk.js'
 import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
 import type { Transport } from '../../../runtime/transport.js'
+import { syncedBy } from '../world/disk.js'
 import type { FaultKind } from '../world/faults.js'
 import type { Host, ProcessContext, Program } from '../world/host.js'
 import { linkProfiles } from '../world/network.js'
@@ -298,25 +299,18 @@ export class Grid {
   /** Now and then the machine loses power when its store has been synced and before the process hears of it. */
   #crashingDisk(host: Host, disk: Disk): Disk {
     const random = this.#random.split(`sync ${host.name} ${host.process?.boot}`)
-    return {
-      append: (file, bytes) => disk.append(file, bytes),
-      read: (file) => disk.read(file),
-      write: (file, bytes) => disk.write(file, bytes),
-      remove: (file) => disk.remove(file),
-      list: (prefix) => disk.list(prefix),
-      sync: async (file) => {
-        const strikes = random.chance(SYNC_CRASH)
-        await disk.sync(file)
-        if (!strikes || !this.#faulty || file !== STORE_FILE) return
-        const { scheduler } = this.#world
-        this.#world.count('crashAfterSync')
-        host.crash('powerLoss')
-        scheduler.at(scheduler.nowMs + random.exponential(2_000), host.name, () => {
-          if (!host.running) host.restart()
-        })
-        await new Promise(() => {})
-      },
-    }
+    return syncedBy(disk, async (file) => {
+      const strikes = random.chance(SYNC_CRASH)
+      await disk.sync(file)
+      if (!strikes || !this.#faulty || file !== STORE_FILE) return
+      const { scheduler } = this.#world
+      this.#world.count('crashAfterSync')
+      host.crash('powerLoss')
+      scheduler.at(scheduler.nowMs + random.exponential(2_000), host.name, () => {
+        if (!host.running) host.restart()
+      })
+      await new Promise(() => {})
+    })
   }
 
   #workerProgram(host: Host, index: number): Program {

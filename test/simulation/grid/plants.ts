@@ -11,6 +11,7 @@ import type { Disk } from '../../../runtime/disk.js'
 import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
 import type { Transport } from '../../../runtime/transport.js'
+import { syncedBy } from '../world/disk.js'
 import type { Plan } from './plan.js'
 import { STORE_FILE } from './processes.js'
 
@@ -52,17 +53,10 @@ export const plants: readonly Plant[] = [
     plan: oneOwner,
     disk: (disk) => {
       let syncs = 0
-      return {
-        append: (file, bytes) => disk.append(file, bytes),
-        read: (file) => disk.read(file),
-        write: (file, bytes) => disk.write(file, bytes),
-        remove: (file) => disk.remove(file),
-        list: (prefix) => disk.list(prefix),
-        // Every other one is put off until the next.
-        sync: async (file) => {
-          if (file !== STORE_FILE || ++syncs % 2 === 0) await disk.sync(file)
-        },
-      }
+      // Every other one is put off until the next.
+      return syncedBy(disk, async (file) => {
+        if (file !== STORE_FILE || ++syncs % 2 === 0) await disk.sync(file)
+      })
     },
   },
   {

@@ -1,5 +1,5 @@
 import { GridClient } from '../../../client/session.js'
-import { Coordinator, type CoordinatorOptions } from '../../../coordinator/index.js'
+import { Coordinator, type CoordinatorDependencies, type CoordinatorOptions } from '../../../coordinator/index.js'
 import { MemoryStore } from '../../../coordinator/memory-store.js'
 import { blobOutputFiles } from '../../../coordinator/output-files.js'
 import type { SignatureVerifier } from '../../../job/facts.js'
@@ -51,23 +51,17 @@ export function factVerifier(verifier: Verifier): SignatureVerifier & {
   }
 }
 
-/** Starts the owner's side of a peer; `watch` sees it before it has read anything back. */
-export async function startPeer(
-  parts: ProcessParts,
-  options: Partial<CoordinatorOptions>,
-  { watch }: { readonly watch: (coordinator: Coordinator) => void },
-): Promise<Coordinator> {
-  const { context, keys, directory, transport, disk, verifier } = parts
-  const { clock, random, logger, identity, address } = context
-  const self = { nodeId: identity.nodeId, address }
-  const store = await MemoryStore.open(disk, STORE_FILE)
-  const blobs = await BlobStore.open(diskBlobFiles(disk, 'blobs'), clock, {
-    totalBytes: BLOBS_BYTES,
-    submitterBytes: BLOBS_BYTES,
-  })
-  const outputs = blobOutputFiles(blobs)
+/** A coordinator of a simulated process, not started. `verifier` is that of `keys` unless somebody watches it. */
+export function simulatedCoordinator(
+  context: ProcessContext,
+  keys: GridKeys,
+  parts: Pick<CoordinatorDependencies, 'store' | 'outputs' | 'directory' | 'options'> &
+    Partial<Pick<ProcessParts, 'transport' | 'verifier'>>,
+): Coordinator {
+  const { clock, random, logger, identity } = context
+  const { transport = context.transport, verifier = keys.verifier } = parts
   const signer = keys.signer(identity.publicKey)
-  const coordinator = new Coordinator({
+  return new Coordinator({
     clock,
     random,
     logger,
@@ -78,10 +72,33 @@ export async function startPeer(
     network: GRID_NETWORK,
     version: 'sim',
     bootId: bootIdOf(context),
-    store,
-    outputs,
-    directory: directory.asOwner(self),
+    store: parts.store,
+    outputs: parts.outputs,
+    directory: parts.directory,
     schedule: (run) => void clock.setTimer(0, run),
+    ...(parts.options && { options: parts.options }),
+  })
+}
+
+/** Starts the owner's side of a peer; `watch` sees it before it has read anything back. */
+export async function startPeer(
+  parts: ProcessParts,
+  options: Partial<CoordinatorOptions>,
+  { watch }: { readonly watch: (coordinator: Coordinator) => void },
+): Promise<Coordinator> {
+  const { context, keys, directory, transport, disk, verifier } = parts
+  const { clock, identity, address } = context
+  const store = await MemoryStore.open(disk, STORE_FILE)
+  const blobs = await BlobStore.open(diskBlobFiles(disk, 'blobs'), clock, {
+    totalBytes: BLOBS_BYTES,
+    submitterBytes: BLOBS_BYTES,
+  })
+  const coordinator = simulatedCoordinator(context, keys, {
+    transport,
+    verifier,
+    store,
+    outputs: blobOutputFiles(blobs),
+    directory: directory.asOwner({ nodeId: identity.nodeId, address }),
     options,
   })
   watch(coordinator)

@@ -1,16 +1,16 @@
 import type { ClientOverlay } from '../../../client/overlay-face.js'
 import { GridClient } from '../../../client/session.js'
-import { Coordinator, type CoordinatorOptions, type OwnerDirectory } from '../../../coordinator/index.js'
+import type { Coordinator, CoordinatorOptions, OwnerDirectory } from '../../../coordinator/index.js'
 import { MemoryStore } from '../../../coordinator/memory-store.js'
 import { homeKey, shardKey } from '../../../job/shard.js'
 import { checkSpec, specDefaults } from '../../../job/spec.js'
-import type { BootId, JobId, JobSpec, Key } from '../../../proto/model.js'
+import type { JobId, JobSpec, Key } from '../../../proto/model.js'
 import type { Clock, Millis } from '../../../runtime/clock.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { toHex } from '../../../runtime/hex.js'
 import type { Endpoint } from '../../../runtime/transport.js'
 import { GridKeys } from '../grid/keys.js'
-import { factVerifier, GRID_NETWORK, STORE_FILE } from '../grid/processes.js'
+import { GRID_NETWORK, STORE_FILE, simulatedCoordinator } from '../grid/processes.js'
 import type { CrashKind, Host, ProcessContext } from '../world/host.js'
 import { SeededRandom } from '../world/random.js'
 import type { World } from '../world/world.js'
@@ -147,23 +147,11 @@ export class HomeGrid {
   }
 
   async #peer(host: Host, context: ProcessContext): Promise<void> {
-    const { clock, random, logger, identity, address, transport, disk, boot } = context
-    const signer = this.#keys.signer(identity.publicKey)
-    const coordinator = new Coordinator({
-      clock,
-      random,
-      logger,
-      sha256,
-      transport,
-      signer: { ...identity, sign: (tag, bytes) => signer.sign(tag, bytes) },
-      verifier: factVerifier(this.#keys.verifier),
-      network: GRID_NETWORK,
-      version: 'sim',
-      bootId: toHex(random.bytes(8)) as BootId,
-      store: await MemoryStore.open(disk, STORE_FILE),
+    const { clock, identity, address, boot } = context
+    const coordinator = simulatedCoordinator(context, this.#keys, {
+      store: await MemoryStore.open(context.disk, STORE_FILE),
       outputs: noOutputs,
       directory: this.#directory({ nodeId: identity.nodeId, address }, clock),
-      schedule: (run) => void clock.setTimer(0, run),
       options: this.#options,
     })
     this.#coordinators.set(host, { coordinator, boot })

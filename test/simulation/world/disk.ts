@@ -218,3 +218,15 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   }
   return whole
 }
+
+/** `disk` with another way to sync. */
+export function syncedBy(disk: Disk, sync: Disk['sync']): Disk {
+  return {
+    append: (file, bytes) => disk.append(file, bytes),
+    read: (file) => disk.read(file),
+    write: (file, bytes) => disk.write(file, bytes),
+    remove: (file) => disk.remove(file),
+    list: (prefix) => disk.list(prefix),
+    sync,
+  }
+}

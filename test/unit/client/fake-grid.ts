@@ -4,6 +4,7 @@ import { digestOutput } from '../../../job/digest.js'
 import { applyOrders } from '../../../job/orders.js'
 import { selectedShards, shardUnits } from '../../../job/shard.js'
 import { jobIdOf, specDefaults } from '../../../job/spec.js'
+import { EMPTY_SUMMARY } from '../../../job/summary.js'
 import { unitCount } from '../../../job/unit-source.js'
 import { compareDistance } from '../../../overlay/core/node-id.js'
 import { createIdentity, ed25519Verifier, type Identity } from '../../../overlay/identity.js'
@@ -22,23 +23,7 @@ import { systemRandom } from '../../../runtime/random.js'
 import type { Caller, Endpoint, MessageStream, StreamMethod, Transport } from '../../../runtime/transport.js'
 import { MemoryNetwork, type MemoryTransport } from './memory-transport.js'
 
-const NOTHING: Summary = {
-  units: 0,
-  open: 0,
-  accepted: 0,
-  settled: 0,
-  disputed: 0,
-  held: 0,
-  failed: 0,
-  leased: 0,
-  granted: 0,
-  answered: 0,
-  disagreeing: 0,
-  workers: 2,
-  donors: 2,
-  fuel: 0n,
-  ready: 0,
-}
+const TWO_WORKERS: Summary = { ...EMPTY_SUMMARY, workers: 2, donors: 2 }
 
 export const donors = [createIdentity(), createIdentity(), createIdentity()]
 
@@ -121,7 +106,7 @@ export class FakeJob {
         else counts.failed++
       }
     }
-    return { ...NOTHING, units, ...counts }
+    return { ...TWO_WORKERS, units, ...counts }
   }
 }
 

@@ -1,4 +1,4 @@
-import { Coordinator } from '../../../../coordinator/index.js'
+import type { Coordinator } from '../../../../coordinator/index.js'
 import { MemoryStore } from '../../../../coordinator/memory-store.js'
 import type { OutputFiles } from '../../../../coordinator/output-files.js'
 import { digestOutput, ZERO_DIGEST } from '../../../../job/digest.js'
@@ -8,7 +8,6 @@ import { grantCodec, reportCodec, unitOutputCodec } from '../../../../proto/code
 import { jobSpecCodec } from '../../../../proto/codec/spec.js'
 import { methods } from '../../../../proto/methods.js'
 import type {
-  BootId,
   Digest,
   Grant,
   JobId,
@@ -21,10 +20,10 @@ import type {
 } from '../../../../proto/model.js'
 import type { Millis } from '../../../../runtime/clock.js'
 import { sha256 } from '../../../../runtime/hash.js'
-import { toHex, utf8 } from '../../../../runtime/hex.js'
+import { utf8 } from '../../../../runtime/hex.js'
 import type { Caller, Endpoint } from '../../../../runtime/transport.js'
 import { GridKeys } from '../../../simulation/grid/keys.js'
-import { factVerifier, GRID_NETWORK, STORE_FILE } from '../../../simulation/grid/processes.js'
+import { GRID_NETWORK, STORE_FILE, simulatedCoordinator } from '../../../simulation/grid/processes.js'
 import { readStore, shardName } from '../../../simulation/grid/store-log.js'
 import type { Host, ProcessContext } from '../../../simulation/world/host.js'
 import { World } from '../../../simulation/world/world.js'
@@ -207,8 +206,7 @@ export class Owners {
   }
 
   async #peer(host: Host, context: ProcessContext): Promise<void> {
-    const { clock, random, logger, identity, address, transport, disk } = context
-    const signer = this.#keys.signer(identity.publicKey)
+    const { identity, address } = context
     const kept = this.#outputs.get(host) ?? new Map<Digest, Uint8Array>()
     this.#outputs.set(host, kept)
     const outputs: OutputFiles = {
@@ -223,18 +221,8 @@ export class Owners {
     const told = new Set<() => void>()
     this.#told.set(host, told)
     const running = this.#running
-    const coordinator = new Coordinator({
-      clock,
-      random,
-      logger,
-      sha256,
-      transport,
-      signer: { ...identity, sign: (tag, bytes) => signer.sign(tag, bytes) },
-      verifier: factVerifier(this.#keys.verifier),
-      network: GRID_NETWORK,
-      version: 'sim',
-      bootId: toHex(random.bytes(8)) as BootId,
-      store: await MemoryStore.open(disk, STORE_FILE),
+    const coordinator = simulatedCoordinator(context, this.#keys, {
+      store: await MemoryStore.open(context.disk, STORE_FILE),
       outputs,
       directory: {
         self,
@@ -247,7 +235,6 @@ export class Owners {
         },
         eligible: true,
       },
-      schedule: (run) => void clock.setTimer(0, run),
     })
     await coordinator.start()
     this.#running.set(host, { coordinator, context })

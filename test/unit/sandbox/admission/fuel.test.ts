@@ -1,9 +1,10 @@
 import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { i32 } from '../../../../cli/sandbox-check/assemble.js'
 import { admit } from '../../../../sandbox/admission/index.js'
 import { type AdmittedRun, runAdmitted } from '../../../support/run-admitted.js'
-import { type Bytes, buildModule, command, type ModuleParts, s32 } from '../../../support/wasm-builder.js'
+import { type Bytes, buildModule, command, type ModuleParts } from '../../../support/wasm-builder.js'
 
 const MEMORY_BYTES = 2 ** 20
 
@@ -20,7 +21,7 @@ function fuelOf(body: Bytes, more?: Parameters<typeof command>[1]): bigint {
 const I32: Parameters<typeof command>[1] = { locals: [[1, 'i32']] }
 
 /** local 0 := value. Two instructions. */
-const set = (value: number) => [0x41, s32(value), 0x21, 0]
+const set = (value: number) => [i32(value), 0x21, 0]
 /** local 0 := local 0 - 1, and leaves it on the stack. Four instructions. */
 const countDown = [0x20, 0, 0x41, 1, 0x6b, 0x22, 0]
 
@@ -73,14 +74,14 @@ Fuel('counts calls through a table', () => {
 })
 
 Fuel('charges a sixteenth of the bytes that bulk instructions move', () => {
-  const fill = (length: number) => [0x41, 0, 0x41, 7, 0x41, s32(length), 0xfc, 11, 0]
+  const fill = (length: number) => [0x41, 0, 0x41, 7, i32(length), 0xfc, 11, 0]
   assert.is(fuelOf(fill(0)), 5n)
   assert.is(fuelOf(fill(15)), 5n)
   assert.is(fuelOf(fill(65_536)), 5n + 4_096n)
 })
 
 Fuel('charges for pages that the memory gains, and nothing for those it does not', () => {
-  const grow = (pages: number) => [0x41, s32(pages), 0x40, 0, 0x1a]
+  const grow = (pages: number) => [i32(pages), 0x40, 0, 0x1a]
   const none = fuelOf(grow(0))
   assert.is(none, 4n)
   assert.is(fuelOf(grow(3)), none + 3n * 4_096n)
@@ -123,7 +124,7 @@ Fuel('stops recursion that branches without a loop', () => {
 })
 
 Fuel('stops a program that only fills memory', () => {
-  const body = [0x03, 0x40, 0x41, 0, 0x41, 0, 0x41, s32(65_536), 0xfc, 11, 0, 0x0c, 0, 0x0b]
+  const body = [0x03, 0x40, 0x41, 0, 0x41, 0, i32(65_536), 0xfc, 11, 0, 0x0c, 0, 0x0b]
   assert.match(String(run(command(body), { limit: 100_000n }).error), /out of fuel/)
 })
 
@@ -139,9 +140,9 @@ Fuel('is the same for every size of the portions, where the program ends and whe
     // A division by zero behind a loop: the global is behind the local there.
     command([set(200), 0x03, 0x40, countDown, 0x0d, 0, 0x0b, 0x41, 1, 0x41, 0, 0x6d, 0x1a], I32),
     command([set(50), 0x03, 0x40, 0x10, 1, countDown, 0x0d, 0, 0x0b], { ...I32, functions: [{ body: [0x01] }] }),
-    command([0x41, 3, 0x40, 0, 0x1a, 0x41, 0, 0x41, 0, 0x41, s32(65_536), 0xfc, 11, 0]),
+    command([0x41, 3, 0x40, 0, 0x1a, 0x41, 0, 0x41, 0, i32(65_536), 0xfc, 11, 0]),
     // A loop with a parameter: it asks where it begins.
-    command([0x41, s32(100), 0x03, 1, 0x41, 1, 0x6b, 0x22, 0, 0x20, 0, 0x0d, 0, 0x1a, 0x0b], {
+    command([i32(100), 0x03, 1, 0x41, 1, 0x6b, 0x22, 0, 0x20, 0, 0x0d, 0, 0x1a, 0x0b], {
       ...I32,
       types: [
         [0x60, 0, 0],

@@ -1,19 +1,20 @@
 import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { i32, u32 } from '../../../../cli/sandbox-check/assemble.js'
 import { admit } from '../../../../sandbox/admission/index.js'
 import { FUEL_EXPORT, PAGE_BYTES, STARVED_EXPORT } from '../../../../sandbox/contract.js'
 import { engine, type Global, type Instance, type Memory } from '../../../../sandbox/engine.js'
 import { shortOfMemory } from '../../../support/short-of-memory.js'
-import { type Bytes, buildModule, command, type ModuleParts, s32, u32 } from '../../../support/wasm-builder.js'
+import { type Bytes, buildModule, command, type ModuleParts } from '../../../support/wasm-builder.js'
 
 const FUEL = 1n << 40n
 const FUEL_A_PAGE = 4_096n
 
 const SIZE = [0x3f, 0]
-const grow = (pages: number) => [0x41, s32(pages), 0x40, 0]
+const grow = (pages: number) => [i32(pages), 0x40, 0]
 /** Puts the i32 that `body` leaves into word `index`. */
-const keep = (index: number, body: Bytes) => [0x41, s32(4 * index), body, 0x36, 2, 0]
+const keep = (index: number, body: Bytes) => [i32(4 * index), body, 0x36, 2, 0]
 /** Shows the memory to the test. */
 const LOOK = [0x10, 0, 0x1a]
 const pages = (min: number, max?: number) => ({
@@ -30,8 +31,8 @@ interface Ended {
   readonly looks: readonly number[]
 }
 
-/** Runs a module, admitted or as it is, that imports `sched_yield` as its function 0; `wasShort`: as on a host that was short of memory before. */
-function start(bytes: Uint8Array, wasShort = false): Ended {
+/** Runs a module, admitted or as it is, that imports `sched_yield` as its function 0. */
+function start(bytes: Uint8Array): Ended {
   const looks: number[] = []
   const memory = () => (instance.exports.memory as Memory).buffer
   const instance: Instance = new engine.Instance(new engine.Module(bytes), {
@@ -41,7 +42,6 @@ function start(bytes: Uint8Array, wasShort = false): Ended {
   const fuel = (instance.exports[FUEL_EXPORT] ?? { value: 0n }) as Global
   fuel.value = FUEL
   const starved = (instance.exports[STARVED_EXPORT] ?? { value: 0 }) as Global
-  if (wasShort) starved.value = 1
   let error: unknown
   try {
     ;(instance.exports._start as () => void)()
@@ -89,7 +89,7 @@ Growing('shows the pages that the program asked for, though there are more', () 
 Growing('really grows a few times only', () => {
   const rounds = 4_000
   const count = [0x20, 0, 0x41, 1, 0x6b, 0x22, 0, 0x0d, 0]
-  const loop = [0x41, s32(rounds), 0x21, 0, 0x03, 0x40, grow(1), 0x1a, LOOK, count, 0x0b]
+  const loop = [i32(rounds), 0x21, 0, 0x03, 0x40, grow(1), 0x1a, LOOK, count, 0x0b]
   const { looks, words, fuel } = start(
     admitted(moduleOf([loop, keep(0, SIZE)], { ...pages(1), locals: [[1, 'i32']] }), 4_096),
   )
@@ -116,7 +116,7 @@ Growing('never passes the cap, nor the bound that the program has itself', () =>
 })
 
 Growing('gives zeros behind what was asked for, keeps what is written there, and traps behind that', () => {
-  const at = (page: number) => [0x41, s32(page * PAGE_BYTES)]
+  const at = (page: number) => i32(page * PAGE_BYTES)
   const load = [0x28, 2, 0]
   const body = [grow(1), 0x1a, keep(0, [at(85), load]), at(85), 0x41, 7, 0x36, 2, 0]
   const { words, error } = start(admitted(moduleOf([body, grow(5), 0x1a, keep(1, [at(85), load])], pages(80)), 200))
@@ -150,24 +150,17 @@ Growing('answers any sequence as the engine does without the pass, at the price 
   )
 })
 
-Growing('takes what is missing from a host that has no more, and says that it was short', () => {
-  const body = [keep(0, grow(1)), LOOK, keep(1, grow(1)), LOOK, keep(2, SIZE)]
-  const memory = { min: 64, max: 100, given: 70 }
-  const short = start(shortOfMemory(admitted(moduleOf(body, pages(64)), 100), memory))
-  assert.is(short.error, undefined)
+Growing('traps where the host cannot give a step, though what is missing would fit, and says so', () => {
+  const bytes = admitted(moduleOf([grow(1), 0x1a, LOOK, 0x00], pages(64)), 100)
+  const short = start(shortOfMemory(bytes, { min: 64, max: 100, given: 71 }))
+  assert.instance(short.error, engine.RuntimeError)
   assert.is(short.starved, 1)
-  assert.equal([...short.words.subarray(0, 3)], [64, 65, 66])
-  assert.equal(short.looks, [65, 66])
-  const none = start(shortOfMemory(admitted(moduleOf([body, grow(5), 0x1a], pages(64)), 100), memory))
-  assert.instance(none.error, engine.RuntimeError)
-  assert.is(none.starved, 1)
-})
-
-Growing('adds no more than is missing once the host was short, whatever it has later', () => {
-  // Larger steps again could lead beyond the memory that other hosts have, where a stray access traps.
-  const { looks, error } = start(admitted(moduleOf([grow(1), 0x1a, LOOK, grow(3), 0x1a, LOOK], pages(64)), 100), true)
-  assert.is(error, undefined)
-  assert.equal(looks, [65, 68])
+  assert.equal(short.looks, [])
+  assert.is(short.words.byteLength, 64 * PAGE_BYTES)
+  const enough = start(shortOfMemory(bytes, { min: 64, max: 100, given: 72 }))
+  assert.instance(enough.error, engine.RuntimeError)
+  assert.is(enough.starved, 0, 'a trap of its own')
+  assert.equal(enough.looks, [72])
 })
 
 Growing.run()

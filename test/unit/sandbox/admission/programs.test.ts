@@ -1,9 +1,10 @@
 import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { i32, u32 } from '../../../../cli/sandbox-check/assemble.js'
 import { admit } from '../../../../sandbox/admission/index.js'
 import { runAdmitted } from '../../../support/run-admitted.js'
-import { type Bytes, buildModule, command, s32, u32 } from '../../../support/wasm-builder.js'
+import { type Bytes, buildModule, command } from '../../../support/wasm-builder.js'
 
 /*
  * Random programs of blocks, loops and branches, compared with an interpreter that walks the same tree: same result, and
@@ -61,13 +62,13 @@ function compile(body: readonly Statement[], open: number, counters: { count: nu
 function compileOne(statement: Statement, open: number, counters: { count: number }): Bytes {
   switch (statement.tag) {
     case 'add':
-      return [0x20, statement.local, 0x41, s32(statement.value), 0x6a, 0x21, statement.local]
+      return [0x20, statement.local, i32(statement.value), 0x6a, 0x21, statement.local]
     case 'block':
       return [0x02, 0x40, compile(statement.body, open + 1, counters), 0x0b]
     case 'loop': {
       const counter = u32(LOCALS + counters.count++)
       const inside = compile(statement.body, open + 2, counters)
-      const head = [0x20, counter, 0x41, 1, 0x6a, 0x22, counter, 0x41, s32(statement.times), 0x4a, 0x0d, 1]
+      const head = [0x20, counter, 0x41, 1, 0x6a, 0x22, counter, i32(statement.times), 0x4a, 0x0d, 1]
       return [0x41, 0, 0x21, counter, 0x02, 0x40, 0x03, 0x40, head, inside, 0x0c, 0, 0x0b, 0x0b]
     }
     case 'if': {

@@ -1,9 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { text, u32 } from '../../../../cli/sandbox-check/assemble.js'
 import { GridError } from '../../../../runtime/errors.js'
 import { admit, Refused, WASI_MODULE } from '../../../../sandbox/admission/index.js'
 import { LIMITS } from '../../../../sandbox/admission/limits.js'
-import { type Bytes, buildModule, command, type ModuleParts, text, u32 } from '../../../support/wasm-builder.js'
+import { type Bytes, buildModule, command, type ModuleParts } from '../../../support/wasm-builder.js'
 
 const MEMORY_BYTES = 256 * 2 ** 20
 

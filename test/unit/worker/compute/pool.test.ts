@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { u32 } from '../../../../cli/sandbox-check/assemble.js'
 import { printArithmetic } from '../../../../cli/sandbox-check/programs.js'
 import type { Digest } from '../../../../proto/model.js'
 import { systemClock } from '../../../../runtime/clock.js'
@@ -14,24 +15,19 @@ import { eventually } from '../../../support/deadline.js'
 function longModule(count: number): Uint8Array {
   const additions = Array.from({ length: 20_000 }, () => [0x20, 0x00, 0x20, 0x01, 0x6a, 0x21, 0x00]).flat()
   const body = [0x01, 0x02, 0x7f, ...additions, 0x0b]
-  const code = Buffer.from([...length(body.length), ...body])
+  const code = Buffer.from([...u32(body.length), ...body])
   const start = Buffer.from([0x02, 0x00, 0x0b])
-  const codes = [...length(count + 1), ...start]
+  const codes = [...u32(count + 1), ...start]
   return Buffer.concat([
     Buffer.from([0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x04, 0x01, 0x60, 0x00, 0x00]),
-    Buffer.from([0x03, ...length(length(count + 1).length + count + 1), ...length(count + 1)]),
+    Buffer.from([0x03, ...u32(u32(count + 1).length + count + 1), ...u32(count + 1)]),
     Buffer.alloc(count + 1),
     Buffer.from([0x05, 0x03, 0x01, 0x00, 0x01]),
     Buffer.from([0x07, 0x13, 0x02, 0x06, ...Buffer.from('memory'), 0x02, 0x00]),
     Buffer.from([0x06, ...Buffer.from('_start'), 0x00, 0x00]),
-    Buffer.from([0x0a, ...length(codes.length + count * code.length), ...codes]),
+    Buffer.from([0x0a, ...u32(codes.length + count * code.length), ...codes]),
     ...Array.from({ length: count }, () => code),
   ])
-}
-
-/** LEB128. */
-function length(value: number): number[] {
-  return value < 128 ? [value] : [(value & 127) | 128, ...length(value >>> 7)]
 }
 
 /** A pool of one thread, and what it answers. */

@@ -1,0 +1,20 @@
+import type { Summary } from '../proto/model.js'
+
+/** The counts of no units at all: what sums begin with. */
+export const EMPTY_SUMMARY: Summary = Object.freeze({
+  units: 0,
+  open: 0,
+  accepted: 0,
+  settled: 0,
+  disputed: 0,
+  held: 0,
+  failed: 0,
+  leased: 0,
+  granted: 0,
+  answered: 0,
+  disagreeing: 0,
+  workers: 0,
+  donors: 0,
+  fuel: 0n,
+  ready: 0,
+})
