@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type GridProcess, startProcess } from '../cli/compose.js'
 import { resolveNetwork } from '../overlay/network.js'
+import { type GridProcess, startProcess } from '../process/compose.js'
 import { silentLogger } from '../runtime/logger.js'
 
 /** Network that every process of a benchmark is in. */

@@ -1,5 +1,5 @@
-import type { GridProcess } from '../cli/compose.js'
 import { buildJob, type JobRequest, ResultsReader, submitJob, type UnitAnswer } from '../client/index.js'
+import type { GridProcess } from '../process/compose.js'
 import { sha256 } from '../runtime/hash.js'
 import { systemRandom } from '../runtime/random.js'
 import { BENCH_NETWORK } from './grid.js'

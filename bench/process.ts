@@ -1,4 +1,4 @@
-import { startProcess } from '../cli/compose.js'
+import { startProcess } from '../process/compose.js'
 import { silentLogger } from '../runtime/logger.js'
 import { BENCH_NETWORK, TASK_MODULE } from './grid.js'
 

@@ -6,11 +6,11 @@ import type { GridClient } from '../client/session.js'
 import { parseAddress } from '../overlay/address.js'
 import { type Network, resolveNetwork } from '../overlay/network.js'
 import { formatPeers, parsePeers } from '../overlay/remembered-peers.js'
+import { type GridProcess, startProcess } from '../process/compose.js'
+import { findLocalProcess } from '../process/local-process.js'
 import { type Disk, nodeDisk } from '../runtime/disk.js'
 import { GridError, toGridError } from '../runtime/errors.js'
-import { type GridProcess, startProcess } from './compose.js'
 import { type CommandContext, commandAgain } from './context.js'
-import { findLocalProcess } from './local-process.js'
 import { commandLogger } from './logger.js'
 
 /** How long a command looks for a first peer. Unit: ms. */

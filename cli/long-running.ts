@@ -1,12 +1,12 @@
 import { mkdirSync } from 'node:fs'
+import { type GridProcess, type ProcessSettings, startProcess } from '../process/compose.js'
+import { announceLocalProcess } from '../process/local-process.js'
 import type { JobId } from '../proto/model.js'
 import { type Millis, pause } from '../runtime/clock.js'
 import type { WorkerNow } from '../worker/tally.js'
-import { type GridProcess, type ProcessSettings, startProcess } from './compose.js'
 import type { CommandContext } from './context.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { aborting } from './interrupts.js'
-import { announceLocalProcess } from './local-process.js'
 import { plural } from './output.js'
 
 /** How often the status line of a worker is looked at. Unit: ms. */

@@ -1,11 +1,11 @@
 import { formatDuration } from '../../job/quantity.js'
+import { findLocalProcess } from '../../process/local-process.js'
 import type { StatusReply } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { NodeId } from '../../proto/model.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { type Connection, withConnection } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
-import { findLocalProcess } from '../local-process.js'
 import { facts, plural, table } from '../output.js'
 import type { CommandTable } from '../program.js'
 

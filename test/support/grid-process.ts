@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { type GridProcess, startProcess } from '../../cli/compose.js'
+import { type GridProcess, startProcess } from '../../process/compose.js'
 import type { LogFields, Logger } from '../../runtime/logger.js'
 import { testNetwork } from './grpc-nodes.js'
 import { answerParent } from './processes.js'

@@ -12,7 +12,21 @@ import { type Import, listFiles, parseSource, readSources, type SourceFile } fro
 
 /** What each folder may import from, besides itself. Dependencies point one way: down this list. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  cli: ['client', 'coordinator', 'worker', 'overlay', 'tasks', 'sandbox', 'storage', 'job', 'proto', 'runtime'],
+  cli: [
+    'process',
+    'client',
+    'coordinator',
+    'worker',
+    'overlay',
+    'tasks',
+    'sandbox',
+    'storage',
+    'job',
+    'proto',
+    'runtime',
+  ],
+  // Puts a process together out of all the roles: for the command, and for programs that join by themselves.
+  process: ['client', 'coordinator', 'worker', 'overlay', 'tasks', 'storage', 'job', 'proto', 'runtime'],
   client: ['overlay', 'tasks', 'sandbox', 'storage', 'job', 'proto', 'runtime'],
   coordinator: ['overlay', 'tasks', 'storage', 'job', 'proto', 'runtime'],
   worker: ['overlay', 'tasks', 'sandbox', 'storage', 'job', 'proto', 'runtime'],
@@ -51,7 +65,7 @@ const PACKAGE_PLACES: Readonly<Record<string, readonly string[]>> = {
   'cli-progress': ['cli/'],
   pino: ['cli/'],
   'smol-toml': ['cli/'],
-  zod: ['cli/', 'overlay/remembered-peers.ts'],
+  zod: ['cli/', 'overlay/remembered-peers.ts', 'process/local-process.ts'],
 }
 
 /** Folders that are pure throughout, besides every `core/`. */

@@ -3,8 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { announceLocalProcess, findLocalProcess } from '../../../cli/local-process.js'
-import { temporaryFolder } from './run.js'
+import { announceLocalProcess, findLocalProcess } from '../../../process/local-process.js'
+import { temporaryFolder } from '../cli/run.js'
 
 const folder = temporaryFolder()
 
