@@ -65,6 +65,9 @@ const PACKAGE_PLACES: Readonly<Record<string, readonly string[]>> = {
   'cli-progress': ['cli/'],
   pino: ['cli/'],
   'smol-toml': ['cli/'],
+  ink: ['cli/top/'],
+  react: ['cli/top/'],
+  'prom-client': ['process/'],
   zod: ['cli/', 'overlay/remembered-peers.ts', 'process/local-process.ts'],
 }
 
