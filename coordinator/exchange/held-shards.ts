@@ -1,0 +1,109 @@
+import { shardKey } from '../../job/shard.js'
+import type { Digest, JobId, NodeId } from '../../proto/model.js'
+import type { Clock } from '../../runtime/clock.js'
+import type { Sha256 } from '../../runtime/hash.js'
+import type { BookedJob } from '../job-book.js'
+import type { Store } from '../store.js'
+import type { FactSet } from '../sync/core/fact-set.js'
+import { newFactSet } from '../sync/fact-set.js'
+import { Custody } from './custody.js'
+import { type HeldShard, heldName } from './held-shard.js'
+
+/** Ids in memory of shards at rest, together: about 25 MB. */
+const RESTING_IDS_MAX = 500_000
+
+export interface HeldShardsContext {
+  readonly self: NodeId
+  readonly clock: Clock
+  readonly sha256: Sha256
+  readonly store: Pick<Store, 'factIds'>
+}
+
+/** The shards that this peer has on disk, and the ids of their facts as far as they are in memory. */
+export class HeldShards {
+  readonly #c: HeldShardsContext
+  readonly #held = new Map<string, HeldShard>()
+  #restingIds = 0
+
+  constructor(context: HeldShardsContext) {
+    this.#c = context
+  }
+
+  get(jobId: JobId, shard: number): HeldShard | undefined {
+    return this.#held.get(`${jobId}/${shard}`)
+  }
+
+  /** All of them; those that {@link last} was called for come last. */
+  all(): HeldShard[] {
+    return [...this.#held.values()]
+  }
+
+  /** A new shard, at rest until it is opened. `restored`: facts of it were on disk. */
+  add(job: BookedJob, shard: number, restored: boolean): HeldShard {
+    const { self, clock, sha256 } = this.#c
+    const held: HeldShard = {
+      job,
+      shard,
+      key: shardKey(sha256, job.jobId, shard),
+      custody: new Custody(self, restored),
+      facts: undefined,
+      isOpen: false,
+      openedAt: clock.now(),
+      isServing: false,
+      owners: [],
+      others: [],
+      told: '',
+      outsideSince: undefined,
+      cleanSyncs: 0,
+    }
+    this.#held.set(heldName(held), held)
+    return held
+  }
+
+  /** The shard is open, with these facts. */
+  opened(held: HeldShard, ids: Iterable<Digest>): void {
+    if (!held.isOpen) this.#restingIds -= held.facts?.size ?? 0
+    held.isOpen = true
+    held.isServing = false
+    if (held.facts !== undefined) return
+    held.facts = newFactSet()
+    for (const id of ids) held.facts.add(id)
+  }
+
+  /** Nothing is left to do in it. */
+  rested(held: HeldShard): void {
+    held.isOpen = false
+    this.#restingIds += held.facts?.size ?? 0
+    this.forgetIds(held)
+  }
+
+  /** Its turn has been: the others come first next time. */
+  last(held: HeldShard): void {
+    const name = heldName(held)
+    this.#held.delete(name)
+    this.#held.set(name, held)
+  }
+
+  remove(held: HeldShard): void {
+    if (!this.#held.delete(heldName(held))) return
+    if (!held.isOpen) this.#restingIds -= held.facts?.size ?? 0
+  }
+
+  /** Ids of the facts of a shard: kept while it is open, read from disk when it is at rest. */
+  async factsOf(held: HeldShard): Promise<FactSet> {
+    if (held.facts !== undefined) return held.facts
+    const facts = newFactSet()
+    for (const id of await this.#c.store.factIds(held.job.jobId, held.shard)) facts.add(id)
+    if (held.facts !== undefined) return held.facts
+    held.facts = facts
+    if (!held.isOpen) this.#restingIds += facts.size
+    return facts
+  }
+
+  /** Shards at rest give their ids back when there are too many; they are read again when somebody compares. */
+  forgetIds(held: HeldShard): void {
+    if (held.isOpen || held.facts === undefined || this.#restingIds <= RESTING_IDS_MAX) return
+    this.#restingIds -= held.facts.size
+    held.facts = undefined
+  }
+}
