@@ -24,6 +24,7 @@ import {
 } from '../runtime/transport.js'
 import { offerReflection } from './grpc-reflection.js'
 import { GrpcStream, toBuffer } from './grpc-stream.js'
+import { Turns } from './turns.js'
 
 /** Calls under way on one connection; more wait at the caller. */
 export const STREAMS_PER_CONNECTION_MAX = 64
@@ -58,6 +59,7 @@ export class GrpcServer {
   readonly #logger: Logger
   readonly #server: Server
   readonly #injector: ConnectionInjector
+  readonly #turns: Turns
   readonly #callers = new WeakMap<ServerHttp2Session, Caller>()
   readonly #sessions = new Set<ServerHttp2Session>()
   readonly #incoming = new Map<string, Incoming>()
@@ -69,6 +71,7 @@ export class GrpcServer {
   constructor(clock: Clock, logger: Logger) {
     this.#clock = clock
     this.#logger = logger
+    this.#turns = new Turns(clock, setImmediate)
     this.#server = new Server({
       'grpc.enable_channelz': 0,
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
@@ -106,14 +109,23 @@ export class GrpcServer {
     handler: UnaryHandler<Request, Response>,
   ): void {
     const serve = (call: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>) => {
-      void this.#answer(call, method, handler).then(
-        (bytes) => respond(null, bytes),
-        (error: unknown) => {
-          if (!(error instanceof GridError))
-            this.#logger.error('handlerFailed', { path: method.path, reason: String(error) })
-          respond(toStatus(error))
-        },
-      )
+      const refuse = (error: unknown) => {
+        if (!(error instanceof GridError))
+          this.#logger.error('handlerFailed', { path: method.path, reason: String(error) })
+        respond(toStatus(error))
+      }
+      try {
+        const incoming = this.#incomingOf(call.metadata)
+        const answer = () => {
+          // Reset while it waited: nobody is there to read an answer.
+          if (incoming.stream.closed) return
+          void this.#answer(incoming, call.request, method, handler).then((bytes) => respond(null, bytes), refuse)
+        }
+        if (!this.#turns.run(incoming.caller, answer))
+          throw new GridError('quota', 'more of your calls wait here than may; send them a few at a time')
+      } catch (error) {
+        refuse(error)
+      }
     }
     const added = this.#server.register(method.path, serve, passBytes, passBytes, 'unary')
     assert(added, `${method.path} is handled twice`)
@@ -193,17 +205,17 @@ export class GrpcServer {
   }
 
   async #answer<Request, Response>(
-    call: ServerUnaryCall<Buffer, Buffer>,
+    { stream, caller }: Incoming,
+    bytes: Buffer,
     method: UnaryMethod<Request, Response>,
     handler: UnaryHandler<Request, Response>,
   ): Promise<Buffer> {
-    const { stream, caller } = this.#incomingOf(call.metadata)
-    const request = decoded(method.request.decode, call.request)
+    const request = decoded(method.request.decode, bytes)
     const abort = new AbortController()
     stream.once('close', () => abort.abort(new GridError('closed', 'the caller is gone')))
-    const bytes = toBuffer(method.response.encode(await handler(request, caller, abort.signal)))
-    assert(bytes.length <= MESSAGE_BYTES_MAX, `answer of ${method.path} has ${bytes.length} bytes`)
-    return bytes
+    const answer = toBuffer(method.response.encode(await handler(request, caller, abort.signal)))
+    assert(answer.length <= MESSAGE_BYTES_MAX, `answer of ${method.path} has ${answer.length} bytes`)
+    return answer
   }
 
   #accept<Up, Down>(
@@ -233,6 +245,7 @@ export class GrpcServer {
         else http2Stream.once('close', () => timer.cancel())
       },
       onClosed: () => this.#streams.delete(stream),
+      turn: (action) => this.#turns.run(incoming.caller, action),
     })
     this.#streams.add(stream)
     http2Stream.once('close', () => {

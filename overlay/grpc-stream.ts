@@ -31,6 +31,8 @@ export interface StreamSide<In, Out> {
   readonly abort: (reason: GridError) => void
   /** Called once when the stream has closed, for bookkeeping. */
   readonly onClosed: () => void
+  /** Runs what a message sets off, now or in its turn; false: too much of the sender's waits. Undefined: always at once. */
+  readonly turn?: (action: () => void) => boolean
 }
 
 /** A buffer of grpc-js around `bytes`, without a copy. */
@@ -52,6 +54,8 @@ export class GrpcStream<In, Out> implements MessageStream<In, Out> {
   #onClose: ((reason?: Error) => void) | undefined
   #onEnd: (() => void) | undefined
   #paused = false
+  /** Messages taken off the call that wait for their turn; meanwhile nothing more is read. */
+  #waitingTurns = 0
   #endedHere = false
   #endedThere = false
   #endTold = false
@@ -110,16 +114,14 @@ export class GrpcStream<In, Out> implements MessageStream<In, Out> {
 
   pause(paused: boolean): void {
     this.#paused = paused
-    if (this.#closed) return
-    if (paused) this.#call.pause()
-    else if (this.#onMessage !== undefined) this.#call.resume()
+    this.#flow()
   }
 
   onMessage(handler: (message: In) => void): void {
     const first = this.#onMessage === undefined
     this.#onMessage = handler
     if (!first || this.#closed) return
-    this.#call.on('data', (bytes) => this.#deliver(bytes))
+    this.#call.on('data', (bytes) => this.#receive(bytes))
     if (this.#paused) this.#call.pause()
   }
 
@@ -158,6 +160,35 @@ export class GrpcStream<In, Out> implements MessageStream<In, Out> {
     if (this.#onClose !== undefined) queueMicrotask(() => this.#tellClose())
   }
 
+  /** Reads on or holds the other side back. */
+  #flow(): void {
+    if (this.#closed || this.#onMessage === undefined) return
+    if (this.#paused || this.#waitingTurns > 0) this.#call.pause()
+    else this.#call.resume()
+  }
+
+  #receive(bytes: Uint8Array): void {
+    const { turn } = this.#side
+    if (turn === undefined) {
+      this.#deliver(bytes)
+      return
+    }
+    let isDone = false
+    const isTaken = turn(() => {
+      isDone = true
+      this.#deliver(bytes)
+      if (this.#waitingTurns === 0 || --this.#waitingTurns > 0) return
+      this.#flow()
+      if (this.#endedThere) this.#tellEnd()
+    })
+    if (!isTaken) {
+      this.cancel(new GridError('quota', 'more of your messages wait here than may'))
+    } else if (!isDone) {
+      this.#waitingTurns++
+      this.#flow()
+    }
+  }
+
   #deliver(bytes: Uint8Array): void {
     if (this.#closed) return
     let message: In
@@ -173,7 +204,7 @@ export class GrpcStream<In, Out> implements MessageStream<In, Out> {
   }
 
   #tellEnd(): void {
-    if (this.#endTold || this.#closeTold || this.#onEnd === undefined) return
+    if (this.#endTold || this.#closeTold || this.#onEnd === undefined || this.#waitingTurns > 0) return
     if (this.#closed && this.#closeReason !== undefined) return
     this.#endTold = true
     this.#guard(this.#onEnd)

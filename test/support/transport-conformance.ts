@@ -243,6 +243,34 @@ export function transportConformance(name: string, makePair: PairFactory): void 
       },
     ))
 
+  test('messages that take their reader long arrive all and in order, and the end after them', () => {
+    const told: string[] = []
+    let steps = 0
+    return withTalk(
+      (stream) => {
+        stream.onMessage((message) => {
+          // Some milliseconds of work: a simulated node may not ask a real clock.
+          for (let i = 0; i < 5_000_000; i++) steps += i
+          told.push(message)
+        })
+        stream.onEnd(() => {
+          told.push('end')
+          stream.end()
+        })
+        stream.onClose(() => {})
+      },
+      async ({ dialler, endpoint, wait }) => {
+        const stream = watch(dialler.open(endpoint, talk))
+        const names = Array.from({ length: 30 }, (_, i) => `${i}`)
+        for (const name of names) stream.send(name)
+        stream.end()
+        assert.is(await wait(stream.closed, 'close'), undefined)
+        assert.equal(told, [...names, 'end'])
+        assert.ok(steps > 0)
+      },
+    )
+  })
+
   test('after its end the opening side still receives, and both sides close without a reason', () => {
     let accepted: Watched | undefined
     return withTalk(
