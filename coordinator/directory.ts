@@ -18,7 +18,10 @@ export interface OwnerDirectory {
   owners(key: Key, count: number): Promise<readonly Endpoint[]>
   /** The same as this node's routing table has it, without asking anybody: exact for keys near this node. */
   ownersSeen(key: Key, count: number): readonly Endpoint[]
-  /** Puts up, changes or takes down a notice on the board. */
+  /**
+   * Puts up, changes or takes down a notice on the board. To be called again every few seconds: a peer announces so many
+   * jobs at a time, and others wait.
+   */
   announce(work: ReadyWork): void
   onNeighboursChanged(handler: () => void): void
   /** Peers this node knows of. */

@@ -13,6 +13,7 @@ import { sha256 } from '../runtime/hash.js'
 import { jitter } from '../runtime/jitter.js'
 import type { Logger } from '../runtime/logger.js'
 import { type BoardNews, BoardWatch, HOLDERS_LIFETIME_MS, type WatchContext } from './board-watch.js'
+import { makesRoom } from './core/announced-share.js'
 import { ANNOUNCEMENT_RENEWAL_MS, type Board, type BoardEffect, boardKey, boardOf } from './core/board.js'
 import type { OverlayOptions } from './options.js'
 
@@ -56,17 +57,21 @@ export class BoardClient {
   }
 
   /**
-   * Keeps a job on its board until it is withdrawn; call again when its ready work changes. Throws GridError `quota`
-   * beyond `announcedMax` jobs, `unsupported` on a leaf.
+   * Keeps a job on its board until it is withdrawn; call again when its ready work changes. False: there are `announcedMax`
+   * already, shared evenly by submitter, so that this one waits; call again later. Throws GridError `unsupported` on a leaf.
    */
-  announce(announcement: Announcement): void {
+  announce(announcement: Announcement): boolean {
     const { clock, options, self } = this.#d
     if (self() === undefined) throw new GridError('unsupported', 'a node that does not listen cannot own jobs')
     const now = clock.now()
     const known = this.#announced.get(announcement.jobId)
     if (known === undefined) {
-      if (this.#announced.size >= options.announcedMax)
-        throw new GridError('quota', `more than ${options.announcedMax} announced jobs`)
+      if (this.#announced.size >= options.announcedMax) {
+        const announced = [...this.#announced.values()].map((each) => each.announcement)
+        const jobId = makesRoom(announced, announcement.submitter)
+        if (jobId === undefined) return false
+        this.withdraw(jobId)
+      }
       this.#announced.set(announcement.jobId, { announcement, dueAt: now, sending: false, toldReady: 0 })
     } else {
       known.announcement = announcement
@@ -74,6 +79,7 @@ export class BoardClient {
       known.dueAt = Math.min(known.dueAt, urgent ? now : now + CHANGE_PAUSE_MS)
     }
     this.#alarm.set(this.#announced.get(announcement.jobId)!.dueAt)
+    return true
   }
 
   /** Takes a job off its board. */

@@ -154,9 +154,12 @@ export class Overlay {
     return this.#records.get(key, kind)
   }
 
-  /** Keeps a job on its board until {@link withdraw}; call again when its ready work changes. Throws GridError `quota`. */
-  announce(announcement: Announcement): void {
-    this.#board.announce(announcement)
+  /**
+   * Keeps a job on its board until {@link withdraw}; call again when its ready work changes. False: as many are announced
+   * as may be; call again later.
+   */
+  announce(announcement: Announcement): boolean {
+    return this.#board.announce(announcement)
   }
 
   withdraw(jobId: JobId): void {

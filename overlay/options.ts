@@ -86,7 +86,7 @@ export interface OverlayOptions {
 
   /** Holders of a board. Range: 1 to 8. */
   readonly boardCopies: number
-  /** Own announcements; beyond it `announce` is refused with `quota`. */
+  /** Own announcements; beyond it submitters share them evenly. */
   readonly announcedMax: number
   /** Bounds of the boards held for others. */
   readonly announcementsMax: number

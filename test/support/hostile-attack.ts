@@ -66,10 +66,13 @@ export class Attack {
   readonly undocumented: string[] = []
   readonly #codes = new Map<string, number>()
   sent = 0
+  /** Aborted: nothing new is begun. */
+  readonly signal: AbortSignal
 
-  constructor(target: Target, random: Random) {
+  constructor(target: Target, random: Random, signal: AbortSignal = new AbortController().signal) {
     this.target = target
     this.random = random
+    this.signal = signal
     this.strangers = Array.from({ length: STRANGERS }, () => {
       const identity = createIdentity()
       const contact = new SelfContact(identity, systemClock, ['127.0.0.1:9'], []).get(true)
@@ -146,7 +149,8 @@ export class Attack {
   async each<T>(items: Iterable<T>, action: (item: T) => Promise<unknown>): Promise<void> {
     const queue = items[Symbol.iterator]()
     const lane = async () => {
-      for (let next = queue.next(); next.done !== true; next = queue.next()) await action(next.value)
+      for (let next = queue.next(); next.done !== true && !this.signal.aborted; next = queue.next())
+        await action(next.value)
     }
     await Promise.all(Array.from({ length: AT_ONCE }, lane))
   }

@@ -1,0 +1,185 @@
+import { parseArgs } from 'node:util'
+import { GrpcTransport } from '../../overlay/grpc-transport.js'
+import { healthCheck } from '../../overlay/health.js'
+import { createIdentity } from '../../overlay/identity.js'
+import type { GridProcess } from '../../process/compose.js'
+import { methods } from '../../proto/methods.js'
+import type { JobId } from '../../proto/model.js'
+import { deadline } from '../support/deadline.js'
+import type { Health } from '../support/grid-process.js'
+import { testNetwork } from '../support/grpc-nodes.js'
+import { Attack, type Target } from '../support/hostile-attack.js'
+import {
+  floodOfAnnouncements,
+  floodOfBlobs,
+  floodOfJobs,
+  floodOfQuestions,
+  silentSockets,
+  slowReaders,
+} from '../support/hostile-floods.js'
+import { brokenFrames, quickResets } from '../support/hostile-frames.js'
+import { lyingContent, lyingJobs } from '../support/hostile-lies.js'
+import { lyingWorkers } from '../support/hostile-workers.js'
+import { type GridMember, ProcessGrid } from '../support/process-grid.js'
+import { seededRandom } from '../support/seeded-random.js'
+import { type Soak, say, wholeNumber } from './soak.js'
+
+/** Units of the honest job take this long, without computing: the attacker and the workers share a machine. Unit: ms. */
+const UNIT_MS = 20
+const WORKERS = 2
+const WORKER_THREADS = 8
+const MANGLED = 500
+/** The honest job keeps at least this share of its pace. */
+const PACE_MIN = 0.5
+/** What the peer may hold more than before, after a collection; what the system lends comes on top. Unit: bytes. */
+const HEAP_MAX = 128 * 2 ** 20
+const RSS_GROWTH_MAX = 400 * 2 ** 20
+const HEALTH_MS = 1_000
+/** How long a peer under attack may take to say how a job stands. Unit: ms. */
+const ASK_MS = 20_000
+/** An attack is over a little after its time, when what it has under way is answered. Unit: ms. */
+const END_MS = 60_000
+
+/** One round of an attack; rounds follow one another until time is up. */
+type Round = (attack: Attack) => Promise<void>
+
+const rows: Readonly<Record<string, Round>> = {
+  questions: floodOfQuestions,
+  jobs: floodOfJobs,
+  'lying-jobs': lyingJobs,
+  'lying-workers': lyingWorkers,
+  announcements: floodOfAnnouncements,
+  blobs: floodOfBlobs,
+  'lying-content': lyingContent,
+  'mangled-calls': (attack) => attack.mangledCalls(MANGLED),
+  'mangled-streams': (attack) => attack.mangledStreams(MANGLED),
+  frames: brokenFrames,
+  resets: (attack) => quickResets(attack, 5_000),
+  'slow-readers': slowReaders,
+  'silent-sockets': silentSockets,
+}
+
+/** Attacks one peer, one way after the other, while an honest job runs there. */
+export const abuse: Soak = {
+  name: 'abuse',
+  summary: `attacks on a peer while an honest job runs: ${Object.keys(rows).length} ways, 60 s each  [--seconds N] [--rows A,B] [--seed N]`,
+  async run(args) {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { seconds: { type: 'string' }, rows: { type: 'string' }, seed: { type: 'string' } },
+    })
+    const seconds = wholeNumber('seconds', values.seconds, 60)
+    const seed = wholeNumber('seed', values.seed, 1)
+    const names = values.rows?.split(',') ?? Object.keys(rows)
+    const unknown = names.find((name) => rows[name] === undefined)
+    if (unknown !== undefined) throw new Error(`--rows: no '${unknown}'; known: ${Object.keys(rows).join(' ')}`)
+    const stage = await Stage.set(names.length * seconds)
+    try {
+      await stage.attackedBy(names, seconds, seed)
+      return undefined
+    } finally {
+      await stage.close()
+    }
+  },
+}
+
+/** A peer, honest workers and an honest job on it, and how they are doing. */
+class Stage {
+  readonly #grid: ProcessGrid
+  readonly #peer: GridMember
+  readonly #client: GridProcess
+  readonly #jobId: JobId
+  readonly #honest = new GrpcTransport({ identity: createIdentity(), network: testNetwork })
+
+  private constructor(grid: ProcessGrid, peer: GridMember, client: GridProcess, jobId: JobId) {
+    this.#grid = grid
+    this.#peer = peer
+    this.#client = client
+    this.#jobId = jobId
+  }
+
+  static async set(seconds: number): Promise<Stage> {
+    const grid = new ProcessGrid()
+    const peer = await grid.peer()
+    const { address } = peer.endpoint
+    for (let i = 0; i < WORKERS; i++) await grid.worker([address], WORKER_THREADS)
+    const client = await grid.client(address)
+    const count = Math.ceil((2 * (seconds + 60) * WORKERS * WORKER_THREADS * 1_000) / UNIT_MS)
+    const { jobId } = await grid.submitTrace(client, 'honest', { count, ms: UNIT_MS, maxInstances: 100 })
+    return new Stage(grid, peer, client, jobId)
+  }
+
+  async attackedBy(names: readonly string[], seconds: number, seed: number): Promise<void> {
+    const { signed } = await this.#client.client().job(this.#jobId)
+    const target: Target = { endpoint: this.#peer.endpoint, jobId: this.#jobId, spec: signed }
+    // The first seconds are spent on getting to know one another.
+    await this.#pace(5_000)
+    const calm = await this.#pace(10_000)
+    const before = await this.#health()
+    say(`in peace: ${calm.toFixed(0)} units/s, ${mib(before.rssBytes)} MiB, heap ${mib(before.heapBytes)} MiB`)
+    const faults: string[] = []
+    for (const name of names) {
+      const over = new AbortController()
+      const attack = new Attack(target, seededRandom(seed), over.signal)
+      const run = this.#rounds(rows[name]!, attack)
+      const pace = await this.#pace(seconds * 1_000)
+      over.abort()
+      await deadline(run, END_MS, `${name} ends`)
+      await attack.close()
+      const healthMs = await this.#answers()
+      const after = await this.#health()
+      const share = pace / calm
+      say(
+        `${name.padEnd(16)} ${String(attack.sent).padStart(8)} messages, pace ${(share * 100).toFixed(0)} %, health ${healthMs.toFixed(0)} ms, ` +
+          `${mib(after.rssBytes)} MiB, heap ${mib(after.heapBytes)} MiB; ${attack.summary()}`,
+      )
+      const expect = (holds: boolean, what: string) => {
+        if (!holds) faults.push(`${name}: ${what}`)
+      }
+      expect(share >= PACE_MIN, `the honest job kept ${(share * 100).toFixed(0)} % of its pace`)
+      expect(after.heapBytes < HEAP_MAX, `${mib(after.heapBytes)} MiB are alive`)
+      expect(after.rssBytes - before.rssBytes < RSS_GROWTH_MAX, `memory grew to ${mib(after.rssBytes)} MiB`)
+      expect(healthMs < HEALTH_MS, `health took ${healthMs.toFixed(0)} ms`)
+      expect(after.unhandled.length === 0, `unhandled: ${after.unhandled[0]}`)
+      expect(after.errors.length === 0, `logged as a fault: ${after.errors[0]}`)
+      expect(attack.undocumented.length === 0, `undocumented: ${attack.undocumented[0]}`)
+    }
+    if (faults.length > 0) throw new Error(faults.join('\n'))
+  }
+
+  async close(): Promise<void> {
+    await this.#honest.close()
+    await this.#grid.close()
+  }
+
+  async #rounds(round: Round, attack: Attack): Promise<void> {
+    while (!attack.signal.aborted) await round(attack)
+  }
+
+  /** Units of the honest job that settle a second. */
+  async #pace(forMs: number): Promise<number> {
+    const settled = async () => {
+      const request = { jobId: this.#jobId, withShards: false }
+      const { summary } = await this.#honest.call(this.#peer.endpoint, methods.show, request, { deadlineMs: ASK_MS })
+      return { settled: summary.settled, atMs: performance.now() }
+    }
+    const first = await settled()
+    await new Promise((resolve) => setTimeout(resolve, forMs))
+    const last = await settled()
+    return (1_000 * (last.settled - first.settled)) / (last.atMs - first.atMs)
+  }
+
+  async #answers(): Promise<number> {
+    const asked = performance.now()
+    await this.#honest.call(this.#peer.endpoint, healthCheck, '', { deadlineMs: 10_000 })
+    return performance.now() - asked
+  }
+
+  #health(): Promise<Health> {
+    return this.#peer.process.ask<Health>('health')
+  }
+}
+
+function mib(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(0)
+}

@@ -1,0 +1,162 @@
+import { once } from 'node:events'
+import { connect as connectTcp, type Socket } from 'node:net'
+import { jobIdOf, specDefaults } from '../../job/spec.js'
+import { parseAddress } from '../../overlay/address.js'
+import { announceMethod, findNodeMethod, pingMethod } from '../../proto/codec/overlay.js'
+import { jobSpecCodec } from '../../proto/codec/spec.js'
+import { methods } from '../../proto/methods.js'
+import type { Digest, JobId, JobSpec, Key, Signed } from '../../proto/model.js'
+import { sha256 } from '../../runtime/hash.js'
+import { toHex } from '../../runtime/hex.js'
+import type { MessageStream } from '../../runtime/transport.js'
+import { deadline } from './deadline.js'
+import { testNetwork } from './grpc-nodes.js'
+import { type Attack, type Stranger, times } from './hostile-attack.js'
+
+const HOUR_MS = 3_600_000
+/** Streams that one stranger leaves unread: what one connection may have. */
+const UNREAD_STREAMS = 60
+/** Sockets that never say who they are, at a time. */
+const SILENT_SOCKETS = 400
+const CHUNK_BYTES = 256 * 1024
+
+function hex(attack: Attack, bytes: number): string {
+  return toHex(attack.random.bytes(bytes))
+}
+
+/** A spec that any peer would take. */
+function honestSpec(
+  attack: Attack,
+  { identity }: Stranger,
+  changes: Partial<JobSpec> = {},
+): { jobId: JobId; signed: Signed } {
+  const spec: JobSpec = {
+    ...specDefaults,
+    network: testNetwork.name,
+    submitter: identity.publicKey,
+    nonce: hex(attack, 16),
+    createdAtMs: Date.now(),
+    expiresAtMs: Date.now() + HOUR_MS,
+    task: { type: 'builtin', name: 'no-such-task', version: 1 },
+    source: { type: 'count', count: 10 },
+    shardUnits: 16,
+    ...changes,
+  }
+  const bytes = jobSpecCodec.encode(spec)
+  return { jobId: jobIdOf(sha256, bytes), signed: { bytes, signature: identity.signer.sign('spec', bytes) } }
+}
+
+/** Valid questions, as fast as they are answered. */
+export async function floodOfQuestions(attack: Attack): Promise<void> {
+  const { jobId } = attack.target
+  await attack.each(times(20_000), async (index) => {
+    const from = attack.any()
+    if (index % 4 === 0) await attack.call(pingMethod, { caller: from.contact }, from)
+    else if (index % 4 === 1)
+      await attack.call(findNodeMethod, { caller: from.contact, target: hex(attack, 20) as Key }, from)
+    else if (index % 4 === 2) await attack.call(methods.show, { jobId, withShards: true }, from)
+    else await attack.call(methods.status, {}, from)
+  })
+}
+
+/** Jobs of many submitters: valid ones, ones whose signature is wrong, and ones that name as many inputs as a spec holds. */
+export async function floodOfJobs(attack: Attack): Promise<void> {
+  const inputs = Array.from({ length: 2_000 }, (_, i) => ({
+    name: `input-${i}`,
+    blob: { digest: hex(attack, 32) as Digest, size: 2 ** 30 },
+  }))
+  await attack.each(times(3_000), async (index) => {
+    const from = attack.any()
+    const wide: Partial<JobSpec> = { source: { type: 'count', count: 10_000_000 } }
+    const changes = index % 3 === 0 ? wide : index % 50 === 1 ? ({ inputs } as Partial<JobSpec>) : {}
+    const { signed } = honestSpec(attack, from, changes)
+    await attack.call(methods.submit, { spec: signed }, from)
+    await attack.call(methods.submit, { spec: { ...signed, signature: attack.random.bytes(64) } }, from)
+    await attack.call(methods.activate, { spec: signed, orders: [], shard: index % 7 }, from)
+  })
+}
+
+/** Ready work that nobody has, under ever new keys' names. */
+export async function floodOfAnnouncements(attack: Attack): Promise<void> {
+  await attack.each(times(10_000), async () => {
+    const from = attack.any()
+    const announcement = {
+      jobId: hex(attack, 32) as JobId,
+      submitter: attack.any().identity.publicKey,
+      ready: 1_000_000,
+      expiresInMs: 60_000,
+      header: attack.random.bytes(900),
+    }
+    await attack.call(announceMethod, { caller: from.contact, announcement }, from)
+  })
+}
+
+/** Blobs of random bytes, whole ones and ones that are never finished, as many as the quotas take. */
+export async function floodOfBlobs(attack: Attack): Promise<void> {
+  const keepUntilMs = Date.now() + HOUR_MS
+  await attack.each(times(400), async (index) => {
+    const bytes = attack.random.bytes(CHUNK_BYTES)
+    const isWhole = index % 2 === 0
+    const digest: Digest = isWhole ? sha256(bytes) : (hex(attack, 32) as Digest)
+    const blob = { digest, size: isWhole ? bytes.length : 4 * CHUNK_BYTES }
+    await attack.stream(
+      methods.blobPut,
+      [
+        { type: 'start', blob, keepUntilMs },
+        { type: 'chunk', index: 0, bytes },
+      ],
+      { end: isWhole },
+    )
+  })
+}
+
+/** Streams full of answers that nobody reads, held until the attack is over. */
+export async function slowReaders(attack: Attack): Promise<void> {
+  const { signal } = attack
+  const { jobId } = attack.target
+  const open: MessageStream<unknown, unknown>[] = []
+  for (const { transport } of attack.strangers) {
+    for (const index of times(UNREAD_STREAMS)) {
+      attack.sent++
+      const stream =
+        index % 3 === 0
+          ? transport.open(attack.target.endpoint, methods.listUnits)
+          : index % 3 === 1
+            ? transport.open(attack.target.endpoint, methods.results)
+            : transport.open(attack.target.endpoint, methods.watch)
+      const any = stream as MessageStream<unknown, unknown>
+      any.pause(true)
+      any.onMessage(() => {})
+      any.onClose((reason) => attack.note('unread', reason === undefined ? 'ok' : 'closed'))
+      const request = { jobId, shard: 0, units: [], follow: true, withOutputs: true, state: undefined, limit: 16_384 }
+      any.send({ ...request, withShards: true })
+      open.push(any)
+    }
+  }
+  if (!signal.aborted) await once(signal, 'abort')
+  for (const stream of open) stream.cancel()
+}
+
+/** Connections that never get past their first bytes, opened again whenever the peer hangs up, until the attack is over. */
+export async function silentSockets(attack: Attack): Promise<void> {
+  const { signal } = attack
+  const { host, port } = parseAddress(attack.target.endpoint.address)
+  const lane = async (index: number) => {
+    while (!signal.aborted) {
+      attack.sent++
+      const socket: Socket = connectTcp({ host, port })
+      socket.on('error', () => {})
+      const closed = once(socket, 'close').catch(() => {})
+      // The beginning of a TLS record, or nothing at all.
+      if (index % 2 === 0) socket.write(Buffer.from([22, 3, 1, 2, 0, 1]))
+      const stop = () => socket.destroy()
+      signal.addEventListener('abort', stop, { once: true })
+      await closed
+      signal.removeEventListener('abort', stop)
+      attack.note('socket', 'closed')
+      // A peer that refuses at once would otherwise be asked in a tight loop, which tries this process rather than the peer.
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+  await deadline(Promise.all(Array.from({ length: SILENT_SOCKETS }, (_, i) => lane(i))), 10 * 60_000, 'silent sockets')
+}
