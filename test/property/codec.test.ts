@@ -7,6 +7,7 @@ import { compareFileNames } from '../../proto/file-name.js'
 import type { Digest, Grant, Order, Outcome, Report, UnitOutput, UnitSource } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import type { Codec } from '../../runtime/transport.js'
+import { fuzzed } from '../soak/fuzz.js'
 import { digest, grant, key, output, report, spec } from '../unit/job/samples.js'
 import { allCases } from '../unit/proto/codec/every-codec.js'
 
@@ -172,5 +173,7 @@ for (const { name, codec, values } of allCases) {
     )
   })
 }
+
+test('hostile messages are read or refused, whatever was changed in them', () => fuzzed(3_000, 1))
 
 test.run()
