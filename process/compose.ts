@@ -47,6 +47,7 @@ import { Worker } from '../worker/driver.js'
 import { openInputFiles } from '../worker/input-files.js'
 import { Inputs } from '../worker/inputs.js'
 import { Journal } from '../worker/journal.js'
+import { Ledger } from '../worker/ledger.js'
 import { resolveWorkerOptions } from '../worker/options.js'
 
 /** Everything that decides what a process is: a peer, a worker, a client, or several at once. */
@@ -86,6 +87,9 @@ export interface GridProcess {
   /** Ends everything. The second Ctrl-C. Safe to call twice. */
   close(): Promise<void>
 }
+
+/** The folder of a data directory in which its worker keeps journal and ledger. */
+export const WORKER_FOLDER = 'worker'
 
 /** Blobs kept by a peer, and those of one submitter. Unit: bytes. */
 const BLOBS_TOTAL_BYTES = 64 * 2 ** 30
@@ -241,8 +245,10 @@ async function startWorker(
   await registry.loadModules(taskModules)
   const options = resolveWorkerOptions({ threads, memoryBytes, onlyJob })
   const files = await openInputFiles(join(dataFolder, 'inputs'), options.inputBytesMax)
+  const disk = nodeDisk(join(dataFolder, WORKER_FOLDER))
+  const ledger = await Ledger.open({ disk, clock: systemClock, random: systemRandom, logger })
   const journal = await Journal.open({
-    disk: nodeDisk(join(dataFolder, 'worker')),
+    disk,
     logger,
     schedule: setImmediate,
     bytesMax: options.journalBytesMax,
@@ -269,6 +275,7 @@ async function startWorker(
       holders: (digest) => endpointsOf(keyOfDigest(digest), BLOB_HOLDERS),
     }),
     journal,
+    ledger,
     options,
     owners: (jobId, shard) => endpointsOf(shardKey(sha256, jobId, shard), options.shardOwners),
     ownersOfJob: (jobId) => ownersOfJob(client(), transport, jobId, () => endpointsOf(homeKey(jobId), 3)),

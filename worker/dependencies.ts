@@ -8,6 +8,7 @@ import type { Endpoint, Transport } from '../runtime/transport.js'
 import type { Compute } from './compute/compute.js'
 import type { Inputs } from './inputs.js'
 import type { Journal } from './journal.js'
+import type { Ledger } from './ledger.js'
 import type { WorkerOptions } from './options.js'
 
 /** Signs as this worker. */
@@ -45,6 +46,8 @@ export interface WorkerDependencies {
   readonly compute: Compute
   readonly inputs: Inputs
   readonly journal: Journal
+  /** Whoever closes the worker closes it with it. */
+  readonly ledger: Ledger
   readonly options: WorkerOptions
   /** Owners of a shard, nearest first. */
   readonly owners: (jobId: JobId, shard: number) => Promise<readonly Endpoint[]>

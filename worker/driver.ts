@@ -49,6 +49,7 @@ export class Worker {
     const reports = new ReportWriter({
       dependencies,
       core,
+      specs,
       handle,
       endpoint: (owner) => (this.#streams.has(owner) ? core.endpoint(owner) : undefined),
     })
@@ -98,6 +99,8 @@ export class Worker {
     this.#streams.close()
     this.#finish()
     await this.#d.compute.close()
+    // In this order: reports leave the journal once they are counted.
+    await this.#d.ledger.close()
     await this.#d.journal.close()
   }
 
@@ -143,7 +146,9 @@ export class Worker {
           break
         case 'offerReport': {
           const written = this.#reports.get(effect.reportId)
-          if (written !== undefined) this.#streams.send(effect.owner, { type: 'report', ...written })
+          if (written === undefined) break
+          const { fact, outputs, wallMs } = written
+          this.#streams.send(effect.owner, { type: 'report', fact, outputs, wallMs })
           break
         }
         case 'dropReport':

@@ -1,6 +1,6 @@
 import { deserialize } from 'node:v8'
 import type { UnitBytes } from '../proto/messages.js'
-import type { Digest } from '../proto/model.js'
+import type { Digest, PublicKey } from '../proto/model.js'
 import type { Disk } from '../runtime/disk.js'
 import { GridError } from '../runtime/errors.js'
 import type { Logger } from '../runtime/logger.js'
@@ -14,6 +14,16 @@ export interface JournalEntry {
   readonly fact: Uint8Array
   /** Its small outputs; large ones are files of the blob store. */
   readonly outputs: readonly UnitBytes[]
+  /** Undefined in entries of versions that did not keep it. */
+  readonly work?: ReportedWork
+}
+
+/** What the ledger is to say of a report once its units are settled. */
+export interface ReportedWork {
+  readonly submitter: PublicKey
+  readonly jobName: string
+  /** Computing time of each result, in their order. */
+  readonly computeMs: readonly number[]
 }
 
 export interface JournalOptions {
@@ -77,7 +87,7 @@ export class Journal {
     for (const payload of payloads) {
       for (const record of deserialize(payload) as JournalRecord) {
         if (record.type === 'remove') for (const id of record.ids) journal.#forget(id)
-        else journal.#keep({ id: record.id, fact: record.fact, outputs: record.outputs })
+        else journal.#keep(entryOf(record))
       }
     }
     journal.#fileBytes = goodBytes
@@ -171,7 +181,7 @@ export class Journal {
     if (this.#torn) await this.#rewrite()
     const records: JournalRecord = [
       ...(removed.length > 0 ? [{ type: 'remove', ids: removed } as const] : []),
-      ...group.map(({ entry: { id, fact, outputs } }) => ({ type: 'add', id, fact, outputs }) as const),
+      ...group.map(({ entry }) => ({ type: 'add', ...entryOf(entry) }) as const),
     ]
     const frame = frameRecord(serializeRecord(records))
     await disk.append(this.#file, frame)
@@ -216,17 +226,16 @@ export class Journal {
   }
 
   async #rewrite(): Promise<void> {
-    const records: JournalRecord = [...this.#entries.values()].map(({ id, fact, outputs }) => ({
-      type: 'add',
-      id,
-      fact,
-      outputs,
-    }))
+    const records: JournalRecord = [...this.#entries.values()].map((entry) => ({ type: 'add', ...entry }))
     const frame = frameRecord(serializeRecord(records))
     await this.#options.disk.write(this.#file, frame)
     this.#fileBytes = frame.length
     this.#torn = false
   }
+}
+
+function entryOf({ id, fact, outputs, work }: JournalEntry): JournalEntry {
+  return { id, fact, outputs, ...(work && { work }) }
 }
 
 function sizeOf({ fact, outputs }: JournalEntry): number {

@@ -135,10 +135,9 @@ export class OwnerStreams {
         const { jobId, shard, agreed, disagreed } = message
         // All owners of a shard say so; a report counts once, by the word of an owner it was given to.
         const reported = (units: readonly number[]) =>
-          units.filter((unit) => this.#core.isReportedTo(owner, jobId, unit)).length
-        this.#tally.settled(reported(agreed), reported(disagreed))
-        for (const unit of [...agreed, ...disagreed])
-          if (this.#core.isReportedTo(owner, jobId, unit)) this.#reports.dropLarge(jobId, unit)
+          units.filter((unit) => this.#core.isReportedTo(owner, jobId, unit))
+        const counted = this.#reports.settled(jobId, reported(agreed), reported(disagreed))
+        this.#tally.settled(counted.agreed, counted.disagreed)
         this.#handle({ type: 'unitsSettled', owner, jobId, shard, agreed, disagreed })
         break
       }

@@ -2,13 +2,17 @@ import { reportCodec, reportFactCodec } from '../proto/codec/facts.js'
 import { CHUNK_BYTES, INLINE_OUTPUT_BYTES_MAX } from '../proto/limits.js'
 import type { OwnerMessage, UnitBytes } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { Digest, JobId, NodeId, Report, ReportFact } from '../proto/model.js'
+import type { Digest, JobId, NodeId, PublicKey, Report, ReportFact } from '../proto/model.js'
 import { toGridError } from '../runtime/errors.js'
 import type { Endpoint } from '../runtime/transport.js'
 import type { WorkerEffect, WorkerEvent } from './core/messages.js'
+import type { SettledJob, SettledUnit } from './core/settled-book.js'
 import { unitName } from './core/unit-name.js'
 import type { WorkerCore } from './core/worker-core.js'
 import type { WorkerDependencies } from './dependencies.js'
+import type { ReportedWork } from './journal.js'
+import type { KnownSpecs } from './known-specs.js'
+import type { NewlyCounted } from './ledger.js'
 
 /** Outputs on their way to owners at a time; requests for more are not heard, and owners ask again. */
 const UPLOADS_MAX = 16
@@ -20,14 +24,18 @@ export interface WrittenReport {
   readonly fact: ReportFact
   readonly outputs: readonly UnitBytes[]
   readonly wallMs: number
+  /** What the ledger is to know of it. */
+  readonly job: SettledJob
+  readonly units: ReadonlyMap<number, SettledUnit>
 }
 
 export interface ReportWriterParts {
   readonly dependencies: Pick<
     WorkerDependencies,
-    'logger' | 'sha256' | 'transport' | 'signer' | 'donor' | 'journal' | 'options'
+    'logger' | 'sha256' | 'transport' | 'signer' | 'donor' | 'journal' | 'ledger' | 'options'
   >
   readonly core: WorkerCore
+  readonly specs: KnownSpecs
   readonly handle: (event: WorkerEvent) => void
   /** Where to bring an output; undefined: that owner is not there. */
   readonly endpoint: (owner: NodeId) => Endpoint | undefined
@@ -41,6 +49,7 @@ export interface ReportWriterParts {
 export class ReportWriter {
   readonly #d: ReportWriterParts['dependencies']
   readonly #core: WorkerCore
+  readonly #specs: KnownSpecs
   readonly #handle: (event: WorkerEvent) => void
   readonly #endpoint: (owner: NodeId) => Endpoint | undefined
   readonly #written = new Map<Digest, WrittenReport>()
@@ -55,19 +64,20 @@ export class ReportWriter {
   readonly #uploading = new Set<string>()
   #full = false
 
-  constructor({ dependencies, core, handle, endpoint }: ReportWriterParts) {
+  constructor({ dependencies, core, specs, handle, endpoint }: ReportWriterParts) {
     this.#d = dependencies
     this.#core = core
+    this.#specs = specs
     this.#handle = handle
     this.#endpoint = endpoint
   }
 
   /** Takes up what the journal holds from before. */
   restore(): void {
-    for (const { id, fact, outputs } of this.#d.journal.entries()) {
+    for (const { id, fact, outputs, work } of this.#d.journal.entries()) {
       const decoded = reportFactCodec.decode(fact)
       const report = reportCodec.decode(decoded.report.bytes)
-      this.#keep(id, { fact: decoded, outputs, wallMs: 0 })
+      this.#keep(id, { fact: decoded, outputs, wallMs: 0, ...forLedger(report, work) })
       const units = report.results.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit)
       this.#handle({
         type: 'reportKept',
@@ -121,12 +131,18 @@ export class ReportWriter {
       if (output.length <= INLINE_OUTPUT_BYTES_MAX) outputs.push({ unit, bytes: output })
       else this.#keepLarge(name, output)
     }
+    const spec = this.#specs.get(jobId)
+    const work: ReportedWork | undefined = spec && {
+      submitter: spec.submitter,
+      jobName: spec.name,
+      computeMs: units.map((unit) => unit.wallMs),
+    }
     const bytes = reportCodec.encode(report)
     const fact: ReportFact = { report: { bytes, signature: signer.sign('report', bytes) }, grants }
     const reportId = sha256(bytes)
-    this.#keep(reportId, { fact, outputs, wallMs })
+    this.#keep(reportId, { fact, outputs, wallMs, ...forLedger(report, work) })
     try {
-      await journal.append({ id: reportId, fact: reportFactCodec.encode(fact), outputs })
+      await journal.append({ id: reportId, fact: reportFactCodec.encode(fact), outputs, ...(work && { work }) })
     } catch (error) {
       // The report still goes out, from memory; what is lost is only its survival of a crash of this worker.
       logger.error('report not kept on disk', { error: toGridError(error).message })
@@ -143,17 +159,48 @@ export class ReportWriter {
     })
   }
 
-  /** Forgets a report, here and on disk. */
+  /** Forgets a report, here and on disk; there, once what was counted of it is in the ledger on disk. */
   drop(reportId: Digest): void {
+    const { journal, ledger, logger } = this.#d
     const written = this.#written.get(reportId)
     this.#written.delete(reportId)
     if (written !== undefined) this.#writtenBytes -= bytesOf(written)
     this.#checkFull()
-    this.#d.journal.remove([reportId])
+    ledger.flushed().then(
+      () => journal.remove([reportId]),
+      // Offered again at the next start, and then counted.
+      (error: unknown) => logger.warn('settled units not kept on disk', { error: toGridError(error).message }),
+    )
   }
 
-  /** Forgets the large output of a settled unit, if it has one. */
-  dropLarge(jobId: JobId, unit: number): void {
+  /**
+   * Units of a job that their owner has called settled: their large outputs may go, and the ledger counts those that it has
+   * not yet. Gives how many that were.
+   */
+  settled(jobId: JobId, agreed: readonly number[], disagreed: readonly number[]): NewlyCounted {
+    const counted = { agreed: 0, disagreed: 0 }
+    const byReport = new Map<WrittenReport, { agreed: SettledUnit[]; disagreed: SettledUnit[] }>()
+    const sort = (unit: number, to: 'agreed' | 'disagreed') => {
+      this.#dropLarge(jobId, unit)
+      const reportId = this.#core.reportOf(jobId, unit)
+      const report = reportId === undefined ? undefined : this.#written.get(reportId)
+      const one = report?.units.get(unit)
+      if (report === undefined || one === undefined) return
+      const lists = byReport.get(report) ?? { agreed: [], disagreed: [] }
+      lists[to].push(one)
+      byReport.set(report, lists)
+    }
+    for (const unit of agreed) sort(unit, 'agreed')
+    for (const unit of disagreed) sort(unit, 'disagreed')
+    for (const [{ job }, lists] of byReport) {
+      const added = this.#d.ledger.settle(job, lists.agreed, lists.disagreed)
+      counted.agreed += added.agreed
+      counted.disagreed += added.disagreed
+    }
+    return counted
+  }
+
+  #dropLarge(jobId: JobId, unit: number): void {
     const name = unitName(jobId, unit)
     const output = this.#large.get(name)
     if (output === undefined) return
@@ -221,6 +268,18 @@ export class ReportWriter {
     this.#full = full
     // Not from within an event of the core.
     queueMicrotask(() => this.#handle({ type: 'outputsFull', full }))
+  }
+}
+
+/** What the ledger is to know of a report; without `work`, of a former version, not whose it was and how long it took. */
+function forLedger({ jobId, results }: Report, work: ReportedWork | undefined): Pick<WrittenReport, 'job' | 'units'> {
+  const units = results.map(({ unit, fuel }, i): [number, SettledUnit] => [
+    unit,
+    { unit, fuel, computeMs: work?.computeMs[i] ?? 0 },
+  ])
+  return {
+    job: { jobId, jobName: work?.jobName ?? '', submitter: work?.submitter ?? ('' as PublicKey) },
+    units: new Map(units),
   }
 }
 

@@ -109,6 +109,14 @@ function startWorker() {
       items: async () => [],
     } as never,
     journal: { entries: () => [], append: async () => {}, remove: () => {}, close: async () => {} } as never,
+    ledger: {
+      settle: (_job: unknown, agreed: unknown[], disagreed: unknown[]) => ({
+        agreed: agreed.length,
+        disagreed: disagreed.length,
+      }),
+      flushed: async () => {},
+      close: async () => {},
+    } as never,
     options: resolveWorkerOptions({ threads: 1 }),
     owners: async () => [],
     ownersOfJob: async () => [],

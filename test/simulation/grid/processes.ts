@@ -15,6 +15,7 @@ import type { Compute } from '../../../worker/compute/compute.js'
 import { Worker } from '../../../worker/driver.js'
 import { Inputs } from '../../../worker/inputs.js'
 import { Journal } from '../../../worker/journal.js'
+import { Ledger } from '../../../worker/ledger.js'
 import { resolveWorkerOptions } from '../../../worker/options.js'
 import type { ProcessContext } from '../world/host.js'
 import type { GridDirectory } from './directory.js'
@@ -122,6 +123,7 @@ export async function startWorker(
     bytesMax: options.journalBytesMax,
     file: JOURNAL_FILE,
   })
+  const ledger = await Ledger.open({ disk, clock, random, logger })
   const signer = keys.signer(identity.publicKey)
   const worker = new Worker({
     clock,
@@ -139,6 +141,7 @@ export async function startWorker(
     compute,
     inputs: new Inputs({ clock, transport, files: noInputFiles, holders: async () => [] }),
     journal,
+    ledger,
     options,
     owners: (jobId, shard) => directory.owners(shardKey(sha256, jobId, shard), shardOwners),
     ownersOfJob: async () => [],
