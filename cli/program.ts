@@ -15,6 +15,7 @@ import { defineReplay } from './commands/replay.js'
 import { defineResults } from './commands/results.js'
 import { defineRunLocal } from './commands/run-local.js'
 import { defineShow } from './commands/show.js'
+import { defineStats } from './commands/stats.js'
 import { defineStatus } from './commands/status.js'
 import { defineSubmit } from './commands/submit.js'
 import { defineTasks } from './commands/tasks.js'
@@ -108,6 +109,7 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
     defineReplay,
     defineControl,
     defineStatus,
+    defineStats,
     defineTasks,
     definePeers,
     defineId,

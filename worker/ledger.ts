@@ -1,4 +1,5 @@
 import { deserialize } from 'node:v8'
+import type { JobId } from '../proto/model.js'
 import type { Clock, Millis } from '../runtime/clock.js'
 import type { Disk } from '../runtime/disk.js'
 import { GridError, toGridError } from '../runtime/errors.js'
@@ -15,6 +16,8 @@ import {
   type SettledRow,
   type SettledUnit,
 } from './core/settled-book.js'
+
+export { type Day, dayOf, type SettledRow } from './core/settled-book.js'
 
 /** The file, beside the journal in the worker's folder. */
 export const LEDGER_FILE = 'ledger.log'
@@ -44,6 +47,12 @@ export interface LedgerContent {
   readonly id: string
   readonly sinceMs: number
   readonly rows: readonly SettledRow[]
+}
+
+/** A ledger that was read, and which units are in its sums. */
+export interface LedgerOnDisk extends LedgerContent {
+  /** Whether the unit was counted; of jobs that are long over, no longer known. */
+  has(jobId: JobId, unit: number): boolean
 }
 
 /** Units counted now that were not before. */
@@ -208,11 +217,16 @@ export class Ledger {
  * The ledger of a worker's folder, also while the worker writes it; undefined when there is none. Rejects as `Disk` does,
  * and with GridError `unsupported` when a newer version wrote it.
  */
-export async function readLedger(disk: Pick<Disk, 'read'>): Promise<LedgerContent | undefined> {
+export async function readLedger(disk: Pick<Disk, 'read'>): Promise<LedgerOnDisk | undefined> {
   const log = await disk.read(LEDGER_FILE)
-  const read = log && parse(log)
-  if (read?.base === undefined) return undefined
-  return { id: read.base.id, sinceMs: read.base.sinceMs, rows: read.book.rows() }
+  return log && ledgerIn(log)
+}
+
+/** The ledger that the bytes of a file hold, as {@link readLedger}. */
+export function ledgerIn(log: Uint8Array): LedgerOnDisk | undefined {
+  const { base, book } = parse(log)
+  if (base === undefined) return undefined
+  return { id: base.id, sinceMs: base.sinceMs, rows: book.rows(), has: (jobId, unit) => book.has(jobId, unit) }
 }
 
 /** What a file holds up to the first record that a crash cut short. */

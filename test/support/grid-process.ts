@@ -22,6 +22,8 @@ export interface Health {
   readonly unhandled: readonly string[]
   /** What was logged as an error. */
   readonly errors: readonly string[]
+  /** Reports of its worker that are not settled. */
+  readonly unsettled: number
 }
 
 const ERRORS_MAX = 100
@@ -72,6 +74,6 @@ answerParent({
   health: (): Health => {
     ;(globalThis as { gc?: () => void }).gc?.()
     const { rss, heapUsed } = process.memoryUsage()
-    return { rssBytes: rss, heapBytes: heapUsed, unhandled, errors }
+    return { rssBytes: rss, heapBytes: heapUsed, unhandled, errors, unsettled: running?.worker?.now().unsettled ?? 0 }
   },
 })

@@ -99,6 +99,11 @@ export class SettledBook {
     }
   }
 
+  /** Whether the unit was counted; forgotten of jobs that are long over. */
+  has(jobId: JobId, unit: number): boolean {
+    return this.#counted.get(jobId)?.units.has(unit) === true
+  }
+
   /** The part of these units that is not in the book yet, as an entry to be kept; undefined when all of them are. */
   unseen(
     { jobId, jobName, submitter }: SettledJob,

@@ -120,6 +120,7 @@ export class Grid {
     this.#client.restart()
     await this.#finish()
     this.#checkOwners()
+    for (const worker of this.#workers) this.oracle.checkLedger(worker)
     this.oracle.checkEnd(this.#peers, (jobId, shard) => this.#trueOwners(jobId, shard))
     // What the last checks found is noted as a failure of the world, which only a run reports.
     await world.run(world.nowMs)
@@ -317,6 +318,7 @@ export class Grid {
     const character = this.#plan.workers[index]!
     const random = this.#random.split(`worker ${index}`)
     return async (context) => {
+      if (context.boot > 1) this.oracle.checkLedger(host)
       const plants = this.#plant.worker?.()
       const forger = character === 'forger' ? new Forger(this.#keys.signer(context.identity.publicKey)) : undefined
       const transport = tapTransport(context.transport, methods.work, {
@@ -339,7 +341,8 @@ export class Grid {
         unitMs: this.#plan.unitMs[index]!,
         threads: 1 + (index % 2),
       })
-      await startWorker(this.#parts(host, context, { transport }), compute, { shardOwners: this.#plan.owners })
+      const disk = this.#plant.workerDisk?.(context.disk) ?? context.disk
+      await startWorker(this.#parts(host, context, { transport, disk }), compute, { shardOwners: this.#plan.owners })
     }
   }
 

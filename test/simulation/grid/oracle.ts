@@ -6,6 +6,7 @@ import { grantCodec, reportCodec } from '../../../proto/codec/facts.js'
 import type { OwnerMessage, WorkerMessage } from '../../../proto/messages.js'
 import type { Digest, JobId, JobSpec, NodeId, UnitRange } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'
+import { LEDGER_FILE, ledgerIn } from '../../../worker/ledger.js'
 import type { Host } from '../world/host.js'
 import type { World } from '../world/world.js'
 import type { Plan, PlannedJob } from './plan.js'
@@ -342,6 +343,41 @@ export class Oracle {
     const sent = setOf(this.#ackSent, nodeId)
     for (const reportId of setOf(this.#heard, nodeId)) {
       if (kept.reports.has(reportId) && !sent.has(reportId)) this.#world.count('crashBetweenSyncAndSend')
+    }
+  }
+
+  /**
+   * The ledger on a worker's disk, at any instant: each unit in it is there once and was called settled, and of a report
+   * that was settled as a whole every unit is in it, or the report is still in the journal to be offered again.
+   */
+  checkLedger(worker: Host): void {
+    const { nodeId } = worker.caller
+    const log = worker.disk.contents(LEDGER_FILE)
+    const ledger = log && ledgerIn(log)
+    const journal = worker.disk.contents(JOURNAL_FILE) ?? new Uint8Array(0)
+    const has = (jobId: JobId, unit: number) => ledger?.has(jobId, unit) === true
+    const heard = new Set<string>()
+    for (const { reportId, jobId, producer, settled, units, isJournaled, isRefused } of this.#reports.values()) {
+      if (producer !== nodeId) continue
+      for (const unit of settled) heard.add(unitName(jobId, unit))
+      if (isRefused || !isJournaled || settled.size < units.length) continue
+      const missing = units.find((unit) => !has(jobId, unit))
+      this.#check(
+        missing === undefined || Buffer.from(journal).includes(reportId),
+        `${worker.name} was told that unit ${missing} of report ${reportId.slice(0, 8)} is settled, and has not counted it`,
+      )
+    }
+    for (const { jobId, planned } of this.#jobs.values()) {
+      let units = 0
+      for (let unit = 0; unit < planned.units; unit++) {
+        if (!has(jobId, unit)) continue
+        units++
+        this.#check(heard.has(unitName(jobId, unit)), `${worker.name} counted a unit that nobody called settled`)
+      }
+      const rows = ledger?.rows.filter((row) => row.jobId === jobId) ?? []
+      const sum = rows.reduce((total, { agreed, disagreed }) => total + agreed + disagreed, 0)
+      this.#check(sum === units, `${worker.name} counted ${sum} units of ${planned.name}, which are ${units}`)
+      if (units > 0) this.#world.count('ledgersCompared')
     }
   }
 

@@ -11,6 +11,7 @@ import type { Disk } from '../../../runtime/disk.js'
 import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
 import type { Transport } from '../../../runtime/transport.js'
+import { LEDGER_FILE } from '../../../worker/ledger.js'
 import { syncedBy } from '../world/disk.js'
 import type { Plan } from './plan.js'
 import { STORE_FILE } from './processes.js'
@@ -34,6 +35,7 @@ export interface Plant {
   /** Changes plans so that the mistake has occasions. */
   readonly plan?: (plan: Plan) => Plan
   readonly disk?: (disk: Disk) => Disk
+  readonly workerDisk?: (disk: Disk) => Disk
   readonly options?: Partial<CoordinatorOptions>
   /** Changes what owners say. */
   readonly transport?: (transport: Transport) => Transport
@@ -96,6 +98,16 @@ export const plants: readonly Plant[] = [
     mistake: 'a worker drops its copy of a report once it is acknowledged',
     plan: oneOwner,
     worker: dropOnAck,
+  },
+  {
+    name: 'uncounted',
+    mistake: 'a worker drops its copy of a report before what was settled of it is in its ledger on disk',
+    workerDisk: (disk) => ({
+      ...disk,
+      append: async (file, bytes) => {
+        if (file !== LEDGER_FILE) await disk.append(file, bytes)
+      },
+    }),
   },
   {
     name: 'issue-again',

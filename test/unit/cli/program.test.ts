@@ -21,7 +21,7 @@ usage('--help of every command has an example and ends well', async () => {
   const names = buildProgram(async () => {}).commands.map((command) => command.name())
   assert.equal(
     names.filter((name) => name !== 'help').sort(),
-    'cancel config demo doctor id jobs map network node peers replay results retry run-local show status submit tasks units wait watch work'
+    'cancel config demo doctor id jobs map network node peers replay results retry run-local show stats status submit tasks units wait watch work'
       .split(' ')
       .sort(),
   )
