@@ -1,3 +1,5 @@
+import { firstUnit, invocation, lastUnit } from '../client/built-units.js'
+import { reportFacts } from '../client/wasm-file.js'
 import { formatBytes, formatDuration } from '../job/quantity.js'
 import { count } from '../job/selection.js'
 import { selectedShards } from '../job/shard.js'
@@ -5,8 +7,7 @@ import { type CommandContext, shellWord } from './context.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { specFacts } from './job-view.js'
 import { clean, facts, plural } from './output.js'
-import { firstUnit, invocation, lastUnit, type PreparedJob, type Trial, tryFirstUnit } from './prepared-job.js'
-import { reportFacts } from './wasm-file.js'
+import { type PreparedJob, type Trial, tryFirstUnit } from './prepared-job.js'
 
 /** Characters of a unit's standard input that are shown. */
 const STDIN_SHOWN = 60

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { z } from 'zod'
+import { isPath } from '../client/wasm-file.js'
 import { GridError } from '../runtime/errors.js'
 import {
   type GivenOption,
@@ -12,7 +13,6 @@ import {
   SOURCE_OPTIONS,
 } from './job-option-table.js'
 import { lineOfKey, problemOf } from './toml.js'
-import { isPath } from './wasm-file.js'
 
 /** What a job file says. */
 export interface JobFile {

@@ -1,7 +1,7 @@
 import type { UnitAnswer } from '../client/answer.js'
+import { checkFirstUnit, firstUnit, invocation } from '../client/built-units.js'
 import { type BuiltJob, buildJob, minGrantorsOf, ownerRadius } from '../client/job-builder.js'
-import { ItemReader, type LocalRun, runLocal } from '../client/run-local.js'
-import { unitInvocation } from '../job/program.js'
+import { type LocalRun, runLocal } from '../client/run-local.js'
 import { chooseShardUnits } from '../job/shard.js'
 import { specDefaults } from '../job/spec.js'
 import { unitCount } from '../job/unit-source.js'
@@ -74,7 +74,7 @@ export async function prepareJob(context: CommandContext, described: DescribedJo
     }).finally(() => progress.stop())
     const summary = `${runnable.name} ${options.sourceText}`.trim()
     const prepared: PreparedJob = { runnable, built, files, summary }
-    await checkTask(prepared)
+    if (runnable.type === 'builtin') await checkFirstUnit(runnable.task, built, files.inputs)
     return prepared
   } catch (error) {
     await files.close()
@@ -89,36 +89,6 @@ function sourceHint(runnable: Runnable): string {
   }
   const { name, sources, usage } = runnable.task
   return `${name} takes ${sources.map((kind) => `--${kind}`).join(', ')}; for example:\n${usage.split('\n')[0]}`
-}
-
-/** What the task says of the first unit's arguments. A program says it when it is tried. */
-async function checkTask({ runnable, built, files }: PreparedJob): Promise<void> {
-  if (runnable.type !== 'builtin' || runnable.task.check === undefined) return
-  const { task } = runnable
-  const { args, files: unitFiles } = await invocation(built, firstUnit(built))
-  const fileNames = [...files.inputs, ...unitFiles].map(({ name }) => name)
-  const problem = task.check!({ args, fileNames })
-  if (problem !== undefined) {
-    throw new GridError('invalid', `${task.name}: ${problem}`, { hint: `see 'manyhands tasks ${task.name}'` })
-  }
-}
-
-/** Index of the first unit that is to be computed. */
-export function firstUnit({ spec }: BuiltJob): number {
-  return spec.selection[0]?.first ?? 0
-}
-
-/** Index of the last unit that is to be computed. */
-export function lastUnit({ spec, units }: BuiltJob): number {
-  const last = spec.selection.at(-1)
-  return last === undefined ? units - 1 : last.first + last.count - 1
-}
-
-/** What the program gets for a unit, with the content at hand. */
-export async function invocation(built: BuiltJob, unit: number) {
-  const { spec } = built
-  const items = spec.source.type === 'list' ? await new ItemReader(spec.source, built).read(spec, unit) : []
-  return unitInvocation(spec, unit, items)
 }
 
 /** The job with what only the network can say: who submits it, how large the network is and how many owners its shards get, and how long a unit takes. */

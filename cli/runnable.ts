@@ -1,9 +1,9 @@
 import type { TaskRequest } from '../client/job-builder.js'
+import { isModuleFile, isPath, readWasmFile, type WasmFile } from '../client/wasm-file.js'
 import { GridError } from '../runtime/errors.js'
 import { taskRegistry } from '../tasks/registry.js'
 import type { SourceKind, Task } from '../tasks/task.js'
 import { type CommandContext, loadOwnTasks } from './context.js'
-import { isModuleFile, isPath, readWasmFile, type WasmFile } from './wasm-file.js'
 
 /** What a job computes: a task that is built in, or a program of the submitter's own. */
 export type Runnable =

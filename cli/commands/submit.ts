@@ -1,3 +1,4 @@
+import { firstUnit } from '../../client/built-units.js'
 import { submitJob } from '../../client/submit.js'
 import { watchJob } from '../../client/watch.js'
 import { count } from '../../job/selection.js'
@@ -12,7 +13,7 @@ import { EXIT, type ExitCode } from '../exit-codes.js'
 import { addJobFlags, describeJob } from '../job-flags.js'
 import { durabilityText, policyText, shortId, waitingAdvice } from '../job-view.js'
 import { plural } from '../output.js'
-import { finishJob, firstUnit, type PreparedJob, prepareJob, tryFirstUnit } from '../prepared-job.js'
+import { finishJob, type PreparedJob, prepareJob, tryFirstUnit } from '../prepared-job.js'
 import type { CommandTable } from '../program.js'
 import { startProgress } from '../progress.js'
 

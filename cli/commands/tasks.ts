@@ -1,3 +1,4 @@
+import { isPath, readWasmFile, reportFacts } from '../../client/wasm-file.js'
 import { specDefaults } from '../../job/spec.js'
 import { taskRegistry } from '../../tasks/registry.js'
 import { type CommandContext, loadOwnTasks } from '../context.js'
@@ -5,7 +6,6 @@ import { EXIT, type ExitCode } from '../exit-codes.js'
 import { facts, table } from '../output.js'
 import type { CommandTable } from '../program.js'
 import { findTaskFor } from '../runnable.js'
-import { isPath, readWasmFile, reportFacts } from '../wasm-file.js'
 
 /** `manyhands tasks`: what can be computed without a program of one's own. */
 export function defineTasks(commands: CommandTable): void {

@@ -1,12 +1,12 @@
 import { open } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
-import { type Content, memoryContent } from '../client/content.js'
 import { formatBytes } from '../job/quantity.js'
 import { MODULE_BYTES_MAX } from '../proto/limits.js'
 import { GridError } from '../runtime/errors.js'
 import { PAGE_BYTES } from '../sandbox/contract.js'
 import { type AdmissionReport, admit, engine } from '../sandbox/index.js'
-import { unreadable } from './file-content.js'
+import { type Content, memoryContent } from './content.js'
+import { unreadable } from './opened-file.js'
 
 /** A program of the submitter's own, read and admitted. */
 export interface WasmFile {

@@ -4,10 +4,10 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { assemble, call } from '../../../cli/sandbox-check/assemble.js'
 import { crash, printRandom, unlistedImport } from '../../../cli/sandbox-check/programs.js'
-import { isModuleFile, isPath, readWasmFile, reportFacts } from '../../../cli/wasm-file.js'
+import { isModuleFile, isPath, readWasmFile, reportFacts } from '../../../client/wasm-file.js'
 import type { GridError } from '../../../runtime/errors.js'
 import { rejects } from '../../support/rejects.js'
-import { run, temporaryFolder } from './run.js'
+import { run, temporaryFolder } from '../cli/run.js'
 
 const folder = temporaryFolder()
 const here = (name: string) => join(folder.path, name)
