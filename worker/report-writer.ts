@@ -1,3 +1,4 @@
+import { isVote } from '../job/digest.js'
 import { reportCodec, reportFactCodec } from '../proto/codec/facts.js'
 import { CHUNK_BYTES, INLINE_OUTPUT_BYTES_MAX } from '../proto/limits.js'
 import type { OwnerMessage, UnitBytes } from '../proto/messages.js'
@@ -122,12 +123,13 @@ export class ReportWriter {
     }
     const outputs: UnitBytes[] = []
     let wallMs = 0
-    for (const { unit, wallMs: unitMs } of units) {
+    for (const { unit, outcome, wallMs: unitMs } of units) {
       wallMs += unitMs
       const name = unitName(jobId, unit)
       const output = this.#fresh.get(name)
       this.#fresh.delete(name)
-      if (output === undefined || output.length === 0) continue
+      // A unit that wrote nothing has an output all the same: its encoding is empty.
+      if (output === undefined || !isVote(outcome)) continue
       if (output.length <= INLINE_OUTPUT_BYTES_MAX) outputs.push({ unit, bytes: output })
       else this.#keepLarge(name, output)
     }
