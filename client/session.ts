@@ -88,8 +88,8 @@ export class GridClient {
   }
 
   /** The peer that has the shard by the home's account, if it says so. Rejects as {@link askAny}. */
-  async ownersNamed(jobId: JobId, shard: number): Promise<readonly Endpoint[]> {
-    const { shards } = await this.show(jobId, true)
+  async ownersNamed(jobId: JobId, shard: number, options: AskOptions = {}): Promise<readonly Endpoint[]> {
+    const { shards } = await this.show(jobId, true, options)
     return shards
       .filter((status) => status.shard === shard && status.ownerAddress !== '')
       .map(({ owner, ownerAddress }) => ({ nodeId: owner, address: ownerAddress }))

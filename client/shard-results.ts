@@ -179,7 +179,9 @@ export class ShardResults {
       }
       // Peers that came since may be nearer than the owner that has the shard: the home knows which one that is.
       if (unknown === owners.length && named.length === 0) {
-        named = await this.#client.ownersNamed(this.#job.jobId, this.shard).catch(() => [])
+        const call = reading.signal === undefined ? {} : { signal: reading.signal }
+        named = await this.#client.ownersNamed(this.#job.jobId, this.shard, call).catch(() => [])
+        if (reading.signal?.aborted) throw aborted()
         if (withOthers(owners, named).length > owners.length) continue
       }
       if (answers > 0) {
