@@ -54,17 +54,28 @@ export async function isModuleFile(path: string): Promise<boolean> {
 export async function readWasmFile(shown: string, memoryBytes: number): Promise<WasmFile> {
   const path = resolve(shown)
   const bytes = await readModule(path, shown)
+  return {
+    shown,
+    path,
+    name: basename(path),
+    bytes,
+    content: memoryContent(bytes),
+    report: admitModule(bytes, memoryBytes, shown),
+  }
+}
+
+/** Puts a module through the admission that every worker repeats. Throws GridError `invalid` as {@link readWasmFile}. */
+export function admitModule(bytes: Uint8Array, memoryBytes: number, shown: string): AdmissionReport {
   if (!MAGIC.every((byte, i) => bytes[i] === byte)) {
     throw new GridError('invalid', `${shown} is no WebAssembly module`, {
       hint: "a program is compiled for wasm32-wasi, a script is not; 'manyhands tasks' lists what is built in",
     })
   }
-  const report = refusing(shown, () => {
+  return refusing(shown, () => {
     // The pass rewrites and does not check types: workers ask their engine first, too.
     if (!engine.validate(bytes)) throw new GridError('invalid', 'it is not valid WebAssembly, or damaged')
     return admit(bytes, { memoryBytes }).report
   })
-  return { shown, path, name: basename(path), bytes, content: memoryContent(bytes), report }
 }
 
 async function readModule(path: string, shown: string): Promise<Uint8Array> {

@@ -25,6 +25,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'proto',
     'runtime',
   ],
+  // The package as other programs import it.
+  library: ['process', 'client', 'overlay', 'tasks', 'job', 'proto', 'runtime'],
   // Puts a process together out of all the roles: for the command, and for programs that join by themselves.
   process: ['client', 'coordinator', 'worker', 'overlay', 'tasks', 'storage', 'job', 'proto', 'runtime'],
   client: ['overlay', 'tasks', 'sandbox', 'storage', 'job', 'proto', 'runtime'],
@@ -40,8 +42,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   runtime: ['proto'],
 }
 
-/** Tests and benchmarks may look at everything; nothing may look at them. */
-const ABOVE_ALL: ReadonlySet<string> = new Set(['test', 'bench'])
+/** Tests, benchmarks and examples may look at everything; nothing may look at them. */
+const ABOVE_ALL: ReadonlySet<string> = new Set(['test', 'bench', 'examples'])
 
 /** Files that a folder may import beyond {@link MAY_IMPORT}, and why. */
 const MAY_IMPORT_ALSO: readonly (readonly [folder: string, file: string, reason: string])[] = [
@@ -94,6 +96,7 @@ const IMPURE =
 
 /** Readers of the command line and the environment outside `cli/`, and why. */
 const READS_ENVIRONMENT: readonly (readonly [file: string, reason: string])[] = [
+  ['library/connect.ts', 'finds the data directory that the command uses, by the custom of the platform'],
   [
     'worker/compute/supervise.ts',
     'hands SystemRoot, which Windows needs to start anything, to a child with no environment',

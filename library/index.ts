@@ -1,0 +1,29 @@
+/**
+ * Manyhands for programs: `import { connect } from 'manyhands'`. What stands here is the public face and follows Semantic
+ * Versioning; other modules of the package are not to be imported. See docs/library.md.
+ */
+export type { MissingReason, MissingUnits, OverturnedUnit, ResultsSummary } from '../client/answer.js'
+export type { Amendment, RetryChanges } from '../client/orders.js'
+export type { JobEnd, JobProgress } from '../client/watch.js'
+export type {
+  Digest,
+  JobId,
+  JobSpec,
+  Limits,
+  NodeId,
+  Outcome,
+  OutputFile,
+  Policy,
+  PublicKey,
+  ReportFact,
+  Summary,
+  UnitRange,
+} from '../proto/model.js'
+export { type ErrorCode, GridError } from '../runtime/errors.js'
+export type { LogFields, Logger } from '../runtime/logger.js'
+export { type ConnectOptions, connect } from './connect.js'
+export type { Grid, GridJobEntry, SubmitOptions } from './grid.js'
+export type { JobResult, WaitOptions } from './grid-job.js'
+export { GridJob } from './grid-job.js'
+export type { InputBytes, SourceChoice, SubmitRequest } from './request.js'
+export type { Results, ResultsOptions, UnitResult } from './results.js'

@@ -1,0 +1,151 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { connect, type Grid } from 'manyhands'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { clusterTests, GridCluster } from '../support/grid-cluster.js'
+import { rejects } from '../support/rejects.js'
+
+const EXAMPLE = fileURLToPath(new URL('../../examples/library/primes.js', import.meta.url))
+const END_MS = 40_000
+
+const cluster = new GridCluster()
+const clients = suite('programs as clients of a real grid')
+const test = clusterTests(cluster, clients)
+let grid: Grid
+
+clients.before(async () => {
+  await cluster.node('peer-1')
+  await Promise.all([cluster.worker('worker-1'), cluster.worker('worker-2')])
+  grid = await connect({ join: cluster.address, network: cluster.network, data: join(cluster.folder, 'program') })
+})
+clients.after(async () => {
+  await grid?.close()
+  await cluster.close()
+})
+
+/** Runs a program to its end. */
+function runProgram(
+  command: string,
+  args: readonly string[],
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    let stdout = ''
+    let stderr = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text
+    })
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text
+    })
+    const limit = setTimeout(() => child.kill('SIGKILL'), END_MS)
+    child.on('error', reject)
+    child.on('close', (code) => {
+      clearTimeout(limit)
+      resolve({ code, stdout, stderr })
+    })
+  })
+}
+
+test('the example of the library submits, follows and adds up, and ends by itself', async () => {
+  const data = join(cluster.folder, 'example')
+  const { code, stdout, stderr } = await runProgram(process.execPath, [EXAMPLE, cluster.address, cluster.network, data])
+  assert.is(code, 0, stderr)
+  assert.is(stdout, '78498\n')
+  assert.match(stderr, /unit 9: 7224 \(2 donors agree\)/)
+})
+
+test('results come in order, with their proof, and the job tells of its progress', async () => {
+  const job = await grid.submit({
+    task: 'primes',
+    source: { range: '0..10^6:10^5' },
+    name: 'in order',
+    labels: { from: 'a program' },
+  })
+  assert.is(job.units, 10)
+  assert.is(job.spec.name, 'in order')
+  assert.is(job.spec.submitter, grid.key)
+  const results = job.results({ order: 'unit' })
+  const units: number[] = []
+  let total = 0
+  for await (const { unit, state, donors, proof, text } of results) {
+    units.push(unit)
+    total += Number(text())
+    assert.is(state, 'done')
+    assert.is(donors.length, 2)
+    assert.ok(proof().length >= 1)
+  }
+  assert.equal(units, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+  assert.is(total, 78498)
+  assert.equal([results.summary.proved, results.summary.missingCount], [10, 0])
+  await rejects(results[Symbol.asyncIterator]().next(), 'invalid')
+  const looks: number[] = []
+  for await (const { summary } of job.progress()) looks.push(summary.settled)
+  assert.ok(looks.length >= 1 && looks.length < 100)
+  const { end, summary } = await job.wait({ timeoutMs: END_MS })
+  assert.equal([end, summary.settled], ['finished', 10])
+  const found = await grid.job(job.id.slice(0, 8))
+  assert.is((await found.result()).text(), '78498\n')
+  const [listed] = await grid.jobs()
+  assert.equal([listed?.jobId, listed?.task], [job.id, 'primes --range'])
+})
+
+test('lines, inputs and programs are taken from memory', async () => {
+  const job = await grid.submit({
+    task: 'align',
+    source: { records: new TextEncoder().encode('>a\nMKV\n>b\nGGGG\n'), sep: 'fasta' },
+    inputs: { db: new TextEncoder().encode('>x\nMKVL\n') },
+  })
+  const { bytes, done } = await job.result()
+  assert.is(done, 2)
+  assert.ok(bytes.length > 0)
+})
+
+test('leaving the loop leaves the job; a job that is cancelled ends', async () => {
+  // Nobody may compute it.
+  const job = await grid.submit({ task: 'primes', source: { range: '0..100:10' }, workers: [grid.key] })
+  const stop = new AbortController()
+  const waiting = job.wait({ signal: stop.signal })
+  stop.abort()
+  await rejects(waiting, 'closed')
+  await rejects(job.wait({ timeoutMs: 50 }), 'timeout')
+  await job.cancel()
+  const { end } = await job.wait({ timeoutMs: END_MS })
+  assert.is(end, 'cancelled')
+  await rejects(job.result(), 'unavailable')
+})
+
+test('what makes no sense is refused before anybody is asked', async () => {
+  const source = { range: '0..10:1' }
+  for (const [request, said] of [
+    [{ task: 'nonsense', source }, /no task 'nonsense'/],
+    [{ task: 'primes', source: { lines: ['a'] } }, /makes no sense of the source 'lines'/],
+    [{ task: 'primes', source, args: ['1'] }, /two arguments/],
+    [{ task: new Uint8Array(8), source }, /no WebAssembly module/],
+    [{ task: './not-there.wasm', source }, /does not exist/],
+    [{ task: 'primes', source, name: 'x'.repeat(300) }, /name/],
+  ] as const) {
+    await rejects(grid.submit(request), said)
+  }
+})
+
+test('closing ends what waits, and nothing can be asked any more', async () => {
+  const other = await connect({
+    join: cluster.address,
+    network: cluster.network,
+    data: join(cluster.folder, 'another'),
+  })
+  const job = await other.submit({ task: 'primes', source: { range: '0..100:10' }, workers: [other.key] })
+  const waiting = job.wait()
+  const reading = job.results()[Symbol.asyncIterator]().next()
+  await other.close()
+  await rejects(waiting, 'closed')
+  await rejects(reading, 'closed')
+  await rejects(other.submit({ task: 'primes', source: { count: 1 } }), 'closed')
+  await other.close()
+  await rejects(connect({ network: cluster.network, data: join(cluster.folder, 'nobody') }), 'unreachable')
+})
+
+clients.run()
