@@ -224,16 +224,11 @@ export class HomeCopies {
       const isSame =
         job !== undefined &&
         core.has(jobId) &&
-        this.#ordersDigest(job) === orders &&
+        job.ordersDigest === orders &&
         core.finishedCount(jobId) >= Math.min(finished, FINISHED_TOLD_MAX)
       if (!isSame && (job !== undefined || book.size < options.jobsMax)) wanted.push(jobId)
     }
     return { bootId, wanted }
-  }
-
-  #ordersDigest(job: BookedJob): Digest | undefined {
-    const ids = job.orders.map(({ id }) => id)
-    return ids.length === 0 ? undefined : this.#c.sha256(utf8(ids.sort().join(' ')))
   }
 
   // ------------------------------------------------------------------------------------------------- what is given away
@@ -332,7 +327,7 @@ export class HomeCopies {
     for (const jobId of [...jobIds].sort()) {
       const job = book.get(jobId)
       if (job === undefined || !core.has(jobId) || clock.wallMs() >= job.expiresAtMs) continue
-      compared.push({ jobId, orders: this.#ordersDigest(job), finished: core.finishedCount(jobId) })
+      compared.push({ jobId, orders: job.ordersDigest, finished: core.finishedCount(jobId) })
     }
     return compared
   }

@@ -1,7 +1,7 @@
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
 import type { OrderReply, ShardStatus, ShowReply, SubmitReply, SummarizeReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { BootId, JobId, PublicKey, Signed, Summary } from '../proto/model.js'
+import type { BootId, Digest, JobId, PublicKey, Signed, Summary } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
 import type { Clock } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
@@ -33,6 +33,8 @@ export interface HomeDriverContext {
   readonly options: CoordinatorOptions
   /** Opens a shard at this node as `Activate` from another would. */
   readonly openShard: (job: BookedJob, shard: number) => Promise<Summary>
+  /** Looks again at finished shards of the job that are not in memory: something was ruled. */
+  readonly reviewFinished: (job: BookedJob) => void
 }
 
 /** Deadline of one activation. */
@@ -148,12 +150,14 @@ export class HomeDriver {
     const { jobId, orders } = job
     this.handle({ type: 'ordersKept', jobId, orders })
     this.#c.owner.handle({ type: 'ordersChanged', jobId, orders })
+    if (orders.some(({ order }) => order.body.type === 'rulings')) this.#c.reviewFinished(job)
   }
 
   /** Takes what an owner tells of its shards. */
   async summarized(
     jobId: JobId,
     shards: readonly ShardStatus[],
+    orders: Digest | undefined,
     caller: Pick<Caller, 'nodeId'>,
   ): Promise<SummarizeReply> {
     const job = this.core.has(jobId) ? this.#c.book.get(jobId) : undefined
@@ -169,7 +173,8 @@ export class HomeDriver {
       })
     }
     // The newest count most, should they not all fit.
-    return { orders: firstPage([...job.signedOrders].reverse()), stopped: this.core.stopReason(jobId) }
+    const missing = job.ordersDigest === orders ? [] : firstPage([...job.signedOrders].reverse())
+    return { orders: missing, stopped: this.core.stopReason(jobId) }
   }
 
   show(jobId: JobId, withShards: boolean): ShowReply {

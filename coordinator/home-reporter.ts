@@ -252,10 +252,11 @@ export class HomeReporter {
     shards: readonly ShardStatus[],
   ): Promise<void> {
     const { directory, transport, home, takeOrders } = this.#c
-    const { jobId } = job
+    const { jobId, ordersDigest: orders } = job
     let reply: SummarizeReply
-    if (endpoint.nodeId === directory.self.nodeId) reply = await home.summarized(jobId, shards, directory.self)
-    else reply = await transport.call(endpoint, methods.summarize, { jobId, shards }, { deadlineMs: SUMMARIZE_MS })
+    if (endpoint.nodeId === directory.self.nodeId) reply = await home.summarized(jobId, shards, orders, directory.self)
+    else
+      reply = await transport.call(endpoint, methods.summarize, { jobId, shards, orders }, { deadlineMs: SUMMARIZE_MS })
     // Homes that know less than others must not let a stopped job go on, and stop it again, in turns.
     if (endpoint.nodeId === this.#nearest(reports)) this.#stop(jobId, reply.stopped)
     await takeOrders(job, reply.orders)

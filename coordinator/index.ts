@@ -68,6 +68,8 @@ export class Coordinator {
   readonly #reporter: HomeReporter
   readonly #finished: FinishedShards
   readonly #startedAt: number
+  /** Finished shards being looked at again, one round after the other for each job. */
+  readonly #reviewing = new Map<JobId, Promise<void>>()
   #sweepTimer: Timer | undefined
   #closed = false
 
@@ -131,6 +133,7 @@ export class Coordinator {
         await this.#openShard(job, shard)
         return this.#summaryOf(job.jobId, shard)
       },
+      reviewFinished: (job) => this.#reviewFinishedSoon(job),
     })
     this.#results = new ResultsService({
       owner: this.owner,
@@ -225,7 +228,9 @@ export class Coordinator {
     })
     transport.handleUnary(methods.show, ({ jobId, withShards }) => this.home.show(jobId, withShards))
     transport.handleUnary(methods.activate, (request) => this.#activate(request))
-    transport.handleUnary(methods.summarize, ({ jobId, shards }, caller) => this.home.summarized(jobId, shards, caller))
+    transport.handleUnary(methods.summarize, ({ jobId, shards, orders }, caller) =>
+      this.home.summarized(jobId, shards, orders, caller),
+    )
     transport.handleUnary(methods.status, () => this.status())
     const { clock } = this.#d
     transport.handleStream(methods.watch, (stream) =>
@@ -318,6 +323,41 @@ export class Coordinator {
     ])
     for (const order of fresh) job.addOrder(order)
     this.home.ordersAdded(job)
+  }
+
+  #reviewFinishedSoon(job: BookedJob): void {
+    const reviewing = this.#reviewing.get(job.jobId) ?? Promise.resolve()
+    const next = reviewing
+      .then(() => this.#reviewFinished(job))
+      .finally(() => {
+        if (this.#reviewing.get(job.jobId) === next) this.#reviewing.delete(job.jobId)
+      })
+    this.#reviewing.set(job.jobId, next)
+  }
+
+  /**
+   * Reads finished shards of the job back that have left memory: what was ruled may open them again. One at a time, each as
+   * it is; those that are still finished leave again.
+   */
+  async #reviewFinished(job: BookedJob): Promise<void> {
+    const { store, logger } = this.#d
+    const { jobId } = job
+    for (const { shard } of await store.shards(jobId)) {
+      if (this.#closed) return
+      if (this.#finished.summary(jobId, shard) === undefined) continue
+      try {
+        const opened = await this.#shard(job, shard)
+        if (opened.finished) continue
+        await this.#commits.commit([{ type: 'meta', name: finishedName(jobId, shard), value: new Uint8Array(0) }])
+        this.#finished.forgetShard(jobId, shard)
+      } catch (error) {
+        logger.warn('a finished shard could not be looked at again', {
+          jobId,
+          shard,
+          error: toGridError(error).message,
+        })
+      }
+    }
   }
 
   /** The shard in memory, read back if it had left. */

@@ -4,13 +4,20 @@ import { type ShardList, shardKey, shardList, shardUnits } from '../job/shard.js
 import { checkSpec } from '../job/spec.js'
 import { grantCodec, orderCodec, reportCodec } from '../proto/codec/facts.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
-import { ORDERS_MAX } from '../proto/limits.js'
-import type { Digest, Grant, JobId, JobSpec, Key, PublicKey, Signed, UnitRange } from '../proto/model.js'
+import { ORDERS_MAX, RULING_ORDERS_MAX } from '../proto/limits.js'
+import type { Digest, Grant, JobId, JobSpec, Key, Order, PublicKey, Signed, UnitRange } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
+import { utf8 } from '../runtime/hex.js'
 
 /** Own grants remembered by id, so that their signature is not checked again when they come back with a report. */
 const OWN_GRANTS_MAX = 50_000
+
+/**
+ * Orders with rulings kept of the submitter, and of all judges: some more than count, so that peers that heard of two
+ * written at one time in different orders end up with the same ones.
+ */
+const RULING_ORDERS_KEPT_MAX = RULING_ORDERS_MAX + 4
 
 /** A job as this peer holds it: the signed bytes, what they say, and what facts about it are checked against. */
 export class BookedJob {
@@ -42,6 +49,12 @@ export class BookedJob {
 
   get signedOrders(): readonly Signed[] {
     return [...this.#orders.values()].map(({ signed }) => signed)
+  }
+
+  /** Names the set of orders; undefined when there are none. */
+  get ordersDigest(): Digest | undefined {
+    const ids = [...this.#orders.keys()]
+    return ids.length === 0 ? undefined : this.#sha256(utf8(ids.sort().join(' ')))
   }
 
   /** Until when units are granted, orders included. Wall clock, ms. */
@@ -76,12 +89,29 @@ export class BookedJob {
     })
     if (!checked.ok)
       throw new GridError(
-        checked.reason === 'badSignature' ? 'forbidden' : 'invalid',
+        checked.reason === 'badSignature' || checked.reason === 'notAJudge' ? 'forbidden' : 'invalid',
         `order refused: ${checked.reason}`,
       )
     if (!this.#orders.has(checked.id) && this.#orders.size >= ORDERS_MAX)
       throw new GridError('quota', `a job takes at most ${ORDERS_MAX} orders`)
+    if (!this.#orders.has(checked.id) && this.#isRuledOut(checked.order))
+      throw new GridError(
+        'quota',
+        `a job takes at most ${RULING_ORDERS_KEPT_MAX} orders with rulings of its submitter, and of its judges`,
+      )
     return { id: checked.id, order: checked.order }
+  }
+
+  /** Whether there are enough orders with rulings of the same rank. */
+  #isRuledOut({ body }: Order): boolean {
+    if (body.type !== 'rulings') return false
+    const { submitter } = this.spec
+    let same = 0
+    for (const { known } of this.#orders.values()) {
+      const { body: other } = known.order
+      if (other.type === 'rulings' && (other.judge === submitter) === (body.judge === submitter)) same++
+    }
+    return same >= RULING_ORDERS_KEPT_MAX
   }
 
   /** Selected units of a shard. Computed once, since facts ask for it with every unit. */

@@ -1,6 +1,7 @@
 import type { Digest, JobId, JobSpec, Key, Order, Signed, UnitRange } from '../proto/model.js'
 import type { Sha256 } from '../runtime/hash.js'
 import type { SignatureVerifier } from './facts.js'
+import { applyRulings, type RulingsRefusal, type RulingsView, wrongInRulings } from './rulings.js'
 
 /** An order with the SHA-256 of its signed bytes, which breaks ties. Made by {@link checkOrder}. */
 export interface KnownOrder {
@@ -26,6 +27,8 @@ export interface OrdersView {
   readonly ownerRadius: Key
   /** Ascending by seq, then by order id. */
   readonly releases: readonly Release[]
+  /** What replays gave; absent: nothing was ruled. */
+  readonly rulings?: RulingsView
 }
 
 /** What {@link checkOrder} compares an order with. */
@@ -39,9 +42,9 @@ export interface OrderContext {
 }
 
 /** Why an order does not count. */
-export type OrderRefusal = 'malformed' | 'otherJob' | 'badSignature'
+export type OrderRefusal = 'malformed' | 'otherJob' | 'badSignature' | RulingsRefusal
 
-/** Whether the submitter of the job said this. Its place in the job is then for {@link applyOrders} to find. */
+/** Whether the submitter of the job said this, or a judge that its spec names for rulings. Its place in the job is then for {@link applyOrders} to find. */
 export function checkOrder(
   signed: Signed,
   context: OrderContext,
@@ -53,14 +56,21 @@ export function checkOrder(
     return { ok: false, reason: 'malformed' }
   }
   if (order.jobId !== context.jobId) return { ok: false, reason: 'otherJob' }
-  if (!context.verifier.verify('order', context.spec.submitter, signed)) return { ok: false, reason: 'badSignature' }
+  const { body } = order
+  let signer = context.spec.submitter
+  if (body.type === 'rulings') {
+    const wrong = wrongInRulings(body, signed.bytes.length, context.spec)
+    if (wrong) return { ok: false, reason: wrong }
+    signer = body.judge
+  }
+  if (!context.verifier.verify('order', signer, signed)) return { ok: false, reason: 'badSignature' }
   return { ok: true, id: context.sha256(signed.bytes), order }
 }
 
 /**
  * The job as the set of its orders leaves it; neither their order of arrival nor repetitions matter. Cancel beats all.
  * Expiry, instances and radius only ever widen, so the widest value holds whatever its seq; of priorities the one with the
- * highest seq holds, of equal seqs the one with the smallest order id. Releases add up.
+ * highest seq holds, of equal seqs the one with the smallest order id. Releases add up. Rulings: {@link applyRulings}.
  */
 export function applyOrders(spec: JobSpec, orders: readonly KnownOrder[]): OrdersView {
   let cancelled = false
@@ -89,11 +99,15 @@ export function applyOrders(spec: JobSpec, orders: readonly KnownOrder[]): Order
           prioritySeq = seq
         }
         break
+      case 'rulings':
+        break
       default:
         body satisfies never
     }
   }
-  return { cancelled, sealed, expiresAtMs, priority, maxInstances, ownerRadius, releases }
+  const rulings = applyRulings(spec, orders)
+  const view = { cancelled, sealed, expiresAtMs, priority, maxInstances, ownerRadius, releases }
+  return rulings === undefined ? view : { ...view, rulings }
 }
 
 /**

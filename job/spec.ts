@@ -17,7 +17,7 @@ export const VERDICT_VERSION = 1
  */
 export const PROFILES_KNOWN = Object.freeze({ oldest: 1, newest: 1 })
 /** Features that a spec may require (`requires`) and this program has. */
-export const FEATURES: ReadonlySet<string> = new Set<string>()
+export const FEATURES: ReadonlySet<string> = new Set<string>(['judges'])
 /** Default life of a job. Unit: ms. */
 export const JOB_LIFE_MS = 30 * 24 * 3600 * 1000
 /** How far the clock of a submitter may be ahead of ours. Unit: ms. */
@@ -61,6 +61,7 @@ export const specDefaults = {
   readers: [],
   owners: [],
   workers: [],
+  judges: [],
   minGrantors: 1,
   ownerRadius: WHOLE_RADIUS,
   parent: undefined,

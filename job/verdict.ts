@@ -1,5 +1,6 @@
 import type { Digest, JobSpec, NodeId, Outcome, Policy, PublicKey } from '../proto/model.js'
 import type { OrdersView } from './orders.js'
+import { isSameAnswer, isVoid, type RuledAnswer, type RulingsView } from './rulings.js'
 import {
   answerOf,
   compareVotes,
@@ -30,6 +31,8 @@ export interface VerdictRules {
   readonly maxInstances: number
   /** Answered instances of one grantor that count towards `maxInstances`. */
   readonly grantorAnswersMax: number
+  /** What replays gave; absent: nothing was ruled. */
+  readonly rulings?: RulingsView
 }
 
 /** What every judgement tells besides its state. */
@@ -43,6 +46,10 @@ export interface Tally {
   readonly conflicting: readonly Vote[]
   /** Ascending by the report id of the first vote. */
   readonly equivocations: readonly Equivocation[]
+  /** A replay has proved the answer: the only one that counts. Absent: nothing was ruled on the unit. */
+  readonly ruled?: true
+  /** Donors with votes that rulings made void. Absent: none. */
+  readonly voided?: number
 }
 
 /** What owners do about a unit that is not settled. */
@@ -109,7 +116,9 @@ export function verdictRules(spec: JobSpec, orders?: OrdersView): VerdictRules {
   const quorum = spec.policy.type === 'none' ? 1 : Math.max(1, spec.policy.quorum)
   const minGrantors = Math.max(1, Math.min(spec.minGrantors, quorum))
   const maxInstances = Math.max(quorum, orders?.maxInstances ?? spec.maxInstances)
+  const rulings = orders?.rulings
   return {
+    ...(rulings === undefined ? {} : { rulings }),
     policy: spec.policy,
     quorum,
     minGrantors,
@@ -133,6 +142,12 @@ export function verdictRules(spec: JobSpec, orders?: OrdersView): VerdictRules {
  * 5. Undecided: one more opinion at a time, until `maxInstances` donors have answered. Of one grantor at most
  *    `maxInstances / minGrantors` answers count here, so that forged votes of one owner cannot end a unit as disputed.
  *
+ * **Rulings** come before all of this (`job/rulings.ts`). On a unit that was ruled on only votes for the ruled answer count,
+ * and one of them settles it, whoever gave and granted it: the replay is the rest of its quorum. With none the unit is open
+ * and asked for again, until `maxInstances` donors and as many again have answered something else; then it is disputed, since
+ * the judge's machine may be the wrong one. On all other units the votes of convicted keys and of dismissed grantors are void,
+ * as if they had never come: they do not count towards `maxInstances` either, and a unit that leaned on them is open again.
+ *
  * **Age.** That of K votes at most one comes from a key younger than the job holds "where older keys are connected",
  * which no set of facts tells. So the age class never voids a vote: it is an input to issuing (`preferOlder`), for which
  * the owner that draws the next key answers. Else facts valid on a grid of new keys would become void as older ones join.
@@ -144,6 +159,19 @@ export function verdictRules(spec: JobSpec, orders?: OrdersView): VerdictRules {
  * Cost: at most one small allocation for no vote, one vote, and two that agree; sorting otherwise.
  */
 export function judge(votes: readonly Vote[], rules: VerdictRules): Judgement {
+  if (votes.length === 0) return UNTOUCHED
+  const { rulings } = rules
+  if (rulings !== undefined) {
+    const answer = rulings.answers.get(votes[0]!.unit)
+    if (answer !== undefined) return judgeRuled(votes, answer, rules)
+    const voided = new Set<PublicKey>()
+    const counted = votes.filter((vote) => !isVoid(rulings, vote) || !voided.add(vote.donor))
+    if (voided.size > 0) return { ...judgeVotes(counted, rules), voided: voided.size }
+  }
+  return judgeVotes(votes, rules)
+}
+
+function judgeVotes(votes: readonly Vote[], rules: VerdictRules): Judgement {
   if (votes.length === 0) return UNTOUCHED
   const first = votes[0]!
   if (isDeterministic(first.outcome)) {
@@ -164,6 +192,45 @@ export function judge(votes: readonly Vote[], rules: VerdictRules): Judgement {
     }
   }
   return judgeAny(votes, rules)
+}
+
+/** A unit whose answer a replay has proved. */
+function judgeRuled(votes: readonly Vote[], answer: RuledAnswer, rules: VerdictRules): Judgement {
+  const sorted = [...votes].sort(compareVotes)
+  const hosts = new Set<PublicKey>()
+  const donors = new Set<PublicKey>()
+  const agreeing = new Map<PublicKey, Vote>()
+  const conflicting: Vote[] = []
+  const wrong = new Set<PublicKey>()
+  const answers = new Set<string>()
+  for (const vote of sorted) {
+    if (vote.outcome === 'host') hosts.add(vote.worker)
+    else donors.add(vote.donor)
+    if (!isDeterministic(vote.outcome)) continue
+    if (isSameAnswer(answer, vote)) {
+      if (!agreeing.has(vote.donor)) agreeing.set(vote.donor, vote)
+      continue
+    }
+    wrong.add(vote.donor)
+    const name = `${vote.donor} ${answerOf(vote)}`
+    if (!answers.has(name)) conflicting.push(vote)
+    answers.add(name)
+  }
+  const ruled = { ruled: true as const, ...(wrong.size > 0 ? { voided: wrong.size } : {}) }
+  if (agreeing.size > 0)
+    return { ...settle([...agreeing.values()], hosts.size, conflicting, NO_EQUIVOCATIONS), ...ruled }
+  const exhausted = donors.size >= 2 * rules.maxInstances
+  return {
+    state: exhausted ? 'disputed' : 'open',
+    votes: 0,
+    wanted: exhausted ? 0 : 1,
+    spentGrantors: NO_GRANTORS,
+    preferOlder: false,
+    hostErrors: hosts.size,
+    conflicting,
+    equivocations: NO_EQUIVOCATIONS,
+    ...ruled,
+  }
 }
 
 /** Whether a further opinion granted by `grantor` is wanted now. Owners ask this before they issue one. */

@@ -57,6 +57,15 @@ export const SHARDS_MAX = Math.ceil(UNITS_MAX / SHARD_UNITS_MIN)
 export const MESSAGE_SHARDS_MAX = 1_024
 /** Orders of one job. */
 export const ORDERS_MAX = 256
+/** Orders with rulings that count of one job: of its submitter, and of its judges together. */
+export const RULING_ORDERS_MAX = 16
+/** One order with rulings: its bytes, its units, keys convicted by one of them, and votes of it that grantors answer for. */
+export const RULINGS_BYTES_MAX = 12 * 1024
+export const RULINGS_MAX = 128
+export const RULING_CONVICTED_MAX = 64
+export const RULING_GRANTORS_MAX = 32
+/** Keys that may rule besides the submitter. */
+export const JUDGES_MAX = 8
 /** Holders named in one acknowledgement. */
 export const HOLDERS_MAX = 32
 /** Reports in one acknowledgement. */

@@ -253,9 +253,11 @@ export interface ActivateReply {
 export interface SummarizeRequest {
   readonly jobId: JobId
   readonly shards: readonly ShardStatus[]
+  /** Digest of the orders that the owner has; undefined: none, or it does not say. */
+  readonly orders: Digest | undefined
 }
 export interface SummarizeReply {
-  /** All orders of the job that the home holds. */
+  /** All orders of the job that the home holds; none when they are those that the owner has. */
   readonly orders: readonly Signed[]
   /** Why nothing more is to be granted; empty: go on. */
   readonly stopped: string

@@ -139,6 +139,8 @@ export interface JobSpec {
   /** Keys that may own or work on the job; empty = everyone. */
   readonly owners: readonly PublicKey[]
   readonly workers: readonly PublicKey[]
+  /** Keys that may rule on units by replaying them, besides the submitter. At most 8. */
+  readonly judges: readonly PublicKey[]
   /** Units a shard, a power of two from 16 to 16,384. */
   readonly shardUnits: number
   /** Different owners whose grants must stand behind an accepted result. */
@@ -212,7 +214,23 @@ export interface ReportFact {
   readonly grants: readonly Signed[]
 }
 
-/** What a submitter may say about a job after it was made. */
+/** What a replay of one unit gave: the true answer, and what follows from it for those who answered otherwise. */
+export interface Ruling {
+  readonly unit: number
+  /** A deterministic one: `wall` depends on the machine. */
+  readonly outcome: Outcome
+  readonly digest: Digest
+  /** Workers and donors of two or more donors' reports that shared an answer other than this one. Ascending. */
+  readonly convicted: readonly PublicKey[]
+  /**
+   * Owners that granted the right and the false votes on the unit, one entry a vote. Only of units drawn at random: a
+   * sample of disputed units would be unfair to their grantors. Both empty otherwise.
+   */
+  readonly rightGrantors: readonly NodeId[]
+  readonly wrongGrantors: readonly NodeId[]
+}
+
+/** What a submitter, or for rulings a judge, may say about a job after it was made. */
 export type OrderBody =
   | { readonly type: 'cancel' }
   /** Only ever wider. Absent fields stay as they are. */
@@ -227,8 +245,17 @@ export type OrderBody =
   | { readonly type: 'release'; readonly units: readonly UnitRange[] }
   /** Results were fetched and verified: bytes may be dropped a day later. */
   | { readonly type: 'seal' }
+  /** What replays gave. Signed by `judge`: the submitter, or a key that the spec names. */
+  | {
+      readonly type: 'rulings'
+      readonly judge: PublicKey
+      /** Sandbox rules that the units were replayed under. */
+      readonly profile: number
+      /** Ascending by unit, no unit twice. At most 128. */
+      readonly rulings: readonly Ruling[]
+    }
 
-/** Submitter-signed statement about a job. Tag `order`. Cancel beats all, then the highest seq. */
+/** Signed statement about a job, the submitter's but for rulings. Tag `order`. Cancel beats all, then the highest seq. */
 export interface Order {
   readonly jobId: JobId
   readonly seq: number

@@ -26,6 +26,9 @@ const IDLE_NEWS_MS = 10_000
 /** Work a unit is taken to be while nobody knows, for the shares of submitters. */
 const UNKNOWN_UNIT_MS = 1_000
 
+/** Why a worker gets nothing of a job that a ruling has put it out of. */
+const CONVICTED = 'a replay has shown answers of this key to be false'
+
 /** Decides what a worker with room gets next: what was reserved for it, then first opinions, then a straggler's copy. */
 export class Granting {
   readonly #state: OwnerState
@@ -72,7 +75,7 @@ export class Granting {
     for (const job of this.#state.jobs.values()) {
       if (worker.hello.onlyJob !== undefined && worker.hello.onlyJob !== job.jobId) continue
       if ([...job.shards.values()].every((shard) => shard.finished)) continue
-      const refusal = job.refusal(wallMs) || worker.refusal(job.spec)
+      const refusal = job.refusal(wallMs) || worker.refusal(job.spec) || (job.isConvicted(worker) ? CONVICTED : '')
       reasons.add(refusal === '' ? 'what is left waits for other workers' : refusal)
     }
     const reason = reasons.size === 0 ? 'no job has work here' : [...reasons].slice(0, 3).join('; ')
@@ -118,7 +121,7 @@ export class Granting {
   #candidates(worker: WorkerRecord, now: Millis, wallMs: Millis): Job[] {
     const jobs: Job[] = []
     for (const job of this.#state.jobs.values()) {
-      if (!hasFirst(job) || !mayWork(worker, job.jobId, job.spec)) continue
+      if (!hasFirst(job) || !mayWork(worker, job.jobId, job.spec) || job.isConvicted(worker)) continue
       if (job.refusal(wallMs) === '' && !worker.isResting(job.jobId, now)) jobs.push(job)
     }
     return jobs
@@ -233,6 +236,7 @@ export class Granting {
         if (!isDistinct(worker, record) || failuresOf(worker, record) > 0) continue
         if (!mayWork(worker, job.jobId, job.spec) || worker.isResting(job.jobId, now) || job.refusal(wallMs) !== '')
           continue
+        if (job.isConvicted(worker)) continue
         worst = instance
       }
     }

@@ -132,10 +132,15 @@ export class Home {
       case 'ordersKept': {
         const job = this.#jobs.get(event.jobId)
         if (job === undefined) break
+        const ruledBefore = rulingOrders(job.orders)
         job.orders = event.orders
         job.cancelled = applyOrders(job.spec, event.orders).cancelled
         // Owners get orders from every home they tell of their shards, too: those of the others need no repetition.
-        if (acts(job, now)) for (const shard of job.unfinished) this.#activate(job, shard)
+        if (acts(job, now)) {
+          // A ruling may open again what is finished, and owners do not speak of finished shards.
+          const shards = rulingOrders(event.orders) > ruledBefore ? job.entries.keys() : job.unfinished
+          for (const shard of shards) this.#activate(job, shard)
+        }
         this.#effects.push({ type: 'changed', jobId: event.jobId })
         break
       }
@@ -336,6 +341,10 @@ export class Home {
   #wakeAt(at: Millis): void {
     this.#nextSweep = Math.min(this.#nextSweep ?? Number.POSITIVE_INFINITY, at)
   }
+}
+
+function rulingOrders(orders: readonly KnownOrder[]): number {
+  return orders.filter(({ order }) => order.body.type === 'rulings').length
 }
 
 /** Whether this home does at once what is to be done. */

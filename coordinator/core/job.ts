@@ -1,6 +1,6 @@
 import { applyOrders, errorsAllowed, type KnownOrder, type OrdersView } from '../../job/orders.js'
 import { type VerdictRules, verdictRules } from '../../job/verdict.js'
-import type { JobId, JobSpec } from '../../proto/model.js'
+import type { JobId, JobSpec, NodeId, PublicKey } from '../../proto/model.js'
 import { DurationStatistics } from './delay-bound.js'
 import type { Shard } from './shard.js'
 
@@ -14,10 +14,12 @@ export class Job {
   rules: VerdictRules
   /** Why the home stopped it, or empty. */
   stopped = ''
+  readonly #self: NodeId
 
-  constructor(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[]) {
+  constructor(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[], self: NodeId) {
     this.jobId = jobId
     this.spec = spec
+    this.#self = self
     this.view = applyOrders(spec, orders)
     this.rules = verdictRules(spec, this.view)
   }
@@ -32,10 +34,17 @@ export class Job {
     return errorsAllowed(this.spec, this.view, unit)
   }
 
+  /** Whether a ruling has put the key or its donor out for this job. */
+  isConvicted({ key, donor }: { readonly key: PublicKey; readonly donor: PublicKey }): boolean {
+    const convicted = this.view.rulings?.convicted
+    return convicted !== undefined && (convicted.has(key) || convicted.has(donor))
+  }
+
   /** Why nothing of this job is granted; empty: it is. */
   refusal(wallMs: number): string {
     if (this.view.cancelled) return 'cancelled by the submitter'
     if (wallMs >= this.view.expiresAtMs) return 'expired'
+    if (this.view.rulings?.dismissed.has(this.#self)) return 'most of the sampled votes granted here were false'
     return this.stopped
   }
 }

@@ -1,12 +1,13 @@
 import type { KnownOrder } from '../../job/orders.js'
-import type { JobId, JobSpec } from '../../proto/model.js'
+import type { RulingsView } from '../../job/rulings.js'
+import type { Digest, JobId, JobSpec } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert } from '../../runtime/errors.js'
 import { Job } from './job.js'
 import type { OwnerEvent } from './messages.js'
 import type { OwnerState } from './owner-state.js'
 import type { Settling } from './settling.js'
-import { Shard } from './shard.js'
+import { Shard, type UnitRecord } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
 import type { Instance } from './worker-record.js'
 
@@ -32,7 +33,8 @@ export class OpenJobs {
   }
 
   openJob(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[]): void {
-    if (!this.#state.jobs.has(jobId)) this.#state.jobs.set(jobId, new Job(jobId, spec, orders))
+    if (!this.#state.jobs.has(jobId))
+      this.#state.jobs.set(jobId, new Job(jobId, spec, orders, this.#state.context.self))
   }
 
   /** Opens a shard of a job that is known. */
@@ -65,14 +67,46 @@ export class OpenJobs {
   setOrders(jobId: JobId, orders: readonly KnownOrder[], now: Millis): void {
     const job = this.#state.jobs.get(jobId)
     if (job === undefined) return
+    const before = job.view.rulings
     job.setOrders(orders)
+    const isRuled = !sameRulings(before, job.view.rulings)
+    if (isRuled) this.#withdrawConvicted(job, now)
     for (const shard of job.shards.values()) {
-      for (const record of shard.records())
-        if (record.state === 'held' || record.state === 'disputed') this.#settling.after(shard.review(record, now), now)
+      // Blocks of an owner that grants no more are for the others.
+      if (isRuled) shard.setOwners(shard.owners)
+      const decided: number[] = []
+      for (const record of shard.records()) {
+        if (!isRuled && record.state !== 'held' && record.state !== 'disputed') continue
+        const answer = digestOf(record)
+        const decision = shard.review(record, now)
+        // What stands as it stood needs nothing: its workers have been told.
+        if (isRuled && decision.after === decision.before && digestOf(record) === answer) continue
+        if (digestOf(record) !== answer) {
+          record.fetchingFrom = undefined
+          record.fetchTried = undefined
+        }
+        this.#settling.after(decision, now)
+        if (decision.after === 'settled' || decision.after === 'failed') decided.push(record.unit)
+      }
+      if (decided.length > 0) this.#state.emit({ type: 'unitsDecided', jobId, shard: shard.shard, units: decided })
       this.#state.emit({ type: 'shardChanged', jobId, shard: shard.shard })
     }
     if (job.view.cancelled) this.#withdrawAll(job, 'cancelled by the submitter')
     else this.#queue.serveEveryone()
+  }
+
+  /** What convicted keys hold of the job goes to others. */
+  #withdrawConvicted(job: Job, now: Millis): void {
+    for (const worker of this.#state.workers.values()) {
+      if (!job.isConvicted(worker)) continue
+      for (const record of [...worker.reserved]) if (record.shard.job === job) this.#queue.redraw(record, now)
+      for (const instance of [...worker.held]) {
+        if (instance.shard.job !== job) continue
+        this.#queue.release(instance, now, false)
+        if (worker.session !== undefined) this.#settling.withdraw(worker, instance.record)
+      }
+      worker.credit.settle(worker.hello.slots, job.durations.unitMs)
+    }
   }
 
   /** Nothing of the job is granted while there is a reason; an empty one lets it go on. */
@@ -132,6 +166,20 @@ export class OpenJobs {
       }
     }
   }
+}
+
+/** The answer that a unit has for now. */
+function digestOf({ judgement }: UnitRecord): Digest | undefined {
+  return judgement !== undefined && 'digest' in judgement ? judgement.digest : undefined
+}
+
+function sameRulings(a: RulingsView | undefined, b: RulingsView | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b
+  const same = <T>(some: ReadonlySet<T>, others: ReadonlySet<T>) =>
+    some.size === others.size && [...some].every((value) => others.has(value))
+  if (!same(a.convicted, b.convicted) || !same(a.dismissed, b.dismissed)) return false
+  if (a.answers.size !== b.answers.size) return false
+  return [...a.answers].every(([unit, answer]) => b.answers.get(unit)?.digest === answer.digest)
 }
 
 function dropReported(instance: Instance): void {

@@ -1,3 +1,4 @@
+import { isVoid, type RulingsView } from '../../job/rulings.js'
 import type { Digest, JobId, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Random } from '../../runtime/random.js'
@@ -25,6 +26,13 @@ export const LAST_RESORT_MS = 10_000
 /** Units a block, the piece of a shard that one owner is preferred for. */
 export const BLOCK_UNITS = 64
 
+/** Owners of a shard in the order in which they are preferred, by block. */
+interface Ranks {
+  readonly owners: readonly NodeId[]
+  readonly rulings: RulingsView | undefined
+  readonly byBlock: Map<number, NodeId[]>
+}
+
 /** The tables that the parts of the owner's core share. */
 export class OwnerState {
   readonly context: OwnerContext
@@ -44,7 +52,7 @@ export class OwnerState {
   effects: OwnerEffect[] = []
   /** When leases, reservations and waits are looked at next; undefined: there is nothing to look at. */
   nextSweep: Millis | undefined
-  readonly #ranks = new WeakMap<Shard, { owners: readonly string[]; byBlock: Map<number, NodeId[]> }>()
+  readonly #ranks = new WeakMap<Shard, Ranks>()
 
   constructor(context: OwnerContext) {
     this.context = context
@@ -72,13 +80,15 @@ export class OwnerState {
   preferredFor(shard: Shard, unit: number, opinion: number): NodeId | undefined {
     const block = Math.floor(unit / BLOCK_UNITS)
     let cache = this.#ranks.get(shard)
-    if (cache === undefined || cache.owners !== shard.owners) {
-      cache = { owners: shard.owners, byBlock: new Map() }
+    const { rulings } = shard.rules
+    if (cache === undefined || cache.owners !== shard.owners || cache.rulings !== rulings) {
+      cache = { owners: shard.owners, rulings, byBlock: new Map() }
       this.#ranks.set(shard, cache)
     }
     let order = cache.byBlock.get(block)
     if (order === undefined) {
-      const ranked = (shard.owners as readonly NodeId[]).map((owner) => ({
+      const owners = shard.owners.filter((owner) => rulings?.dismissed.has(owner) !== true)
+      const ranked = owners.map((owner) => ({
         owner,
         rank: this.context.rank(owner, shard.jobId, shard.shard, block),
       }))
@@ -123,13 +133,16 @@ export class OwnerState {
    * An answer with the most votes so far has all the votes of grants from here that count: a further voter who agrees with
    * it would be used up for nothing, as each donor votes once. Other owners are to ask first.
    */
-  leansHere({ shard, votes }: UnitRecord): boolean {
+  leansHere({ shard, unit, votes }: UnitRecord): boolean {
     const { minGrantors, grantorVotesMax } = shard.rules
     if (minGrantors === 1) return false
     const counts = new Map<string, { all: number; here: number }>()
     let most = 0
-    for (const { outcome, digest, grantor } of votes) {
-      if (outcome === 'host') continue
+    const { rulings } = shard.rules
+    if (rulings?.answers.has(unit)) return false
+    for (const vote of votes) {
+      const { outcome, digest, grantor } = vote
+      if (outcome === 'host' || (rulings !== undefined && isVoid(rulings, vote))) continue
       const name = outcome + digest
       const count = counts.get(name) ?? { all: 0, here: 0 }
       counts.set(name, count)

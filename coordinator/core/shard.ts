@@ -279,7 +279,13 @@ export class Shard {
     const judgement = judge(record.votes, this.rules)
     record.judgement = judgement
     const after = this.#stateOf(record, judgement, now)
-    if (after === before) return { record, before, after }
+    if (after === before) {
+      if (earlier !== undefined && isDecided(after)) {
+        this.#count(earlier, -1)
+        this.#count(judgement, 1)
+      }
+      return { record, before, after }
+    }
     this.#counts[before]--
     this.#counts[after]++
     record.state = after

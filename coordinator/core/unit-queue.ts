@@ -142,6 +142,7 @@ export function drawRules(state: OwnerState, { job, owners }: Shard, now: Millis
       candidate.want > 0 &&
       candidate.notBefore <= now &&
       !candidate.isResting(job.jobId, now) &&
+      !job.isConvicted(candidate) &&
       mayWork(candidate, job.jobId, job.spec),
     isOwner: (candidate) => owners.includes(candidate.nodeId),
     hostOf: (key) => state.workers.get(key)?.host,

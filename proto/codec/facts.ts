@@ -10,6 +10,9 @@ import {
   OUTPUT_FILES_MAX,
   REPORT_GRANTS_MAX,
   REPORT_UNITS_MAX,
+  RULING_CONVICTED_MAX,
+  RULING_GRANTORS_MAX,
+  RULINGS_MAX,
   SELECTION_RANGES_MAX,
   SHARDS_MAX,
   SPEC_BYTES_MAX,
@@ -22,11 +25,14 @@ import type {
   Grant,
   GrantRun,
   Key,
+  NodeId,
   Order,
   OrderBody,
   Outcome,
+  PublicKey,
   Report,
   ReportFact,
+  Ruling,
   Summary,
   UnitOutput,
   UnitResult,
@@ -241,6 +247,10 @@ function orderBodyToWire(body: OrderBody): WireMessage {
       return { release: { units: rangesToWire(body.units) } }
     case 'seal':
       return { seal: {} }
+    case 'rulings': {
+      const { judge, profile, rulings } = body
+      return { rulings: { judge: hexToWire(judge), profile, rulings: rulings.map(rulingToWire) } }
+    }
   }
 }
 
@@ -263,8 +273,46 @@ function readOrder(fields: Fields): Order {
         units: readRanges(release, 'units', { min: 1, max: SELECTION_RANGES_MAX }),
       }),
       seal: () => ({ type: 'seal' }),
+      rulings: (rulings) => ({
+        type: 'rulings',
+        judge: rulings.publicKey('judge'),
+        profile: rulings.uint32('profile', { max: UINT32_MAX }),
+        rulings: readRulings(rulings),
+      }),
     }),
   }
+}
+
+function rulingToWire(ruling: Ruling): WireMessage {
+  return {
+    unit: ruling.unit,
+    outcome: outcomeToWire(ruling.outcome),
+    digest: hexToWire(ruling.digest),
+    convicted: ruling.convicted.map(hexToWire),
+    rightGrantors: ruling.rightGrantors.map(hexToWire),
+    wrongGrantors: ruling.wrongGrantors.map(hexToWire),
+  }
+}
+
+function readRulings(fields: Fields): Ruling[] {
+  let after = -1
+  return fields.list('rulings', { min: 1, max: RULINGS_MAX }, (ruling) => {
+    const unit = readUnit(ruling)
+    if (unit <= after) ruling.fail('unit', 'must ascend')
+    after = unit
+    const outcome = readOutcome(ruling, 'outcome')
+    if (outcome === 'host' || outcome === 'wall') ruling.fail('outcome', 'depends on the machine: nothing can be ruled')
+    const convicted = ruling.hexList('convicted', { max: RULING_CONVICTED_MAX }, 32) as PublicKey[]
+    if (convicted.some((key, i) => i > 0 && key <= convicted[i - 1]!)) ruling.fail('convicted', 'must ascend')
+    return {
+      unit,
+      outcome,
+      digest: ruling.digest('digest'),
+      convicted,
+      rightGrantors: ruling.hexList('rightGrantors', { max: RULING_GRANTORS_MAX }, 20) as NodeId[],
+      wrongGrantors: ruling.hexList('wrongGrantors', { max: RULING_GRANTORS_MAX }, 20) as NodeId[],
+    }
+  })
 }
 
 // -------------------------------------------------------------------------------------------------------------- output

@@ -227,10 +227,15 @@ export const activateReplyCodec: Codec<ActivateReply> = messageCodec(
 export const summarizeRequestCodec: Codec<SummarizeRequest> = messageCodec(
   'SummarizeRequest',
   RESULTS_BYTES_MAX,
-  ({ jobId, shards }) => ({ jobId: hexToWire(jobId), shards: shards.map(shardStatusToWire) }),
+  ({ jobId, shards, orders }) => ({
+    jobId: hexToWire(jobId),
+    shards: shards.map(shardStatusToWire),
+    orders: optionalHexToWire(orders),
+  }),
   (fields) => ({
     jobId: fields.jobId('jobId'),
     shards: fields.list('shards', { max: MESSAGE_SHARDS_MAX }, readShardStatus),
+    orders: optionalHex<Digest>(fields, 'orders', 32),
   }),
 )
 

@@ -6,6 +6,7 @@ import {
   COLUMNS_MAX,
   DURATION_MS_MAX,
   ITEMS_MAX,
+  JUDGES_MAX,
   MEMORY_BYTES_MAX,
   MODULE_BYTES_MAX,
   OUTPUT_BYTES_MAX,
@@ -83,6 +84,7 @@ function specToWire(spec: JobSpec): WireMessage {
     minGrantors: spec.minGrantors,
     ownerRadius: hexToWire(spec.ownerRadius),
     parent: optionalHexToWire(spec.parent),
+    judges: spec.judges.map(hexToWire),
   }
 }
 
@@ -123,6 +125,7 @@ function readSpec(fields: Fields): JobSpec {
     readers: fields.hexList('readers', { max: KEYS_MAX }, 32) as PublicKey[],
     owners: fields.hexList('owners', { max: KEYS_MAX }, 32) as PublicKey[],
     workers: fields.hexList('workers', { max: KEYS_MAX }, 32) as PublicKey[],
+    judges: fields.hexList('judges', { max: JUDGES_MAX }, 32) as PublicKey[],
     shardUnits: readShardUnits(fields),
     minGrantors: fields.uint32('minGrantors', { min: 1, max: 8 }),
     ownerRadius: fields.key('ownerRadius'),

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { applyOrders, type KnownOrder } from '../../job/orders.js'
 import { type Judgement, judge, type VerdictRules, type Vote, verdictRules } from '../../job/verdict.js'
-import type { Digest, NodeId, Outcome, PublicKey } from '../../proto/model.js'
+import type { Digest, JobId, NodeId, Outcome, PublicKey } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'
 import { noDigest, specWith } from '../unit/job/fixture.js'
@@ -217,6 +218,81 @@ verdict('of honest votes through two owners holds against any flood of one answe
       assert.ok(judgement.state === 'accepted' && judgement.digest === 'true')
     }),
     200,
+  )
+})
+
+const rulingArbitrary = fc.record({
+  seq: fc.integer({ min: 0, max: 20 }),
+  isJudge: fc.boolean(),
+  rulings: fc.uniqueArray(
+    fc.record({
+      unit: fc.integer({ min: 0, max: 2 }),
+      outcome: fc.constantFrom<Outcome>('done', 'trap'),
+      digest: fc.constantFrom('x', 'y') as fc.Arbitrary<Digest>,
+      convicted: fc.subarray(['d0', 'd1', 'w2.0', 'd5']) as fc.Arbitrary<PublicKey[]>,
+      rightGrantors: fc.array(fc.constantFrom('g0', 'g1'), { maxLength: 3 }) as fc.Arbitrary<NodeId[]>,
+      wrongGrantors: fc.array(fc.constantFrom('g0', 'g1'), { maxLength: 9 }) as fc.Arbitrary<NodeId[]>,
+    }),
+    { selector: ({ unit }) => unit, minLength: 1, maxLength: 3 },
+  ),
+})
+const ruledSpec = specWith({ judges: ['judge' as PublicKey] })
+const orderArbitrary: fc.Arbitrary<KnownOrder> = rulingArbitrary.map(({ seq, isJudge, rulings }) => {
+  const judgeKey = isJudge ? ruledSpec.judges[0]! : ruledSpec.submitter
+  const body = { type: 'rulings' as const, judge: judgeKey, profile: 0, rulings }
+  return {
+    id: sha256(utf8(`${seq} ${JSON.stringify(body)}`)),
+    order: { jobId: 'aa'.repeat(32) as JobId, seq, createdAtMs: 0, body },
+  }
+})
+const ordersArbitrary = fc.array(orderArbitrary, { maxLength: 24 })
+const ruled = (orders: readonly KnownOrder[], minGrantors: number) =>
+  verdictRules({ ...ruledSpec, minGrantors }, applyOrders(ruledSpec, orders))
+
+verdict(
+  'with rulings is a function of the sets of votes and orders, however often and in which order they come',
+  () => {
+    const seen = new Set<string>()
+    const twice = <T>(list: readonly T[]) =>
+      fc.tuple(fc.constant(list), fc.shuffledSubarray([...list, ...list], { minLength: 2 * list.length }))
+    const both = fc.tuple(votesArbitrary.chain(twice), ordersArbitrary.chain(twice), fc.integer({ min: 1, max: 2 }))
+    check(
+      fc.property(both, ([[votes, votesAgain], [orders, ordersAgain], minGrantors]) => {
+        const judgement = judge(votes, ruled(orders, minGrantors))
+        seen.add(judgement.ruled ? 'ruled' : judgement.voided ? 'voided' : 'plain')
+        assert.equal(judge(votesAgain, ruled(ordersAgain, minGrantors)), judgement)
+      }),
+    )
+    assert.is(seen.size, 3, 'ruled units, void votes and neither were met')
+  },
+)
+
+verdict('on a ruled unit accepts the ruled answer or none', () => {
+  check(
+    fc.property(votesArbitrary, ordersArbitrary, (votes, orders) => {
+      const rules = ruled(orders, 1)
+      const answer = rules.rulings?.answers.get(0)
+      const judgement = judge(votes, rules)
+      if (answer === undefined || !('digest' in judgement)) return
+      assert.is(judgement.digest, answer.digest)
+      assert.is(judgement.outcome, answer.outcome)
+    }),
+  )
+})
+
+verdict('leans on no vote of a convicted key or a dismissed grantor where nothing was ruled', () => {
+  check(
+    fc.property(votesArbitrary, ordersArbitrary, (votes, orders) => {
+      const rules = ruled(orders, 1)
+      const { rulings } = rules
+      if (rulings === undefined || rulings.answers.has(0)) return
+      const honest = votes.filter(
+        ({ donor, worker, grantor }) =>
+          !rulings.convicted.has(donor) && !rulings.convicted.has(worker) && !rulings.dismissed.has(grantor),
+      )
+      const { voided: _, ...judgement } = judge(votes, rules)
+      assert.equal(judgement, judge(honest, rules))
+    }),
   )
 })
 

@@ -20,6 +20,7 @@ export function computeSpec(task: string, count: number, changes: SpecChanges = 
     verdict: 1,
     profile: 0,
     requires: [],
+    judges: [],
     network: 'test',
     submitter: '0'.repeat(64) as PublicKey,
     nonce: '0'.repeat(32),

@@ -134,7 +134,7 @@ export async function lyingJobs(attack: Attack): Promise<void> {
   await attack.each(times(200), (index) =>
     attack.call(
       methods.summarize,
-      { jobId, shards: [...times(100)].map((shard) => done(shard, sizes[index % sizes.length]!)) },
+      { jobId, shards: [...times(100)].map((shard) => done(shard, sizes[index % sizes.length]!)), orders: undefined },
       second,
     ),
   )

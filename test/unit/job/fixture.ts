@@ -56,6 +56,7 @@ export function specWith(changes: Partial<JobSpec> = {}): JobSpec {
     readers: [],
     owners: [],
     workers: [],
+    judges: [],
     shardUnits: 64,
     minGrantors: 1,
     ownerRadius: 'f'.repeat(40) as Key,

@@ -85,6 +85,7 @@ export const fullSpec: JobSpec = spec({
   readers: [key],
   owners: [otherKey],
   workers: [key, otherKey],
+  judges: [otherKey],
   shardUnits: 16_384,
   minGrantors: 2,
   ownerRadius: '0f'.repeat(20) as Key,

@@ -58,6 +58,22 @@ export const factCases: readonly CodecCase[] = [
           maxInstances: 7,
           ownerRadius: s.nodeId as string as typeof s.fullSpec.ownerRadius,
         },
+        {
+          type: 'rulings',
+          judge: s.otherKey,
+          profile: 1,
+          rulings: [
+            { unit: 0, outcome: 'done', digest, convicted: [], rightGrantors: [], wrongGrantors: [] },
+            {
+              unit: 9_999_999,
+              outcome: 'trap',
+              digest,
+              convicted: [s.key, s.otherKey],
+              rightGrantors: [nodeId, nodeId],
+              wrongGrantors: [nodeId],
+            },
+          ],
+        },
         { type: 'amend', expiresAtMs: undefined, priority: 0, maxInstances: undefined, ownerRadius: undefined },
       ] as const
     ).map((body) => ({ jobId, seq: 2 ** 50, createdAtMs: 1_750_000_000_000, body })),
@@ -159,7 +175,9 @@ export const jobsCases: readonly CodecCase[] = [
   codecCase('SummarizeRequest', jobs.summarizeRequestCodec, {
     jobId,
     shards: [status, { ...status, ownerAddress: '' }],
+    orders: digest,
   }),
+  codecCase('SummarizeRequest', jobs.summarizeRequestCodec, { jobId, shards: [], orders: undefined }),
   codecCase('SummarizeReply', jobs.summarizeReplyCodec, { orders: [s.signed()], stopped: '' }),
   codecCase('StatusRequest', jobs.statusRequestCodec, {}),
   codecCase('StatusReply', jobs.statusReplyCodec, {
