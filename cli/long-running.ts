@@ -1,4 +1,9 @@
 import { mkdirSync } from 'node:fs'
+import type { LocalServer } from '../overlay/grpc-local.js'
+import { serveAdmin } from '../process/admin/admin-service.js'
+import { LogRing } from '../process/admin/log-ring.js'
+import { ProcessView } from '../process/admin/process-view.js'
+import { openSocketFolder } from '../process/admin/socket-path.js'
 import { type GridProcess, type ProcessSettings, startProcess } from '../process/compose.js'
 import { announceLocalProcess } from '../process/local-process.js'
 import type { JobId } from '../proto/model.js'
@@ -38,21 +43,39 @@ export async function runProcess(
   running: Running,
 ): Promise<ExitCode> {
   const { interrupts, clock, output } = context
-  const gridProcess = await startProcess(settings)
+  const log = new LogRing(clock)
+  const logger = log.around(settings.logger)
+  const gridProcess = await startProcess({ ...settings, logger })
   let forget: () => void = () => {}
+  let admin: LocalServer | undefined
+  const drained = new AbortController()
   try {
     mkdirSync(settings.dataFolder, { recursive: true, mode: 0o700 })
     const { endpoint } = gridProcess
+    const view = new ProcessView(gridProcess, settings.network.name, clock)
+    const socket = openSocketFolder(settings.dataFolder, {
+      system: context.platform.system,
+      runtimeFolder: context.platform.environment.XDG_RUNTIME_DIR || undefined,
+    })
+    admin = await serveAdmin(socket, {
+      clock,
+      logger,
+      log,
+      state: () => view.state(),
+      worker: gridProcess.worker,
+      drain: () => drained.abort(),
+    })
     forget = announceLocalProcess(settings.dataFolder, {
       pid: process.pid,
       network: settings.network.name,
       address: endpoint === undefined ? undefined : `${endpoint.address}#${endpoint.nodeId}`,
       join: settings.join,
+      admin: socket,
     })
     running.onReady(gridProcess)
     const status = new StatusLine(context, settings.onlyJob)
     const over = new AbortController()
-    const reasons = [aborting(interrupts.first)]
+    const reasons = [aborting(interrupts.first), aborting(drained.signal)]
     if (running.forMs !== undefined) reasons.push(pause(clock, running.forMs, over.signal))
     if (running.stopAtEof) reasons.push(endOf(context.stdin))
     reasons.push(watchWorker(gridProcess, running, status, context, over.signal))
@@ -70,6 +93,7 @@ export async function runProcess(
   } finally {
     forget()
     await gridProcess.close()
+    await admin?.close()
   }
 }
 

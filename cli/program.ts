@@ -20,6 +20,7 @@ import { defineStatus } from './commands/status.js'
 import { defineSubmit } from './commands/submit.js'
 import { defineTasks } from './commands/tasks.js'
 import { defineUnits } from './commands/units.js'
+import { defineVolunteer } from './commands/volunteer.js'
 import { defineWait } from './commands/wait.js'
 import { defineWatch } from './commands/watch.js'
 import { defineWork } from './commands/work.js'
@@ -97,6 +98,7 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
   for (const define of [
     defineNode,
     defineWork,
+    defineVolunteer,
     defineSubmit,
     defineMap,
     defineRunLocal,

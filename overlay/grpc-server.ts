@@ -1,6 +1,6 @@
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
 import { constants } from 'node:http2'
-import type { TLSSocket } from 'node:tls'
+import type { Socket } from 'node:net'
 import {
   type ConnectionInjector,
   Metadata,
@@ -90,8 +90,8 @@ export class GrpcServer {
     offerReflection(this.#server)
   }
 
-  /** Takes over an authenticated connection. */
-  inject(socket: TLSSocket, caller: Caller): void {
+  /** Takes over a connection of which it is known who is at its other end. */
+  inject(socket: Socket, caller: Caller): void {
     if (this.#closing !== undefined) {
       socket.destroy()
       return

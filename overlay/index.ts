@@ -181,6 +181,16 @@ export class Overlay {
     return this.#driver.upkeep.contacts()
   }
 
+  /** How the peers of the routing table are doing: `heardAt` on the monotonic clock. */
+  health(): { readonly contact: Contact; readonly roundTripMs: number | undefined; readonly heardAt: number }[] {
+    const { upkeep, rpc } = this.#driver
+    return upkeep.contacts().map((contact) => ({
+      contact,
+      roundTripMs: rpc.roundTripMs(contact.nodeId),
+      heardAt: upkeep.heardAt(contact.nodeId) ?? Number.NEGATIVE_INFINITY,
+    }))
+  }
+
   /** Where to dial a contact. */
   endpoint(contact: Contact): Endpoint {
     return this.#driver.rpc.endpoint(contact)

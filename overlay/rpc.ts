@@ -133,6 +133,11 @@ export class OverlayRpc {
     return { nodeId: contact.nodeId, address }
   }
 
+  /** Smoothed round trip to a peer; undefined: not measured. */
+  roundTripMs(nodeId: NodeId): Millis | undefined {
+    return this.#measured.get(nodeId)?.roundTripMs
+  }
+
   /** Whether we dial the addresses of `contact` at all. */
   dialable(contact: Contact): boolean {
     return this.#d.options.privateAddresses || contact.addresses.some((address) => !isPrivateHost(hostOf(address)))

@@ -81,6 +81,8 @@ export interface GridProcess {
   readonly overlay: Overlay
   readonly coordinator: Coordinator | undefined
   readonly worker: Worker | undefined
+  /** Bytes kept for the shards and blobs of others. */
+  storedBytes(): Promise<number>
   client(): GridClient
   /** Finishes what is in hand. The first Ctrl-C. */
   drain(): Promise<void>
@@ -156,6 +158,7 @@ async function assemble(
   const bootId = identity.bootId.toString(16).padStart(16, '0') as BootId
 
   let coordinator: Coordinator | undefined
+  let storedBytes = async () => 0
   if (endpoint !== undefined) {
     mkdirSync(dataFolder, { recursive: true, mode: 0o700 })
     const store = SqliteStore.open(join(dataFolder, 'owner.sqlite'))
@@ -165,6 +168,7 @@ async function assemble(
       submitterBytes: BLOBS_SUBMITTER_BYTES,
     })
     closers.push(() => blobs.close())
+    storedBytes = async () => blobs.bytesUsed + (await store.bytesUsed())
     const sweep = setInterval(
       () => void blobs.sweep().catch((error: unknown) => logger.warn('blobs not swept', { error })),
       BLOB_SWEEP_MS,
@@ -216,6 +220,7 @@ async function assemble(
     overlay,
     coordinator,
     worker,
+    storedBytes,
     client,
     async drain() {
       await worker?.drain()

@@ -10,6 +10,8 @@ export interface LocalProcess {
   readonly address: string | undefined
   /** Where it joined; of use when it does not listen itself. */
   readonly join: readonly string[]
+  /** Its admin socket; undefined: it has none. */
+  readonly admin?: string | undefined
 }
 
 const FILE = 'process.json'
@@ -19,6 +21,7 @@ const schema = z.object({
   network: z.string(),
   address: z.string().optional(),
   join: z.array(z.string()),
+  admin: z.string().optional(),
 })
 
 /** Leaves word of this process in its data directory. Returns how to take it away again. */
@@ -39,7 +42,7 @@ export function findLocalProcess(folder: string, network: string): LocalProcess 
     return undefined
   }
   if (parsed.network !== network || !isRunning(parsed.pid)) return undefined
-  return { pid: parsed.pid, network, address: parsed.address, join: parsed.join }
+  return { pid: parsed.pid, network, address: parsed.address, join: parsed.join, admin: parsed.admin }
 }
 
 function isRunning(pid: number): boolean {

@@ -1,4 +1,5 @@
 import type { Codec, StreamMethod, UnaryMethod } from '../runtime/transport.js'
+import * as admin from './codec/admin.js'
 import * as blobs from './codec/blobs.js'
 import * as coordinator from './codec/coordinator.js'
 import * as exchange from './codec/exchange.js'
@@ -18,7 +19,7 @@ function stream<Up, Down>(path: string, up: Codec<Up>, down: Codec<Down>): Strea
 }
 
 /**
- * Every method of the services Jobs, Coordinator, Exchange and Blobs. Of a server-streaming method `up` is the one request, of a
+ * Every method of the services Jobs, Coordinator, Exchange, Blobs and Admin. Of a server-streaming method `up` is the one request, of a
  * client-streaming one `down` is the one reply. What each does stands in the `.proto` files.
  */
 export const methods = {
@@ -50,4 +51,11 @@ export const methods = {
   blobPut: stream('Blobs/Put', blobs.blobPutCodec, blobs.blobPutReplyCodec),
   blobManifest: stream('Blobs/Manifest', blobs.blobManifestRequestCodec, blobs.blobManifestPartCodec),
   blobGet: stream('Blobs/Get', blobs.blobGetRequestCodec, blobs.blobChunkCodec),
+  // Admin, on the socket of a process alone
+  adminWatch: stream('Admin/Watch', admin.watchProcessRequestCodec, admin.processStateCodec),
+  adminLog: stream('Admin/Log', admin.logRequestCodec, admin.logEntryCodec),
+  adminPrefer: unary('Admin/Prefer', admin.preferRequestCodec, admin.preferReplyCodec),
+  adminPause: unary('Admin/Pause', admin.pauseRequestCodec, admin.adminReplyCodec),
+  adminResume: unary('Admin/Resume', admin.resumeRequestCodec, admin.adminReplyCodec),
+  adminDrain: unary('Admin/Drain', admin.drainRequestCodec, admin.adminReplyCodec),
 } as const

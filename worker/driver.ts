@@ -1,15 +1,18 @@
+import type { WorkerState } from '../proto/admin-messages.js'
 import type { RunningUnit } from '../proto/messages.js'
 import type { JobId } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
-import { unreachable } from '../runtime/errors.js'
+import { toGridError, unreachable } from '../runtime/errors.js'
 import type { WorkerEffect, WorkerEvent } from './core/messages.js'
 import { WorkerCore } from './core/worker-core.js'
 import type { WorkerDependencies } from './dependencies.js'
 import { KnownSpecs } from './known-specs.js'
 import { OwnerStreams } from './owner-streams.js'
+import { Governor } from './preferences/governor.js'
 import { ReportWriter } from './report-writer.js'
 import { type WorkerNow, WorkerTally } from './tally.js'
 import { UnitRunner } from './unit-runner.js'
+import { workerState } from './worker-state.js'
 
 export type { Donor, ReportSigner, WorkerDependencies, WorkNews } from './dependencies.js'
 
@@ -23,7 +26,10 @@ const ONLY_JOB_MS = 1_000
 export class Worker {
   readonly core: WorkerCore
   readonly tally = new WorkerTally()
+  /** What the volunteer wants. */
+  readonly governor: Governor
   readonly #d: WorkerDependencies
+  readonly #specs: KnownSpecs
   readonly #reports: ReportWriter
   readonly #runner: UnitRunner
   readonly #streams: OwnerStreams
@@ -46,6 +52,7 @@ export class Worker {
     const { tally } = this
     const handle = (event: WorkerEvent) => this.#handle(event)
     const specs = new KnownSpecs(dependencies, (jobId) => this.#runner.isOpen(jobId))
+    this.#specs = specs
     const reports = new ReportWriter({
       dependencies,
       core,
@@ -57,6 +64,7 @@ export class Worker {
     this.#reports = reports
     this.#streams = new OwnerStreams({ dependencies, core, tally, specs, reports, handle })
     this.#runner = new UnitRunner({ dependencies, tally, specs, reports, handle, onProgress })
+    this.governor = new Governor({ clock, threads, worker: { setPaused: (reason) => this.#setPaused(reason) } })
   }
 
   /** Offers what the journal still holds, and begins to look for work. */
@@ -81,6 +89,21 @@ export class Worker {
     }
   }
 
+  /** Everything that its owner may want to see. */
+  state(): WorkerState {
+    return workerState({
+      core: this.core,
+      now: this.now(),
+      board: this.#runner.board,
+      specOf: (jobId) => this.#specs.get(jobId),
+      words: this.#streams.words.all(),
+      threads: this.#d.options.threads,
+      decision: this.governor.decision,
+      paused: this.governor.isPaused,
+      preferences: [],
+    })
+  }
+
   /** Takes no new work, finishes or gives back what is in hand, and resolves when every report is taken or safe on disk. */
   drain(): Promise<void> {
     this.#stopWatching?.()
@@ -94,6 +117,7 @@ export class Worker {
     this.#stopWatching?.()
     this.#handle({ type: 'drained', atOnce: true })
     this.#closed = true
+    this.governor.close()
     this.#alarm.close()
     this.#runner.close()
     this.#streams.close()
@@ -102,6 +126,21 @@ export class Worker {
     // In this order: reports leave the journal once they are counted.
     await this.#d.ledger.close()
     await this.#d.journal.close()
+  }
+
+  /** Computing stands still while there is a reason; what is in hand is kept for a minute. */
+  #setPaused(reason: string | undefined): void {
+    if (this.#closed) return
+    let atOnce = false
+    try {
+      if (reason === undefined) this.#d.compute.resume()
+      else this.#d.compute.pause()
+    } catch (error) {
+      if (toGridError(error).code !== 'unsupported') throw error
+      // Where nothing can be stopped, what runs is dropped.
+      atOnce = true
+    }
+    this.#handle({ type: 'paused', reason, atOnce })
   }
 
   #handle(event: WorkerEvent): void {

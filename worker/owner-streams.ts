@@ -11,6 +11,7 @@ import type { WorkerEvent } from './core/messages.js'
 import type { WorkerCore } from './core/worker-core.js'
 import type { WorkerDependencies } from './dependencies.js'
 import type { KnownSpecs } from './known-specs.js'
+import { OwnerWords } from './owner-words.js'
 import type { ReportWriter } from './report-writer.js'
 import type { WorkerTally } from './tally.js'
 
@@ -23,7 +24,7 @@ type WorkStream = MessageStream<OwnerMessage, WorkerMessage>
 export interface OwnerStreamsParts {
   readonly dependencies: Pick<
     WorkerDependencies,
-    'logger' | 'sha256' | 'transport' | 'signer' | 'donor' | 'bootId' | 'tasks' | 'options'
+    'clock' | 'logger' | 'sha256' | 'transport' | 'signer' | 'donor' | 'bootId' | 'tasks' | 'options'
   >
   readonly core: WorkerCore
   readonly tally: WorkerTally
@@ -44,6 +45,7 @@ export class OwnerStreams {
   readonly #reports: ReportWriter
   readonly #handle: (event: WorkerEvent) => void
   readonly #streams = new Map<NodeId, WorkStream>()
+  readonly words = new OwnerWords()
 
   constructor({ dependencies, core, tally, specs, reports, handle }: OwnerStreamsParts) {
     this.#d = dependencies
@@ -63,6 +65,7 @@ export class OwnerStreams {
   open(owner: Endpoint): void {
     const { transport, logger, options, tasks, donor, bootId } = this.#d
     const stream = transport.open(owner, methods.work)
+    this.words.dialled(owner.nodeId, owner.address)
     this.#streams.set(owner.nodeId, stream)
     stream.onMessage((message) => this.#onMessage(owner.nodeId, stream, message))
     stream.onEnd(() => stream.end())
@@ -71,6 +74,7 @@ export class OwnerStreams {
       this.#streams.delete(owner.nodeId)
       const { code, message } = toGridError(reason ?? new GridError('closed', 'the owner ended the stream'))
       logger.debug('owner lost', { owner: owner.nodeId, code, message })
+      this.words.said(owner.nodeId, message, this.#d.clock.wallMs())
       if (code === 'exists') logger.warn('owner refuses this key', { owner: owner.nodeId, message })
       this.#handle({
         type: 'linkClosed',
@@ -148,12 +152,14 @@ export class OwnerStreams {
       }
       case 'noWork':
         this.#tally.idle(message.reason)
+        this.words.said(owner, message.reason, this.#d.clock.wallMs())
         break
       case 'fetch':
         this.#reports.upload(owner, message)
         break
       case 'refused':
         this.#d.logger.warn('report refused', { owner, reason: message.reason })
+        this.words.said(owner, `report refused: ${message.reason}`, this.#d.clock.wallMs())
         this.#handle({ type: 'reportRefused', owner, reportId: message.report, reason: message.reason })
         break
       default:
@@ -172,6 +178,7 @@ export class OwnerStreams {
       stream.cancel(new GridError('invalid', 'a grant of units that the shard does not have'))
       return
     }
+    this.words.granted(owner, this.#d.clock.wallMs())
     this.#handle({ type: 'granted', owner, grant, signed, grantId: grantId(signed, this.#d.sha256) })
   }
 }

@@ -10,6 +10,8 @@ export interface WorkerNow {
   readonly unsettled: number
   readonly owners: number
   readonly running: number
+  /** Fuel of computed units. */
+  readonly fuel: bigint
 }
 
 /** Counts since the process started. */
@@ -19,9 +21,11 @@ export class WorkerTally {
   #agreed = 0
   #disagreed = 0
   #idleReason = ''
+  #fuel = 0n
 
-  computed(units: number): void {
+  computed(units: number, fuel: bigint): void {
     this.#computed += units
+    this.#fuel += fuel
     this.#idleReason = ''
   }
 
@@ -38,13 +42,14 @@ export class WorkerTally {
     this.#idleReason = reason
   }
 
-  snapshot(): Pick<WorkerNow, 'computed' | 'acknowledged' | 'agreed' | 'disagreed' | 'idleReason'> {
+  snapshot(): Pick<WorkerNow, 'computed' | 'acknowledged' | 'agreed' | 'disagreed' | 'idleReason' | 'fuel'> {
     return {
       computed: this.#computed,
       acknowledged: this.#acknowledged,
       agreed: this.#agreed,
       disagreed: this.#disagreed,
       idleReason: this.#idleReason,
+      fuel: this.#fuel,
     }
   }
 }

@@ -1,14 +1,14 @@
 import { setMaxListeners } from 'node:events'
-import type { RunningUnit } from '../proto/messages.js'
 import type { JobId, JobSpec } from '../proto/model.js'
 import { GridError, toGridError } from '../runtime/errors.js'
-import { CONTENT_BYTES_MAX, type ComputeResult } from './compute/compute.js'
+import { BRIEF_MS, CONTENT_BYTES_MAX, type ComputeResult, type RunningUnit } from './compute/compute.js'
 import type { ComputedUnit, WorkerEvent } from './core/messages.js'
 import type { WorkerDependencies } from './dependencies.js'
 import type { JobInputs } from './inputs.js'
 import type { KnownSpecs } from './known-specs.js'
 import type { ReportWriter } from './report-writer.js'
 import type { WorkerTally } from './tally.js'
+import { ThreadBoard } from './thread-board.js'
 
 /** Jobs known to the compute process at a time; the one used longest ago is closed first. */
 const JOBS_MAX = 64
@@ -25,12 +25,12 @@ interface OpenJob {
 }
 
 export interface UnitRunnerParts {
-  readonly dependencies: Pick<WorkerDependencies, 'logger' | 'compute' | 'inputs'>
+  readonly dependencies: Pick<WorkerDependencies, 'clock' | 'logger' | 'compute' | 'inputs'>
   readonly tally: WorkerTally
   readonly specs: KnownSpecs
   readonly reports: ReportWriter
   readonly handle: (event: WorkerEvent) => void
-  /** What runs has changed. */
+  /** How far units are that run for longer than a moment. */
   readonly onProgress: (running: readonly RunningUnit[]) => void
 }
 
@@ -45,7 +45,7 @@ export class UnitRunner {
   readonly #reports: ReportWriter
   readonly #handle: (event: WorkerEvent) => void
   readonly #jobs = new Map<JobId, OpenJob>()
-  #running: readonly RunningUnit[] = []
+  readonly board: ThreadBoard
   #closed = false
 
   constructor({ dependencies, tally, specs, reports, handle, onProgress }: UnitRunnerParts) {
@@ -54,17 +54,18 @@ export class UnitRunner {
     this.#specs = specs
     this.#reports = reports
     this.#handle = handle
+    this.board = new ThreadBoard(dependencies.clock)
     const { compute } = dependencies
     compute.onResults((results) => this.#onResults(results))
     compute.onProgress((running) => {
-      this.#running = running
-      onProgress(running)
+      this.board.told(running)
+      onProgress(this.running)
     })
   }
 
-  /** Units being computed, as the compute process told last. */
+  /** Units that run for longer than a moment, as the compute process told last. */
   get running(): readonly RunningUnit[] {
-    return this.#running
+    return this.board.running().filter(({ ranMs }) => ranMs >= BRIEF_MS)
   }
 
   /** Whether a job is known to the compute process. */
@@ -103,6 +104,7 @@ export class UnitRunner {
   /** Drops units, whatever becomes of them in the compute process. */
   abort(jobId: JobId, units: readonly number[]): void {
     this.#d.compute.abort(jobId, units)
+    this.board.ended(units.map((unit) => ({ jobId, unit })))
     const inHand = this.#jobs.get(jobId)?.inHand
     if (inHand !== undefined) for (const unit of units) inHand.delete(unit)
   }
@@ -181,7 +183,11 @@ export class UnitRunner {
       units.push({ jobId, unit, outcome, digest, outputBytes: output.length, fuel, wallMs })
       this.#jobs.get(jobId)?.inHand?.delete(unit)
     }
-    this.#tally.computed(units.length)
+    this.board.ended(units)
+    this.#tally.computed(
+      units.length,
+      units.reduce((sum, { fuel }) => sum + fuel, 0n),
+    )
     this.#handle({ type: 'computed', units })
     this.#reports.forgetUnreported(results)
   }

@@ -92,6 +92,11 @@ export class Upkeep {
     return [...this.#table.all()].map((peer) => peer.contact)
   }
 
+  /** When a contact of the table last answered. */
+  heardAt(nodeId: NodeId): Millis | undefined {
+    return this.#table.get(nodeId)?.heardAt
+  }
+
   contact(nodeId: NodeId): Contact | undefined {
     return this.#table.get(nodeId)?.contact
   }

@@ -1,4 +1,5 @@
 import type { Digest, JobId, JobSpec, Outcome } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
 
 /** A job as the compute side needs it. Its files stay readable until the job is closed; their digests are not checked here. */
 export interface ComputeJob {
@@ -36,7 +37,14 @@ export interface RunningUnit {
   readonly unit: number
   /** Steps burnt so far, at most a fraction of a second old. */
   readonly fuel: bigint
+  /** The thread it runs on, from 0. */
+  readonly thread: number
+  /** Time it has run, stops not counted; 0: it has just begun. Unit: ms. */
+  readonly ranMs: Millis
 }
+
+/** A unit that ran for less than this when it was looked at is brief: its owners are not told how far it is. Unit: ms. */
+export const BRIEF_MS = 200
 
 /**
  * Everything a worker may do with processors. Versions: a child process with threads (`supervise.ts`) and the simulator's
@@ -58,7 +66,7 @@ export interface Compute {
   abort(jobId: JobId, units?: readonly number[]): void
   /** Sets who gets results; the order is not promised. */
   onResults(handler: (results: readonly ComputeResult[]) => void): void
-  /** Sets who is told, about once a second, which units run longer than a moment. */
+  /** Sets who is told, about once a second, what all threads that are busy do. Nothing is told while none is. */
   onProgress(handler: (running: readonly RunningUnit[]) => void): void
   /** Stops all computing at once. Throws GridError `unsupported` where the platform cannot. Safe to call twice. */
   pause(): void

@@ -205,10 +205,12 @@ export class InProcessCompute implements Compute {
     if (this.#paused) return
     const nowMs = this.#options.clock.now()
     this.#onProgress(
-      [...this.#running].map(({ job, unit, ranMs, sinceMs }) => ({
+      [...this.#running].map(({ job, unit, ranMs, sinceMs }, thread) => ({
         jobId: job.job.jobId,
         unit,
         fuel: BigInt(Math.floor(ranMs + nowMs - sinceMs)),
+        thread,
+        ranMs: ranMs + nowMs - sinceMs,
       })),
     )
   }

@@ -269,22 +269,33 @@ export function decodeTickets(body: Uint8Array<ArrayBuffer>): Uint32Array {
   return new Uint32Array(body.buffer, 0, Math.floor(body.length / 4))
 }
 
-/** A `progress` frame: ticket and fuel of each unit. */
-export function encodeProgress(running: readonly { readonly ticket: number; readonly fuel: bigint }[]): Uint8Array {
-  const words = new BigUint64Array(running.length * 2)
-  running.forEach(({ ticket, fuel }, i) => {
-    words[2 * i] = BigInt(ticket)
-    words[2 * i + 1] = fuel
+/** How far one unit is. */
+export interface UnitProgress {
+  readonly ticket: number
+  readonly fuel: bigint
+  /** From 0. */
+  readonly thread: number
+  readonly ranMs: number
+}
+
+/** Words of 64 bits that a unit takes in a `progress` frame: ticket, fuel, thread, time. */
+const PROGRESS_WORDS = 4
+
+/** A `progress` frame. */
+export function encodeProgress(running: readonly UnitProgress[]): Uint8Array {
+  const words = new BigUint64Array(running.length * PROGRESS_WORDS)
+  running.forEach(({ ticket, fuel, thread, ranMs }, i) => {
+    words.set([BigInt(ticket), fuel, BigInt(thread), BigInt(Math.max(0, Math.round(ranMs)))], i * PROGRESS_WORDS)
   })
   return bytesOf(words)
 }
 
-export function decodeProgress(body: Uint8Array<ArrayBuffer>): { readonly ticket: number; readonly fuel: bigint }[] {
+export function decodeProgress(body: Uint8Array<ArrayBuffer>): UnitProgress[] {
   const words = new BigUint64Array(body.buffer, 0, Math.floor(body.length / 8))
-  return Array.from({ length: words.length >> 1 }, (_, i) => ({
-    ticket: Number(words[2 * i]),
-    fuel: words[2 * i + 1]!,
-  }))
+  return Array.from({ length: Math.floor(words.length / PROGRESS_WORDS) }, (_, i) => {
+    const [ticket, fuel, thread, ranMs] = words.subarray(i * PROGRESS_WORDS, (i + 1) * PROGRESS_WORDS)
+    return { ticket: Number(ticket), fuel: fuel!, thread: Number(thread), ranMs: Number(ranMs) }
+  })
 }
 
 /** Takes the time in which the process was stopped off the longest unit of a thread's answers. */

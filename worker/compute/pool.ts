@@ -5,21 +5,28 @@ import { Piscina } from 'piscina'
 import type { Clock, Millis, Timer } from '../../runtime/clock.js'
 import { type Batch, endOfAll, makeBatch, type PoolJob } from './batch.js'
 import { BatchSize } from './batch-size.js'
+import { BRIEF_MS } from './compute.js'
 import { failureEnd, hostEnd, wallEnd } from './execute.js'
 import type { HeldContents } from './held-contents.js'
-import { AnswerWriter, type OpenedJob, type QueuedUnit, shortenLongest, type UnitEnd } from './messages.js'
+import {
+  AnswerWriter,
+  type OpenedJob,
+  type QueuedUnit,
+  shortenLongest,
+  type UnitEnd,
+  type UnitProgress,
+} from './messages.js'
 import { type ModuleState, Modules, moduleKey, PREPARE_MS_MAX, type PreparedModule } from './modules.js'
 import { Queue } from './queue.js'
 import { processMs, RunClock } from './run-clock.js'
 import { Slots } from './slots.js'
+import { ThreadNumbers } from './thread-numbers.js'
 import type { ThreadAnswer, ThreadBatch, ThreadCall, ThreadData } from './unit-thread.js'
 
 /** How often time limits are looked at while something runs. */
 const TICK_MS = 50
 /** How often progress is told. */
 const PROGRESS_MS = 1000
-/** A unit that runs for less than this is not told of, and not stopped when nobody needs it any more. */
-const BRIEF_MS = 200
 /** Items that share one call to a thread; a single unit may have more. */
 const BATCH_ITEM_BYTES_MAX = 1024 * 1024
 /** Stack of a thread: the limit of a module's call depth (`DEPTH_SLOTS`) needs a quarter of it. Node's default, said. */
@@ -51,7 +58,7 @@ export interface PoolEvents {
   results(parts: readonly Uint8Array[]): void
   /** Units that were started but not run to the end, through no fault of theirs. */
   returned(tickets: readonly number[]): void
-  progress(running: readonly { readonly ticket: number; readonly fuel: bigint }[]): void
+  progress(running: readonly UnitProgress[]): void
   /** Why a unit ended in `host` or a thread was lost. */
   trouble(reason: string): void
   /** The pool cannot go on; the process should end. */
@@ -80,6 +87,7 @@ export class Pool {
   readonly #batches = new Set<Batch>()
   /** Threads that were told to end. */
   readonly #doomed = new Set<number>()
+  readonly #threads = new ThreadNumbers(() => this.#piscina.threads.map(({ threadId }) => threadId))
   #timer: Timer | undefined
   #closed = false
   #runMs: Millis = 0
@@ -394,9 +402,12 @@ export class Pool {
 
   #tellProgress(): void {
     const running = [...this.#batches].flatMap((batch) => {
-      const ticket = batch.tickets[batch.position]
-      if (ticket === undefined || this.#runMs - batch.beganMs < BRIEF_MS) return []
-      return [{ ticket, fuel: this.#slots.where(batch.slot).fuel }]
+      if (!this.#slots.isRunning(batch.slot)) return []
+      const { threadId, position, fuel } = this.#slots.where(batch.slot)
+      const ticket = batch.tickets[position]
+      if (ticket === undefined) return []
+      const ranMs = position === batch.position ? this.#runMs - batch.beganMs : 0
+      return [{ ticket, fuel, thread: this.#threads.number(threadId), ranMs }]
     })
     if (running.length === 0) return
     this.#toldMs = this.#runMs

@@ -317,9 +317,9 @@ export class ComputeProcess implements Compute {
         this.#onReturned(decodeTickets(body))
         return
       case FRAME.progress: {
-        const running = decodeProgress(body).flatMap(({ ticket, fuel }) => {
+        const running = decodeProgress(body).flatMap(({ ticket, ...progress }) => {
           const unit = this.#units.get(ticket)
-          return unit === undefined ? [] : [{ jobId: unit.job.job.jobId, unit: unit.unit, fuel }]
+          return unit === undefined ? [] : [{ jobId: unit.job.job.jobId, unit: unit.unit, ...progress }]
         })
         if (running.length > 0) this.#onProgress(running)
       }

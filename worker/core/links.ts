@@ -41,6 +41,14 @@ export interface Link {
   readonly reports: Set<Digest>
 }
 
+/** A link as people see it. */
+export interface LinkNow {
+  readonly endpoint: Endpoint
+  readonly isOpen: boolean
+  /** Instances in hand from this owner. */
+  readonly held: number
+}
+
 /**
  * Whom a worker talks to. Owners said to have ready work are candidates until there is a link free for them; one that is
  * lost is tried again after growing waits for as long as work or reports need it; one that refuses this key is left alone
@@ -69,6 +77,11 @@ export class Links {
 
   all(): Iterable<Link> {
     return this.#links.values()
+  }
+
+  /** All links, for people. */
+  list(): LinkNow[] {
+    return [...this.#links.values()].map(({ endpoint, state, held }) => ({ endpoint, isOpen: state === 'open', held }))
   }
 
   /** Those that can be sent to. */

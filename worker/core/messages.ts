@@ -73,6 +73,11 @@ export type WorkerEvent =
   | { readonly type: 'outputsFull'; readonly full: boolean }
   /** No new work: finish or give back what is in hand. `atOnce`: give everything back. */
   | { readonly type: 'drained'; readonly atOnce: boolean }
+  /**
+   * The volunteer wants nothing computed now, and the compute process stands still; undefined: it may go on. Without a
+   * process that can be stopped, `atOnce` says that what is in hand goes back at once.
+   */
+  | { readonly type: 'paused'; readonly reason: string | undefined; readonly atOnce: boolean }
   | { readonly type: 'woke' }
 
 /**

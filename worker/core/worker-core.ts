@@ -4,7 +4,7 @@ import { assert, unreachable } from '../../runtime/errors.js'
 import type { Random } from '../../runtime/random.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { Capacity } from './capacity.js'
-import { Links } from './links.js'
+import { type LinkNow, Links } from './links.js'
 import type { ComputedUnit, WorkerEffect, WorkerEvent } from './messages.js'
 import { ReportBook } from './report-book.js'
 import { WorkInHand } from './work-in-hand.js'
@@ -12,6 +12,8 @@ import { WorkInHand } from './work-in-hand.js'
 /** Instances of one owner are taken up to so many times what is wanted of all together, and these. */
 const SURPLUS_FACTOR = 2
 const SURPLUS_UNITS = 1_024
+/** A pause longer than this gives back what is in hand: others compute it meanwhile. Long ones are common, a job should not wait. */
+const PAUSE_HELD_MS = 60_000
 /** Time between looks at reports that nobody takes. */
 const SEEK_MS = 1_000
 
@@ -39,6 +41,7 @@ export class WorkerCore {
   #draining = false
   #finished = false
   #outputsFull = false
+  #pause: { readonly reason: string; readonly giveBackAt: Millis; gaveBack: boolean } | undefined
   #wakeAt: Millis | undefined
 
   constructor(limits: WorkerLimits, random: Random) {
@@ -61,6 +64,15 @@ export class WorkerCore {
 
   get openLinks(): readonly NodeId[] {
     return this.#links.open().map(({ endpoint }) => endpoint.nodeId)
+  }
+
+  /** Whom it talks to, or tries to. */
+  get links(): readonly LinkNow[] {
+    return this.#links.list()
+  }
+
+  get isDraining(): boolean {
+    return this.#draining
   }
 
   endpoint(owner: NodeId): Endpoint | undefined {
@@ -137,6 +149,10 @@ export class WorkerCore {
         this.#draining = true
         this.#links.drain()
         if (event.atOnce) this.#work.giveBack(() => true, 'the volunteer is leaving')
+        else if (this.#pause !== undefined) this.#work.giveBack(() => true, this.#pause.reason)
+        break
+      case 'paused':
+        this.#paused(event.reason, event.atOnce, now)
         break
       case 'woke':
         break
@@ -168,6 +184,7 @@ export class WorkerCore {
     // Its other owners have opinions of their own to grant.
     if (this.#limits.shardOwners > 1) this.#links.accompany(jobId, shard, now)
     if (this.#draining) this.#work.giveBack((held) => held === taken.held, 'the volunteer is leaving')
+    else if (this.#pause?.gaveBack) this.#work.giveBack((held) => held === taken.held, this.#pause.reason)
     else this.#effects.push({ type: 'compute', jobId, shard, units: taken.units })
   }
 
@@ -181,7 +198,19 @@ export class WorkerCore {
     this.#capacity.measured(units.length, wallMs)
   }
 
+  #paused(reason: string | undefined, atOnce: boolean, now: Millis): void {
+    if (reason === undefined) this.#pause = undefined
+    else {
+      const giveBackAt = Math.min(this.#pause?.giveBackAt ?? now + PAUSE_HELD_MS, atOnce ? now : now + PAUSE_HELD_MS)
+      this.#pause = { reason, giveBackAt, gaveBack: this.#pause?.gaveBack ?? false }
+    }
+  }
+
   #tend(now: Millis): void {
+    if (this.#pause !== undefined && !this.#pause.gaveBack && now >= this.#pause.giveBackAt) {
+      this.#pause.gaveBack = true
+      this.#work.giveBack(() => true, this.#pause.reason)
+    }
     // With nothing else coming there is nobody to wait for.
     const batchesAt = this.#reports.flushDue(this.#work.count > 0 ? this.#capacity.reportWaitMs : 0, now)
     this.#links.tend(now)
@@ -189,6 +218,7 @@ export class WorkerCore {
     this.#links.connectCandidates(now)
     this.#sendWants()
     let wakeAt = Math.min(batchesAt, this.#links.nextWakeup())
+    if (this.#pause !== undefined && !this.#pause.gaveBack) wakeAt = Math.min(wakeAt, this.#pause.giveBackAt)
     if (this.#reports.unsettledCount > 0 || this.#links.isSeeking) wakeAt = Math.min(wakeAt, now + SEEK_MS)
     this.#wakeAt = Number.isFinite(wakeAt) ? wakeAt : undefined
     if (this.#draining && !this.#finished && this.#work.count === 0 && this.#reports.isDone(now)) {
@@ -206,7 +236,7 @@ export class WorkerCore {
   #sendWants(): void {
     const open = this.#links.open()
     if (open.length === 0) return
-    const isClosed = this.#draining || this.#outputsFull
+    const isClosed = this.#draining || this.#outputsFull || this.#pause !== undefined
     const room = isClosed ? 0 : Math.max(0, this.#roomInAll - this.#work.count)
     const share = Math.ceil(room / open.length)
     for (const link of open) {

@@ -13,6 +13,7 @@ const idle = {
   unsettled: 0,
   owners: 0,
   running: 0,
+  fuel: 0n,
 }
 
 status('it claims as donated only what others confirmed', () => {

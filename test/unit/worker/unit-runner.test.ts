@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { BlobRef, Digest, JobId, JobSpec } from '../../../proto/model.js'
+import { systemClock } from '../../../runtime/clock.js'
 import { GridError } from '../../../runtime/errors.js'
 import { silentLogger } from '../../../runtime/logger.js'
 import { CONTENT_BYTES_MAX, type Compute, type ComputeResult } from '../../../worker/compute/compute.js'
@@ -42,7 +43,7 @@ function runnerOf(specs: ReadonlyMap<JobId, JobSpec>, room: number) {
     },
   } as unknown as Inputs
   const runner = new UnitRunner({
-    dependencies: { logger: silentLogger, compute, inputs },
+    dependencies: { clock: systemClock, logger: silentLogger, compute, inputs },
     tally: new WorkerTally(),
     specs: { get: (jobId: JobId) => specs.get(jobId) } as never,
     reports: { addOutput: () => {}, forgetUnreported: () => {} } as never,

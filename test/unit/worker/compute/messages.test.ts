@@ -94,7 +94,7 @@ test('units and their items come out as they went in', () => {
 
 test('tickets and progress come out as they went in', () => {
   assert.equal([...decodeTickets(joined([encodeTickets([1, 2 ** 32 - 1])]))], [1, 2 ** 32 - 1])
-  const running = [{ ticket: 2 ** 32 - 1, fuel: 2n ** 64n - 1n }]
+  const running = [{ ticket: 2 ** 32 - 1, fuel: 2n ** 64n - 1n, thread: 3, ranMs: 17 }]
   assert.equal(decodeProgress(joined([encodeProgress(running)])), running)
 })
 

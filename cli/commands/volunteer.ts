@@ -1,0 +1,65 @@
+import { parseDuration } from '../../job/quantity.js'
+import type { AdminClient } from '../../process/admin/admin-client.js'
+import { GridError } from '../../runtime/errors.js'
+import type { CommandContext } from '../context.js'
+import { EXIT, type ExitCode } from '../exit-codes.js'
+import { openAdmin } from '../local-admin.js'
+import type { CommandTable } from '../program.js'
+
+/** `manyhands pause|resume|drain`: the worker on this machine. */
+export function defineVolunteer(commands: CommandTable): void {
+  commands
+    .add('pause', 'stop computing on this machine, for a while or until resumed', (context, args) =>
+      withAdmin(context, async (admin) => {
+        const forMs = args[0] === undefined ? 0 : parseDuration(args[0])
+        if (args[0] !== undefined && forMs === 0) throw new GridError('invalid', 'a pause of no time is none')
+        await admin.pause(forMs)
+        context.output.answer(
+          args[0] === undefined ? "paused until 'manyhands resume'" : `paused for ${args[0]}`,
+          args[0] === undefined ? { paused: true } : { paused: true, forMs },
+        )
+      }),
+    )
+    .argument('[time]', 'how long: 30m, 8h (until resumed)')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Computing stands still at once, and goes on where it was. What is in hand is given back to its owners after a minute,',
+        'so that a job does not wait for this machine.',
+        '',
+        'Examples:',
+        '  manyhands pause',
+        '  manyhands pause 2h',
+      ].join('\n'),
+    )
+  commands
+    .add('resume', 'undo pause', (context) =>
+      withAdmin(context, async (admin) => {
+        await admin.resume()
+        const { worker } = await admin.state()
+        const rest = worker?.restraints.map(({ reason }) => reason) ?? []
+        context.output.answer(rest.length === 0 ? 'resumed' : `resumed, but: ${rest.join('; ')}`, { restraints: rest })
+      }),
+    )
+    .addHelpText('after', '\nOther reasons to compute nothing stand; they are named.\n\nExample:\n  manyhands resume')
+  commands
+    .add('drain', 'finish or give back what is in hand, then end the process', (context) =>
+      withAdmin(context, async (admin) => {
+        await admin.drain()
+        context.output.answer('finishing what is in hand; it ends by itself', { draining: true })
+      }),
+    )
+    .addHelpText('after', '\nThe same as one Ctrl-C where it runs.\n\nExample:\n  manyhands drain')
+}
+
+/** Runs `action` with the process on the data directory of the command. */
+async function withAdmin(context: CommandContext, action: (admin: AdminClient) => Promise<void>): Promise<ExitCode> {
+  const admin = openAdmin(context)
+  try {
+    await action(admin)
+    return EXIT.ok
+  } finally {
+    admin.close()
+  }
+}

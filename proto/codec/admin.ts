@@ -1,0 +1,247 @@
+import type { Codec } from '../../runtime/transport.js'
+import type {
+  AdminReply,
+  DrainRequest,
+  LogEntry,
+  LogRequest,
+  OwnerState,
+  PauseRequest,
+  PeerState,
+  PreferenceValue,
+  PreferReply,
+  PreferRequest,
+  ProcessState,
+  Restraint,
+  ResumeRequest,
+  RunningUnitState,
+  ThreadState,
+  WatchProcessRequest,
+  WorkerState,
+} from '../admin-messages.js'
+import { DURATION_MS_MAX, UNITS_MAX } from '../limits.js'
+import type { WireMessage } from '../load.js'
+import { messageCodec, readReason, reasonToWire } from './common.js'
+import { type Fields, hexToWire, type TextBound, uint64ToWire } from './fields.js'
+
+/** What a state tells of at most; the sender leaves out what is above. */
+export const ADMIN_THREADS_MAX = 1_024
+export const ADMIN_PEERS_MAX = 1_024
+export const ADMIN_OWNERS_MAX = 256
+export const ADMIN_RESTRAINTS_MAX = 32
+export const PREFERENCES_MAX = 64
+/** A value of a preference, as typed. Unit: bytes. */
+export const PREFERENCE_BYTES_MAX = 8 * 1024
+/** Entries of the log that a process keeps, and the parts of one. Unit of the latter: bytes. */
+export const LOG_ENTRIES_MAX = 1_000
+export const LOG_MESSAGE_BYTES_MAX = 1_024
+export const LOG_FIELDS_BYTES_MAX = 4 * 1024
+/** Least and most time between two states. Unit: ms. */
+export const WATCH_EVERY_MS = { min: 100, max: 60_000 } as const
+
+/** A state with everything at its bound: under the largest message. */
+const STATE_BYTES_MAX = 1024 * 1024
+const SMALL_BYTES_MAX = 8 * 1024
+const PREFER_BYTES_MAX = 640 * 1024
+const UINT32_MAX = 2 ** 32 - 1
+const WORD: TextBound = { max: 256, controls: 'strip' }
+const VALUE: TextBound = { max: PREFERENCE_BYTES_MAX, controls: 'strip' }
+
+const restraintToWire = ({ preference, reason, untilMs }: Restraint): WireMessage => ({
+  preference,
+  reason: reasonToWire(reason),
+  untilMs,
+})
+
+const readRestraint = (fields: Fields): Restraint => ({
+  preference: fields.text('preference', WORD),
+  reason: readReason(fields, 'reason'),
+  untilMs: fields.safeInteger('untilMs'),
+})
+
+const readPreference = (fields: Fields): PreferenceValue => ({
+  name: fields.text('name', WORD),
+  value: fields.text('value', VALUE),
+  origin: fields.text('origin', WORD),
+})
+
+const unitToWire = (unit: RunningUnitState): WireMessage => ({
+  ...unit,
+  jobId: hexToWire(unit.jobId),
+  submitter: hexToWire(unit.submitter),
+  fuel: uint64ToWire(unit.fuel),
+  fuelMax: uint64ToWire(unit.fuelMax),
+})
+
+const readRunningUnit = (fields: Fields): RunningUnitState => ({
+  jobId: fields.jobId('jobId'),
+  jobName: fields.text('jobName', WORD),
+  submitter: fields.publicKey('submitter'),
+  unit: fields.uint32('unit', { max: UNITS_MAX - 1 }),
+  task: fields.text('task', WORD),
+  sinceMs: fields.safeInteger('sinceMs'),
+  fuel: fields.uint64('fuel'),
+  fuelMax: fields.uint64('fuelMax'),
+})
+
+const threadToWire = ({ thread, unit }: ThreadState): WireMessage => ({
+  thread,
+  ...(unit !== undefined && { unit: unitToWire(unit) }),
+})
+
+const readThread = (fields: Fields): ThreadState => ({
+  thread: fields.uint32('thread', { max: UINT32_MAX }),
+  unit: fields.optional('unit', readRunningUnit),
+})
+
+const ownerToWire = (owner: OwnerState): WireMessage => ({
+  ...owner,
+  nodeId: hexToWire(owner.nodeId),
+  reason: reasonToWire(owner.reason),
+})
+
+const readOwner = (fields: Fields): OwnerState => ({
+  nodeId: fields.nodeId('nodeId'),
+  address: fields.text('address', WORD),
+  connected: fields.bool('connected'),
+  held: fields.uint32('held', { max: UINT32_MAX }),
+  reason: readReason(fields, 'reason'),
+  reasonAtMs: fields.safeInteger('reasonAtMs'),
+})
+
+const workerToWire = (worker: WorkerState): WireMessage => ({
+  ...worker,
+  threads: worker.threads.slice(0, ADMIN_THREADS_MAX).map(threadToWire),
+  owners: worker.owners.slice(0, ADMIN_OWNERS_MAX).map(ownerToWire),
+  restraints: worker.restraints.slice(0, ADMIN_RESTRAINTS_MAX).map(restraintToWire),
+  fuel: uint64ToWire(BigInt.asUintN(64, worker.fuel)),
+  idleReason: reasonToWire(worker.idleReason),
+})
+
+const readWorker = (fields: Fields): WorkerState => ({
+  threads: fields.list('threads', { max: ADMIN_THREADS_MAX }, readThread),
+  owners: fields.list('owners', { max: ADMIN_OWNERS_MAX }, readOwner),
+  restraints: fields.list('restraints', { max: ADMIN_RESTRAINTS_MAX }, readRestraint),
+  threadsAllowed: fields.uint32('threadsAllowed', { max: UINT32_MAX }),
+  cpuTimeShare: readNumber(fields, 'cpuTimeShare', 1),
+  paused: fields.bool('paused'),
+  draining: fields.bool('draining'),
+  held: fields.uint32('held', { max: UINT32_MAX }),
+  unsettled: fields.uint32('unsettled', { max: UINT32_MAX }),
+  computed: fields.safeInteger('computed'),
+  agreed: fields.safeInteger('agreed'),
+  disagreed: fields.safeInteger('disagreed'),
+  fuel: fields.uint64('fuel'),
+  idleReason: readReason(fields, 'idleReason'),
+  preferences: fields.list('preferences', { max: PREFERENCES_MAX }, readPreference),
+})
+
+const peerToWire = ({ nodeId, address, roundTripMs, lastSeenMs, version }: PeerState): WireMessage => ({
+  nodeId: hexToWire(nodeId),
+  address,
+  ...(roundTripMs !== undefined && { roundTripMs }),
+  lastSeenMs,
+  version,
+})
+
+const readPeer = (fields: Fields): PeerState => ({
+  nodeId: fields.nodeId('nodeId'),
+  address: fields.text('address', WORD),
+  roundTripMs: fields.has('roundTripMs') ? readNumber(fields, 'roundTripMs', DURATION_MS_MAX) : undefined,
+  lastSeenMs: fields.safeInteger('lastSeenMs'),
+  version: fields.text('version', WORD),
+})
+
+/** A double from 0 to `max`. */
+function readNumber(fields: Fields, name: string, max: number): number {
+  return fields.uint32(name, { max })
+}
+
+export const watchProcessRequestCodec: Codec<WatchProcessRequest> = messageCodec(
+  'WatchProcessRequest',
+  SMALL_BYTES_MAX,
+  ({ everyMs }) => ({ everyMs }),
+  (fields) => ({ everyMs: fields.uint32('everyMs', WATCH_EVERY_MS) }),
+)
+
+export const processStateCodec: Codec<ProcessState> = messageCodec(
+  'ProcessState',
+  STATE_BYTES_MAX,
+  ({ nodeId, publicKey, peers, worker, ...rest }) => ({
+    ...rest,
+    nodeId: hexToWire(nodeId),
+    publicKey: hexToWire(publicKey),
+    peers: peers.slice(0, ADMIN_PEERS_MAX).map(peerToWire),
+    ...(worker !== undefined && { worker: workerToWire(worker) }),
+  }),
+  (fields) => ({
+    nodeId: fields.nodeId('nodeId'),
+    publicKey: fields.publicKey('publicKey'),
+    version: fields.text('version', WORD),
+    network: fields.text('network', WORD),
+    startedMs: fields.safeInteger('startedMs'),
+    address: fields.text('address', WORD),
+    eligible: fields.bool('eligible'),
+    peers: fields.list('peers', { max: ADMIN_PEERS_MAX }, readPeer),
+    shards: fields.uint32('shards', { max: UINT32_MAX }),
+    storedBytes: fields.safeInteger('storedBytes'),
+    worker: fields.optional('worker', readWorker),
+  }),
+)
+
+export const logRequestCodec: Codec<LogRequest> = messageCodec(
+  'LogRequest',
+  SMALL_BYTES_MAX,
+  ({ past }) => ({ past }),
+  (fields) => ({ past: fields.uint32('past', { max: LOG_ENTRIES_MAX }) }),
+)
+
+export const logEntryCodec: Codec<LogEntry> = messageCodec(
+  'LogEntry',
+  2 * SMALL_BYTES_MAX,
+  (entry) => ({ ...entry }),
+  (fields) => ({
+    atMs: fields.safeInteger('atMs'),
+    level: fields.text('level', WORD),
+    scope: fields.text('scope', WORD),
+    message: fields.text('message', { max: LOG_MESSAGE_BYTES_MAX, controls: 'strip' }),
+    fields: fields.text('fields', { max: LOG_FIELDS_BYTES_MAX, controls: 'strip' }),
+  }),
+)
+
+export const preferRequestCodec: Codec<PreferRequest> = messageCodec(
+  'PreferRequest',
+  PREFER_BYTES_MAX,
+  ({ values }) => ({ values }),
+  (fields) => ({
+    values: fields.list('values', { max: PREFERENCES_MAX }, (value) => ({
+      name: value.text('name', WORD),
+      value: value.text('value', { ...VALUE, controls: 'refuse' }),
+    })),
+  }),
+)
+
+export const preferReplyCodec: Codec<PreferReply> = messageCodec(
+  'PreferReply',
+  PREFER_BYTES_MAX,
+  ({ preferences }) => ({ preferences }),
+  (fields) => ({ preferences: fields.list('preferences', { max: PREFERENCES_MAX }, readPreference) }),
+)
+
+export const pauseRequestCodec: Codec<PauseRequest> = messageCodec(
+  'PauseRequest',
+  SMALL_BYTES_MAX,
+  ({ forMs }) => ({ forMs }),
+  (fields) => ({ forMs: fields.safeInteger('forMs', { max: DURATION_MS_MAX }) }),
+)
+
+const empty = <T extends Readonly<Record<never, never>>>(name: string): Codec<T> =>
+  messageCodec<T>(
+    name,
+    SMALL_BYTES_MAX,
+    () => ({}),
+    () => ({}) as T,
+  )
+
+export const resumeRequestCodec: Codec<ResumeRequest> = empty('ResumeRequest')
+export const drainRequestCodec: Codec<DrainRequest> = empty('DrainRequest')
+export const adminReplyCodec: Codec<AdminReply> = empty('AdminReply')

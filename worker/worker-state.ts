@@ -1,0 +1,56 @@
+import type { OwnerState, PreferenceValue, WorkerState } from '../proto/admin-messages.js'
+import type { JobId, JobSpec } from '../proto/model.js'
+import type { WorkerCore } from './core/worker-core.js'
+import type { OwnerWord } from './owner-words.js'
+import type { Decision } from './preferences/governor.js'
+import type { WorkerNow } from './tally.js'
+import type { ThreadBoard } from './thread-board.js'
+
+export interface WorkerStateParts {
+  readonly core: WorkerCore
+  readonly now: WorkerNow
+  readonly board: ThreadBoard
+  readonly specOf: (jobId: JobId) => JobSpec | undefined
+  readonly words: readonly OwnerWord[]
+  readonly threads: number
+  readonly decision: Decision
+  readonly paused: boolean
+  readonly preferences: readonly PreferenceValue[]
+}
+
+/** Everything that a worker did and does, for its owner. */
+export function workerState(parts: WorkerStateParts): WorkerState {
+  const { core, now, board, specOf, words, threads, decision, paused, preferences } = parts
+  const { held, unsettled, computed, agreed, disagreed, fuel, idleReason } = now
+  return {
+    threads: board.threads(threads, specOf),
+    owners: ownersOf(core, words),
+    restraints: decision.restraints,
+    threadsAllowed: decision.threads,
+    cpuTimeShare: decision.share,
+    paused,
+    draining: core.isDraining,
+    held,
+    unsettled,
+    computed,
+    agreed,
+    disagreed,
+    fuel,
+    idleReason: held > 0 ? '' : idleReason,
+    preferences,
+  }
+}
+
+/** Those it talks to, then those that said something before; newest words first. */
+function ownersOf(core: WorkerCore, words: readonly OwnerWord[]): OwnerState[] {
+  const said = new Map(words.map((word) => [word.nodeId, word]))
+  const linked = core.links.map(({ endpoint: { nodeId, address }, isOpen, held }) => {
+    const word = said.get(nodeId)
+    said.delete(nodeId)
+    return { nodeId, address, connected: isOpen, held, reason: word?.reason ?? '', reasonAtMs: word?.atMs ?? 0 }
+  })
+  const others = [...said.values()].reverse().map(({ nodeId, address, reason, atMs }) => {
+    return { nodeId, address, connected: false, held: 0, reason, reasonAtMs: atMs }
+  })
+  return [...linked, ...others]
+}
