@@ -1,6 +1,12 @@
 import { abuse } from './abuse.js'
 import { fuzz } from './fuzz.js'
+import { killOwners } from './kill-owners.js'
 import type { Soak } from './soak.js'
 
 /** Every long run, by name. */
-export const soaks: readonly Soak[] = [abuse, fuzz]
+export const soaks: readonly Soak[] = [
+  // One a line.
+  abuse,
+  fuzz,
+  killOwners,
+]

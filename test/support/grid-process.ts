@@ -1,6 +1,8 @@
+import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type GridProcess, startProcess } from '../../process/compose.js'
 import type { LogFields, Logger } from '../../runtime/logger.js'
+import { GrantTap } from './grant-tap.js'
 import { testNetwork } from './grpc-nodes.js'
 import { answerParent } from './processes.js'
 
@@ -11,6 +13,8 @@ export interface GridProcessSettings {
   /** Undefined: a leaf. */
   readonly port: number | undefined
   readonly threads: number
+  /** Where every grant of this owner is written down; undefined: nowhere. See {@link GrantTap}. */
+  readonly grantFile?: string | undefined
 }
 
 /** How a process is doing. */
@@ -51,6 +55,8 @@ process.on('unhandledRejection', (reason) => {
   unhandled.push(reason instanceof Error ? (reason.stack ?? reason.message) : String(reason))
 })
 
+const tap =
+  settings.grantFile === undefined ? undefined : new GrantTap(settings.grantFile, basename(settings.dataFolder))
 let running: GridProcess | undefined
 answerParent({
   start: async () => {
@@ -71,6 +77,7 @@ answerParent({
     return { nodeId: running.identity.nodeId, address: running.endpoint?.address }
   },
   joined: (ms: number) => running?.overlay.whenJoined(ms),
+  refuse: (refuses: boolean) => tap?.refuse(refuses),
   health: (): Health => {
     ;(globalThis as { gc?: () => void }).gc?.()
     const { rss, heapUsed } = process.memoryUsage()

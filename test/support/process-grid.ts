@@ -36,8 +36,14 @@ export interface Trace {
 export class ProcessGrid {
   readonly processes = new TestProcesses()
   readonly traceFile: string = join(this.processes.folder, 'trace')
+  /** Where owners write down what they grant; undefined: nowhere. */
+  readonly grantFile: string | undefined
   readonly #clients: GridProcess[] = []
   #members = 0
+
+  constructor({ tapGrants = false }: { readonly tapGrants?: boolean } = {}) {
+    this.grantFile = tapGrants ? join(this.processes.folder, 'grants') : undefined
+  }
 
   /** A free port of loopback, for a peer that does not listen yet. */
   static freePort(): Promise<number> {
@@ -50,7 +56,8 @@ export class ProcessGrid {
   }
 
   async peer(joinAt: readonly string[] = [], port?: number): Promise<GridMember> {
-    return this.#start('peer', { join: joinAt, port: port ?? (await ProcessGrid.freePort()), threads: 0 })
+    const { grantFile } = this
+    return this.#start('peer', { join: joinAt, port: port ?? (await ProcessGrid.freePort()), threads: 0, grantFile })
   }
 
   worker(joinAt: readonly string[], threads = 1): Promise<GridMember> {
@@ -87,16 +94,17 @@ export class ProcessGrid {
   async submitTrace(
     client: GridProcess,
     name: string,
-    { count, ms, ...rest }: { count: number; ms: number } & Partial<JobRequest>,
+    { count, ms, shardOwners = 1, ...rest }: { count: number; ms: number; shardOwners?: number } & Partial<JobRequest>,
   ): Promise<{ jobId: JobId; grid: GridClient }> {
     const grid = client.client()
-    const jobId = await submitRequest(client, {
+    const request: JobRequest = {
       task: { type: 'builtin', name: 'trace', version: 1 },
       source: { type: 'count', count },
       args: [this.traceFile, name, String(ms)],
       name,
       ...rest,
-    })
+    }
+    const jobId = await submitRequest(client, request, shardOwners)
     return { jobId, grid }
   }
 
@@ -149,8 +157,8 @@ export class ProcessGrid {
   }
 }
 
-/** Builds and submits a job as `client`. */
-export async function submitRequest(client: GridProcess, request: JobRequest): Promise<JobId> {
+/** Builds and submits a job as `client`, which takes it that a shard has so many owners. */
+export async function submitRequest(client: GridProcess, request: JobRequest, shardOwners = 1): Promise<JobId> {
   const built = await buildJob(request, {
     sha256,
     random: systemRandom,
@@ -158,6 +166,7 @@ export async function submitRequest(client: GridProcess, request: JobRequest): P
     network: testNetwork.name,
     submitter: client.identity.publicKey,
     peers: 1,
+    shardOwners,
   })
   return (await submitJob(client.client(), built)).jobId
 }
