@@ -1,3 +1,5 @@
+import { isLoopback } from '../overlay/address.js'
+import { PerMinute } from '../overlay/per-minute.js'
 import { orderCodec } from '../proto/codec/facts.js'
 import type { ActivateReply, ActivateRequest, StatusReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
@@ -221,7 +223,15 @@ export class Coordinator {
 
   #serve(): void {
     const { transport } = this.#d
-    transport.handleUnary(methods.submit, ({ spec }) => this.home.submit(spec))
+    const submitted = new PerMinute(this.#d.clock, this.options.jobsPerAddressMinuteMax)
+    transport.handleUnary(methods.submit, ({ spec }, { host }) => {
+      if (!isLoopback(host) && !submitted.take(host))
+        throw new GridError(
+          'quota',
+          `this peer takes at most ${this.options.jobsPerAddressMinuteMax} jobs a minute from one address`,
+        )
+      return this.home.submit(spec)
+    })
     transport.handleUnary(methods.give, ({ order }) => {
       const { jobId, seq } = orderCodec.decode(order.bytes)
       return this.home.give(jobId, seq, order)
@@ -271,7 +281,7 @@ export class Coordinator {
     const { jobId } = job
     if (this.owner.core.hasShard(jobId, shard) || this.#finished.summary(jobId, shard) !== undefined) return
     if (!job.shards.includes(shard)) throw new GridError('invalid', `the job has no shard ${shard}`)
-    this.#checkShardRoom(jobId)
+    this.#checkShardRoom(job)
     const atMs = this.#d.clock.wallMs()
     await this.#commits.commit([
       { type: 'spec', jobId, role: 'shard', spec: job.signed, receivedAtMs: atMs },
@@ -281,18 +291,23 @@ export class Coordinator {
   }
 
   /** Anybody may ask a peer to own shards, and each that is open takes memory. */
-  #checkShardRoom(jobId: JobId): void {
-    const { shardsOpenMax, shardsOpenPerJobMax } = this.options
+  #checkShardRoom({ jobId, spec }: BookedJob): void {
+    const { shardsOpenMax, shardsOpenPerSubmitterMax, shardsOpenPerJobMax } = this.options
     const { core } = this.owner
     if ((core.job(jobId)?.shards.size ?? 0) >= shardsOpenPerJobMax)
       throw new GridError('quota', `this peer has at most ${shardsOpenPerJobMax} shards of one job open`)
     let open = 0
-    for (const { shards } of core.jobs()) open += shards.size
+    let same = 0
+    for (const job of core.jobs()) {
+      open += job.shards.size
+      if (job.spec.submitter === spec.submitter) same += job.shards.size
+    }
+    if (same >= shardsOpenPerSubmitterMax)
+      throw new GridError('quota', `this peer has at most ${shardsOpenPerSubmitterMax} shards of one submitter open`)
     if (open >= shardsOpenMax) throw new GridError('quota', `this peer has at most ${shardsOpenMax} shards open`)
   }
 
-  /** Deletes a shard that other peers own now. */
-  /** Closed first: what comes while it is being deleted opens it anew, behind the deletion, or is not acknowledged. */
+  /** Deletes a shard that other peers own now. Closed first: what comes while it is being deleted opens it anew, behind the deletion, or is not acknowledged. */
   async #dropShard(job: BookedJob, shard: number): Promise<void> {
     const { jobId } = job
     this.owner.dropShard(jobId, shard)

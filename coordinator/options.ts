@@ -11,11 +11,14 @@ export interface CoordinatorOptions {
   /** Jobs kept, as home or as owner, in all and of one submitter. */
   readonly jobsMax: number
   readonly jobsPerSubmitterMax: number
+  /** Jobs submitted here from one address in a minute; this machine itself is exempt. */
+  readonly jobsPerAddressMinuteMax: number
   /** Signed bytes of the specs of these jobs, in all and of one submitter: a spec may have 256 KiB. */
   readonly specBytesMax: number
   readonly specBytesPerSubmitterMax: number
-  /** Shards in memory, in all and of one job. */
+  /** Shards in memory: in all, of one submitter, and of one job. */
   readonly shardsOpenMax: number
+  readonly shardsOpenPerSubmitterMax: number
   readonly shardsOpenPerJobMax: number
   /** Streams of workers at a time. */
   readonly sessionsMax: number
@@ -49,9 +52,11 @@ export const DEFAULT_COORDINATOR_OPTIONS: CoordinatorOptions = Object.freeze({
   homeHolders: 3,
   jobsMax: 10_000,
   jobsPerSubmitterMax: 1_000,
+  jobsPerAddressMinuteMax: 300,
   specBytesMax: 64 * 2 ** 20,
   specBytesPerSubmitterMax: 16 * 2 ** 20,
   shardsOpenMax: 16_384,
+  shardsOpenPerSubmitterMax: 4_096,
   shardsOpenPerJobMax: 1_024,
   sessionsMax: 10_000,
   receivingBytesMax: 256 * 2 ** 20,
@@ -82,6 +87,8 @@ export function resolveCoordinatorOptions(partial: Partial<CoordinatorOptions> =
   within('specBytesMax', 2 ** 18, 64 * GIB)
   within('specBytesPerSubmitterMax', 2 ** 18, options.specBytesMax)
   within('shardsOpenMax', 1, 1e6)
+  within('jobsPerAddressMinuteMax', 1, 1e6)
+  within('shardsOpenPerSubmitterMax', 1, options.shardsOpenMax)
   within('shardsOpenPerJobMax', 1, options.shardsOpenMax)
   within('sessionsMax', 1, 1e6)
   within('receivingBytesMax', 2 ** 20, 64 * GIB)

@@ -22,10 +22,9 @@ import type { Board, BoardEffect } from './core/board.js'
 import type { RecordStore } from './core/record.js'
 import type { OverlayDriver } from './driver.js'
 import type { OverlayOptions } from './options.js'
+import { PerMinute } from './per-minute.js'
 
 const MINUTE_MS: Millis = 60_000
-/** Addresses whose dial-backs are counted; beyond it the counting starts anew. */
-const DIAL_BACK_HOSTS_MAX = 4_096
 
 /** Times a minute that a watcher may change which boards it watches: each change has it told of all there is. */
 const WATCH_CHANGES_PER_MINUTE_MAX = 32
@@ -47,12 +46,12 @@ export class OverlayService {
   readonly #watchers = new Map<number, MessageStream<WatchBoardRequest, BoardUpdate>>()
   /** Watchers whose stream is full. */
   readonly #slow = new Set<number>()
-  #dialBacks = new Map<string, number>()
-  #dialBacksSince = 0
+  readonly #dialBacks: PerMinute
 
   constructor(dependencies: ServiceDependencies) {
     this.#d = dependencies
-    const { transport, driver, records, clock } = dependencies
+    const { transport, driver, records, clock, options } = dependencies
+    this.#dialBacks = new PerMinute(clock, options.dialBacksPerMinute)
     transport.handleUnary(pingMethod, (request, caller) => {
       this.#meet(request.caller, caller)
       return { contact: driver.self() }
@@ -164,17 +163,9 @@ export class OverlayService {
   }
 
   #countDialBack(host: string): void {
-    const now = this.#d.clock.now()
-    if (now - this.#dialBacksSince >= MINUTE_MS || this.#dialBacks.size >= DIAL_BACK_HOSTS_MAX) {
-      this.#dialBacks = new Map()
-      this.#dialBacksSince = now
-    }
-    const served = this.#dialBacks.get(host) ?? 0
     const { dialBacksPerMinute } = this.#d.options
-    if (served >= dialBacksPerMinute) {
+    if (!this.#dialBacks.take(host))
       throw new GridError('quota', `more than ${dialBacksPerMinute} dial-backs a minute to ${host}`)
-    }
-    this.#dialBacks.set(host, served + 1)
   }
 
   async #dial(contact: Contact): Promise<Address | undefined> {
