@@ -5,6 +5,7 @@ import { defineConfig } from './commands/config.js'
 import { defineControl } from './commands/control.js'
 import { defineDemo } from './commands/demo.js'
 import { defineDoctor } from './commands/doctor.js'
+import { defineExplain } from './commands/explain.js'
 import { defineId } from './commands/id.js'
 import { defineJobs } from './commands/jobs.js'
 import { defineMap } from './commands/map.js'
@@ -110,6 +111,7 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
     defineResults,
     defineReplay,
     defineControl,
+    defineExplain,
     defineStatus,
     defineStats,
     defineTasks,

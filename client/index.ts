@@ -8,6 +8,15 @@ export {
   memoryContent,
   type NamedContent,
 } from './content.js'
+export {
+  askWhy,
+  type ExplainedJob,
+  type ExplainedUnit,
+  type ExplainOptions,
+  FINDING_CODES,
+  type Finding,
+  type FindingCode,
+} from './explain.js'
 export { type FamilyAnswer, FamilyReader } from './family.js'
 export { type FetchOptions, fetchContent, fetchedContent } from './fetched-content.js'
 export {

@@ -19,12 +19,15 @@ import { utf8 } from '../runtime/hex.js'
 import { jitter } from '../runtime/jitter.js'
 import type { Endpoint } from '../runtime/transport.js'
 import type { Home, HomeEvent } from './core/home.js'
+import type { PeerTroubles } from './core/peer-troubles.js'
 import type { HomeDriverContext } from './home-driver.js'
 import type { HomePlaces } from './home-places.js'
 import type { BookedJob } from './job-book.js'
 
 export interface HomeCopiesContext extends Omit<HomeDriverContext, 'owner' | 'openShard'> {
   readonly core: Home
+  /** Where it is noted who refuses a job. */
+  readonly troubles: PeerTroubles
   readonly places: HomePlaces
   readonly handle: (event: HomeEvent) => void
   /** Becomes home of a job that is on disk. */
@@ -110,8 +113,9 @@ export class HomeCopies {
 
   /** A peer has shown that it has a job on disk, or that it may not. */
   #held(jobId: JobId, nodeId: NodeId, isHeld: boolean): void {
-    const { places, core } = this.#c
+    const { places, core, troubles } = this.#c
     const known = this.#holders.get(jobId)
+    if (isHeld) troubles.clear(jobId, nodeId, 'spec')
     if (!isHeld) {
       known?.delete(nodeId)
       return
@@ -254,6 +258,9 @@ export class HomeCopies {
         reply = await transport.call(to, methods.keepJob, request, { deadlineMs: CALL_MS })
       } catch (error) {
         this.#failed(to.nodeId, error)
+        const { code, message } = toGridError(error)
+        const trouble = { ...to, what: 'spec', code, reason: message } as const
+        this.#c.troubles.note(job.jobId, trouble, this.#c.clock.now())
         throw error
       }
       places.reached(to.nodeId)

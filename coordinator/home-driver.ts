@@ -1,3 +1,4 @@
+import type { HomeSight } from '../proto/explain-messages.js'
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
 import type { OrderReply, ShardStatus, ShowReply, SubmitReply, SummarizeReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
@@ -10,6 +11,7 @@ import type { Logger } from '../runtime/logger.js'
 import type { Random } from '../runtime/random.js'
 import type { Caller, Endpoint, MessageStream, Transport } from '../runtime/transport.js'
 import { Home, type HomeEffect, type HomeEvent, type HomeView, type OwnerStatus } from './core/home.js'
+import { PeerTroubles } from './core/peer-troubles.js'
 import type { OwnerDirectory } from './directory.js'
 import type { GroupCommit } from './group-commit.js'
 import { firstPage, HomeCopies } from './home-copies.js'
@@ -57,6 +59,7 @@ export class HomeDriver {
   readonly #c: HomeDriverContext
   readonly #copies: HomeCopies
   readonly #trust: ShardTrust
+  readonly #troubles = new PeerTroubles()
   readonly #alarm: Alarm
   readonly #watchers = new Map<JobId, Set<() => void>>()
   readonly #watchersByCaller = new Map<PublicKey, number>()
@@ -75,6 +78,7 @@ export class HomeDriver {
     this.#copies = new HomeCopies({
       ...context,
       core,
+      troubles: this.#troubles,
       places: this.places,
       handle: (event) => this.handle(event),
       adopt: (job, rank) => this.#adopt(job, rank),
@@ -163,6 +167,7 @@ export class HomeDriver {
     const job = this.core.has(jobId) ? this.#c.book.get(jobId) : undefined
     if (job === undefined) throw new GridError('notFound', 'this node is not the home of the job')
     const [first] = shards
+    this.#troubles.clear(jobId, caller.nodeId, 'shard')
     const isOwner = first !== undefined && (await this.#trust.isOwner(job, first.shard, caller.nodeId))
     for (const { shard, ownerAddress, summary, waiting, firstGrantAgoMs } of isOwner ? shards : []) {
       this.handle({
@@ -199,6 +204,34 @@ export class HomeDriver {
       ageMs: view.ageMs,
       firstGrantAgeMs: view.firstGrantAgeMs,
       ...this.#copies.holding(jobId),
+    }
+  }
+
+  /** What this home sees that `show` does not tell, for whoever asks why; undefined: it is none of the job. */
+  explain(jobId: JobId): HomeSight | undefined {
+    if (!this.core.has(jobId)) return undefined
+    const now = this.#c.clock.now()
+    const silent = this.core.silentOwners(jobId, now)
+    const refused = this.#troubles.of(jobId)
+    return {
+      rank: this.core.rank(jobId),
+      troubles: [
+        ...silent.map(({ nodeId, address, at, shards }) => ({
+          nodeId,
+          address,
+          what: 'silent' as const,
+          code: '' as const,
+          reason: '',
+          sinceMs: now - at,
+          shards,
+        })),
+        ...refused.map(({ since, what, ...trouble }) => ({
+          ...trouble,
+          what,
+          sinceMs: now - since,
+          shards: what === 'shard' ? 1 : 0,
+        })),
+      ],
     }
   }
 
@@ -259,6 +292,7 @@ export class HomeDriver {
 
   forget(jobId: JobId): void {
     this.#trust.forget(jobId)
+    this.#troubles.forget(jobId)
     this.#copies.forget(jobId)
     this.handle({ type: 'jobForgotten', jobId })
   }
@@ -290,6 +324,7 @@ export class HomeDriver {
       this.#trust.add(jobId, owners)
       if (owners.length === 0) throw new GridError('unreachable', 'no peer is there to own the shard')
       const statuses = await Promise.allSettled(owners.map((owner) => this.#activateAt(owner, job, shard)))
+      for (const [i, status] of statuses.entries()) this.#noteActivation(jobId, owners[i]!, status)
       const answered = statuses.flatMap((status) => (status.status === 'fulfilled' ? [status.value] : []))
       if (answered.length === 0) throw (statuses[0] as PromiseRejectedResult).reason
       for (const status of answered) this.handle({ type: 'shardHeard', jobId, shard, status })
@@ -297,6 +332,16 @@ export class HomeDriver {
       this.#c.logger.debug('shard not activated', { jobId, shard, error: toGridError(error).message })
       this.handle({ type: 'activationFailed', jobId, shard, reason: `shard ${shard}: ${toGridError(error).message}` })
     }
+  }
+
+  #noteActivation(jobId: JobId, { nodeId, address }: Endpoint, status: PromiseSettledResult<unknown>): void {
+    if (status.status === 'fulfilled') {
+      this.#troubles.clear(jobId, nodeId, 'shard')
+      return
+    }
+    const { code, message } = toGridError(status.reason)
+    const trouble = { nodeId, address, what: 'shard', code, reason: message } as const
+    this.#troubles.note(jobId, trouble, this.#c.clock.now())
   }
 
   async #activateAt(owner: Endpoint, job: BookedJob, shard: number): Promise<OwnerStatus> {

@@ -1,6 +1,8 @@
+import { shardOf } from '../job/shard.js'
 import { isLoopback } from '../overlay/address.js'
 import { PerMinute } from '../overlay/per-minute.js'
 import { orderCodec } from '../proto/codec/facts.js'
+import type { ExplainReply, ExplainRequest } from '../proto/explain-messages.js'
 import type { ActivateReply, ActivateRequest, StatusReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { BootId, JobId, Summary } from '../proto/model.js'
@@ -10,6 +12,7 @@ import type { Sha256 } from '../runtime/hash.js'
 import type { Logger } from '../runtime/logger.js'
 import type { Random } from '../runtime/random.js'
 import type { Transport } from '../runtime/transport.js'
+import type { OwnerSight } from './core/explain.js'
 import type { Shard } from './core/shard.js'
 import type { OwnerDirectory } from './directory.js'
 import { ShardExchange } from './exchange/shard-exchange.js'
@@ -49,6 +52,18 @@ export interface CoordinatorDependencies {
   /** Calls back after the events at hand: `setImmediate`, or a turn of the simulator. */
   readonly schedule: (run: () => void) => void
   readonly options?: Partial<CoordinatorOptions>
+}
+
+/** What a peer that owns nothing of a job tells of it. */
+const NOTHING_OWNED: OwnerSight = {
+  refusal: '',
+  shards: [],
+  workers: [],
+  workersAble: 0,
+  donorsAble: 0,
+  refusedKeys: [],
+  unit: undefined,
+  events: [],
 }
 
 /** Time between looks at what is finished or expired. */
@@ -201,6 +216,29 @@ export class Coordinator {
     }
   }
 
+  /** What this peer sees of a job as home and as owner, for whoever asks why. @throws GridError `notFound` */
+  async explain({ jobId, unit, events }: ExplainRequest): Promise<ExplainReply> {
+    const job = this.book.need(jobId)
+    const { clock, version } = this.#d
+    if (unit !== undefined) await this.#readBack(job, unit)
+    const sight = this.owner.core.explain(jobId, unit, clock.now())
+    return {
+      version,
+      wallMs: clock.wallMs(),
+      uptimeMs: clock.now() - this.#startedAt,
+      home: this.home.explain(jobId),
+      ...(sight ?? NOTHING_OWNED),
+      events: unit !== undefined || events ? (sight?.events ?? []) : [],
+    }
+  }
+
+  /** The shard of a unit into memory, where it is kept here. */
+  async #readBack(job: BookedJob, unit: number): Promise<void> {
+    const number = shardOf(job.spec, unit)
+    if (!job.shards.includes(number) || this.owner.core.hasShard(job.jobId, number)) return
+    await this.#shard(job, number).catch(() => {})
+  }
+
   /**
    * Leaves in peace: the peers that own the shards without this one get everything first, then workers are sent to them,
    * then what came meanwhile. Resolves to the shards that are safe without this node. Takes half a minute at most.
@@ -242,6 +280,7 @@ export class Coordinator {
       this.home.summarized(jobId, shards, orders, caller),
     )
     transport.handleUnary(methods.status, () => this.status())
+    transport.handleUnary(methods.explain, (request) => this.explain(request))
     const { clock } = this.#d
     transport.handleStream(methods.watch, (stream) =>
       takeRequest(clock, stream, ({ jobId, withShards }) => this.home.watch(stream, jobId, withShards)),

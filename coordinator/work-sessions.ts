@@ -140,7 +140,7 @@ export class WorkSessions {
       case 'hello':
         throw new GridError('invalid', 'a second hello on one stream')
       case 'want':
-        handle({ type: 'wantChanged', session: session.id, instances: message.instances })
+        handle({ ...message, type: 'wantChanged', session: session.id })
         break
       case 'report':
         void this.#onReport(session, message.fact, message.outputs, message.wallMs)
@@ -149,8 +149,7 @@ export class WorkSessions {
         handle({ type: 'progressMade', session: session.id, running: message.running })
         break
       case 'handBack': {
-        const { jobId, shard, units } = message
-        handle({ type: 'unitsHandedBack', session: session.id, jobId, shard, units })
+        handle({ ...message, type: 'unitsHandedBack', session: session.id })
         break
       }
       default:

@@ -1,4 +1,5 @@
 /** Our own types for the requests, replies and stream messages of the services Jobs, Coordinator and Blobs. Pure. */
+import type { DeclineWord, RestraintWord } from './explain-messages.js'
 import type {
   BlobRef,
   BootId,
@@ -57,11 +58,23 @@ export interface Hello {
   readonly profile: number
 }
 
+/** A job that a worker takes nothing of, and why. */
+export interface DeclinedJob {
+  readonly jobId: JobId
+  readonly reason: DeclineWord
+}
+
 /** What a worker says to an owner. */
 export type WorkerMessage =
   | Hello
   /** How many instances the worker is willing to hold from this owner in all; replaces what it said before. */
-  | { readonly type: 'want'; readonly instances: number }
+  | {
+      readonly type: 'want'
+      readonly instances: number
+      /** Why it is less than the worker could compute; undefined: it is not, or the worker does not say. */
+      readonly restraint?: RestraintWord | undefined
+      readonly declined?: readonly DeclinedJob[]
+    }
   /** A report with the outputs of its units that are at most 4 KiB encoded. `wallMs`: of all its units together. */
   | {
       readonly type: 'report'

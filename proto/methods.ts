@@ -3,6 +3,7 @@ import * as admin from './codec/admin.js'
 import * as blobs from './codec/blobs.js'
 import * as coordinator from './codec/coordinator.js'
 import * as exchange from './codec/exchange.js'
+import * as explain from './codec/explain.js'
 import * as homes from './codec/homes.js'
 import * as jobs from './codec/jobs.js'
 
@@ -19,8 +20,8 @@ function stream<Up, Down>(path: string, up: Codec<Up>, down: Codec<Down>): Strea
 }
 
 /**
- * Every method of the services Jobs, Coordinator, Exchange, Blobs and Admin. Of a server-streaming method `up` is the one request, of a
- * client-streaming one `down` is the one reply. What each does stands in the `.proto` files.
+ * Every method of the services Jobs, Explain, Coordinator, Exchange, Blobs and Admin. Of a server-streaming method `up` is the one
+ * request, of a client-streaming one `down` is the one reply. What each does stands in the `.proto` files.
  */
 export const methods = {
   // Jobs
@@ -34,6 +35,8 @@ export const methods = {
   activate: unary('Jobs/Activate', jobs.activateRequestCodec, jobs.activateReplyCodec),
   summarize: unary('Jobs/Summarize', jobs.summarizeRequestCodec, jobs.summarizeReplyCodec),
   status: unary('Jobs/Status', jobs.statusRequestCodec, jobs.statusReplyCodec),
+  // Explain
+  explain: unary('Explain/Job', explain.explainRequestCodec, explain.explainReplyCodec),
   // Coordinator
   work: stream('Coordinator/Work', coordinator.workerMessageCodec, coordinator.ownerMessageCodec),
   putOutput: stream('Coordinator/PutOutput', coordinator.outputChunkCodec, coordinator.putOutputReplyCodec),

@@ -79,6 +79,13 @@ export class HomeShard {
     return true
   }
 
+  /** Owners of the shard that should have said something of it by now, and when they last did. */
+  silent(now: Millis): { readonly status: OwnerStatus; readonly at: Millis }[] {
+    return [...this.#heard.values()].filter(
+      ({ status, at }) => now - at >= SUMMARY_SILENCE_MS && !isFinished(status.summary),
+    )
+  }
+
   /** To be called as time passes: owners that fall silent are left out, unless nobody else is there. */
   refresh(now: Millis): void {
     const all = [...this.#heard.values()]

@@ -2,7 +2,7 @@ import { applyOrders, type KnownOrder } from '../../job/orders.js'
 import { type ShardList, selectedUnitCount } from '../../job/shard.js'
 import { stopReason } from '../../job/stop-rule.js'
 import { EMPTY_SUMMARY } from '../../job/summary.js'
-import type { JobId, JobSpec, Summary } from '../../proto/model.js'
+import type { JobId, JobSpec, NodeId, Summary } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { HomeShard, isFinished, type OwnerStatus, SUMMARY_SILENCE_MS } from './home-shard.js'
 
@@ -23,6 +23,18 @@ export const BYPASS_MS = 5_000
 const BYPASS_STEP_MS = 1_000
 /** A home that had to step in for the nearer ones acts without waiting for so long. Unit: ms. */
 const ACTING_MS = 15_000
+
+/** Silent owners told of one job, and how long each is. Unit of the second: ms. */
+const SILENT_MAX = 16
+const SILENT_TOLD_MS = 10 * 60_000
+
+/** An owner that says nothing any more of shards it had. */
+export interface SilentOwner {
+  readonly nodeId: NodeId
+  readonly address: string
+  readonly at: Millis
+  readonly shards: number
+}
 
 export type HomeEvent =
   | {
@@ -208,6 +220,28 @@ export class Home {
   finishedCount(jobId: JobId): number {
     const job = this.#jobs.get(jobId)
     return job === undefined ? 0 : job.entries.size - job.unfinished.size
+  }
+
+  /** Owners of unfinished shards of a job that say nothing any more, for whoever asks why; at most {@link SILENT_MAX}. */
+  silentOwners(jobId: JobId, now: Millis): readonly SilentOwner[] {
+    const job = this.#jobs.get(jobId)
+    const silent = new Map<NodeId, { nodeId: NodeId; address: string; at: Millis; shards: number }>()
+    for (const shard of job?.unfinished ?? []) {
+      for (const { status, at } of job!.entries.get(shard)!.silent(now)) {
+        if (now - at > SILENT_TOLD_MS) continue
+        const known = silent.get(status.owner)
+        if (known !== undefined) {
+          known.shards++
+          known.at = Math.max(known.at, at)
+        } else if (silent.size < SILENT_MAX)
+          silent.set(status.owner, { nodeId: status.owner, address: status.address, at, shards: 1 })
+      }
+    }
+    return [...silent.values()]
+  }
+
+  rank(jobId: JobId): number {
+    return this.#jobs.get(jobId)?.rank ?? 0
   }
 
   /** The first `limit` of them, as their owners told. */

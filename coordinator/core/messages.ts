@@ -1,5 +1,7 @@
 import type { KnownOrder } from '../../job/orders.js'
 import type { Vote } from '../../job/verdict.js'
+import type { RestraintWord } from '../../proto/explain-messages.js'
+import type { DeclinedJob } from '../../proto/messages.js'
 import type { Digest, Grant, JobId, JobSpec, NodeId, PublicKey, Report, Summary, UnitRange } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 
@@ -77,7 +79,14 @@ export type OwnerEvent =
   | { readonly type: 'sessionOpened'; readonly session: SessionId; readonly hello: WorkerHello }
   | { readonly type: 'sessionClosed'; readonly session: SessionId }
   | { readonly type: 'sessionHeard'; readonly session: SessionId }
-  | { readonly type: 'wantChanged'; readonly session: SessionId; readonly instances: number }
+  /** `restraint`: why it is less than it could compute; `declined`: jobs that it takes nothing of. Both replace what was said. */
+  | {
+      readonly type: 'wantChanged'
+      readonly session: SessionId
+      readonly instances: number
+      readonly restraint?: RestraintWord | undefined
+      readonly declined?: readonly DeclinedJob[]
+    }
   | {
       readonly type: 'progressMade'
       readonly session: SessionId
@@ -89,6 +98,7 @@ export type OwnerEvent =
       readonly jobId: JobId
       readonly shard: number
       readonly units: readonly number[]
+      readonly reason: string
     }
   /** A report that will never count, whoever looks at it: its instances are lost, and the host is at fault. */
   | {

@@ -26,12 +26,17 @@ export const LAST_RESORT_MS = 10_000
 /** Units a block, the piece of a shard that one owner is preferred for. */
 export const BLOCK_UNITS = 64
 
+<<<<<<< HEAD
 /** Owners of a shard in the order in which they are preferred, by block. */
 interface Ranks {
   readonly owners: readonly NodeId[]
   readonly rulings: RulingsView | undefined
   readonly byBlock: Map<number, NodeId[]>
 }
+=======
+/** Workers turned away that are remembered. */
+const REFUSED_KEYS_MAX = 16
+>>>>>>> dd9fe94 (explain JOB[/UNIT]: why a job or a unit is where it is, asked of its homes and owners)
 
 /** The tables that the parts of the owner's core share. */
 export class OwnerState {
@@ -49,6 +54,8 @@ export class OwnerState {
   readonly delayed = new Set<UnitRecord>()
   /** Accepted units whose bytes are not here yet. */
   readonly withoutBytes = new Set<UnitRecord>()
+  /** Workers that were turned away of late, the last one last. */
+  readonly refused = new Map<NodeId, { readonly reason: string; readonly at: Millis }>()
   effects: OwnerEffect[] = []
   /** When leases, reservations and waits are looked at next; undefined: there is nothing to look at. */
   nextSweep: Millis | undefined
@@ -56,6 +63,13 @@ export class OwnerState {
 
   constructor(context: OwnerContext) {
     this.context = context
+  }
+
+  /** A worker's stream was ended for good. */
+  turnedAway(nodeId: NodeId, reason: string, at: Millis): void {
+    this.refused.delete(nodeId)
+    this.refused.set(nodeId, { reason, at })
+    if (this.refused.size > REFUSED_KEYS_MAX) this.refused.delete(this.refused.keys().next().value!)
   }
 
   emit(effect: OwnerEffect): void {

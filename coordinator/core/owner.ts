@@ -2,6 +2,7 @@ import type { Vote } from '../../job/verdict.js'
 import type { JobId, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert, unreachable } from '../../runtime/errors.js'
+import { type OwnerSight, sightOf } from './explain.js'
 import { Granting } from './granting.js'
 import type { Job } from './job.js'
 import type { OwnerEffect, OwnerEvent, SessionId, ShardReport } from './messages.js'
@@ -102,7 +103,7 @@ export class Owner {
         this.#sessions.heard(event.session, now)
         break
       case 'wantChanged':
-        this.#sessions.wantChanged(event.session, event.instances, now)
+        this.#sessions.wantChanged(event, now)
         break
       case 'progressMade':
         this.#sessions.progressMade(event, now)
@@ -142,6 +143,8 @@ export class Owner {
         const record = shard.touch(unit, now)
         if (record.votes.some((vote) => vote.worker === event.worker)) continue
         record.elsewhere ??= new Map()
+        if (!record.elsewhere.has(event.worker))
+          shard.history.note(record, 'elsewhere', now, this.#state.workers.get(event.worker)?.nodeId)
         if (record.elsewhere.size < ELSEWHERE_MAX) record.elsewhere.set(event.worker, until)
         this.#queue.ask(record, now)
       }
@@ -176,7 +179,7 @@ export class Owner {
     const shard = this.shard(jobId, number)
     if (shard === undefined) return undefined
     const { job } = shard
-    const able = state.connected.filter((worker) => mayWork(worker, jobId, job.spec))
+    const able = state.connected.filter((worker) => mayWork(worker, jobId, job.spec) && !worker.isRestrained)
     const donors = new Set(able.map((worker) => worker.donor)).size
     const refusal = job.refusal(state.context.wallMs())
     const ready = refusal === '' ? shard.untouched + shard.again.length + shard.undrawn.length : 0
@@ -187,6 +190,12 @@ export class Owner {
       waiting: waitingReason(shard, { refusal, connected: state.connected, able: able.length, donors }),
       firstGrantAt: shard.firstGrantAt,
     }
+  }
+
+  /** What this owner sees of a job, or one unit of it, for whoever asks why; undefined: it has nothing of the job. */
+  explain(jobId: JobId, unit: number | undefined, now: Millis): OwnerSight | undefined {
+    const job = this.#state.jobs.get(jobId)
+    return job === undefined ? undefined : sightOf(this.#state, job, unit, now)
   }
 
   /** Connected workers and their threads. */

@@ -15,13 +15,15 @@ const TICKET_UNITS_MAX = 32_768
 /** A worker that says it runs a unit of another owner is believed for so long: heartbeats come every 5 s. */
 const RUNNING_MS = 12_000
 
+type Want = Extract<OwnerEvent, { type: 'wantChanged' }>
+
 /** A second stream of a key, waiting for the first to show that it is dead. */
 interface Takeover {
   readonly session: SessionId
   readonly hello: WorkerHello
   readonly until: Millis
   /** What the newcomer has asked for while it waits. */
-  want: number
+  want: Want | undefined
 }
 
 /**
@@ -47,7 +49,7 @@ export class Sessions {
       const waiting = this.#takeovers.get(hello.worker)
       if (waiting !== undefined && waiting.session !== session)
         state.emit({ type: 'closeSession', session: waiting.session, reason: 'a newer stream of this key came' })
-      this.#takeovers.set(hello.worker, { session, hello, until: now + TAKEOVER_MS, want: 0 })
+      this.#takeovers.set(hello.worker, { session, hello, until: now + TAKEOVER_MS, want: undefined })
       state.emit({ type: 'pingSession', session: known.session })
       state.sweepBy(now + TAKEOVER_MS)
       return
@@ -102,24 +104,33 @@ export class Sessions {
     const takeover = this.#takeovers.get(worker.key)
     if (takeover !== undefined) {
       this.#takeovers.delete(worker.key)
-      this.#state.emit({
-        type: 'closeSession',
-        session: takeover.session,
-        reason: `this key already runs at ${worker.host}; make a new one with 'manyhands id new'`,
-      })
+      const reason = `this key already runs at ${worker.host}; make a new one with 'manyhands id new'`
+      this.#state.turnedAway(takeover.hello.nodeId, reason, now)
+      this.#state.emit({ type: 'closeSession', session: takeover.session, reason })
     }
     return worker
   }
 
   /** The worker is willing to hold `instances` in all. */
-  wantChanged(session: SessionId, instances: number, now: Millis): void {
+  wantChanged(want: Want, now: Millis): void {
+    const { session, instances, restraint, declined = [] } = want
     const worker = this.heard(session, now)
     if (worker === undefined) {
-      for (const takeover of this.#takeovers.values()) if (takeover.session === session) takeover.want = instances
+      for (const takeover of this.#takeovers.values()) if (takeover.session === session) takeover.want = want
       return
     }
     const before = worker.want
     worker.want = instances
+    if (worker.restraint !== restraint) worker.restrainedAt = now
+    const isSame =
+      declined.length === worker.declined.size &&
+      declined.every(({ jobId, reason }) => worker.declined.get(jobId) === reason)
+    const isNews = worker.restraint !== restraint || !isSame
+    worker.restraint = restraint
+    worker.declined = new Map(declined.map(({ jobId, reason }) => [jobId, reason]))
+    for (const record of [...worker.reserved])
+      if (worker.declined.has(record.shard.jobId)) this.#queue.redraw(record, now)
+    if (isNews) this.#workforceChanged()
     this.#state.toServe.add(worker)
     if (instances === 0) for (const record of [...worker.reserved]) this.#queue.redraw(record, now)
     else if (before === 0) this.#drawAll(now)
@@ -151,7 +162,8 @@ export class Sessions {
     else worker.rest(event.jobId, now)
     for (const unit of event.units) {
       const instance = heldBy(worker, shard.record(unit))
-      if (instance !== undefined) this.#queue.release(instance, now, refused)
+      const how = event.type === 'unitsHandedBack' ? event.reason : 'its report was refused'
+      if (instance !== undefined) this.#queue.release(instance, now, refused, 'returned', how)
     }
   }
 
@@ -171,10 +183,19 @@ export class Sessions {
     worker.host = hello.host
     worker.heardAt = now
     worker.awaySince = undefined
+    worker.connectedAt = now
     worker.want = 0
+    worker.restraint = undefined
+    worker.declined = new Map()
     state.sessions.set(session, worker)
     state.connect(worker)
     this.#reconcileTickets(worker, hello.tickets, restarted, now)
+    this.#workforceChanged()
+  }
+
+  /** Who could work on what there is has changed. */
+  #workforceChanged(): void {
+    const state = this.#state
     for (const job of state.jobs.values()) {
       for (const shard of job.shards.values()) {
         if (!shard.finished) state.emit({ type: 'shardChanged', jobId: job.jobId, shard: shard.shard })
@@ -186,7 +207,7 @@ export class Sessions {
   #takeOver({ session, hello, want }: Takeover, now: Millis): void {
     this.#takeovers.delete(hello.worker)
     this.#attach(session, hello, now)
-    this.wantChanged(session, want, now)
+    if (want !== undefined) this.wantChanged(want, now)
   }
 
   /** Leases follow the tickets a worker says it still computes; what it no longer has is released. */
@@ -227,7 +248,8 @@ export class Sessions {
       }
     }
     for (const instance of [...worker.held])
-      if (!computing.has(instance.record)) this.#queue.release(instance, now, restarted)
+      if (!computing.has(instance.record))
+        this.#queue.release(instance, now, restarted, 'lost', restarted ? 'it was restarted' : 'it has it no longer')
   }
 
   /** Opinions that nobody could be found for may have somebody now. */

@@ -52,6 +52,11 @@ export class Settling {
       const record = shard.touch(vote.unit, now)
       if (worker !== undefined) this.#answered(record, worker, vote, now)
       if (stored.has(vote.unit) && !record.kept.includes(vote.digest)) record.kept.push(vote.digest)
+      if (live) {
+        shard.lastAnswerAt = now
+        const isHosts = vote.outcome === 'host'
+        shard.history.note(record, isHosts ? 'failedHost' : 'answered', now, worker?.nodeId)
+      }
       const decision = shard.vote(record, [vote], now)
       if (live && vote.outcome === 'host' && worker !== undefined) worker.hostFailed(now)
       this.after(decision, now)
@@ -128,6 +133,7 @@ export class Settling {
       record.fetchingFrom = worker
       record.fetchingSince = now
       const { shard } = record
+      shard.history.note(record, 'fetching', now, worker.nodeId)
       this.#state.emit({
         type: 'fetchOutput',
         session: worker.session,

@@ -2,6 +2,7 @@ import { ZERO_DIGEST } from '../../job/digest.js'
 import { type Judgement, judge, type VerdictRules, type Vote } from '../../job/verdict.js'
 import type { Digest, JobId, NodeId, PublicKey, Summary, UnitRange, UnitState } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
+import { History, type PastEvent } from './history.js'
 import type { Job } from './job.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
@@ -9,7 +10,7 @@ import type { Instance, WorkerRecord } from './worker-record.js'
 const ERROR_BACKOFF_MS = 1_000
 const ERROR_BACKOFF_MAX_MS = 60_000
 /** A held unit releases itself after this long. */
-const HELD_MS = 10 * 60_000
+export const HELD_MS = 10 * 60_000
 /** Bytes of an accepted unit that no holder delivers are recomputed after this long. */
 export const BYTES_WAIT_MS = 20_000
 
@@ -41,6 +42,8 @@ export interface UnitRecord {
   /** Being uploaded by this worker, asked at. */
   fetchingFrom: WorkerRecord | undefined
   fetchingSince: Millis
+  /** What happened to it, while it is not decided. */
+  past: PastEvent[] | undefined
   /** Asked for the bytes already, in vain so far. */
   fetchTried: Set<PublicKey> | undefined
 }
@@ -70,6 +73,9 @@ export class Shard {
   #disagreeing = 0
   #fuel = 0n
   firstGrantAt: Millis | undefined
+  lastGrantAt: Millis | undefined
+  lastAnswerAt: Millis | undefined
+  readonly history = new History()
   /** Set by the owner: who owns the shard, this node among them. */
   owners: readonly NodeId[] = []
   openedAt: Millis
@@ -184,6 +190,7 @@ export class Shard {
       acceptedAt: 0,
       fetchingFrom: undefined,
       fetchingSince: 0,
+      past: undefined,
       fetchTried: undefined,
     }
     this.#records.set(unit, record)
@@ -218,6 +225,13 @@ export class Shard {
     return false
   }
 
+  /** The first unit never touched, for people; moves no walk. */
+  firstUntouched(): number | undefined {
+    for (const { first, count } of this.ranges)
+      for (let unit = first; unit < first + count; unit++) if (!this.#records.has(unit)) return unit
+    return undefined
+  }
+
   /** Any untouched unit, last first, so that owners who help one another out rarely meet. */
   nextUntouchedAnywhere(): number | undefined {
     const back = this.#back
@@ -242,6 +256,8 @@ export class Shard {
     this.#leased++
     this.#granted++
     this.firstGrantAt ??= instance.grantedAt
+    this.lastGrantAt = instance.grantedAt
+    this.history.note(instance.record, 'granted', instance.grantedAt, instance.worker.nodeId)
   }
 
   leaseEnded(instance: Instance): void {

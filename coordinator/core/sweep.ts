@@ -94,7 +94,7 @@ export class Sweep {
   #sweepWorker(worker: WorkerRecord, now: Millis): void {
     const state = this.#state
     if (worker.awaySince !== undefined && now - worker.awaySince >= AWAY_GRACE_MS) {
-      for (const instance of [...worker.held]) this.#queue.release(instance, now, true)
+      for (const instance of [...worker.held]) this.#queue.release(instance, now, true, 'lost', 'its connection broke')
       for (const record of [...worker.reserved]) this.#queue.redraw(record, now)
       return
     }
@@ -102,14 +102,14 @@ export class Sweep {
       const { session } = worker
       state.emit({ type: 'closeSession', session, reason: `said nothing for ${SILENCE_MS / 1_000} s` })
       this.#sessions.close(session, now)
-      for (const instance of [...worker.held]) this.#queue.release(instance, now, true)
+      for (const instance of [...worker.held]) this.#queue.release(instance, now, true, 'lost', 'it said nothing')
       return
     }
     for (const instance of worker.held) {
       const { job } = instance.shard
       if (now - instance.movedAt <= job.durations.delayBound(job.spec.delayBoundMs)) continue
       const { record } = instance
-      this.#queue.release(instance, now, true)
+      this.#queue.release(instance, now, true, 'overdue')
       if (worker.session !== undefined) this.#settling.withdraw(worker, record)
     }
     for (const record of worker.reserved) {

@@ -1,3 +1,5 @@
+import type { UnitEventWord } from '../../proto/explain-messages.js'
+import type { JobId, JobSpec } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { type DrawRules, drawWorker, isDistinct } from './draw.js'
 import { BYPASS_MS, LAST_RESORT_MS, type OwnerState } from './owner-state.js'
@@ -16,9 +18,13 @@ export class UnitQueue {
     this.#state = state
   }
 
-  /** An instance went without an answer. `blame`: silence or loss, which costs the key its credit. */
-  release(instance: Instance, now: Millis, blame: boolean): void {
+  /**
+   * An instance went without an answer. `blame`: silence or loss, which costs the key its credit. `what` and `detail`: how it
+   * came to that, for whoever asks.
+   */
+  release(instance: Instance, now: Millis, blame: boolean, what: UnitEventWord, detail = ''): void {
     if (instance.state !== 'held') return
+    instance.shard.history.note(instance.record, what, now, instance.worker.nodeId, detail)
     this.#state.endLease(instance)
     if (blame) instance.worker.credit.lost(instance)
     else instance.fate = 'void'
@@ -58,6 +64,8 @@ export class UnitQueue {
 
   /** Whoever the unit was kept for does not come for it: somebody else is drawn. */
   redraw(record: UnitRecord, now: Millis): void {
+    const { reservedFor, shard } = record
+    if (reservedFor !== undefined) shard.history.note(record, 'redrawn', now, reservedFor.nodeId)
     this.#state.cancelReservation(record)
     this.ask(record, now)
   }
@@ -90,6 +98,7 @@ export class UnitQueue {
     record.queue = undefined
     record.reservedFor = worker
     record.reservedAt = now
+    shard.history.note(record, 'drawn', now, worker.nodeId)
     worker.reserved.add(record)
     state.toServe.add(worker)
   }
@@ -108,6 +117,7 @@ export class UnitQueue {
   decided(decision: Decision, now: Millis): void {
     const { record, before, after } = decision
     const state = this.#state
+    if (before !== after) noteState(decision, now)
     if (after === 'settled' || after === 'failed') {
       state.withoutBytes.delete(record)
       state.delayed.delete(record)
@@ -133,6 +143,13 @@ export class UnitQueue {
     for (let i = 0; i < state.connected.length; i++)
       state.toServe.add(state.connected[(start + i) % state.connected.length]!)
   }
+}
+
+function noteState({ record, before, after }: Decision, now: Millis): void {
+  const { history } = record.shard
+  if (after !== 'open') history.note(record, after, now)
+  else if (before === 'held') history.note(record, 'released', now)
+  if (after === 'settled' || after === 'failed') history.decided(record)
 }
 
 /** Who may be drawn for a unit of `shard` now. */
@@ -161,8 +178,13 @@ const ANSWERS_MAX = 1_024
 
 const refusals = new WeakMap<WorkerRecord, { hello: unknown; byJob: Map<string, boolean> }>()
 
-/** Whether the worker may compute units of the job; remembered until its next hello. */
-export function mayWork(worker: WorkerRecord, jobId: string, spec: Parameters<WorkerRecord['refusal']>[0]): boolean {
+/** Whether the worker may compute units of the job, and does not decline it. */
+export function mayWork(worker: WorkerRecord, jobId: JobId, spec: JobSpec): boolean {
+  return isFit(worker, jobId, spec) && !worker.declined.has(jobId)
+}
+
+/** Whether the worker may compute units of the job, by its hello; remembered until its next. */
+function isFit(worker: WorkerRecord, jobId: JobId, spec: JobSpec): boolean {
   let known = refusals.get(worker)
   if (known === undefined || known.hello !== worker.hello) {
     known = { hello: worker.hello, byJob: new Map() }

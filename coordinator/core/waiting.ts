@@ -1,5 +1,10 @@
+import { barText } from '../../job/standing.js'
+import { lastingBar } from './explain.js'
 import type { Shard } from './shard.js'
 import type { WorkerRecord } from './worker-record.js'
+
+/** Different reasons of workers that are told. */
+const REASONS_MAX = 4
 
 /** What is known about who could work on a shard. */
 export interface Workforce {
@@ -19,7 +24,13 @@ export function waitingReason(shard: Shard, { refusal, connected, able, donors }
   const quorum = policy.type === 'quorum' ? policy.quorum : 1
   if (able === 0) {
     if (connected.length === 0) return 'no worker is connected'
-    const reasons = new Set(connected.map((worker) => worker.refusal(shard.job.spec)).filter((reason) => reason !== ''))
+    const { spec, jobId } = shard.job
+    const reasons = new Set<string>()
+    for (const worker of connected) {
+      const bar = lastingBar(worker, jobId, spec)
+      if (bar !== undefined) reasons.add(barText(bar, spec))
+      if (reasons.size >= REASONS_MAX) break
+    }
     const why = [...reasons].join('; ')
     return `${plural(connected.length, 'worker')} connected, none may take it${why === '' ? '' : `: ${why}`}`
   }

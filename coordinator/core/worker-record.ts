@@ -1,3 +1,5 @@
+import { type Bar, barText } from '../../job/standing.js'
+import type { DeclineWord, RestraintWord } from '../../proto/explain-messages.js'
 import type { AgeClass, JobId, JobSpec, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { Credit, type Creditable } from './credit.js'
@@ -24,6 +26,8 @@ const REST_MAX_MS = 60_000
 /** Failures in a row from which on a key's host backs off, and its longest back-off. */
 const HOST_FAILURES_FREE = 2
 const HOST_BACKOFF_MAX_MS = 10 * 60_000
+/** Versions of a task that are named where none fits. */
+const VERSIONS_TOLD_MAX = 4
 /** Reservations a key may have waiting; a draw that falls on a full key falls on another. */
 export const RESERVED_MAX = 16_384
 
@@ -57,6 +61,13 @@ export class WorkerRecord {
   notBefore: Millis = 0
   /** Jobs that it handed units back of, which it is not given for a while. */
   readonly resting = new Map<JobId, { times: number; until: Millis }>()
+  /** Why it wants less than it could compute, and since when, as it says. */
+  restraint: RestraintWord | undefined
+  restrainedAt: Millis = 0
+  /** Jobs that it takes nothing of, as it says. */
+  declined: ReadonlyMap<JobId, DeclineWord> = new Map()
+  /** Since when it is connected. */
+  connectedAt: Millis
   /** When it was last told why there is no work for it. */
   toldIdleAt: Millis = Number.NEGATIVE_INFINITY
 
@@ -69,6 +80,7 @@ export class WorkerRecord {
     this.session = session
     this.hello = hello
     this.heardAt = now
+    this.connectedAt = now
     this.credit = new Credit(hello.slots)
   }
 
@@ -101,15 +113,32 @@ export class WorkerRecord {
     return this.firstSeenMs <= spec.createdAtMs ? 'older' : 'younger'
   }
 
+  /** What keeps this key from the job for good, by its hello and the spec; undefined: nothing does. */
+  bar(spec: JobSpec): Bar | undefined {
+    const { hello } = this
+    if (spec.workers.length > 0 && !spec.workers.includes(this.key)) return { bar: 'unnamed', value: '' }
+    if (spec.task.type === 'module') {
+      if (spec.profile > hello.profile) return { bar: 'profile', value: String(hello.profile) }
+    } else {
+      const { name, version } = spec.task
+      if (!hello.tasks.has(`${name}@${version}`)) {
+        const others = [...hello.tasks].filter((task) => task.startsWith(`${name}@`))
+        return { bar: 'task', value: others.slice(0, VERSIONS_TOLD_MAX).join(', ') }
+      }
+    }
+    if (spec.limits.memoryBytes > hello.memoryBytes) return { bar: 'memory', value: String(hello.memoryBytes) }
+    return undefined
+  }
+
+  /** It could compute more than it wants, which is nothing, and has said why. */
+  get isRestrained(): boolean {
+    return this.want === 0 && this.restraint !== undefined
+  }
+
   /** Whether this key may compute units of the job at all. Empty: yes; else why not. */
   refusal(spec: JobSpec): string {
-    const { hello } = this
-    if (spec.workers.length > 0 && !spec.workers.includes(this.key)) return 'the job names other workers'
-    if (spec.task.type === 'module') {
-      if (spec.profile > hello.profile) return `the worker does not know sandbox profile ${spec.profile}`
-    } else if (!hello.tasks.has(`${spec.task.name}@${spec.task.version}`)) return 'the worker does not have the task'
-    if (spec.limits.memoryBytes > hello.memoryBytes) return 'the worker offers less memory than a unit may use'
-    return ''
+    const bar = this.bar(spec)
+    return bar === undefined ? '' : barText(bar, spec)
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Codec } from '../../runtime/transport.js'
+import { DECLINES, type DeclineWord, RESTRAINTS, type RestraintWord } from '../explain-messages.js'
 import {
   ACK_REPORTS_MAX,
   CHUNK_BYTES,
@@ -47,6 +48,10 @@ const RUNNING_MAX = 4_096
 /** Instances a worker may hold. */
 const WANT_MAX = 2 ** 20
 
+/** Jobs that a worker says it takes nothing of. */
+const DECLINED_MAX = 64
+const WORD_CHARS_MAX = 32
+
 /** Every message a worker sends on the work stream. */
 export const workerMessageCodec: Codec<WorkerMessage> = messageCodec(
   'WorkerMessage',
@@ -55,7 +60,15 @@ export const workerMessageCodec: Codec<WorkerMessage> = messageCodec(
   (fields) =>
     fields.oneof<WorkerMessage>('body', {
       hello: readHello,
-      want: (want) => ({ type: 'want', instances: want.uint32('instances', { max: WANT_MAX }) }),
+      want: (want) => ({
+        type: 'want',
+        instances: want.uint32('instances', { max: WANT_MAX }),
+        restraint: readRestraint(want),
+        declined: want.list('declined', { max: DECLINED_MAX }, (declined) => ({
+          jobId: declined.jobId('jobId'),
+          reason: readDecline(declined),
+        })),
+      }),
       report: (report) => ({
         type: 'report',
         fact: report.message('fact', readReportFact),
@@ -81,7 +94,15 @@ function workerMessageToWire(message: WorkerMessage): WireMessage {
     case 'hello':
       return { hello: helloToWire(message) }
     case 'want':
-      return { want: { instances: message.instances } }
+      return {
+        want: {
+          instances: message.instances,
+          restraint: message.restraint,
+          declined: (message.declined ?? [])
+            .slice(0, DECLINED_MAX)
+            .map(({ jobId, reason }) => ({ jobId: hexToWire(jobId), reason })),
+        },
+      }
     case 'report': {
       const { fact, outputs, wallMs } = message
       return { report: { fact: reportFactToWire(fact), outputs, wallMs: Math.min(wholeMs(wallMs), UINT32_MAX) } }
@@ -131,6 +152,18 @@ function readHello(fields: Fields): Hello {
     tickets: fields.list('tickets', { max: TICKETS_MAX }, readSigned),
     profile: fields.uint32('profile', { max: UINT32_MAX }),
   }
+}
+
+/** A word that only a later version knows is still a restraint. */
+function readRestraint(fields: Fields): RestraintWord | undefined {
+  const word = fields.text('restraint', { max: WORD_CHARS_MAX, controls: 'refuse' })
+  if (word === '') return undefined
+  return (RESTRAINTS as readonly string[]).includes(word) ? (word as RestraintWord) : 'other'
+}
+
+function readDecline(fields: Fields): DeclineWord {
+  const word = fields.text('reason', { max: WORD_CHARS_MAX, controls: 'refuse' })
+  return (DECLINES as readonly string[]).includes(word) ? (word as DeclineWord) : 'broken'
 }
 
 function readRunning(fields: Fields): RunningUnit {

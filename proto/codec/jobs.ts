@@ -329,7 +329,7 @@ export function readShardStatus(fields: Fields): ShardStatus {
   }
 }
 
-function readState(fields: Fields): UnitState {
+export function readState(fields: Fields): UnitState {
   const state = fields.text('state', { max: 16, controls: 'refuse' })
   if (!UNIT_STATES.includes(state)) fields.fail('state', `must be one of ${UNIT_STATES.join(', ')}`)
   return state as UnitState

@@ -175,7 +175,8 @@ export class Volunteer {
     for (const [owner, session] of this.sessions) {
       const own = units.filter((unit) => this.hand.get(`${jobId}/${unit}`)?.owner === owner)
       for (const unit of own) this.hand.delete(`${jobId}/${unit}`)
-      if (own.length > 0) this.#grid.handle(owner, { type: 'unitsHandedBack', session, jobId, shard: 0, units: own })
+      if (own.length > 0)
+        this.#grid.handle(owner, { type: 'unitsHandedBack', session, jobId, shard: 0, units: own, reason: '' })
     }
   }
 

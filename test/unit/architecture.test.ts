@@ -80,6 +80,7 @@ const PURE_FOLDERS: ReadonlySet<string> = new Set(['job', 'sandbox'])
 const ALSO_PURE: ReadonlySet<string> = new Set([
   'proto/model.ts',
   'proto/messages.ts',
+  'proto/explain-messages.ts',
   'proto/overlay-messages.ts',
   'proto/sync-messages.ts',
   'proto/limits.ts',

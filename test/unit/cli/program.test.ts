@@ -24,6 +24,7 @@ usage('--help of every command has an example and ends well', async () => {
     'config',
     'demo',
     'doctor',
+    'explain',
     'drain',
     'id',
     'jobs',

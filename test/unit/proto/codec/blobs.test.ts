@@ -46,7 +46,7 @@ test('every method has the path of its service, none twice', () => {
   const paths = Object.values(methods).map((method) => method.path)
   assert.is(new Set(paths).size, paths.length)
   for (const path of paths)
-    assert.match(path, /^\/manyhands\.v1\.(Jobs|Homes|Coordinator|Exchange|Blobs|Admin)\/[A-Z][A-Za-z]+$/)
+    assert.match(path, /^\/manyhands\.v1\.(Jobs|Explain|Homes|Coordinator|Exchange|Blobs|Admin)\/[A-Z][A-Za-z]+$/)
 })
 
 test.run()

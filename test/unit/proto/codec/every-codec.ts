@@ -3,9 +3,11 @@ import * as blobs from '../../../../proto/codec/blobs.js'
 import { blobRefCodec, signedCodec } from '../../../../proto/codec/common.js'
 import * as coordinator from '../../../../proto/codec/coordinator.js'
 import * as exchange from '../../../../proto/codec/exchange.js'
+import * as explain from '../../../../proto/codec/explain.js'
 import * as facts from '../../../../proto/codec/facts.js'
 import * as jobs from '../../../../proto/codec/jobs.js'
 import { jobSpecCodec } from '../../../../proto/codec/spec.js'
+import type { ExplainReply, UnitSight } from '../../../../proto/explain-messages.js'
 import type { Codec } from '../../../../runtime/transport.js'
 import * as s from '../../job/samples.js'
 
@@ -223,7 +225,8 @@ export const coordinatorCases: readonly CodecCase[] = [
       tickets: [],
       profile: 0,
     },
-    { type: 'want', instances: 0 },
+    { type: 'want', instances: 0, restraint: undefined, declined: [] },
+    { type: 'want', instances: 0, restraint: 'on-battery', declined: [{ jobId, reason: 'refuse' }] },
     { type: 'report', fact: s.fact, outputs: [{ unit: 4, bytes }], wallMs: 12 },
     { type: 'progress', running: [{ jobId, unit: 5, fuel: 2n ** 60n }] },
     { type: 'handBack', jobId, shard: 1, units: [1, 2], reason: 'paused' },
@@ -270,6 +273,78 @@ export const exchangeCases: readonly CodecCase[] = [
     { grants: [] },
   ),
   codecCase('OutstandingReply', exchange.outstandingReplyCodec, {}),
+]
+
+const unitSight: UnitSight = {
+  unit: 17,
+  shard: 1,
+  state: 'open',
+  wait: 'drawn',
+  sinceMs: 900,
+  answers: 1,
+  errors: 2,
+  instancesMax: 10,
+  errorsMax: 3,
+  leases: [{ worker: nodeId, sinceMs: 40, movedMs: 4, fuel: 2n ** 60n }],
+  drawn: nodeId,
+  drawnMs: 30,
+  restingMs: 20,
+  elsewhere: [{ worker: undefined, sinceMs: 0, movedMs: 0, fuel: 0n }],
+}
+const explained: ExplainReply = {
+  version: '1.2.3',
+  wallMs: 1_750_000_000_000,
+  uptimeMs: 5_000,
+  refusal: 'expired',
+  home: {
+    rank: 1,
+    troubles: [
+      { nodeId, address: '[::1]:7000', what: 'shard', code: 'quota', reason: 'full', sinceMs: 1, shards: 3 },
+      { nodeId, address: '', what: 'silent', code: '', reason: '', sinceMs: 11_000, shards: 1 },
+    ],
+  },
+  shards: [
+    {
+      shard: 1,
+      summary,
+      owners: 3,
+      minGrantors: 2,
+      quietMs: 1_500,
+      groups: [{ wait: 'donor', units: 3, examples: [1, 2, 3], sinceMs: 8_000 }],
+      lastGrantMs: 7,
+      lastAnswerMs: undefined,
+    },
+  ],
+  workers: [
+    { bar: 'memory', value: '67108864', workers: 2, threads: 8, examples: [nodeId], sinceMs: 60_000 },
+    { bar: 'none', value: '', workers: 1, threads: 1, examples: [], sinceMs: undefined },
+  ],
+  workersAble: 1,
+  donorsAble: 1,
+  refusedKeys: [{ nodeId, reason: 'this key already runs', agoMs: 9 }],
+  unit: unitSight,
+  events: [
+    { unit: 17, agoMs: 3, what: 'granted', worker: nodeId, detail: '' },
+    { unit: 17, agoMs: 2, what: 'returned', worker: undefined, detail: 'paused' },
+  ],
+}
+
+export const explainCases: readonly CodecCase[] = [
+  codecCase(
+    'ExplainRequest',
+    explain.explainRequestCodec,
+    { jobId, unit: undefined, events: true },
+    { jobId, unit: 0, events: false },
+  ),
+  codecCase('ExplainReply', explain.explainReplyCodec, explained, {
+    ...explained,
+    home: undefined,
+    unit: undefined,
+    shards: [],
+    workers: [],
+    refusedKeys: [],
+    events: [],
+  }),
 ]
 
 export const blobsCases: readonly CodecCase[] = [
@@ -365,5 +440,6 @@ export const allCases: readonly CodecCase[] = [
   ...jobsCases,
   ...coordinatorCases,
   ...exchangeCases,
+  ...explainCases,
   ...blobsCases,
 ]

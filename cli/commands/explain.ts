@@ -1,0 +1,116 @@
+import { askWhy, type ExplainedJob, type ExplainedUnit, type Finding } from '../../client/explain.js'
+import { formatDuration, parseInteger } from '../../job/quantity.js'
+import { unitCount } from '../../job/unit-source.js'
+import { GridError } from '../../runtime/errors.js'
+import { withConnection } from '../connect.js'
+import { workerFlags } from '../context.js'
+import { EXIT } from '../exit-codes.js'
+import { countsText, resolveJob, shortId, taskText } from '../job-view.js'
+import { clean, facts, plural, table } from '../output.js'
+import type { CommandTable } from '../program.js'
+
+/** `manyhands explain`: why a job, or a unit, is where it is. */
+export function defineExplain(commands: CommandTable): void {
+  commands
+    .add(
+      'explain <job[/unit]>',
+      'why a job or a unit is where it is: who was asked, and what each said',
+      async (context, [text]) =>
+        withConnection(context, async (connection) => {
+          const { output } = context
+          const { jobText, unit } = splitUnit(text!)
+          const jobId = await resolveJob(connection, jobText)
+          const words = { job: shortId(jobId), flags: workerFlags(context) }
+          const explained = await askWhy(connection.client, jobId, words, unit === undefined ? {} : { unit })
+          if (unit !== undefined) checkUnit(explained, unit)
+          output.answer(textOf(explained, unit), fieldsOf(explained, unit))
+          return EXIT.ok
+        }),
+    )
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Asks every home of the job and the owners of its shards. What blocks the job comes first; each reason says for how long,',
+        'who says so, the value that decides it, and what to do. With /UNIT: what the unit waits for, and what happened to it as',
+        'far as its owners remember. All reasons: docs/explain.md',
+        '',
+        'Examples:',
+        '  manyhands explain last',
+        '  manyhands explain 3fa9/17',
+      ].join('\n'),
+    )
+}
+
+function splitUnit(text: string): { readonly jobText: string; readonly unit: number | undefined } {
+  const at = text.lastIndexOf('/')
+  if (at < 0) return { jobText: text, unit: undefined }
+  const number = parseInteger(text.slice(at + 1))
+  if (number < 0n || number > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new GridError('invalid', `there is no unit ${number}`)
+  return { jobText: text.slice(0, at), unit: Number(number) }
+}
+
+function checkUnit({ job }: ExplainedJob, unit: number): void {
+  const units = unitCount(job.spec)
+  if (unit >= units)
+    throw new GridError('invalid', `the job has no unit ${unit}`, { hint: `its units are 0 to ${units - 1}` })
+}
+
+function textOf({ job, sight, findings, moving, unit }: ExplainedJob, number: number | undefined): string {
+  const { summary, answers, silences } = sight
+  const isDone = summary.settled + summary.failed >= summary.units
+  const state = isDone ? 'finished' : moving ? 'moves' : 'waits'
+  const lines = [
+    `job ${shortId(job.jobId)} ${taskText(job.spec.task)}, ${plural(summary.units, 'unit')}: ${countsText(summary)}`,
+    `${state}; ${plural(answers.length, 'peer')} answered${silences.length > 0 ? `, ${silences.length} did not` : ''}`,
+  ]
+  if (unit !== undefined) lines.push('', ...unitLines(unit, number!))
+  for (const finding of findings) lines.push('', findingText(finding))
+  if (isDone && findings.length === 0) lines.push('', 'every unit is settled: nothing is left to explain')
+  return lines.map(clean).join('\n')
+}
+
+/** One finding on a few lines. */
+export function findingText({ code, sentence, sinceMs, by, value, cure }: Finding): string {
+  const since = sinceMs === undefined ? '' : ` (for ${formatDuration(sinceMs)})`
+  const more = facts([
+    ['  said by', by.join(', ')],
+    ['  value', value],
+    ['  do', cure],
+  ])
+  return `${code}: ${clean(sentence)}${since}\n${more}`
+}
+
+function unitLines({ lines, timeline }: ExplainedUnit, unit: number): string[] {
+  const [first = '', ...rest] = lines
+  const said = [`unit ${unit} ${first}`, ...rest.map((line) => `  ${line}`)]
+  if (timeline.length > 0)
+    said.push(
+      '',
+      table(
+        ['AGO', 'OWNER', 'WHAT'],
+        timeline.map(({ agoMs, by, text }) => [formatDuration(agoMs), by, text]),
+      ),
+    )
+  return said
+}
+
+function fieldsOf({ job, sight, findings, moving, unit }: ExplainedJob, number: number | undefined) {
+  return {
+    jobId: job.jobId,
+    moving,
+    summary: sight.summary,
+    findings,
+    answered: sight.answers.map(({ nodeId, address, reply }) => ({
+      nodeId,
+      address,
+      version: reply.version,
+      home: reply.home !== undefined,
+      shards: reply.shards.map(({ shard }) => shard),
+      workers: reply.workers,
+    })),
+    silent: sight.silences,
+    ...(unit === undefined ? {} : { unit: { unit: number, ...unit } }),
+  }
+}

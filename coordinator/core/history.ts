@@ -1,0 +1,55 @@
+import type { UnitEventWord } from '../../proto/explain-messages.js'
+import type { NodeId } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+
+/** Events kept of one unit until it is decided, and of a whole shard. */
+const UNIT_EVENTS_MAX = 16
+const SHARD_EVENTS_MAX = 256
+
+/** Something that happened to a unit at this owner. */
+export interface PastEvent {
+  readonly unit: number
+  readonly at: Millis
+  readonly what: UnitEventWord
+  readonly worker: NodeId | undefined
+  readonly detail: string
+}
+
+/** A unit whose events are kept; undefined: none yet, or it is decided. */
+export interface Remembered {
+  readonly unit: number
+  past: PastEvent[] | undefined
+}
+
+/** What happened to the units of one shard, for whoever asks why; soft state that a restart forgets. */
+export class History {
+  /** The last events, in a ring. */
+  readonly #ring: PastEvent[] = []
+  #next = 0
+
+  note(unit: Remembered, what: UnitEventWord, at: Millis, worker?: NodeId, detail = ''): void {
+    const event: PastEvent = { unit: unit.unit, at, what, worker, detail }
+    this.#ring[this.#next] = event
+    this.#next = (this.#next + 1) % SHARD_EVENTS_MAX
+    if (unit.past === undefined) unit.past = [event]
+    else {
+      unit.past.push(event)
+      if (unit.past.length > UNIT_EVENTS_MAX) unit.past.shift()
+    }
+  }
+
+  /** The unit is decided: what is left of it is what the ring still has. */
+  decided(unit: Remembered): void {
+    unit.past = undefined
+  }
+
+  /** The last events of one unit, oldest first. */
+  of({ unit, past }: Remembered): readonly PastEvent[] {
+    return past ?? this.recent().filter((event) => event.unit === unit)
+  }
+
+  /** The last events of the shard, oldest first. */
+  recent(): readonly PastEvent[] {
+    return [...this.#ring.slice(this.#next), ...this.#ring.slice(0, this.#next)]
+  }
+}

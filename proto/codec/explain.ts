@@ -1,0 +1,250 @@
+import type { ErrorCode } from '../../runtime/errors.js'
+import type { Codec } from '../../runtime/transport.js'
+import type {
+  ExplainReply,
+  ExplainRequest,
+  HomeSight,
+  LeaseSight,
+  PeerTrouble,
+  RefusedKey,
+  ShardSight,
+  TroubleWord,
+  UnitEvent,
+  UnitEventWord,
+  UnitGroup,
+  UnitSight,
+  UnitWait,
+  WorkerBar,
+  WorkerGroup,
+} from '../explain-messages.js'
+import { HOLDERS_MAX, SHARD_UNITS_MAX, UNITS_MAX } from '../limits.js'
+import type { WireMessage } from '../load.js'
+import type { NodeId } from '../model.js'
+import { messageCodec, optionalHex, optionalHexToWire, readReason, reasonToWire } from './common.js'
+import { readShard, readSummary, readUnit, summaryToWire } from './facts.js'
+import { type Fields, hexToWire, uint64ToWire } from './fields.js'
+import { readState, wholeMs } from './jobs.js'
+
+/** Bounds of one reply, for those who make one. */
+export const EXPLAIN_SHARDS_MAX = 64
+export const EXPLAIN_WORKER_GROUPS_MAX = 64
+export const EXPLAIN_EVENTS_MAX = 256
+export const EXPLAIN_TROUBLES_MAX = 32
+export const EXPLAIN_REFUSED_MAX = 16
+export const EXPLAIN_UNIT_EXAMPLES_MAX = 8
+export const EXPLAIN_WORKER_EXAMPLES_MAX = 4
+export const EXPLAIN_LEASES_MAX = 16
+
+const UINT32_MAX = 2 ** 32 - 1
+const REPLY_BYTES_MAX = 512 * 1024
+const GROUPS_MAX = 16
+const WORD_CHARS_MAX = 32
+const ADDRESS_BYTES_MAX = 300
+const VERSION_BYTES_MAX = 100
+
+export const explainRequestCodec: Codec<ExplainRequest> = messageCodec(
+  'ExplainRequest',
+  1_024,
+  ({ jobId, unit, events }) => ({ jobId: hexToWire(jobId), ...(unit === undefined ? {} : { unit }), events }),
+  (fields) => ({
+    jobId: fields.jobId('jobId'),
+    unit: fields.has('unit') ? fields.uint32('unit', { max: UNITS_MAX - 1 }) : undefined,
+    events: fields.bool('events'),
+  }),
+)
+
+export const explainReplyCodec: Codec<ExplainReply> = messageCodec(
+  'ExplainReply',
+  REPLY_BYTES_MAX,
+  ({ home, shards, workers, refusedKeys, unit, events, refusal, ...reply }) => ({
+    ...reply,
+    wallMs: wholeMs(reply.wallMs),
+    uptimeMs: wholeMs(reply.uptimeMs),
+    refusal: reasonToWire(refusal),
+    home: home && { rank: home.rank, troubles: home.troubles.map(troubleToWire) },
+    shards: shards.map(shardToWire),
+    workers: workers.map(workersToWire),
+    refusedKeys: refusedKeys.map(({ nodeId, reason, agoMs }) => ({
+      nodeId: hexToWire(nodeId),
+      reason: reasonToWire(reason),
+      agoMs: wholeMs(agoMs),
+    })),
+    unitSight: unit && unitToWire(unit),
+    events: events.map(eventToWire),
+  }),
+  (fields) => ({
+    version: fields.text('version', { max: VERSION_BYTES_MAX, controls: 'strip' }),
+    wallMs: fields.safeInteger('wallMs'),
+    uptimeMs: fields.safeInteger('uptimeMs'),
+    refusal: readReason(fields, 'refusal'),
+    home: fields.has('home') ? fields.message('home', readHome) : undefined,
+    shards: fields.list('shards', { max: EXPLAIN_SHARDS_MAX }, readShardSight),
+    workers: fields.list('workers', { max: EXPLAIN_WORKER_GROUPS_MAX }, readWorkers),
+    workersAble: fields.uint32('workersAble', { max: UINT32_MAX }),
+    donorsAble: fields.uint32('donorsAble', { max: UINT32_MAX }),
+    refusedKeys: fields.list('refusedKeys', { max: EXPLAIN_REFUSED_MAX }, readRefused),
+    unit: fields.has('unitSight') ? fields.message('unitSight', readUnitSight) : undefined,
+    events: fields.list('events', { max: EXPLAIN_EVENTS_MAX }, readEvent),
+  }),
+)
+
+function troubleToWire({ nodeId, reason, sinceMs, ...trouble }: PeerTrouble): WireMessage {
+  return { ...trouble, nodeId: hexToWire(nodeId), reason: reasonToWire(reason), sinceMs: wholeMs(sinceMs) }
+}
+
+function readHome(fields: Fields): HomeSight {
+  return {
+    rank: fields.uint32('rank', { max: UINT32_MAX }),
+    troubles: fields.list('troubles', { max: EXPLAIN_TROUBLES_MAX }, (trouble) => ({
+      nodeId: trouble.nodeId('nodeId'),
+      address: trouble.text('address', { max: ADDRESS_BYTES_MAX, controls: 'refuse' }),
+      what: readWord<TroubleWord>(trouble, 'what'),
+      code: trouble.text('code', { max: WORD_CHARS_MAX, controls: 'refuse' }) as ErrorCode | '',
+      reason: readReason(trouble, 'reason'),
+      sinceMs: trouble.safeInteger('sinceMs'),
+      shards: trouble.uint32('shards', { max: UINT32_MAX }),
+    })),
+  }
+}
+
+function shardToWire({ summary, quietMs, groups, lastGrantMs, lastAnswerMs, ...sight }: ShardSight): WireMessage {
+  return {
+    ...sight,
+    summary: summaryToWire(summary),
+    quietMs: wholeMs(quietMs),
+    groups: groups.map(({ wait, units, examples, sinceMs }) => ({ wait, units, examples, sinceMs: agoMs(sinceMs) })),
+    lastGrantMs: agoMs(lastGrantMs),
+    lastAnswerMs: agoMs(lastAnswerMs),
+  }
+}
+
+function readShardSight(fields: Fields): ShardSight {
+  return {
+    shard: readShard(fields),
+    summary: fields.message('summary', readSummary),
+    owners: fields.uint32('owners', { max: HOLDERS_MAX }),
+    minGrantors: fields.uint32('minGrantors', { max: HOLDERS_MAX }),
+    quietMs: fields.safeInteger('quietMs'),
+    groups: fields.list(
+      'groups',
+      { max: GROUPS_MAX },
+      (group): UnitGroup => ({
+        wait: readWord<UnitWait>(group, 'wait'),
+        units: group.uint32('units', { max: SHARD_UNITS_MAX }),
+        examples: group.uint32List('examples', { max: EXPLAIN_UNIT_EXAMPLES_MAX }, { max: UNITS_MAX - 1 }),
+        sinceMs: group.safeInteger('sinceMs') || undefined,
+      }),
+    ),
+    lastGrantMs: fields.safeInteger('lastGrantMs') || undefined,
+    lastAnswerMs: fields.safeInteger('lastAnswerMs') || undefined,
+  }
+}
+
+function workersToWire({ bar, value, workers, threads, examples, sinceMs }: WorkerGroup): WireMessage {
+  return {
+    bar,
+    value: reasonToWire(value),
+    workers,
+    threads,
+    examples: examples.map(hexToWire),
+    sinceMs: agoMs(sinceMs),
+  }
+}
+
+function readWorkers(fields: Fields): WorkerGroup {
+  return {
+    bar: readWord<WorkerBar>(fields, 'bar'),
+    value: readReason(fields, 'value'),
+    workers: fields.uint32('workers', { max: UINT32_MAX }),
+    threads: fields.uint32('threads', { max: UINT32_MAX }),
+    examples: fields.hexList('examples', { max: EXPLAIN_WORKER_EXAMPLES_MAX }, 20) as NodeId[],
+    sinceMs: fields.safeInteger('sinceMs') || undefined,
+  }
+}
+
+function readRefused(fields: Fields): RefusedKey {
+  return {
+    nodeId: fields.nodeId('nodeId'),
+    reason: readReason(fields, 'reason'),
+    agoMs: fields.safeInteger('agoMs'),
+  }
+}
+
+function unitToWire({ sinceMs, leases, drawn, drawnMs, restingMs, elsewhere, ...unit }: UnitSight): WireMessage {
+  return {
+    ...unit,
+    sinceMs: agoMs(sinceMs),
+    leases: leases.map(leaseToWire),
+    drawn: optionalHexToWire(drawn),
+    drawnMs: wholeMs(drawnMs),
+    restingMs: wholeMs(restingMs),
+    elsewhere: elsewhere.map(leaseToWire),
+  }
+}
+
+function readUnitSight(fields: Fields): UnitSight {
+  const count = (name: string) => fields.uint32(name, { max: UINT32_MAX })
+  return {
+    unit: readUnit(fields),
+    shard: readShard(fields),
+    state: readState(fields),
+    wait: readWord<UnitWait>(fields, 'wait'),
+    sinceMs: fields.safeInteger('sinceMs') || undefined,
+    answers: count('answers'),
+    errors: count('errors'),
+    instancesMax: count('instancesMax'),
+    errorsMax: count('errorsMax'),
+    leases: fields.list('leases', { max: EXPLAIN_LEASES_MAX }, readLease),
+    drawn: optionalHex<NodeId>(fields, 'drawn', 20),
+    drawnMs: fields.safeInteger('drawnMs'),
+    restingMs: fields.safeInteger('restingMs'),
+    elsewhere: fields.list('elsewhere', { max: EXPLAIN_LEASES_MAX }, readLease),
+  }
+}
+
+function leaseToWire({ worker, sinceMs, movedMs, fuel }: LeaseSight): WireMessage {
+  return {
+    worker: optionalHexToWire(worker),
+    sinceMs: wholeMs(sinceMs),
+    movedMs: wholeMs(movedMs),
+    fuel: uint64ToWire(fuel),
+  }
+}
+
+function readLease(fields: Fields): LeaseSight {
+  return {
+    worker: optionalHex<NodeId>(fields, 'worker', 20),
+    sinceMs: fields.safeInteger('sinceMs'),
+    movedMs: fields.safeInteger('movedMs'),
+    fuel: fields.uint64('fuel'),
+  }
+}
+
+function eventToWire({ unit, agoMs: ago, what, worker, detail }: UnitEvent): WireMessage {
+  return { unit, agoMs: wholeMs(ago), what, worker: optionalHexToWire(worker), detail: reasonToWire(detail) }
+}
+
+function readEvent(fields: Fields): UnitEvent {
+  return {
+    unit: readUnit(fields),
+    agoMs: fields.safeInteger('agoMs'),
+    what: readWord<UnitEventWord>(fields, 'what'),
+    worker: optionalHex<NodeId>(fields, 'worker', 20),
+    detail: readReason(fields, 'detail'),
+  }
+}
+
+/**
+ * A word of a fixed list. One that only a later version knows is shown as it is: whoever reads explanations treats words that
+ * it does not know as text.
+ */
+function readWord<Word extends string>(fields: Fields, name: string): Word {
+  const text = fields.text(name, { min: 1, max: WORD_CHARS_MAX, controls: 'refuse' })
+  if (!/^[A-Za-z-]+$/.test(text)) fields.fail(name, 'is not a word')
+  return text as Word
+}
+
+/** An age for the wire, where 0 stands for none. */
+function agoMs(ms: number | undefined): number {
+  return ms === undefined ? 0 : Math.max(1, wholeMs(ms))
+}
