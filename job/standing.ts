@@ -58,6 +58,8 @@ export function barText({ bar, value }: Bar, spec: JobSpec): string {
       return restraintText(value)
     case 'refused':
       return `the worker ${REFUSED[value] ?? value}`
+    case 'convicted':
+      return 'the worker gave answers that replays of the submitter proved wrong'
     case 'resting':
       return 'the worker gave units of the job back a moment ago'
     case 'failing':

@@ -32,7 +32,7 @@ export type DeclineWord = (typeof DECLINES)[number]
  * How a connected worker stands towards a job. `none`: it may have units of it, and asks. From its hello: `memory` offered is
  * less than a unit may use, it lacks the `task` or its version, or the sandbox `profile`, wants another `job` alone, or is
  * `unnamed` in the job's list. As it said: a restraint (`restrained`), or that it declines the submitter (`refused`). As it
- * did: `resting` after it gave units of the job back, `failing` after failures of its host, `window`: so many of its answers
+ * did: `convicted` by replays of the submitter, `resting` after it gave units of the job back, `failing` after failures of its host, `window`: so many of its answers
  * wait for others that it is given no more first opinions. `full`: its hands are.
  */
 export const WORKER_BARS = [
@@ -44,6 +44,7 @@ export const WORKER_BARS = [
   'unnamed',
   'restrained',
   'refused',
+  'convicted',
   'resting',
   'failing',
   'window',

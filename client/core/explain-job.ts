@@ -97,6 +97,7 @@ const BAR_CODES: Readonly<Partial<Record<WorkerBar, FindingCode>>> = {
   job: 'other-job',
   unnamed: 'unnamed',
   refused: 'submitter-refused',
+  convicted: 'convicted',
   resting: 'resting',
   failing: 'host-failures',
 }
@@ -215,6 +216,7 @@ const CURES: Readonly<Partial<Record<WorkerBar, (words: CommandWords) => string>
   job: ({ flags }) => `start one for any job: manyhands work${flags}`,
   unnamed: () => 'the job names its workers: start one of those, or submit it without the list',
   refused: ({ flags }) => `ask their owners, or start a worker of your own: manyhands work${flags}`,
+  convicted: ({ flags }) => `other workers do the job: manyhands work${flags}`,
   resting: () => 'they are asked again within a minute; what they said stands in the log of the worker',
   failing: () => 'look at the log of those workers; others get the units meanwhile',
 }

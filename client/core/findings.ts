@@ -19,6 +19,7 @@ export const FINDING_CODES = [
   'version-old',
   'task-missing',
   'submitter-refused',
+  'convicted',
   'other-job',
   'unnamed',
   'key-in-use',

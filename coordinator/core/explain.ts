@@ -11,7 +11,7 @@ import type {
   WorkerBar,
   WorkerGroup,
 } from '../../proto/explain-messages.js'
-import type { JobId, JobSpec, NodeId } from '../../proto/model.js'
+import type { NodeId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { drawWorker } from './draw.js'
 import type { PastEvent } from './history.js'
@@ -40,21 +40,28 @@ export type OwnerSight = Pick<
 >
 
 /** What keeps a worker from a job until something changes on its side or the job's; undefined: nothing. */
-export function lastingBar(worker: WorkerRecord, jobId: JobId, spec: JobSpec): Bar | undefined {
+export function lastingBar(worker: WorkerRecord, job: Job): Bar | undefined {
+  const { jobId, spec } = job
   const { onlyJob } = worker.hello
   if (onlyJob !== undefined && onlyJob !== jobId) return { bar: 'job', value: onlyJob }
   const bar = worker.bar(spec)
   if (bar !== undefined) return bar
+  if (job.isConvicted(worker)) return { bar: 'convicted', value: '' }
   const declined = worker.declined.get(jobId)
   if (declined !== undefined) return { bar: 'refused', value: declined }
   return worker.isRestrained ? { bar: 'restrained', value: worker.restraint! } : undefined
+}
+
+/** Whether a worker could compute the job now, or once its hands are free: {@link lastingBar} has nothing against it. */
+export function isAble(worker: WorkerRecord, job: Job): boolean {
+  return mayWork(worker, job.jobId, job.spec) && !worker.isRestrained && !job.isConvicted(worker)
 }
 
 /** Everything that one owner sees of a job; with `unit`, of that unit, too. */
 export function sightOf(state: OwnerState, job: Job, unit: number | undefined, now: Millis): OwnerSight {
   const left = (shard: Shard) => (shard.finished ? 0 : 1)
   const shards = [...job.shards.values()].sort((a, b) => left(b) - left(a) || a.shard - b.shard).slice(0, SHARDS_MAX)
-  const able = state.connected.filter((worker) => mayWork(worker, job.jobId, job.spec) && !worker.isRestrained)
+  const able = state.connected.filter((worker) => isAble(worker, job))
   const within = unit === undefined ? undefined : [...job.shards.values()].find((shard) => shard.contains(unit))
   return {
     refusal: job.refusal(state.context.wallMs()),
@@ -217,7 +224,7 @@ function workerGroups(state: OwnerState, job: Job, now: Millis): WorkerGroup[] {
     { -readonly [Field in keyof WorkerGroup]: WorkerGroup[Field] } & { examples: NodeId[] }
   >()
   for (const worker of state.connected) {
-    const { bar, value } = lastingBar(worker, job.jobId, job.spec) ?? passingBar(worker, job, now)
+    const { bar, value } = lastingBar(worker, job) ?? passingBar(worker, job, now)
     const name = `${bar} ${value}`
     let group = groups.get(name)
     if (group === undefined) {

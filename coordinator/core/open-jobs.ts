@@ -102,7 +102,7 @@ export class OpenJobs {
       for (const record of [...worker.reserved]) if (record.shard.job === job) this.#queue.redraw(record, now)
       for (const instance of [...worker.held]) {
         if (instance.shard.job !== job) continue
-        this.#queue.release(instance, now, false)
+        this.#queue.release(instance, now, false, 'withdrawn', 'replays proved its answers wrong')
         if (worker.session !== undefined) this.#settling.withdraw(worker, instance.record)
       }
       worker.credit.settle(worker.hello.slots, job.durations.unitMs)

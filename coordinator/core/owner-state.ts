@@ -26,17 +26,15 @@ export const LAST_RESORT_MS = 10_000
 /** Units a block, the piece of a shard that one owner is preferred for. */
 export const BLOCK_UNITS = 64
 
-<<<<<<< HEAD
 /** Owners of a shard in the order in which they are preferred, by block. */
 interface Ranks {
   readonly owners: readonly NodeId[]
   readonly rulings: RulingsView | undefined
   readonly byBlock: Map<number, NodeId[]>
 }
-=======
+
 /** Workers turned away that are remembered. */
 const REFUSED_KEYS_MAX = 16
->>>>>>> dd9fe94 (explain JOB[/UNIT]: why a job or a unit is where it is, asked of its homes and owners)
 
 /** The tables that the parts of the owner's core share. */
 export class OwnerState {

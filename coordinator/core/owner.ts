@@ -2,7 +2,7 @@ import type { Vote } from '../../job/verdict.js'
 import type { JobId, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert, unreachable } from '../../runtime/errors.js'
-import { type OwnerSight, sightOf } from './explain.js'
+import { isAble, type OwnerSight, sightOf } from './explain.js'
 import { Granting } from './granting.js'
 import type { Job } from './job.js'
 import type { OwnerEffect, OwnerEvent, SessionId, ShardReport } from './messages.js'
@@ -12,7 +12,7 @@ import { Sessions } from './sessions.js'
 import { isRedundant, Settling } from './settling.js'
 import type { Shard, UnitRecord } from './shard.js'
 import { Sweep } from './sweep.js'
-import { mayWork, UnitQueue } from './unit-queue.js'
+import { UnitQueue } from './unit-queue.js'
 import { waitingReason } from './waiting.js'
 import type { Instance } from './worker-record.js'
 
@@ -179,7 +179,7 @@ export class Owner {
     const shard = this.shard(jobId, number)
     if (shard === undefined) return undefined
     const { job } = shard
-    const able = state.connected.filter((worker) => mayWork(worker, jobId, job.spec) && !worker.isRestrained)
+    const able = state.connected.filter((worker) => isAble(worker, job))
     const donors = new Set(able.map((worker) => worker.donor)).size
     const refusal = job.refusal(state.context.wallMs())
     const ready = refusal === '' ? shard.untouched + shard.again.length + shard.undrawn.length : 0

@@ -24,10 +24,10 @@ export function waitingReason(shard: Shard, { refusal, connected, able, donors }
   const quorum = policy.type === 'quorum' ? policy.quorum : 1
   if (able === 0) {
     if (connected.length === 0) return 'no worker is connected'
-    const { spec, jobId } = shard.job
+    const { spec } = shard.job
     const reasons = new Set<string>()
     for (const worker of connected) {
-      const bar = lastingBar(worker, jobId, spec)
+      const bar = lastingBar(worker, shard.job)
       if (bar !== undefined) reasons.add(barText(bar, spec))
       if (reasons.size >= REASONS_MAX) break
     }
