@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
-import { printable } from '../proto/status.js'
+import { printable } from '../proto/printable.js'
 import { type LogFields, type Logger, silentLogger } from '../runtime/logger.js'
 import { type Sink, toJson } from './output.js'
 

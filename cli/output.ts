@@ -1,5 +1,6 @@
-import { printable } from '../proto/status.js'
+import { printable } from '../proto/printable.js'
 import { type GridError, toGridError } from '../runtime/errors.js'
+import { textWidth } from './text-width.js'
 
 /** Version of every value that `--json` prints. Fields are added under the same number; a change of meaning is a new one. */
 export const JSON_VERSION = 1
@@ -123,12 +124,20 @@ export class Output {
   }
 }
 
+/** Lines that {@link clean} keeps, and of how much text. Unit: UTF-16 code units. */
+const CLEAN_LINES_MAX = 50
+const CLEAN_CHARS_MAX = 65_536
+
 /**
  * Text that a stranger may have had a hand in, fit for a terminal: each line cleaned as {@link printable} does. Our own
  * line breaks survive, as a hint may be a command below a sentence.
  */
 export function clean(text: string): string {
-  return text.split('\n').slice(0, 50).map(printable).join('\n')
+  return text
+    .slice(0, CLEAN_CHARS_MAX)
+    .split('\n', CLEAN_LINES_MAX)
+    .map((line) => printable(line))
+    .join('\n')
 }
 
 /** `value` as one line of JSON, with bigints as decimal text. */
@@ -142,13 +151,13 @@ export function toJson(value: unknown): string {
  */
 export function table(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const cells = [headings, ...rows].map((row) => row.map((cell) => printable(String(cell))))
-  const widths = headings.map((_, column) => Math.max(...cells.map((row) => [...(row[column] ?? '')].length)))
+  const widths = headings.map((_, column) => Math.max(...cells.map((row) => textWidth(row[column] ?? ''))))
   const isNumeric = headings.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === 'number'))
   return cells
     .map((row) =>
       row
         .map((cell, column) => {
-          const gap = ' '.repeat(widths[column]! - [...cell].length)
+          const gap = ' '.repeat(widths[column]! - textWidth(cell))
           if (isNumeric[column]) return gap + cell
           return column === row.length - 1 ? cell : cell + gap
         })

@@ -20,6 +20,7 @@ import { defineStats } from './commands/stats.js'
 import { defineStatus } from './commands/status.js'
 import { defineSubmit } from './commands/submit.js'
 import { defineTasks } from './commands/tasks.js'
+import { defineTop } from './commands/top.js'
 import { defineUnits } from './commands/units.js'
 import { defineVolunteer } from './commands/volunteer.js'
 import { defineWait } from './commands/wait.js'
@@ -114,6 +115,7 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
     defineExplain,
     defineStatus,
     defineStats,
+    defineTop,
     defineTasks,
     definePeers,
     defineId,
@@ -180,6 +182,7 @@ const MINDS_INTERRUPT: ReadonlySet<string> = new Set([
   'wait',
   'results',
   'replay',
+  'top',
   'demo',
 ])
 

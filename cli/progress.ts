@@ -1,5 +1,5 @@
 import cliProgress from 'cli-progress'
-import { printable } from '../proto/status.js'
+import { printable } from '../proto/printable.js'
 import type { Clock, Millis } from '../runtime/clock.js'
 import type { Output } from './output.js'
 

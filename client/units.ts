@@ -1,7 +1,7 @@
-import { clipRanges, mergeRanges } from '../job/selection.js'
+import { clipRanges, count, mergeRanges } from '../job/selection.js'
 import { selectedShards, shardUnits } from '../job/shard.js'
 import { MESSAGE_SHARDS_MAX, SHARD_UNITS_MAX } from '../proto/limits.js'
-import type { ShardStatus, UnitStatus } from '../proto/messages.js'
+import type { ShardStatus, ShowReply, UnitStatus, UnitsRequest } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { UnitRange, UnitState } from '../proto/model.js'
 import type { Millis } from '../runtime/clock.js'
@@ -17,6 +17,8 @@ export interface UnitsOptions {
   readonly units?: readonly UnitRange[]
   /** Most that are listed. Default: all. */
   readonly limit?: number
+  /** What the home said of the job, with its shards, a moment ago: saves asking it. */
+  readonly shown?: Pick<ShowReply, 'summary' | 'shards'>
   readonly signal?: AbortSignal
 }
 
@@ -27,6 +29,7 @@ export interface ListedUnit extends UnitStatus {
 
 /** Shards asked at a time: a shard has up to 16,384 units. */
 const SHARDS_AT_ONCE = 8
+const SHARDS_AT_ONCE_OF_FEW = 2
 const IDLE_MS: Millis = 15_000
 
 /**
@@ -37,11 +40,11 @@ const IDLE_MS: Millis = 15_000
 export async function* listUnits(
   client: GridClient,
   job: KnownJob,
-  { states, units, limit = Number.POSITIVE_INFINITY, signal }: UnitsOptions = {},
+  { states, units, limit = Number.POSITIVE_INFINITY, shown, signal }: UnitsOptions = {},
 ): AsyncGenerator<ListedUnit, void, undefined> {
   const wanted = states && new Set(states)
   const only = units && mergeRanges(units)
-  const { summary, shards: told } = await client.show(job.jobId, true, signal ? { signal } : {})
+  const { summary, shards: told } = shown ?? (await client.show(job.jobId, true, signal ? { signal } : {}))
   if (wanted && [...wanted].every((state) => summary[state] === 0)) return
   const statuses = new Map(told.map((status) => [status.shard, status]))
   // A reply that is not full names every shard that was given to an owner; the others are untouched.
@@ -53,11 +56,19 @@ export async function* listUnits(
     return counts ? [...wanted].some((state) => counts[state] > 0) : wanted.has('open') || !homeToldAll
   })
   const ahead: Promise<readonly UnitStatus[]>[] = []
+  // Whoever wants few units finds them in the first shards or nearly so.
+  const atOnce = limit < SHARD_UNITS_MAX ? SHARDS_AT_ONCE_OF_FEW : SHARDS_AT_ONCE
   let next = 0
   let left = limit
   for (const shard of shards) {
-    while (next < shards.length && ahead.length < SHARDS_AT_ONCE) {
-      const asked = askShard(client, job, shards[next]!, statuses.get(shards[next]!), homeToldAll, wanted, signal)
+    while (next < shards.length && ahead.length < atOnce) {
+      const asked = askShard(client, job, shards[next]!, {
+        status: statuses.get(shards[next]!),
+        homeToldAll,
+        wanted,
+        page: pageOf(rangesOf(job, shards[next]!, only), shardUnits(job.spec, shards[next]!), wanted, limit),
+        signal,
+      })
       asked.catch(() => {})
       ahead.push(asked)
       next++
@@ -78,18 +89,37 @@ function rangesOf({ spec }: KnownJob, shard: number, only: readonly UnitRange[] 
   return only ? selected.flatMap(({ first, count }) => clipRanges(only, first, first + count)) : selected
 }
 
+/** What an owner is to leave out by itself: units before the first wanted one, and what goes beyond the limit. */
+function pageOf(
+  ranges: readonly UnitRange[],
+  selected: readonly UnitRange[],
+  wanted: ReadonlySet<UnitState> | undefined,
+  limit: number,
+): { readonly fromUnit: number; readonly limit: number } {
+  const fromUnit = ranges[0]?.first ?? 0
+  // Of several states, and of units between others, the owner does not know which: it may count none against the limit.
+  const isRest = count(ranges) === count(clipRanges(selected, fromUnit, Number.MAX_SAFE_INTEGER))
+  const isSeen = (wanted === undefined || wanted.size === 1) && isRest
+  return { fromUnit, limit: isSeen ? Math.min(limit, SHARD_UNITS_MAX) : SHARD_UNITS_MAX }
+}
+
+interface ShardAsk {
+  readonly status: ShardStatus | undefined
+  readonly homeToldAll: boolean
+  readonly wanted: ReadonlySet<UnitState> | undefined
+  readonly page: { readonly fromUnit: number; readonly limit: number }
+  readonly signal: AbortSignal | undefined
+}
+
 async function askShard(
   client: GridClient,
   job: KnownJob,
   shard: number,
-  status: ShardStatus | undefined,
-  homeToldAll: boolean,
-  wanted: ReadonlySet<UnitState> | undefined,
-  signal: AbortSignal | undefined,
+  { status, homeToldAll, wanted, page, signal }: ShardAsk,
 ): Promise<readonly UnitStatus[]> {
   if (homeToldAll && status === undefined) return untouched(job, shard)
   const [state, ...more] = wanted ?? []
-  const request = { jobId: job.jobId, shard, state: more.length === 0 ? state : undefined, limit: SHARD_UNITS_MAX }
+  const request = { jobId: job.jobId, shard, state: more.length === 0 ? state : undefined, ...page }
   // The home says who answers for a shard: asked first, it saves a lookup. Others stand in when it does not answer.
   const hinted: readonly Endpoint[] =
     status && status.ownerAddress !== '' ? [{ nodeId: status.owner, address: status.ownerAddress }] : []
@@ -112,7 +142,7 @@ async function askShard(
 export async function readUnits(
   { parts }: GridClient,
   owner: Endpoint,
-  request: { jobId: KnownJob['jobId']; shard: number; state: UnitState | undefined; limit: number },
+  request: UnitsRequest,
   signal: AbortSignal | undefined,
 ): Promise<readonly UnitStatus[]> {
   const units: UnitStatus[] = []

@@ -87,10 +87,14 @@ export class HomeReporter {
   }
 
   /** Jobs with shards here, and of them those with ready work. */
-  get counts(): { readonly jobs: number; readonly readyJobs: number } {
+  get counts(): { readonly jobs: number; readonly readyJobs: number; readonly shards: number } {
     let readyJobs = 0
-    for (const { announced } of this.#jobs.values()) if (announced > 0) readyJobs++
-    return { jobs: this.#jobs.size, readyJobs }
+    let shards = 0
+    for (const [jobId, { announced }] of this.#jobs) {
+      if (announced > 0) readyJobs++
+      shards += this.#c.owner.core.job(jobId)?.shards.size ?? 0
+    }
+    return { jobs: this.#jobs.size, readyJobs, shards }
   }
 
   /** To be called every few seconds: renews summaries of shards that are not finished. */

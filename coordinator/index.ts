@@ -213,6 +213,7 @@ export class Coordinator {
       version,
       address: directory.self.address,
       eligible: directory.eligible,
+      storedBytes: this.#d.outputs.bytesUsed,
     }
   }
 

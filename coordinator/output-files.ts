@@ -3,6 +3,8 @@ import type { BlobStore } from '../storage/blob-store.js'
 
 /** Large outputs by digest: bytes that were checked before they come here. */
 export interface OutputFiles {
+  /** Of everything in the store behind it. */
+  readonly bytesUsed: number
   /** On disk when it resolves. Deleted some time after `keepUntilMs`. @throws GridError `unavailable` or `quota` */
   keep(
     digest: Digest,
@@ -16,6 +18,9 @@ export interface OutputFiles {
 /** Outputs as whole files of a blob store, under the quota of the job's submitter. */
 export function blobOutputFiles(store: BlobStore): OutputFiles {
   return {
+    get bytesUsed() {
+      return store.bytesUsed
+    },
     keep: (digest, bytes, terms) => store.putWhole(digest, bytes, { ...terms, pin: true }),
     read: (digest) => store.readWhole(digest),
   }

@@ -74,6 +74,7 @@ export class ResultsService {
       let left = request.limit
       for (const unit of unitsOf(shard.ranges)) {
         if (left === 0) break
+        if (request.fromUnit !== undefined && unit < request.fromUnit) continue
         const status = statusOf(shard, unit)
         if (request.state !== undefined && status.state !== request.state) continue
         page.push(status)

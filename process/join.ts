@@ -28,7 +28,12 @@ export interface ClientSettings {
 
 /** What this machine keeps for its clients: the list of its jobs, and what it has verified. */
 export function clientDisk(dataFolder: string): Disk {
-  return nodeDisk(join(dataFolder, 'client'))
+  return nodeDisk(clientFolder(dataFolder))
+}
+
+/** The folder of {@link clientDisk}. */
+export function clientFolder(dataFolder: string): string {
+  return join(dataFolder, 'client')
 }
 
 /**

@@ -203,6 +203,8 @@ export interface UnitsRequest {
   readonly state: UnitState | undefined
   /** Units to list in all, 1 to 16,384. */
   readonly limit: number
+  /** Units before this one are left out. Default 0. */
+  readonly fromUnit?: number
 }
 export interface UnitsReply {
   readonly units: readonly UnitStatus[]
@@ -289,6 +291,10 @@ export interface StatusReply {
   readonly address: string
   /** Dialled back: it may own. */
   readonly eligible: boolean
+  /** Shards open here. 0 from peers that do not say. */
+  readonly shards: number
+  /** Content kept: modules, inputs, large outputs. 0 from peers that do not say. */
+  readonly storedBytes: number
 }
 
 // --------------------------------------------------------------------------------------------------------------- blobs

@@ -1,10 +1,9 @@
 import { Metadata, type StatusObject, status } from '@grpc/grpc-js'
 import { type ErrorCode, GridError, toGridError } from '../runtime/errors.js'
+import { printable } from './printable.js'
 
 /** Trailing metadata that carries the exact {@link ErrorCode}, as several share a gRPC status. */
 export const ERROR_CODE_KEY = 'manyhands-code'
-/** Longest message sent to a peer or taken from one. Unit: UTF-16 code units. */
-export const ERROR_MESSAGE_MAX = 512
 
 /** The table of both directions. Where codes share a status, {@link ERROR_CODE_KEY} tells them apart. */
 const STATUS_OF: Readonly<Record<ErrorCode, status>> = {
@@ -70,13 +69,4 @@ export function fromStatus(received: Pick<StatusObject, 'code' | 'details' | 'me
 export function spokenCode(metadata: Metadata | undefined): ErrorCode | undefined {
   const value = metadata?.get(ERROR_CODE_KEY)[0]
   return typeof value === 'string' && Object.hasOwn(STATUS_OF, value) ? (value as ErrorCode) : undefined
-}
-
-/**
- * `text` of a stranger fit for a terminal and a header: control characters and lone surrogates (which no header can
- * encode) become spaces, and at most {@link ERROR_MESSAGE_MAX} are kept.
- */
-export function printable(text: string): string {
-  const bounded = text.length > ERROR_MESSAGE_MAX ? `${text.slice(0, ERROR_MESSAGE_MAX - 1)}…` : text
-  return bounded.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, ' ')
 }

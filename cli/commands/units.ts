@@ -3,6 +3,7 @@ import { parseInteger } from '../../job/quantity.js'
 import { parseSelection } from '../../job/selection.js'
 import { UNITS_MAX } from '../../proto/limits.js'
 import type { UnitState } from '../../proto/model.js'
+import { printable } from '../../proto/printable.js'
 import { GridError } from '../../runtime/errors.js'
 import { withConnection } from '../connect.js'
 import { sameNetworkFlags } from '../context.js'
@@ -82,7 +83,9 @@ export function defineUnits(commands: CommandTable): void {
 function row(cells: readonly (string | number)[]): string {
   return cells
     .map((cell, column) =>
-      typeof cell === 'number' ? String(cell).padStart(WIDTHS[column] ?? 0) : cell.padEnd(WIDTHS[column] ?? 0),
+      typeof cell === 'number'
+        ? String(cell).padStart(WIDTHS[column] ?? 0)
+        : printable(cell).padEnd(WIDTHS[column] ?? 0),
     )
     .join('  ')
     .trimEnd()

@@ -142,14 +142,21 @@ export const unitsRequestCodec: Codec<UnitsRequest> = messageCodec(
     shard: request.shard,
     state: request.state,
     limit: request.limit,
+    fromUnit: request.fromUnit ?? 0,
   }),
   (fields) => ({
     jobId: fields.jobId('jobId'),
     shard: readShard(fields),
     state: fields.text('state', { max: 16, controls: 'refuse' }) === '' ? undefined : readState(fields),
     limit: fields.uint32('limit', { min: 1, max: SHARD_UNITS_MAX }),
+    ...readFromUnit(fields),
   }),
 )
+
+function readFromUnit(fields: Fields): Pick<UnitsRequest, 'fromUnit'> {
+  const fromUnit = fields.uint32('fromUnit', { max: UINT32_MAX })
+  return fromUnit === 0 ? {} : { fromUnit }
+}
 
 export const unitsReplyCodec: Codec<UnitsReply> = messageCodec(
   'UnitsReply',
@@ -271,6 +278,8 @@ export const statusReplyCodec: Codec<StatusReply> = messageCodec(
     version: fields.text('version', { max: 64, controls: 'strip' }),
     address: fields.text('address', { max: ADDRESS_BYTES_MAX, controls: 'strip' }),
     eligible: fields.bool('eligible'),
+    shards: fields.uint32('shards', { max: UINT32_MAX }),
+    storedBytes: fields.safeInteger('storedBytes'),
   }),
 )
 

@@ -40,16 +40,25 @@ export function listFiles(root: string = packageRoot): string[] {
   return found.sort()
 }
 
-/** All `.ts` files of the project with their imports. */
+/** All `.ts` and `.tsx` files of the project with their imports. */
 export function readSources(root: string = packageRoot): SourceFile[] {
-  return listFiles(root)
-    .filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'))
-    .map((path) => parseSource(path, readFileSync(join(root, path), 'utf8')))
+  const paths = listFiles(root).filter((path) => /\.tsx?$/.test(path) && !path.endsWith('.d.ts'))
+  const known = new Set(paths)
+  return paths.map((path) => {
+    const source = parseSource(path, readFileSync(join(root, path), 'utf8'))
+    // An import says `.js` whichever the source is.
+    const imports = source.imports.map((imported) =>
+      imported.file !== undefined && !known.has(imported.file) && known.has(`${imported.file}x`)
+        ? { ...imported, file: `${imported.file}x` }
+        : imported,
+    )
+    return { ...source, imports }
+  })
 }
 
 /** What `text` imports when it stands at `path`. */
 export function parseSource(path: string, text: string): SourceFile {
-  const { code, strings } = blank(text)
+  const { code, strings } = blank(text, path.endsWith('.tsx'))
   return { path, text, code, imports: importsOf(path, code, strings) }
 }
 
@@ -88,9 +97,9 @@ const BEFORE_REGEX = /(?:^|[([{=,;:!&|?+\-*%~^<>}]|\b(?:return|typeof|case|in|of
 
 /**
  * The text without comments and with numbered placeholders for strings, so that words are searched for in code alone.
- * Covers what this project writes; expressions inside templates are kept.
+ * Covers what this project writes; expressions inside templates are kept. `hasElements`: the text may hold JSX.
  */
-function blank(text: string): { code: string; strings: string[] } {
+function blank(text: string, hasElements = false): { code: string; strings: string[] } {
   const strings: string[] = []
   let code = ''
   let at = 0
@@ -140,6 +149,10 @@ function blank(text: string): { code: string; strings: string[] } {
       at++
       code += '`'
       templateText()
+    } else if (hasElements && char === '/' && (text[at - 1] === '<' || text[at + 1] === '>')) {
+      // `</Box>` and `<Box />`: the end of an element.
+      code += char
+      at++
     } else if (char === '/' && BEFORE_REGEX.test(code.slice(-20))) {
       at++
       for (let inClass = false; at < text.length && (inClass || text[at] !== '/'); at++) {

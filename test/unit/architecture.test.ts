@@ -84,11 +84,13 @@ const ALSO_PURE: ReadonlySet<string> = new Set([
   'proto/overlay-messages.ts',
   'proto/sync-messages.ts',
   'proto/limits.ts',
+  'proto/printable.ts',
   'proto/file-name.ts',
   'runtime/errors.ts',
   'runtime/hex.ts',
   'runtime/bits.ts',
   'runtime/jitter.ts',
+  'cli/text-width.ts',
 ])
 
 /** What would make a decision depend on more than events and the instant, or on the platform. */

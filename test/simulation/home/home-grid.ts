@@ -206,4 +206,8 @@ export class HomeGrid {
 }
 
 /** Nobody computes anything here. */
-const noOutputs = { keep: async () => {}, read: async () => undefined }
+const noOutputs = {
+  bytesUsed: 0,
+  keep: async () => {},
+  read: async () => undefined,
+}

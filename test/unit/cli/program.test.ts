@@ -43,6 +43,7 @@ usage('--help of every command has an example and ends well', async () => {
     'status',
     'submit',
     'tasks',
+    'top',
     'units',
     'wait',
     'watch',

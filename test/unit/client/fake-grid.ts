@@ -270,7 +270,7 @@ export class FakePeer {
         await this.#nextChange(stream)
       }
     })
-    this.#stream(transport, methods.listUnits, async ({ jobId, shard, state, limit }, stream) => {
+    this.#stream(transport, methods.listUnits, async ({ jobId, shard, state, limit, fromUnit = 0 }, stream) => {
       const job = this.#job(jobId)
       const all: UnitStatus[] = job.units(shard).map((unit) => {
         const output = job.computed(unit)
@@ -286,7 +286,9 @@ export class FakePeer {
         }
       })
       const told = this.lies.units?.(all) ?? all
-      const listed = told.filter((unit) => state === undefined || unit.state === state).slice(0, limit)
+      const listed = told
+        .filter(({ unit, state: is }) => unit >= fromUnit && (state === undefined || is === state))
+        .slice(0, limit)
       for (let at = 0; at < listed.length; at += 1_000) stream.send({ units: listed.slice(at, at + 1_000) })
     })
     this.#stream(transport, methods.results, async ({ jobId, shard, units, follow, withOutputs }, stream) => {

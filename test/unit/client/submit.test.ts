@@ -223,6 +223,13 @@ ordering('units are listed by state, and shards without them are not asked', asy
   assert.equal(await list({ states: ['open', 'failed'], limit: 3 }), [700, 800, 801])
   assert.is((await list({})).length, 1_000)
   assert.equal(await list({ units: [{ first: 62, count: 4 }] }), [62, 63, 64, 65])
+  // From some unit on: the owner leaves out what comes before, and stops at the limit.
+  assert.equal(await list({ units: [{ first: 798, count: 202 }], limit: 4 }), [798, 799, 800, 801])
+  assert.equal(await list({ states: ['open'], units: [{ first: 900, count: 100 }], limit: 2 }), [900, 901])
+  const shown = await grid.client.show(job.jobId, true)
+  grid.network.log.length = 0
+  assert.equal(await list({ states: ['failed'], shown }), [700])
+  assert.is(grid.network.log.filter((line) => line.includes('Show')).length, 0)
 })
 
 ordering.run()

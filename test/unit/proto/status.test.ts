@@ -1,15 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js'
-import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  ERROR_CODE_KEY,
-  ERROR_MESSAGE_MAX,
-  fromStatus,
-  printable,
-  spokenCode,
-  toStatus,
-} from '../../../proto/status.js'
+import { ERROR_CODE_KEY, fromStatus, spokenCode, toStatus } from '../../../proto/status.js'
 import { type ErrorCode, GridError } from '../../../runtime/errors.js'
 
 const CODES: readonly ErrorCode[] = [
@@ -71,19 +63,6 @@ test('an unknown code of a peer is not taken over', () => {
     assert.is(spokenCode(metadata), undefined)
     assert.is(fromStatus({ code: status.NOT_FOUND, details: '', metadata }).code, 'notFound')
   }
-})
-
-test('messages are bounded, and fit for a terminal and a header, whatever they hold', () => {
-  assert.is(printable('\u001b[2Jgone\r\n\u202eabc\ud800'), ' [2Jgone   abc ')
-  assert.is(printable('naïve → 日本'), 'naïve → 日本')
-  fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 2_000 }), fc.nat(2_000), (text, cut) => {
-      const clean = printable(text.slice(cut))
-      assert.ok(clean.length <= ERROR_MESSAGE_MAX)
-      assert.not.match(clean, /[\p{Cc}\p{Cf}\p{Cs}]/u)
-      encodeURI(clean)
-    }),
-  )
 })
 
 test.run()

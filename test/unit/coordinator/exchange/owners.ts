@@ -210,6 +210,7 @@ export class Owners {
     const kept = this.#outputs.get(host) ?? new Map<Digest, Uint8Array>()
     this.#outputs.set(host, kept)
     const outputs: OutputFiles = {
+      bytesUsed: 0,
       keep: async (digest, bytes) => void kept.set(digest, bytes),
       read: async (digest) => kept.get(digest),
     }

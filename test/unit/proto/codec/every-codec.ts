@@ -135,6 +135,7 @@ export const jobsCases: readonly CodecCase[] = [
     jobs.unitsRequestCodec,
     { jobId, shard: 0, state: 'failed', limit: 100 },
     { jobId, shard: 0, state: undefined, limit: 16_384 },
+    { jobId, shard: 7, state: 'open', limit: 200, fromUnit: 458_752 },
   ),
   codecCase('UnitsReply', jobs.unitsReplyCodec, {
     units: [
@@ -194,6 +195,8 @@ export const jobsCases: readonly CodecCase[] = [
     version: '0.1.0',
     address: 'host:7000',
     eligible: true,
+    shards: 12,
+    storedBytes: 2 ** 40,
   }),
 ]
 

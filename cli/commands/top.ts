@@ -1,0 +1,37 @@
+import { clientFolder } from '../../process/join.js'
+import { withConnection } from '../connect.js'
+import { EXIT } from '../exit-codes.js'
+import { resolveJob } from '../job-view.js'
+import { openAdmin } from '../local-admin.js'
+import type { CommandTable } from '../program.js'
+
+/** `manyhands top`: the dashboard. */
+export function defineTop(commands: CommandTable): void {
+  commands
+    .add('top [job...]', 'a live dashboard: jobs, units, peers, this machine, its log', async (context, texts) =>
+      withConnection(context, async (connection) => {
+        const named = await Promise.all(texts.map((text) => resolveJob(connection, text)))
+        // The screen's library is large: other commands do without it.
+        const { runTop } = await import('../top/run.js')
+        const { adminConnection } = await import('../top/sources/admin-connection.js')
+        await runTop(context, connection, {
+          named,
+          listFolder: clientFolder(context.settings.data.value),
+          openAdmin: async () => adminConnection(openAdmin(context)),
+        })
+        return EXIT.ok
+      }),
+    )
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Shows your jobs, and those named. ? explains the keys, q quits; jobs and workers go on. Without a terminal: a line for',
+        'each change, with --json as one value a line. NO_COLOR is honoured.',
+        '',
+        'Examples:',
+        '  manyhands top --join HOST',
+        '  manyhands top | tee grid.log',
+      ].join('\n'),
+    )
+}

@@ -1,0 +1,123 @@
+import { type Instance, render } from 'ink'
+import type { Clock, Millis, Timer } from '../../runtime/clock.js'
+import type { Key } from './core/messages.js'
+import { FrameWriter } from './frame-writer.js'
+import { Screen, sameLine } from './screen.js'
+import type { Line } from './view/line.js'
+
+/** Least time between two frames when the grid has changed, and when a key was pressed. Unit: ms. */
+const FRAME_MS: Millis = 250
+const KEY_FRAME_MS: Millis = 50
+/** Whoever drags the edge of a window sends many sizes. Unit: ms. */
+const RESIZE_MS: Millis = 60
+/** Size of the terminal in columns and rows. */
+export interface Size {
+  readonly columns: number
+  readonly rows: number
+}
+
+export interface TerminalOptions {
+  readonly stdin: NodeJS.ReadStream
+  readonly stdout: NodeJS.WriteStream
+  readonly clock: Clock
+  readonly isColoured: boolean
+  /** What is to be shown now. */
+  readonly draw: () => readonly Line[]
+  readonly onKeys: (keys: readonly Key[]) => void
+  readonly onResize: (size: Size) => void
+}
+
+/** Shows frames on the alternate screen of a terminal, at most four a second, and one at once after a key. */
+export class Terminal {
+  readonly #o: TerminalOptions
+  readonly #writer: FrameWriter
+  #ink: Instance | undefined
+  #lines: readonly Line[] = []
+  #drawnAt: Millis = Number.NEGATIVE_INFINITY
+  #next: { readonly timer: Timer; readonly at: Millis } | undefined
+  #resizing: Timer | undefined
+  #closed = false
+
+  constructor(options: TerminalOptions) {
+    this.#o = options
+    this.#writer = new FrameWriter(options.stdout)
+  }
+
+  get size(): Size {
+    const { columns, rows } = this.#writer
+    return { columns, rows }
+  }
+
+  open(): void {
+    const { stdin, stdout, draw } = this.#o
+    this.#writer.enter()
+    // However the process ends, the shell gets its screen back.
+    process.once('exit', this.#leave)
+    stdout.on('resize', this.#resized)
+    this.#lines = draw()
+    this.#drawnAt = this.#o.clock.now()
+    this.#ink = render(this.#screen(), {
+      stdin,
+      stdout: this.#writer as unknown as NodeJS.WriteStream,
+      // Whole frames, each as it is: the writer finds what has changed.
+      debug: true,
+      exitOnCtrlC: false,
+      patchConsole: false,
+    })
+  }
+
+  /** Something may have changed: a frame is drawn soon. `urgent`: a person waits for it. */
+  changed(urgent = false): void {
+    if (this.#closed) return
+    const { clock } = this.#o
+    const at = Math.max(clock.now(), this.#drawnAt + (urgent ? KEY_FRAME_MS : FRAME_MS))
+    if (this.#next !== undefined && this.#next.at <= at) return
+    this.#next?.timer.cancel()
+    this.#next = { at, timer: clock.setTimer(at - clock.now(), () => this.#frame()) }
+  }
+
+  /** Gives the terminal back. Safe to call twice. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#next?.timer.cancel()
+    this.#resizing?.cancel()
+    this.#o.stdout.off('resize', this.#resized)
+    this.#ink?.unmount()
+    this.#leave()
+    process.off('exit', this.#leave)
+  }
+
+  readonly #leave = () => {
+    this.#writer.leave()
+  }
+
+  readonly #resized = () => {
+    this.#resizing?.cancel()
+    this.#resizing = this.#o.clock.setTimer(RESIZE_MS, () => {
+      if (this.#closed) return
+      this.#writer.forget()
+      this.#o.onResize(this.size)
+      this.#show(this.#o.draw())
+    })
+  }
+
+  #frame(): void {
+    this.#next = undefined
+    if (this.#closed) return
+    const lines = this.#o.draw()
+    if (lines.length === this.#lines.length && lines.every((line, i) => sameLine(line, this.#lines[i]!))) return
+    this.#show(lines)
+  }
+
+  #show(lines: readonly Line[]): void {
+    this.#lines = lines
+    this.#drawnAt = this.#o.clock.now()
+    this.#ink?.rerender(this.#screen())
+  }
+
+  #screen() {
+    const { isColoured, onKeys } = this.#o
+    return <Screen lines={this.#lines} columns={this.size.columns} isColoured={isColoured} onKeys={onKeys} />
+  }
+}
