@@ -5,6 +5,9 @@ import { connect, type Grid } from 'manyhands'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { clusterTests, GridCluster } from '../support/grid-cluster.js'
+import { GrpcNodes, testNetwork } from '../support/grpc-nodes.js'
+import { type Lie, LyingOwner } from '../support/lying-owner.js'
+import { type PythonClient, pythonClient } from '../support/python-client.js'
 import { rejects } from '../support/rejects.js'
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/library/primes.js', import.meta.url))
@@ -29,9 +32,10 @@ clients.after(async () => {
 function runProgram(
   command: string,
   args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } })
     let stdout = ''
     let stderr = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -147,5 +151,72 @@ test('closing ends what waits, and nothing can be asked any more', async () => {
   await other.close()
   await rejects(connect({ network: cluster.network, data: join(cluster.folder, 'nobody') }), 'unreachable')
 })
+
+const python = pythonClient()
+if (typeof python === 'string') {
+  console.log(`the client in Python is not tested: ${python}`)
+  clients.skip('the client in Python', () => {})
+} else testPython(python)
+
+function testPython({ command, script, environment, close }: PythonClient): void {
+  const nodes = new GrpcNodes()
+  clients.after(async () => {
+    await nodes.closeAll()
+    close()
+  })
+  const run = (network: string, join: string, words: readonly string[]) =>
+    runProgram(
+      command,
+      [script, '--network', network, '--join', join, '--key', `${cluster.folder}/py.key`, ...words],
+      environment,
+    )
+
+  test('the client in Python submits, follows, fetches and checks', async () => {
+    const { code, stdout, stderr } = await run(cluster.network, cluster.address, ['primes', '0', '1000000', '100000'])
+    assert.is(code, 0, stderr)
+    assert.is(stdout, '78498\n')
+    assert.match(stderr, /10 of 10 settled/)
+    assert.match(stderr, /"proved": 10, "done": 10, "donorsMin": 2, "refused": \[\]/)
+  })
+
+  test('the client in Python finds out by itself who answers at an address, and who is of another network', async () => {
+    const [address = ''] = cluster.address.split('#')
+    const unknown = await run(cluster.network, address, ['results', '00'.repeat(32)])
+    assert.is(unknown.code, 1)
+    assert.match(unknown.stderr, /notFound/)
+    const other = await run('other', address, ['results', '00'.repeat(32)])
+    assert.is(other.code, 1)
+    assert.match(other.stderr, /CERTIFICATE_VERIFY_FAILED/)
+  })
+
+  test('the client in Python believes true evidence, and refuses every lie of an owner', async () => {
+    const owner = await LyingOwner.start(nodes)
+    const expected: readonly (readonly [Lie, RegExp | undefined])[] = [
+      ['nothing', undefined],
+      ['tamperedOutput', /output does not have the digest/],
+      ['noGrant', /report without grant/],
+      ['grantOutsideRadius', /outside of the owner radius/],
+      ['twoReportsOfOneKey', /1 donors where 2 must agree/],
+      ['twoAnswersOfOneKey', /0 donors where 2 must agree/],
+      ['forgedGrant', /grant is not signed by its grantor/],
+      ['forgedReport', /report is not signed by its worker/],
+    ]
+    const jobs = expected.map(([lie]) => owner.add(lie))
+    const at = `${owner.endpoint.address}#${owner.endpoint.nodeId}`
+    const { code, stdout, stderr } = await run(testNetwork.name, at, ['results', ...jobs])
+    assert.is(code, 1, stderr)
+    const lines = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { proved: number; refused: string[] })
+    assert.is(lines.length, jobs.length, stderr)
+    expected.forEach(([lie, reason], i) => {
+      const { proved, refused } = lines[i]!
+      assert.is(proved, reason === undefined ? 1 : 0, `${lie}: ${refused}`)
+      if (reason === undefined) assert.equal(refused, [])
+      else assert.match(refused.join('\n'), reason)
+    })
+  })
+}
 
 clients.run()
