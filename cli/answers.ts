@@ -1,5 +1,6 @@
 import { describeEvidence, type ResultsSummary, type UnitAnswer } from '../client/answer.js'
 import { nodeFolder } from '../client/node-folder.js'
+import { OutputSum } from '../client/output-sum.js'
 import { reduceAnswers } from '../client/reduce.js'
 import { ResultFolder } from '../client/result-folder.js'
 import type { KnownJob } from '../client/session.js'
@@ -29,6 +30,8 @@ export interface AnswerOptions {
   readonly stderr: boolean
   /** Outputs as they are, not put together by the task. */
   readonly raw: boolean
+  /** Numbers in the outputs added up. */
+  readonly sum?: boolean
 }
 
 /** What was shown, for the line that sums it up. */
@@ -97,7 +100,12 @@ export async function showAnswers(
   const task = options.raw ? undefined : taskOf(spec)
   let files: readonly string[] = []
   try {
-    if (folder !== undefined && task?.reduce === undefined) {
+    if (options.sum === true) {
+      const sum = new OutputSum()
+      for await (const { unit, state, output: written } of seen())
+        if (state === 'done' && written !== undefined) sum.add(unit, written.stdout)
+      await write(new TextEncoder().encode(sum.text() === '' ? '' : `${sum.text()}\n`))
+    } else if (folder !== undefined && task?.reduce === undefined) {
       for await (const _ of seen()) {
         // Written by the generator; nothing goes to stdout.
       }

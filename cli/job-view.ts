@@ -66,6 +66,7 @@ export function countsText(summary: Summary): string {
 const END_TEXT: Readonly<Record<JobEnd, string>> = {
   finished: 'finished',
   cancelled: 'cancelled',
+  removed: 'removed: its results are dropped',
   expired: 'expired',
   stuck: 'stuck: the units left are held by their owners',
   stopped: 'stopped: too many units failed',

@@ -8,6 +8,7 @@ import { defineDoctor } from './commands/doctor.js'
 import { defineExplain } from './commands/explain.js'
 import { defineId } from './commands/id.js'
 import { defineJobs } from './commands/jobs.js'
+import { defineKeep } from './commands/keep.js'
 import { defineMap } from './commands/map.js'
 import { defineNetwork } from './commands/network.js'
 import { defineNode } from './commands/node.js'
@@ -112,6 +113,7 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
     defineResults,
     defineReplay,
     defineControl,
+    defineKeep,
     defineExplain,
     defineStatus,
     defineStats,

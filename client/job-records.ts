@@ -16,6 +16,9 @@ export const LISTED_JOBS_MAX = PAGES_MAX * IDS_PER_PAGE
 /** As long as a job lives unless its submitter says otherwise. */
 const LIFETIME_MS: Millis = 30 * 24 * 3600 * 1000
 
+/** Stands in a page without jobs, as a page has one id at least. */
+const NO_JOB = '0'.repeat(2 * ID_BYTES) as JobId
+
 const kindOf = (page: number): string => `jobs.${page}`
 
 /** Where the records of a submitter lie: SHA-256("jobs", its key). Page n has the kind `jobs.n`. */
@@ -49,7 +52,7 @@ export async function readJobRecords(
     ids.push(...idsIn(value))
     if (value.length < IDS_PER_PAGE * ID_BYTES) break
   }
-  return [...new Set(ids)]
+  return [...new Set(ids)].filter((id) => id !== NO_JOB)
 }
 
 /**
@@ -72,6 +75,29 @@ export async function addJobRecord(
     holders = await overlay.putRecord({ kind: kindOf(page), key, value, lifetimeMs: LIFETIME_MS })
   }
   return holders
+}
+
+/**
+ * Takes `jobId` out of the submitter's list. Pages that it was in or before move up; one that is left over says nothing
+ * new. Resolves once written; nothing to do for an id that is not listed.
+ */
+export async function removeJobRecord(
+  overlay: Pick<ClientOverlay, 'getRecord' | 'putRecord'>,
+  hash: Sha256,
+  submitter: PublicKey,
+  jobId: JobId,
+): Promise<void> {
+  const known = await readJobRecords(overlay, hash, submitter)
+  if (!known.includes(jobId)) return
+  const ids = known.filter((id) => id !== jobId)
+  const key = jobsKey(hash, submitter)
+  // One page more than there are ids for, if they fill theirs: the page behind a full one is read, too.
+  const pages = Math.min(PAGES_MAX, Math.floor(ids.length / IDS_PER_PAGE) + 1)
+  for (let page = 0; page < pages; page++) {
+    const own = ids.slice(page * IDS_PER_PAGE, (page + 1) * IDS_PER_PAGE)
+    const value = packIds(own.length > 0 ? own : [NO_JOB])
+    await overlay.putRecord({ kind: kindOf(page), key, value, lifetimeMs: LIFETIME_MS })
+  }
 }
 
 function packIds(ids: readonly JobId[]): Uint8Array {

@@ -2,10 +2,10 @@ import { mergeRanges } from '../job/selection.js'
 import { checkSpec, JOB_LIFE_MS } from '../job/spec.js'
 import { unitCount } from '../job/unit-source.js'
 import { orderCodec } from '../proto/codec/facts.js'
-import { SELECTION_RANGES_MAX } from '../proto/limits.js'
+import { EXTENDED_LIFE_MS_MAX, SELECTION_RANGES_MAX } from '../proto/limits.js'
 import { methods } from '../proto/methods.js'
 import type { JobId, JobSpec, Limits, NodeId, OrderBody, Policy, UnitRange, UnitState } from '../proto/model.js'
-import { GridError } from '../runtime/errors.js'
+import { GridError, toGridError } from '../runtime/errors.js'
 import { toHex } from '../runtime/hex.js'
 import type { BuiltJob } from './job-builder.js'
 import type { AskOptions, GridClient, KnownJob } from './session.js'
@@ -36,6 +36,7 @@ export async function giveOrder(
       hint: 'use the data directory that the job was submitted from',
     })
   }
+  if (job.view.removed) throw new GridError('expired', 'the job was removed')
   const seq = job.orders.reduce((highest, { order }) => Math.max(highest, order.seq), 0) + 1
   const bytes = orderCodec.encode({
     jobId,
@@ -53,9 +54,23 @@ export function cancelJob(client: GridClient, jobId: JobId, options?: AskOptions
   return giveOrder(client, jobId, { type: 'cancel' }, options)
 }
 
+/**
+ * Cancels a job and lets its owners drop reports and outputs at once. Given as two orders, for homes that know only the
+ * first: these stop the job and keep it until it expires.
+ */
+export async function removeJob(client: GridClient, jobId: JobId, options?: AskOptions): Promise<GivenOrder> {
+  const cancelled = await cancelJob(client, jobId, options)
+  try {
+    return await giveOrder(client, jobId, { type: 'remove' }, options)
+  } catch (error) {
+    if (toGridError(error).code !== 'invalid') throw error
+    return cancelled
+  }
+}
+
 /** What {@link amendJob} may change; expiry and instances only ever widen. */
 export interface Amendment {
-  /** Added to the present expiry. Unit: ms, above 0. */
+  /** Added to the present expiry, or to now where that is past; 90 days from now is the limit. Unit: ms, above 0. */
   readonly extendByMs?: number
   /** -100 to 100. */
   readonly priority?: number
@@ -73,12 +88,15 @@ export function amendJob(
     throw new GridError('invalid', 'the amendment changes nothing')
   }
   if (extendByMs !== undefined && !(extendByMs > 0)) throw new GridError('invalid', 'a job can only be extended')
+  const nowMs = client.parts.clock.wallMs()
+  const extended = ({ view }: KnownJob, byMs: number) =>
+    Math.round(Math.min(Math.max(view.expiresAtMs, nowMs) + byMs, nowMs + EXTENDED_LIFE_MS_MAX))
   return giveOrder(
     client,
     jobId,
-    ({ view }) => ({
+    (job) => ({
       type: 'amend',
-      expiresAtMs: extendByMs === undefined ? undefined : Math.round(view.expiresAtMs + extendByMs),
+      expiresAtMs: extendByMs === undefined ? undefined : extended(job, extendByMs),
       priority,
       maxInstances,
       ownerRadius: undefined,

@@ -42,7 +42,7 @@ export interface SubmittedJob {
 }
 
 /** Copies of an input that are wanted, where there are as many peers. */
-const BLOB_HOLDERS = 3
+export const BLOB_HOLDERS = 3
 
 /** Signs a spec as this client. */
 export function signSpec(client: GridClient, spec: JobSpec): { readonly jobId: JobId; readonly signed: Signed } {

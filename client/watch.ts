@@ -14,7 +14,7 @@ import { aborted, type GridClient, type KnownJob } from './session.js'
  * Why nothing more is to be waited for: every unit is settled or failed; cancelled; expired; `stuck`: what remains is held
  * by its owners; `stopped`: too many units failed.
  */
-export type JobEnd = 'finished' | 'cancelled' | 'expired' | 'stuck' | 'stopped'
+export type JobEnd = 'finished' | 'cancelled' | 'removed' | 'expired' | 'stuck' | 'stopped'
 
 /** One look at a job. The counts are what its home says; only `results` proves anything. */
 export interface JobProgress extends Pace {
@@ -52,6 +52,7 @@ const QUEUED_LOOKS = 2
 /** How a job ended by what its home says, if it did. `wallMs`: now, since 1970. */
 export function jobEnd({ spec, view }: KnownJob, summary: Summary, wallMs: number): JobEnd | undefined {
   const { units, settled, failed, held } = summary
+  if (view.removed) return 'removed'
   if (settled + failed >= units) return 'finished'
   if (view.cancelled) return 'cancelled'
   if (wallMs >= view.expiresAtMs) return 'expired'

@@ -1,5 +1,5 @@
 import { chunkCount, HASH_BYTES } from '../job/blob.js'
-import { JOB_LIFE_MS_MAX, MANIFEST_PART_HASHES_MAX } from '../proto/limits.js'
+import { EXTENDED_LIFE_MS_MAX, MANIFEST_PART_HASHES_MAX } from '../proto/limits.js'
 import type { BlobChunk, BlobGetRequest, BlobManifestPart, BlobPut, BlobPutReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { BlobRef, NodeId, PublicKey } from '../proto/model.js'
@@ -76,6 +76,7 @@ async function receiveInto(
   // As it came, not made for the size that was announced: an announcement costs the caller nothing.
   const parts: Uint8Array[] = []
   let begun = false
+  let released = false
   const begin = async (ref: BlobRef) => {
     begun = true
     await store.begin(ref, new Uint8Array(Buffer.concat(parts.splice(0))), {
@@ -88,12 +89,17 @@ async function receiveInto(
     if (message.type === 'start') {
       if (blob) throw new GridError('invalid', 'an upload starts once')
       blob = checkSize(message.blob, options.blobBytesMax)
-      keepUntilMs = Math.min(message.keepUntilMs, options.clock.wallMs() + JOB_LIFE_MS_MAX)
+      if (message.keepUntilMs === 0) {
+        released = true
+        await store.release(blob.digest, stream.caller.publicKey)
+        return
+      }
+      keepUntilMs = Math.min(message.keepUntilMs, options.clock.wallMs() + EXTENDED_LIFE_MS_MAX)
       hashBytes = chunkCount(blob.size) * HASH_BYTES
       if (hashBytes === 0) await begin(blob)
       return
     }
-    if (!blob) throw new GridError('invalid', 'an upload begins with its start')
+    if (!blob || released) throw new GridError('invalid', 'an upload begins with its start')
     if (message.type === 'hashes') {
       const { length } = message.hashes
       if (begun || gathering.bytes + length > hashBytes) throw new GridError('invalid', 'too many hashes')
@@ -108,7 +114,7 @@ async function receiveInto(
     if (!begun) throw new GridError('invalid', 'chunks come after all hashes')
     await store.writeChunk(blob.digest, message.index, message.bytes)
   })
-  if (!blob || !begun) throw new GridError('invalid', 'the upload ended before its manifest')
+  if (!blob || !(begun || released)) throw new GridError('invalid', 'the upload ended before its manifest')
   stream.send({ complete: store.has(blob.digest), holder: options.nodeId })
   stream.end()
 }

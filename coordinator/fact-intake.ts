@@ -48,7 +48,7 @@ export class FactIntake {
     const { jobId, shard } = reportCodec.decode(fact.report.bytes)
     const job = book.get(jobId)
     if (job === undefined) return 'unknownJob'
-    if (clock.wallMs() > job.expiresAtMs + options.lateFactsMs) return 'expired'
+    if (job.removed || clock.wallMs() > job.expiresAtMs + options.lateFactsMs) return 'expired'
     if (!job.shards.includes(shard)) return 'unknownShard'
     const checked = checkReportFact(fact, job.factContext)
     if (!checked.ok) return checked.reason

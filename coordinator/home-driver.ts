@@ -44,6 +44,8 @@ const ACTIVATE_MS = 5_000
 /** Time between two messages of `Watch`, at least and at most: a watcher tells a home that is gone by its silence. */
 const WATCH_MS = 250
 const WATCH_RENEWAL_MS = 5_000
+/** Clocks of a submitter and a home may differ by this. Unit: ms. */
+const CLOCK_SLACK_MS = 3_600_000
 /** Streams of `Watch` at a time, and of one caller. */
 const WATCHERS_MAX = 1_000
 const WATCHERS_PER_CALLER_MAX = 64
@@ -126,9 +128,12 @@ export class HomeDriver {
 
   /** Takes an order: on disk here before it resolves and at the other homes as far as the reply says. */
   async give(jobId: JobId, seq: number, signed: Signed): Promise<OrderReply> {
-    const { book, commits } = this.#c
+    const { book, commits, clock } = this.#c
     const job = book.need(jobId)
-    job.checkOrder(signed)
+    const { order } = job.checkOrder(signed)
+    // How far an order may extend a job counts from when it was given.
+    if (order.createdAtMs > clock.wallMs() + CLOCK_SLACK_MS)
+      throw new GridError('invalid', 'the order is from the future: a clock is wrong, yours or that of this peer')
     const kept = commits.commit([{ type: 'order', jobId, order: signed, seq }]).then(() => {
       if (job.addOrder(signed)) this.ordersAdded(job)
     })

@@ -22,6 +22,7 @@ import { GroupCommit } from './group-commit.js'
 import { HomeDriver } from './home-driver.js'
 import { HomeReporter } from './home-reporter.js'
 import { type BookedJob, JobBook, type SpecVerifier } from './job-book.js'
+import { JobTerms } from './job-terms.js'
 import { type CoordinatorOptions, resolveCoordinatorOptions } from './options.js'
 import type { OutputFiles } from './output-files.js'
 import { type GrantSigner, OwnerDriver } from './owner-driver.js'
@@ -84,6 +85,7 @@ export class Coordinator {
   readonly #results: ResultsService
   readonly #reporter: HomeReporter
   readonly #finished: FinishedShards
+  readonly #terms: JobTerms
   readonly #startedAt: number
   /** Finished shards being looked at again, one round after the other for each job. */
   readonly #reviewing = new Map<JobId, Promise<void>>()
@@ -172,6 +174,14 @@ export class Coordinator {
       takeOrders: (job, orders) => this.#takeOrders(job, orders),
     })
     const { unloadAfterMs } = options
+    this.#terms = new JobTerms({
+      logger,
+      book,
+      store,
+      outputs,
+      deleteAfterMs: options.deleteAfterMs,
+      dropShard: (job, shard) => this.#dropShard(job, shard),
+    })
     this.#finished = new FinishedShards({ clock, logger, store, commits, owner, unloadAfterMs })
     this.#serve()
   }
@@ -321,6 +331,7 @@ export class Coordinator {
     const { jobId } = job
     if (this.owner.core.hasShard(jobId, shard) || this.#finished.summary(jobId, shard) !== undefined) return
     if (!job.shards.includes(shard)) throw new GridError('invalid', `the job has no shard ${shard}`)
+    if (job.removed) throw new GridError('expired', 'its submitter has removed the job')
     this.#checkShardRoom(job)
     const atMs = this.#d.clock.wallMs()
     await this.#commits.commit([
@@ -436,6 +447,7 @@ export class Coordinator {
     this.#sweepTimer = this.#d.clock.setTimer(SWEEP_MS, () => this.#sweep())
     this.#reporter.renew()
     this.#finished.sweep()
+    void this.#terms.look()
     for (const job of this.book.all()) {
       if (this.#d.clock.wallMs() >= job.expiresAtMs + this.options.deleteAfterMs) void this.#delete(job)
     }
@@ -454,6 +466,7 @@ export class Coordinator {
     this.home.forget(jobId)
     this.book.forget(jobId)
     this.#reporter.forget(jobId)
+    this.#terms.forget(jobId)
     this.#finished.forget(jobId)
   }
 }

@@ -62,6 +62,11 @@ export class BookedJob {
     return applyOrders(this.spec, this.orders).expiresAtMs
   }
 
+  /** Its submitter wants nothing of it any more: facts are neither taken nor passed on, shards not opened. */
+  get removed(): boolean {
+    return this.orders.some(({ order }) => order.body.type === 'remove')
+  }
+
   /**
    * Takes an order in after checking it. False: it was known.
    * @throws GridError `invalid`, `forbidden` or `quota`

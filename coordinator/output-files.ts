@@ -11,6 +11,10 @@ export interface OutputFiles {
     bytes: Uint8Array,
     terms: { readonly submitter: PublicKey; readonly keepUntilMs: number },
   ): Promise<void>
+  /** Keeps an output for longer; nothing to do for one that is not here. @throws GridError `unavailable` */
+  extend(digest: Digest, keepUntilMs: number): Promise<void>
+  /** Deletes an output that nobody wants. */
+  remove(digest: Digest): Promise<void>
   /** The bytes, or undefined when they are not here (any more). */
   read(digest: Digest): Promise<Uint8Array | undefined>
 }
@@ -22,6 +26,8 @@ export function blobOutputFiles(store: BlobStore): OutputFiles {
       return store.bytesUsed
     },
     keep: (digest, bytes, terms) => store.putWhole(digest, bytes, { ...terms, pin: true }),
+    extend: (digest, keepUntilMs) => store.extendWhole(digest, keepUntilMs),
+    remove: async (digest) => void (await store.deleteWhole(digest)),
     read: (digest) => store.readWhole(digest),
   }
 }

@@ -1,3 +1,4 @@
+import { EXTENDED_LIFE_MS_MAX } from '../proto/limits.js'
 import type { Digest, JobId, JobSpec, Key, Order, Signed, UnitRange } from '../proto/model.js'
 import type { Sha256 } from '../runtime/hash.js'
 import type { SignatureVerifier } from './facts.js'
@@ -19,6 +20,8 @@ export interface Release {
 export interface OrdersView {
   /** Nothing is granted any more. Beats every other order, whatever its seq. */
   readonly cancelled: boolean
+  /** Nobody wants what is kept of it any more; it is cancelled then, too. */
+  readonly removed: boolean
   /** Results were fetched and verified: owners may drop the bytes a day later. */
   readonly sealed: boolean
   readonly expiresAtMs: number
@@ -70,10 +73,12 @@ export function checkOrder(
 /**
  * The job as the set of its orders leaves it; neither their order of arrival nor repetitions matter. Cancel beats all.
  * Expiry, instances and radius only ever widen, so the widest value holds whatever its seq; of priorities the one with the
- * highest seq holds, of equal seqs the one with the smallest order id. Releases add up. Rulings: {@link applyRulings}.
+ * highest seq holds, of equal seqs the one with the smallest order id. An order extends a job to 90 days after itself at
+ * most. Releases add up. Rulings: {@link applyRulings}.
  */
 export function applyOrders(spec: JobSpec, orders: readonly KnownOrder[]): OrdersView {
   let cancelled = false
+  let removed = false
   let sealed = false
   let { expiresAtMs, priority, maxInstances, ownerRadius } = spec
   const releases: Release[] = []
@@ -84,6 +89,10 @@ export function applyOrders(spec: JobSpec, orders: readonly KnownOrder[]): Order
       case 'cancel':
         cancelled = true
         break
+      case 'remove':
+        cancelled = true
+        removed = true
+        break
       case 'seal':
         sealed = true
         break
@@ -91,7 +100,7 @@ export function applyOrders(spec: JobSpec, orders: readonly KnownOrder[]): Order
         releases.push({ seq, units: body.units })
         break
       case 'amend':
-        expiresAtMs = Math.max(expiresAtMs, body.expiresAtMs ?? 0)
+        expiresAtMs = Math.max(expiresAtMs, Math.min(body.expiresAtMs ?? 0, order.createdAtMs + EXTENDED_LIFE_MS_MAX))
         maxInstances = Math.max(maxInstances, body.maxInstances ?? 0)
         if (body.ownerRadius !== undefined && body.ownerRadius > ownerRadius) ownerRadius = body.ownerRadius
         if (body.priority !== undefined && seq > prioritySeq) {
@@ -106,7 +115,7 @@ export function applyOrders(spec: JobSpec, orders: readonly KnownOrder[]): Order
     }
   }
   const rulings = applyRulings(spec, orders)
-  const view = { cancelled, sealed, expiresAtMs, priority, maxInstances, ownerRadius, releases }
+  const view = { cancelled, removed, sealed, expiresAtMs, priority, maxInstances, ownerRadius, releases }
   return rulings === undefined ? view : { ...view, rulings }
 }
 

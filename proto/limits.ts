@@ -8,6 +8,8 @@ export const ITEMS_MAX = 2 ** 32 - 1
 export const SPEC_BYTES_MAX = 256 * 1024
 /** Time from the creation of a job to its end, at most; orders may extend it. 30 days and an hour. Unit: ms. */
 export const JOB_LIFE_MS_MAX = (30 * 24 + 1) * 3600 * 1000
+/** From an order that extends a job to the end it may name, at most; what is kept for a job is kept no longer. Unit: ms. */
+export const EXTENDED_LIFE_MS_MAX = (90 * 24 + 1) * 3600 * 1000
 /** Any other duration on the wire. Unit: ms. */
 export const DURATION_MS_MAX = 400 * 24 * 3600 * 1000
 /** Units of one report; also units of a block of the issuing order. */

@@ -245,6 +245,8 @@ export type OrderBody =
   | { readonly type: 'release'; readonly units: readonly UnitRange[] }
   /** Results were fetched and verified: bytes may be dropped a day later. */
   | { readonly type: 'seal' }
+  /** Cancels, and lets owners drop facts and outputs at once: nobody wants the job any more. */
+  | { readonly type: 'remove' }
   /** What replays gave. Signed by `judge`: the submitter, or a key that the spec names. */
   | {
       readonly type: 'rulings'

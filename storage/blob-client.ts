@@ -106,6 +106,23 @@ async function uploadOnce(
   return reply.holder
 }
 
+/**
+ * Tells a peer that the caller needs a blob no more: it goes, unless another key stored it there as well. Rejects with
+ * GridError as {@link uploadBlob}; `invalid` from a peer that does not know how.
+ */
+export async function releaseBlob(
+  transport: Transport,
+  from: Endpoint,
+  blob: BlobRef,
+  { clock, signal }: Pick<TransferOptions, 'clock' | 'signal'>,
+): Promise<void> {
+  const stream = transport.open(from, methods.blobPut, signal)
+  const answered = collectReply(stream, () => {})
+  stream.send({ type: 'start', blob, keepUntilMs: 0 })
+  stream.end()
+  await within(clock, stream, answered)
+}
+
 function collectReply(
   stream: MessageStream<BlobPutReply, BlobPut>,
   take: (reply: BlobPutReply) => void,

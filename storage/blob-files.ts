@@ -17,6 +17,8 @@ export interface BlobEntry {
   readonly submitter: PublicKey
   readonly keepUntilMs: number
   readonly pin: boolean
+  /** Another key than the submitter's has stored it as well. */
+  readonly shared: boolean
 }
 
 /**
@@ -193,11 +195,11 @@ function hashBytes(kind: BlobKind, size: number): number {
   return kind === 'blob' ? chunkCount(size) * HASH_BYTES : 0
 }
 
-function headOf({ kind, size, submitter, keepUntilMs, pin }: BlobEntry): Uint8Array {
+function headOf({ kind, size, submitter, keepUntilMs, pin, shared }: BlobEntry): Uint8Array {
   const head = new Uint8Array(HEAD_BYTES)
   head.set(MAGIC)
   head[8] = kind === 'blob' ? 0 : 1
-  head[9] = pin ? 1 : 0
+  head[9] = (pin ? 1 : 0) | (shared ? 2 : 0)
   const view = new DataView(head.buffer)
   view.setFloat64(16, keepUntilMs, true)
   view.setFloat64(24, size, true)
@@ -219,7 +221,8 @@ function parseHead(kind: BlobKind, name: Digest, head: Uint8Array): BlobEntry | 
     size: view.getFloat64(24, true),
     submitter: toHex(head.subarray(32, 64)) as PublicKey,
     keepUntilMs: view.getFloat64(16, true),
-    pin: head[9] === 1,
+    pin: (head[9]! & 1) !== 0,
+    shared: (head[9]! & 2) !== 0,
   }
 }
 

@@ -24,6 +24,9 @@ export interface Keep {
   readonly pin: boolean
 }
 
+/** {@link Keep} of content that is here; without a submitter: for nobody new. */
+type KeepLonger = Omit<Keep, 'submitter'> & { readonly submitter?: PublicKey }
+
 export interface BlobStat {
   readonly ref: BlobRef
   readonly complete: boolean
@@ -113,7 +116,7 @@ export class BlobStore {
     if (!verifyManifest(sha256, ref, hashes))
       throw new GridError('invalid', 'the manifest does not have the digest of the blob')
     const name = nameOf('blob', ref.digest)
-    const entry: BlobEntry = { kind: 'blob', name: ref.digest, size: ref.size, ...keep }
+    const entry: BlobEntry = { kind: 'blob', name: ref.digest, size: ref.size, ...keep, shared: false }
     if (!this.#kept.has(name)) {
       await this.#makeRoom(entry)
       await this.#limitPartials(keep.submitter)
@@ -165,8 +168,18 @@ export class BlobStore {
   }
 
   /** Keeps a blob for longer, and pins it if asked; never the other way round. */
-  async extend(digest: Digest, keep: Pick<Keep, 'keepUntilMs' | 'pin'>): Promise<void> {
+  async extend(digest: Digest, keep: KeepLonger): Promise<void> {
     await this.#extend(this.#find('blob', digest), keep)
+  }
+
+  /**
+   * Lets a blob go that `submitter` was the first and only one to store; false for one that is not here, or that others
+   * count on, too.
+   */
+  async release(digest: Digest, submitter: PublicKey): Promise<boolean> {
+    const kept = this.#kept.get(nameOf('blob', digest))
+    if (kept === undefined || kept.entry.shared || kept.entry.submitter !== submitter) return false
+    return this.#remove(kept)
   }
 
   /** Removes a blob; false when it was not here. */
@@ -177,7 +190,7 @@ export class BlobStore {
   /** Stores `bytes` under `name`, which the caller has checked them against; durable when it resolves. */
   async putWhole(name: Digest, bytes: Uint8Array, keep: Keep): Promise<void> {
     this.#checkOpen()
-    const entry: BlobEntry = { kind: 'whole', name, size: bytes.length, ...keep }
+    const entry: BlobEntry = { kind: 'whole', name, size: bytes.length, ...keep, shared: false }
     if (!this.#kept.has(nameOf('whole', name))) await this.#makeRoom(entry)
     const known = this.#kept.get(nameOf('whole', name))
     if (known) return this.#extend(known, keep)
@@ -189,6 +202,12 @@ export class BlobStore {
       this.#forget(kept)
       throw error
     }
+  }
+
+  /** Keeps whole content for longer; nothing to do where it is not here. */
+  async extendWhole(name: Digest, keepUntilMs: number): Promise<void> {
+    const kept = this.#kept.get(nameOf('whole', name))
+    if (kept !== undefined) await this.#extend(kept, { keepUntilMs, pin: false })
   }
 
   hasWhole(name: Digest): boolean {
@@ -273,12 +292,13 @@ export class BlobStore {
     throw new GridError('corrupt', 'a stored blob was cut short and has been removed')
   }
 
-  async #extend(kept: Kept, { keepUntilMs, pin }: Pick<Keep, 'keepUntilMs' | 'pin'>): Promise<void> {
+  async #extend(kept: Kept, { keepUntilMs, pin, submitter }: KeepLonger) {
     await kept.loading
     await kept.finishing
     const { entry } = kept
-    if (keepUntilMs <= entry.keepUntilMs && (entry.pin || !pin)) return
-    kept.entry = { ...entry, keepUntilMs: Math.max(entry.keepUntilMs, keepUntilMs), pin: entry.pin || pin }
+    const shared = entry.shared || (submitter !== undefined && submitter !== entry.submitter)
+    if (keepUntilMs <= entry.keepUntilMs && (entry.pin || !pin) && shared === entry.shared) return
+    kept.entry = { ...entry, keepUntilMs: Math.max(entry.keepUntilMs, keepUntilMs), pin: entry.pin || pin, shared }
     if (!kept.partial?.buffer) await this.#files.setKeep(kept.entry, kept.complete)
   }
 

@@ -22,10 +22,14 @@ export function defineResults(commands: CommandTable): void {
             hint: '-o DIR keeps what failed units wrote below DIR/failed anyway',
           })
         }
+        if (options.sum === true && (options.failed === true || options.output !== undefined || options.raw === true)) {
+          throw new GridError('invalid', '--sum prints one result: it goes without -o, --raw and --failed')
+        }
         await loadOwnTasks(context)
         return withConnection(context, async (connection) => {
           const jobId = await resolveJob(connection, text!)
           const job = await connection.client.job(jobId)
+          if (job.view.removed) throw new GridError('expired', 'the job was removed, and its results with it')
           const retries = await retriesOf(connection, jobId)
           if (options.failed === true) return showFailed(context, connection, job, retries, units)
           return collect(context, connection, job, retries, {
@@ -34,6 +38,7 @@ export function defineResults(commands: CommandTable): void {
             folder: options.output as string | undefined,
             layout: options.layout as string | undefined,
             stderr: options.stderr === true,
+            sum: options.sum === true,
             ...(units === undefined ? {} : { units }),
           })
         })
@@ -43,6 +48,7 @@ export function defineResults(commands: CommandTable): void {
     .option('--layout <pattern>', "names of files in it: 'f_{i:06}.png'")
     .option('--unit <sel>', 'only these units, as they are: 0-9,17')
     .option('--raw', 'outputs one after another, not put together by the task')
+    .option('--sum', 'numbers in the outputs added up, in place of outputs that are the same but for them')
     .option('--failed', 'only the units that failed, with reason and standard error')
     .option('--stderr', 'standard error of units that are done, too')
     .addHelpText(
@@ -55,6 +61,7 @@ export function defineResults(commands: CommandTable): void {
         'Examples:',
         '  manyhands results last',
         '  manyhands results 3fa9 -o frames --layout "f_{i:06}.png"',
+        '  manyhands results 3fa9 --sum',
         '  manyhands results 3fa9 --failed',
       ].join('\n'),
     )

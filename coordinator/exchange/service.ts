@@ -19,7 +19,7 @@ import type { Clock } from '../../runtime/clock.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import type { MessageStream, Transport } from '../../runtime/transport.js'
 import type { GroupCommit } from '../group-commit.js'
-import type { JobBook } from '../job-book.js'
+import type { BookedJob, JobBook } from '../job-book.js'
 import type { CoordinatorOptions } from '../options.js'
 import type { OutputFiles } from '../output-files.js'
 import type { OwnerDriver } from '../owner-driver.js'
@@ -86,7 +86,9 @@ async function reconciled(context: ExchangeServiceContext, { shards }: Reconcile
   let reads = 0
   for (const { jobId, shard, ranges } of shards) {
     const held = context.heldShard(jobId, shard)
-    if (held === undefined || context.clock.wallMs() >= held.job.expiresAtMs + context.options.lateFactsMs) {
+    const isOver = (job: BookedJob) =>
+      job.removed || context.clock.wallMs() >= job.expiresAtMs + context.options.lateFactsMs
+    if (held === undefined || isOver(held.job)) {
       answers.push({ state: held === undefined ? 'unknown' : 'notNow' })
       continue
     }

@@ -102,7 +102,7 @@ export class SyncTurns {
     const { clock, logger, store, options, shards: held, take } = this.#c
     while (waiting.size > 0 && !this.#closed) {
       const now = clock.wallMs()
-      const shards = [...waiting].filter(({ job }) => now < job.expiresAtMs + options.lateFactsMs)
+      const shards = [...waiting].filter(({ job }) => !job.removed && now < job.expiresAtMs + options.lateFactsMs)
       waiting.clear()
       const results = await syncShards(
         {

@@ -247,6 +247,8 @@ function orderBodyToWire(body: OrderBody): WireMessage {
       return { release: { units: rangesToWire(body.units) } }
     case 'seal':
       return { seal: {} }
+    case 'remove':
+      return { remove: {} }
     case 'rulings': {
       const { judge, profile, rulings } = body
       return { rulings: { judge: hexToWire(judge), profile, rulings: rulings.map(rulingToWire) } }
@@ -273,6 +275,7 @@ function readOrder(fields: Fields): Order {
         units: readRanges(release, 'units', { min: 1, max: SELECTION_RANGES_MAX }),
       }),
       seal: () => ({ type: 'seal' }),
+      remove: () => ({ type: 'remove' }),
       rulings: (rulings) => ({
         type: 'rulings',
         judge: rulings.publicKey('judge'),

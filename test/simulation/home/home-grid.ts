@@ -209,5 +209,7 @@ export class HomeGrid {
 const noOutputs = {
   bytesUsed: 0,
   keep: async () => {},
+  extend: async () => {},
+  remove: async () => {},
   read: async () => undefined,
 }

@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { applyOrders, checkOrder, errorsAllowed, type KnownOrder } from '../../../job/orders.js'
 import { verdictRules } from '../../../job/verdict.js'
+import { EXTENDED_LIFE_MS_MAX } from '../../../proto/limits.js'
 import type { JobId, Key, Order, OrderBody } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { utf8 } from '../../../runtime/hex.js'
@@ -34,6 +35,7 @@ const orders = suite('applyOrders')
 orders('a job without orders is as its spec says', () => {
   assert.equal(applyOrders(spec, []), {
     cancelled: false,
+    removed: false,
     sealed: false,
     expiresAtMs: 2_000,
     priority: 0,
@@ -86,11 +88,23 @@ orders('a seal is kept', () => {
   assert.ok(applyOrders(spec, [order(1, { type: 'seal' })]).sealed)
 })
 
+orders('a job that is removed is cancelled, too', () => {
+  const { removed, cancelled } = applyOrders(spec, [order(1, { type: 'remove' })])
+  assert.equal([removed, cancelled], [true, true])
+  assert.is(applyOrders(spec, [order(1, { type: 'cancel' })]).removed, false)
+})
+
+orders('an order extends a job to ninety days after itself at most', () => {
+  const far = amend(1, { expiresAtMs: Number.MAX_SAFE_INTEGER })
+  assert.is(applyOrders(spec, [far]).expiresAtMs, far.order.createdAtMs + EXTENDED_LIFE_MS_MAX)
+})
+
 orders('neither the order of arrival nor repetitions matter', () => {
   const body = fc.oneof(
     fc.constantFrom<OrderBody>(
       { type: 'cancel' },
       { type: 'seal' },
+      { type: 'remove' },
       { type: 'release', units: [{ first: 1, count: 2 }] },
     ),
     fc.record({

@@ -173,6 +173,32 @@ function blobSuite(name: string, filesIn: (folder: string) => BlobFiles, resumes
     assert.is(store.bytesUsed, 0)
   })
 
+  test('a blob is let go by the key that stored it, unless another one has stored it since', async (context) => {
+    const mine = await put(context.store, contentOf('mine', 100), keep(ALICE, 50))
+    const ours = await put(context.store, contentOf('ours', 100), keep(ALICE, 50))
+    await put(context.store, contentOf('ours', 100), keep(BOB, 40))
+    const store = await context.reopen()
+    assert.not(await store.release(mine, BOB))
+    assert.not(await store.release(ours, ALICE))
+    assert.not(await store.release(ours, BOB))
+    assert.ok(await store.release(mine, ALICE))
+    assert.not(await store.release(mine, ALICE))
+    assert.not(store.has(mine))
+    assert.ok(store.has(ours))
+  })
+
+  test('whole content is kept for longer, and for no longer than asked', async (context) => {
+    const name = sha256(contentOf('w', 10))
+    await context.store.putWhole(name, contentOf('w', 10), keep(ALICE, 50))
+    await context.store.extendWhole(name, 100)
+    await context.store.extendWhole(sha256(contentOf('x', 10)), 100)
+    const store = await context.reopen()
+    context.nowMs = 99
+    assert.is(await store.sweep(), 0)
+    context.nowMs = 101
+    assert.is(await store.sweep(), 1)
+  })
+
   test('an upload without progress for a day is given up', async (context) => {
     const { store } = context
     const content = contentOf('c', 6 * CHUNK_BYTES)

@@ -212,6 +212,8 @@ export class Owners {
     const outputs: OutputFiles = {
       bytesUsed: 0,
       keep: async (digest, bytes) => void kept.set(digest, bytes),
+      extend: async () => {},
+      remove: async (digest) => void kept.delete(digest),
       read: async (digest) => kept.get(digest),
     }
     const self: Endpoint = { nodeId: identity.nodeId, address }

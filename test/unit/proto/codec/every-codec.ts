@@ -53,6 +53,7 @@ export const factCases: readonly CodecCase[] = [
       [
         { type: 'cancel' },
         { type: 'seal' },
+        { type: 'remove' },
         { type: 'release', units: [{ first: 3, count: 4 }] },
         {
           type: 'amend',
