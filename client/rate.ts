@@ -26,8 +26,15 @@ const SIGMAS = 2
 export class PaceMeter {
   #samples: Sample[] = []
 
-  /** Takes what is decided at `now` on a monotonic clock, of `total` units. */
-  add(now: Millis, decided: number, total: number): Pace {
+  /**
+   * Takes what is decided at `now` on a monotonic clock, of `total` units. `ageMs`: how long the job has been granted, for a
+   * first guess from its whole life; it counts for a minute.
+   */
+  add(now: Millis, decided: number, total: number, ageMs?: Millis): Pace {
+    if (this.#samples.length === 0 && ageMs !== undefined && ageMs > 0 && decided > 0) {
+      const seenMs = Math.min(ageMs, WINDOW_MS)
+      this.#samples.push({ at: now - seenMs, decided: decided * (1 - seenMs / ageMs) })
+    }
     const last = this.#samples.at(-1)
     // A home that took over may know less for a moment: count from there again.
     if (last && decided < last.decided) this.#samples = []

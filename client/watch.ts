@@ -159,7 +159,7 @@ class ShowReader {
       firstGrantAgeMs,
       holders: holders.length,
       wanted,
-      ...this.#pace.add(clock.now(), summary.settled + summary.failed, summary.units),
+      ...this.#pace.add(clock.now(), summary.settled + summary.failed, summary.units, firstGrantAgeMs),
       end: jobEnd(this.#job, summary, clock.wallMs()),
     }
   }

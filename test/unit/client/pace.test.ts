@@ -24,6 +24,19 @@ pace('the range holds the true time left, and narrows', () => {
   assert.ok(width < 25_000, `${width}`)
 })
 
+pace('the first look guesses from the life of the job, at most a minute of it', () => {
+  const first = new PaceMeter().add(5, 300, 900, 30_000)
+  assert.ok(Math.abs(first.unitsPerSecond - 10) < 0.1, `${first.unitsPerSecond}`)
+  assert.ok(first.eta!.lowMs < 60_000 && first.eta!.highMs > 60_000)
+  const old = new PaceMeter()
+  old.add(0, 36_000, 100_000, 3_600_000)
+  // Ten an hour ago, a hundred a second now: after a minute only what was seen counts.
+  let last = old.add(1_000, 36_100, 100_000, 3_601_000)
+  for (let second = 2; second <= 62; second++) last = old.add(second * 1_000, 36_000 + second * 100, 100_000)
+  assert.ok(Math.abs(last.unitsPerSecond - 100) < 2, `${last.unitsPerSecond}`)
+  assert.is(new PaceMeter().add(0, 0, 10, 5_000).eta, undefined)
+})
+
 pace('a home that knows less than the last one does not make it negative', () => {
   const meter = new PaceMeter()
   meter.add(0, 100, 200)
