@@ -39,13 +39,13 @@ class Job:
         self.selected = [(r.first, r.first + r.count) for r in self.spec.selection] or [(0, self.units)]
 
     def _obey(self, signed) -> None:
-        """Orders of the submitter may have widened the radius; those that this program does not know could change the verdict."""
-        if not verify(self.spec.submitter, "order", signed.bytes, signed.signature):
-            raise Refused("an order is not signed by the submitter")
+        """Orders may have widened the radius. Those that this program does not follow could change the verdict: rulings do."""
         order = messages.Order.FromString(signed.bytes)
         body = order.WhichOneof("body")
-        if order.job_id != self.id or body is None:
-            raise Refused("an order is for another job, or of a kind that this program does not know")
+        if order.job_id != self.id or body not in ("cancel", "amend", "release", "seal"):
+            raise Refused(f"an order is for another job, or of a kind that this program does not follow: {body}")
+        if not verify(self.spec.submitter, "order", signed.bytes, signed.signature):
+            raise Refused("an order is not signed by the submitter")
         if body == "amend":
             self.owner_radius = max(self.owner_radius, int.from_bytes(order.amend.owner_radius, "big"))
 
