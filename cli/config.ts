@@ -27,6 +27,8 @@ const fileSchema = z.strictObject({
   memory: z.union([z.string(), z.number()]),
   tasks: z.union([z.string(), z.array(z.string())]),
   quorum: z.number().int().min(1).max(15),
+  metrics: z.union([z.string(), z.number().int().min(1).max(65_535)]),
+  'log-format': z.enum(['json', 'text']),
 })
 const partialSchema = fileSchema.partial()
 type FileSettings = z.infer<typeof partialSchema>
@@ -46,6 +48,8 @@ export const settingHelp: Readonly<Record<SettingName, string>> = {
   memory: 'most memory a unit may ask for',
   tasks: "modules with tasks of this machine's own; they run with the rights of the worker",
   quorum: 'agreeing donors a unit needs, unless submit says otherwise',
+  metrics: 'where to serve metrics for Prometheus: host:port, or a port of 127.0.0.1',
+  'log-format': 'how node and work write their log: text, or json, a value a line',
 }
 
 /** All settings by name. Lists hold one text an entry. Undefined: not set, the command decides. */
@@ -60,6 +64,8 @@ export interface Settings {
   readonly memory: Setting<string | undefined>
   readonly tasks: Setting<readonly string[]>
   readonly quorum: Setting<number | undefined>
+  readonly metrics: Setting<string | undefined>
+  readonly 'log-format': Setting<string | undefined>
 }
 
 /** What {@link resolveSettings} found. */
@@ -132,6 +138,8 @@ export function resolveSettings(sources: ConfigSources): ResolvedSettings {
     memory: one('memory'),
     tasks: list('tasks'),
     quorum: readQuorum(one('quorum')),
+    metrics: one('metrics'),
+    'log-format': one('log-format'),
   }
   return { settings, file, fileExists: text !== undefined }
 }

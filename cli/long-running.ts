@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs'
+import { formatAddress } from '../overlay/address.js'
 import type { LocalServer } from '../overlay/grpc-local.js'
 import { serveAdmin } from '../process/admin/admin-service.js'
 import { LogRing } from '../process/admin/log-ring.js'
@@ -6,6 +7,8 @@ import { ProcessView } from '../process/admin/process-view.js'
 import { openSocketFolder } from '../process/admin/socket-path.js'
 import { type GridProcess, type ProcessSettings, startProcess } from '../process/compose.js'
 import { announceLocalProcess } from '../process/local-process.js'
+import { type MetricsServer, serveMetrics } from '../process/metrics/metrics-server.js'
+import { prometheusMetrics } from '../process/metrics/prometheus.js'
 import type { JobId } from '../proto/model.js'
 import { type Millis, pause } from '../runtime/clock.js'
 import type { WorkerNow } from '../worker/tally.js'
@@ -13,6 +16,7 @@ import type { CommandContext } from './context.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { aborting } from './interrupts.js'
 import { plural } from './output.js'
+import { metricsAt } from './process-settings.js'
 
 /** How often the status line of a worker is looked at. Unit: ms. */
 const LOOK_MS: Millis = 250
@@ -45,8 +49,11 @@ export async function runProcess(
   const { interrupts, clock, output } = context
   const log = new LogRing(clock)
   const logger = log.around(settings.logger)
-  const gridProcess = await startProcess({ ...settings, logger })
+  const at = metricsAt(context)
+  const metrics = at === undefined ? undefined : prometheusMetrics()
+  const gridProcess = await startProcess({ ...settings, logger, ...(metrics && { meter: metrics }) })
   let forget: () => void = () => {}
+  let metricsServer: MetricsServer | undefined
   let admin: LocalServer | undefined
   const drained = new AbortController()
   try {
@@ -72,6 +79,11 @@ export async function runProcess(
       join: settings.join,
       admin: socket,
     })
+    if (at !== undefined && metrics !== undefined) {
+      metrics.watch(gridProcess)
+      metricsServer = await serveMetrics(at, metrics, logger.child('metrics'))
+      output.note(`metrics at http://${formatAddress(at.host, metricsServer.port)}/metrics`)
+    }
     running.onReady(gridProcess)
     const status = new StatusLine(context, settings.onlyJob)
     const over = new AbortController()
@@ -92,6 +104,8 @@ export async function runProcess(
     return interrupts.second.aborted ? EXIT.interrupted : EXIT.ok
   } finally {
     forget()
+    await metricsServer?.close()
+    metrics?.close()
     await gridProcess.close()
     await admin?.close()
   }

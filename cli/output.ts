@@ -38,6 +38,7 @@ export class Output {
   readonly quiet: boolean
   readonly verbose: boolean
   readonly #options: OutputOptions
+  #log: ((level: 'info' | 'warn', text: string) => void) | undefined
 
   constructor(options: OutputOptions) {
     this.#options = options
@@ -48,7 +49,7 @@ export class Output {
 
   /** Whether somebody watches stderr: then bars may be drawn there. */
   get isInteractive(): boolean {
-    return this.#options.stderr.isTTY === true && !this.quiet && !this.json
+    return this.#options.stderr.isTTY === true && !this.quiet && !this.json && this.#log === undefined
   }
 
   /** Columns of the terminal on stdout; undefined when it is none. */
@@ -89,12 +90,21 @@ export class Output {
 
   /** Something worth knowing, for people: a line on stderr, silent with `--quiet` and `--json`. */
   note(text: string): void {
-    if (!this.quiet && !this.json) this.#options.stderr.write(`${text}\n`)
+    if (this.quiet || this.json) return
+    if (this.#log !== undefined) this.#log('info', text)
+    else this.#options.stderr.write(`${text}\n`)
   }
 
   /** Something that should be looked at though the command goes on. Printed with `--json`, too, as it is on stderr. */
   warn(text: string): void {
-    if (!this.quiet) this.#options.stderr.write(`${this.#paint('33', 'warning:')} ${text}\n`)
+    if (this.quiet) return
+    if (this.#log !== undefined) this.#log('warn', text)
+    else this.#options.stderr.write(`${this.#paint('33', 'warning:')} ${text}\n`)
+  }
+
+  /** From now on notes and warnings go to a log: where stderr is to be JSON lines and nothing else. */
+  speakInto(log: (level: 'info' | 'warn', text: string) => void): void {
+    this.#log = log
   }
 
   /**

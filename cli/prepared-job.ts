@@ -9,14 +9,13 @@ import type { Policy, PublicKey } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import { sha256 } from '../runtime/hash.js'
 import { silentLogger } from '../runtime/logger.js'
-import { threadCount } from '../runtime/platform.js'
 import { systemRandom } from '../runtime/random.js'
 import { type ComputeProcess, startCompute } from '../worker/compute/supervise.js'
 import type { CommandContext } from './context.js'
-import { parseCpus } from './cpus.js'
 import { jobRequest, type OpenedFiles, openFiles } from './file-content.js'
 import type { DescribedJob } from './job-flags.js'
 import { readJobOptions } from './job-options.js'
+import { shareHere } from './machine.js'
 import { startProgress } from './progress.js'
 import { checkSource, defaultArguments, findRunnable, type Runnable, taskRequest } from './runnable.js'
 import { findTrap, trapText } from './trap/trap-place.js'
@@ -119,7 +118,7 @@ export function finishJob(
 /** Threads on this machine for a command of its own, not for donating. To be closed. */
 export function startLocalCompute(context: CommandContext, memoryBytes: number, threads?: number): ComputeProcess {
   return startCompute({
-    threads: threads ?? Math.max(1, parseCpus(context.settings.cpus.value ?? '100%', threadCount())),
+    threads: threads ?? Math.max(1, shareHere(context, '100%').threads),
     memoryBytes: Math.max(memoryBytes, 256 * 2 ** 20),
     taskModules: context.settings.tasks.value,
     lowPriority: false,

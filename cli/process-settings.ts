@@ -3,15 +3,11 @@ import { DEFAULT_PORT, parseAddress } from '../overlay/address.js'
 import type { ProcessSettings } from '../process/compose.js'
 import { UNITS_MAX } from '../proto/limits.js'
 import { GridError } from '../runtime/errors.js'
-import { threadCount } from '../runtime/platform.js'
 import { networkOf } from './connect.js'
 import type { CommandContext } from './context.js'
-import { parseCpus } from './cpus.js'
 import { createLogger, type LogLevel } from './logger.js'
+import { MEMORY_BYTES_MIN, shareHere } from './machine.js'
 
-/** Memory a unit may ask for unless the donor says otherwise: the default limit of a job. Unit: bytes. */
-const MEMORY_BYTES = 256 * 2 ** 20
-const MEMORY_BYTES_MIN = 16 * 2 ** 20
 const LISTEN_HOST = '0.0.0.0'
 
 /** Settings that `node` and `work` share. Throws GridError `invalid` for one that is wrong. */
@@ -23,23 +19,30 @@ export function processSettings(
   const { settings, output, stderr } = context
   for (const address of settings.join.value) parseAddress(address)
   const memory = (options.memory as string | undefined) ?? settings.memory.value
-  const memoryBytes = memory === undefined ? MEMORY_BYTES : parseBytes(memory)
+  const share = shareHere(context)
+  const memoryBytes = memory === undefined ? share.memoryBytes : parseBytes(memory)
   if (memoryBytes < MEMORY_BYTES_MIN) {
     throw new GridError('invalid', `memory ${memory} is less than 16 MiB`, {
       hint: 'no unit could be computed with so little',
     })
   }
   const quietLevel: LogLevel = output.quiet ? 'error' : level
+  const json = isLogJson(context)
+  const logger = createLogger({ stream: stderr, level: output.verbose ? 'debug' : quietLevel, json })
+  if (json) {
+    const spoken = createLogger({ stream: stderr, level: 'info', json })
+    output.speakInto((said, text) => spoken[said](text))
+  }
   return {
     dataFolder: settings.data.value,
     network: networkOf(context),
     join: settings.join.value,
-    threads: parseCpus(settings.cpus.value, threadCount()),
+    threads: share.threads,
     lowPriority: true,
     memoryBytes,
     taskModules: settings.tasks.value,
     ephemeral: false,
-    logger: createLogger({ stream: stderr, level: output.verbose ? 'debug' : quietLevel, json: output.json }),
+    logger,
   }
 }
 
@@ -49,6 +52,30 @@ export function listenAt({ settings }: CommandContext): { readonly host: string;
   if (text === undefined) return { host: LISTEN_HOST, port: DEFAULT_PORT }
   const { host, port } = parseAddress(text, { zeroPort: true })
   return { host, port }
+}
+
+/** Where a port alone is listened on for metrics: they are for this machine unless somebody says otherwise. */
+const METRICS_HOST = '127.0.0.1'
+
+/** Where to serve metrics; undefined: nowhere. Throws GridError `invalid`. */
+export function metricsAt({
+  settings,
+}: Pick<CommandContext, 'settings'>): { readonly host: string; readonly port: number } | undefined {
+  const text = settings.metrics.value
+  if (text === undefined) return undefined
+  const { host, port } = parseAddress(/^[0-9]+$/.test(text) ? `${METRICS_HOST}:${text}` : text, { zeroPort: true })
+  return { host, port }
+}
+
+/** Whether the log is JSON: as `log-format` says, else as the answers are. Throws GridError `invalid`. */
+function isLogJson({ settings, output }: CommandContext): boolean {
+  const { value, origin } = settings['log-format']
+  if (value !== undefined && value !== 'json' && value !== 'text') {
+    throw new GridError('invalid', `log-format must be text or json, not '${value.slice(0, 40)}'`, {
+      hint: `it comes from the ${origin}`,
+    })
+  }
+  return value === undefined ? output.json : value === 'json'
 }
 
 /** `--for` and `--units` of a worker. */

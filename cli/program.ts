@@ -266,4 +266,6 @@ const SETTING_FLAGS: ReadonlySet<SettingName> = new Set([
   'listen',
   'advertise',
   'cpus',
+  'metrics',
+  'log-format',
 ])

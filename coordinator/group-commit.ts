@@ -58,6 +58,11 @@ export class GroupCommit {
     })
   }
 
+  /** What waits for the disk. */
+  get queued(): { readonly writes: number; readonly bytes: number } {
+    return { writes: this.#queuedWrites, bytes: this.#queuedBytes }
+  }
+
   /** Whether callers should stop taking in more until {@link drained}. */
   get congested(): boolean {
     return this.#queuedWrites > QUEUE_WRITES_HIGH || this.#queuedBytes > QUEUE_BYTES_HIGH

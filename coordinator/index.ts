@@ -227,6 +227,11 @@ export class Coordinator {
     }
   }
 
+  /** Writes, and their bytes, that wait for the disk. */
+  get queued(): { readonly writes: number; readonly bytes: number } {
+    return this.#commits.queued
+  }
+
   /** What this peer sees of a job as home and as owner, for whoever asks why. @throws GridError `notFound` */
   async explain({ jobId, unit, events }: ExplainRequest): Promise<ExplainReply> {
     const job = this.book.need(jobId)

@@ -37,7 +37,7 @@ import { GridError } from '../runtime/errors.js'
 import { sha256 } from '../runtime/hash.js'
 import type { Logger } from '../runtime/logger.js'
 import { systemRandom } from '../runtime/random.js'
-import type { Endpoint } from '../runtime/transport.js'
+import type { Endpoint, Transport } from '../runtime/transport.js'
 import { VERSION } from '../runtime/version.js'
 import { folderBlobFiles } from '../storage/blob-files.js'
 import { BlobStore } from '../storage/blob-store.js'
@@ -49,6 +49,7 @@ import { Inputs } from '../worker/inputs.js'
 import { Journal } from '../worker/journal.js'
 import { Ledger } from '../worker/ledger.js'
 import { resolveWorkerOptions } from '../worker/options.js'
+import { MeasuredTransport, type TransportMeter } from './metrics/measured-transport.js'
 
 /** Everything that decides what a process is: a peer, a worker, a client, or several at once. */
 export interface ProcessSettings {
@@ -71,6 +72,8 @@ export interface ProcessSettings {
   /** A short-lived client: uses the key of the data directory without holding its lock. */
   readonly ephemeral: boolean
   readonly logger: Logger
+  /** Told of every call, stream and message. Absent: nobody counts them. */
+  readonly meter?: TransportMeter
 }
 
 /** A running process of the grid. */
@@ -81,6 +84,12 @@ export interface GridProcess {
   readonly overlay: Overlay
   readonly coordinator: Coordinator | undefined
   readonly worker: Worker | undefined
+  /** Threads that compute. */
+  readonly threads: number
+  /** Connections open now. */
+  connectionsNow(): { readonly accepted: number; readonly dialled: number }
+  /** Bytes kept for others: in the database of facts, and as blobs. */
+  storeSizes(): Promise<{ readonly factBytes: number; readonly blobBytes: number }>
   /** Bytes kept for the shards and blobs of others. */
   storedBytes(): Promise<number>
   client(): GridClient
@@ -129,9 +138,10 @@ async function assemble(
   const { network, logger, dataFolder } = settings
   const verifier = createVerifier()
   const factVerifier = signatureVerifier(verifier, network)
-  const transport = new GrpcTransport({ identity, network, clock: systemClock, logger })
-  closers.push(() => transport.close())
-  const endpoint = await listen(settings, transport, identity)
+  const grpc = new GrpcTransport({ identity, network, clock: systemClock, logger })
+  closers.push(() => grpc.close())
+  const transport = settings.meter === undefined ? grpc : new MeasuredTransport(grpc, settings.meter, systemClock)
+  const endpoint = await listen(settings, grpc, identity)
   const disk = nodeDisk(join(dataFolder, 'state'))
   const overlay = new Overlay({
     clock: systemClock,
@@ -158,7 +168,7 @@ async function assemble(
   const bootId = identity.bootId.toString(16).padStart(16, '0') as BootId
 
   let coordinator: Coordinator | undefined
-  let storedBytes = async () => 0
+  let storeSizes: GridProcess['storeSizes'] = async () => ({ factBytes: 0, blobBytes: 0 })
   if (endpoint !== undefined) {
     mkdirSync(dataFolder, { recursive: true, mode: 0o700 })
     const store = SqliteStore.open(join(dataFolder, 'owner.sqlite'))
@@ -168,7 +178,7 @@ async function assemble(
       submitterBytes: BLOBS_SUBMITTER_BYTES,
     })
     closers.push(() => blobs.close())
-    storedBytes = async () => blobs.bytesUsed + (await store.bytesUsed())
+    storeSizes = async () => ({ factBytes: await store.bytesUsed(), blobBytes: blobs.bytesUsed })
     const sweep = setInterval(
       () => void blobs.sweep().catch((error: unknown) => logger.warn('blobs not swept', { error })),
       BLOB_SWEEP_MS,
@@ -220,7 +230,13 @@ async function assemble(
     overlay,
     coordinator,
     worker,
-    storedBytes,
+    threads: settings.threads,
+    connectionsNow: () => ({ accepted: grpc.connections, dialled: grpc.channels }),
+    storeSizes,
+    storedBytes: async () => {
+      const { factBytes, blobBytes } = await storeSizes()
+      return factBytes + blobBytes
+    },
     client,
     async drain() {
       await worker?.drain()
@@ -234,7 +250,7 @@ async function assemble(
 async function startWorker(
   settings: ProcessSettings,
   parts: {
-    transport: GrpcTransport
+    transport: Transport
     overlay: Overlay
     identity: Identity
     factVerifier: VerifierOfFacts
@@ -309,7 +325,7 @@ async function startWorker(
 /** Owners of the active shards of a job, as its home names them. */
 async function ownersOfJob(
   client: GridClient,
-  transport: GrpcTransport,
+  transport: Transport,
   jobId: JobId,
   homes: () => Promise<readonly Endpoint[]>,
 ): Promise<readonly Endpoint[]> {

@@ -19,6 +19,8 @@ export interface PlatformSurroundings {
   readonly system: string
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly home: string
+  /** Where `/proc` and `/sys` are looked for. Default `/`. */
+  readonly root?: string
 }
 
 const FOLDER = 'manyhands'

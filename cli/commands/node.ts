@@ -41,6 +41,8 @@ export function defineNode(commands: CommandTable): void {
     .option('--advertise <host:port>', 'address under which others reach it, if another')
     .option('--cpus <n>', 'threads that compute: a number or a share such as 50%; 0: none (all but one)')
     .option('--memory <size>', 'most memory a unit may ask for (256MiB)')
+    .option('--metrics <host:port>', 'serve metrics for Prometheus there; a port alone: on 127.0.0.1')
+    .option('--log-format <format>', 'text or json (text)')
     .option('--stop-at-eof', 'stop when standard input ends, for programs that start this one')
     .addHelpText(
       'after',

@@ -45,6 +45,8 @@ export function defineWork(commands: CommandTable): void {
     .option('--memory <size>', 'most memory a unit may ask for (256MiB)')
     .option('--units <n>', 'stop after so many units')
     .option('--for <time>', 'stop after this long: 30m, 8h')
+    .option('--metrics <host:port>', 'serve metrics for Prometheus there; a port alone: on 127.0.0.1')
+    .option('--log-format <format>', 'text or json (text)')
     .option('--stop-at-eof', 'stop when standard input ends, for programs that start this one')
     .addHelpText(
       'after',

@@ -1,3 +1,4 @@
+import { MeasuredTransport, type TransportMeter } from '../../../process/metrics/measured-transport.js'
 import type { NodeId } from '../../../proto/model.js'
 import type { Transport } from '../../../runtime/transport.js'
 import { World } from '../../simulation/world/world.js'
@@ -46,4 +47,20 @@ async function simulatedPair(setUp: (acceptor: Transport) => void): Promise<Tran
   }
 }
 
+const deaf: TransportMeter = {
+  unaryEnded: () => {},
+  streamOpened: () => {},
+  streamEnded: () => {},
+  streamMessage: () => {},
+  bytes: () => {},
+}
+
+/** The same with both ends measured, which must change nothing. */
+async function measuredPair(setUp: (acceptor: Transport) => void): Promise<TransportPair> {
+  const clock = { now: () => 0 }
+  const pair = await simulatedPair((acceptor) => setUp(new MeasuredTransport(acceptor, deaf, clock)))
+  return { ...pair, dialler: new MeasuredTransport(pair.dialler, deaf, clock) }
+}
+
 transportConformance('simulated transport', simulatedPair)
+transportConformance('simulated transport, measured', measuredPair)
