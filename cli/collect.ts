@@ -1,8 +1,9 @@
 import type { ResultsSummary, UnitAnswer } from '../client/answer.js'
 import { FamilyReader } from '../client/family.js'
-import { sealJob } from '../client/orders.js'
+import { mayRule, sealJob } from '../client/orders.js'
 import { type ResultsOptions, ResultsReader } from '../client/results.js'
 import type { KnownJob } from '../client/session.js'
+import { watchJob } from '../client/watch.js'
 import { mergeRanges } from '../job/selection.js'
 import type { JobId } from '../proto/model.js'
 import { GridError, toGridError } from '../runtime/errors.js'
@@ -11,6 +12,7 @@ import type { Connection } from './connect.js'
 import { type CommandContext, sameNetworkFlags } from './context.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { exitOf, Follower } from './following.js'
+import { AUDIT_MS, JobAudit } from './job-audit.js'
 import { shortId } from './job-view.js'
 
 /** For telling the owners that the results have been fetched: worth a moment, not more. Unit: ms. */
@@ -76,11 +78,14 @@ export interface CollectOptions extends AnswerOptions {
   readonly follow: boolean
   /** Only these units. */
   readonly units?: ResultsOptions['units']
+  /** Compute some units again here first, and rule on them. Of one's own jobs only: nobody else may rule. */
+  readonly audit: boolean
 }
 
 /**
- * Fetches the results of a job, proves them here and shows them; with `follow`, as they settle. Ctrl-C detaches. Gives the
- * exit code that the outcome stands for.
+ * Fetches the results of a job, proves them here and shows them; with `follow`, once it has ended. Some units are computed again
+ * here before anything is shown: what others have made of a job is worth that much. Files of `-o` are written as units settle,
+ * and again where they were false. Ctrl-C detaches. Gives the exit code that the outcome stands for.
  */
 export async function collect(
   context: CommandContext,
@@ -89,6 +94,69 @@ export async function collect(
   retries: readonly KnownJob[],
   options: CollectOptions,
 ): Promise<ExitCode> {
+  const audited = options.audit ? [job, ...retries].filter((one) => mayRule(connection.client, one)) : []
+  if (audited.length === 0) return (await show(context, connection, job, retries, options, [])).code
+  const { interrupts } = context
+  const audits = audited.map((one) => {
+    const units = options.units === undefined ? {} : { units: options.units }
+    return new JobAudit(context, connection, one, { replayMs: AUDIT_MS / audited.length, ...units })
+  })
+  const follower = new Follower(context)
+  try {
+    let shown: Shows | undefined
+    if (options.follow) {
+      const ended = new AbortController()
+      const along = Promise.all(audits.map((audit) => audit.along(ended.signal)))
+      try {
+        if (options.folder === undefined) {
+          for await (const look of watchJob(connection.client, job.jobId, { signal: interrupts.first }))
+            follower.look(look)
+        } else shown = await show(context, connection, job, retries, options, undefined)
+      } finally {
+        ended.abort()
+        await along
+      }
+    }
+    follower.stop()
+    for (const audit of audits) await audit.finish(options.follow)
+    const isFalse = audits.some(({ findings }) => findings.wrong.length > 0)
+    if (shown === undefined || isFalse || context.output.json) {
+      const [first, ...others] = [job, ...retries].map(
+        (one) => audits.find((audit) => audit.job.jobId === one.jobId)?.job ?? one,
+      )
+      shown = await show(context, connection, first!, others, { ...options, follow: false }, audits)
+    } else {
+      for (const audit of audits) audit.tell()
+      if (shown.isWhole) await seal(connection, job)
+    }
+    const isRepaired = audits.every(({ findings }) => findings.settled >= findings.units)
+    if (isFalse && !isRepaired) return EXIT.disputed
+    const { last } = follower
+    return shown.code === EXIT.ok && last !== undefined && !isFalse ? exitOf(last) : shown.code
+  } catch (error) {
+    if (interrupts.first.aborted) return follower.detach(job.jobId)
+    throw toGridError(error)
+  } finally {
+    follower.stop()
+    for (const audit of audits) await audit.close()
+  }
+}
+
+interface Shows {
+  readonly code: ExitCode
+  /** All units of the job are there. */
+  readonly isWhole: boolean
+}
+
+/** Fetches and shows; with `follow`, as units settle. `audits` undefined: not finished, so that nothing is told of them nor sealed. */
+async function show(
+  context: CommandContext,
+  connection: Connection,
+  job: KnownJob,
+  retries: readonly KnownJob[],
+  options: CollectOptions,
+  audits: readonly JobAudit[] | undefined,
+): Promise<Shows> {
   const { interrupts, output } = context
   const folder = await openFolder(job, options)
   const task = options.raw ? undefined : taskOf(job.spec)
@@ -112,13 +180,14 @@ export async function collect(
     follower?.stop()
     const summary = reading.summary()
     const code = concludeResults(context, summary)
+    for (const audit of audits ?? []) audit.tell()
     if (shown.firstFailed !== undefined) {
       const flags = sameNetworkFlags(context)
       output.note(`  run it here:  manyhands replay ${shortId(job.jobId)} ${shown.firstFailed}${flags}`)
     }
     const isWhole = summary.missingCount === 0 && options.units === undefined
-    if (isWhole) await seal(connection, job)
-    if (output.json) {
+    if (isWhole && audits !== undefined) await seal(connection, job)
+    if (output.json && audits !== undefined) {
       const { missing, problems, overturned, ...counts } = summary
       output.value({
         jobId: job.jobId,
@@ -129,6 +198,7 @@ export async function collect(
         missing,
         overturned,
         problems,
+        audit: audits.length === 0 ? null : audits.map(({ job: { jobId }, findings }) => ({ jobId, ...findings })),
         exitCode: code,
       })
     } else if (folder !== undefined) {
@@ -137,9 +207,9 @@ export async function collect(
       )
     }
     const last = follower?.last
-    return code === EXIT.ok && last !== undefined ? exitOf(last) : code
+    return { code: code === EXIT.ok && last !== undefined ? exitOf(last) : code, isWhole }
   } catch (error) {
-    if (interrupts.first.aborted) return follower?.detach(job.jobId) ?? EXIT.interrupted
+    if (interrupts.first.aborted) return { code: follower?.detach(job.jobId) ?? EXIT.interrupted, isWhole: false }
     throw toGridError(error)
   } finally {
     follower?.stop()

@@ -23,6 +23,7 @@ import { defineSubmit } from './commands/submit.js'
 import { defineTasks } from './commands/tasks.js'
 import { defineTop } from './commands/top.js'
 import { defineUnits } from './commands/units.js'
+import { defineVerify } from './commands/verify.js'
 import { defineVolunteer } from './commands/volunteer.js'
 import { defineWait } from './commands/wait.js'
 import { defineWatch } from './commands/watch.js'
@@ -112,6 +113,7 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
     defineUnits,
     defineResults,
     defineReplay,
+    defineVerify,
     defineControl,
     defineKeep,
     defineExplain,
@@ -185,6 +187,7 @@ const MINDS_INTERRUPT: ReadonlySet<string> = new Set([
   'results',
   'replay',
   'top',
+  'verify',
   'demo',
 ])
 

@@ -1,5 +1,6 @@
 /** Everything a submitter does, for the command line and for programs. Prints nothing, reads no environment. */
 export * from './answer.js'
+export { type AuditFindings, type AuditOptions, Auditor } from './audit.js'
 export {
   type BlobContent,
   type Content,
@@ -49,7 +50,8 @@ export { type ClientOverlay, estimateFromNearest, type FoundRecord, overlayFace 
 export { type PinStorage, Pins } from './pins.js'
 export { type Pace, PaceMeter } from './rate.js'
 export { type ByteSink, type ReducedAnswers, reduceAnswers } from './reduce.js'
-export { type FetchedFile, type Replay, type ReplayOptions, type ReplayVerdict, replayUnit } from './replay.js'
+export { type Replay, type ReplayOptions, type ReplayVerdict, replayUnit } from './replay.js'
+export type { FetchedFile } from './replay-material.js'
 export {
   type Folder,
   type FolderDraft,

@@ -1,10 +1,11 @@
+import { rulingBatches } from '../job/audit.js'
 import { mergeRanges } from '../job/selection.js'
 import { checkSpec, JOB_LIFE_MS } from '../job/spec.js'
 import { unitCount } from '../job/unit-source.js'
 import { orderCodec } from '../proto/codec/facts.js'
-import { EXTENDED_LIFE_MS_MAX, SELECTION_RANGES_MAX } from '../proto/limits.js'
+import { EXTENDED_LIFE_MS_MAX, RULING_ORDERS_MAX, SELECTION_RANGES_MAX } from '../proto/limits.js'
 import { methods } from '../proto/methods.js'
-import type { JobId, JobSpec, Limits, NodeId, OrderBody, Policy, UnitRange, UnitState } from '../proto/model.js'
+import type { JobId, JobSpec, Limits, NodeId, OrderBody, Policy, Ruling, UnitRange, UnitState } from '../proto/model.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import { toHex } from '../runtime/hex.js'
 import type { BuiltJob } from './job-builder.js'
@@ -31,7 +32,8 @@ export async function giveOrder(
 ): Promise<GivenOrder> {
   const { signer, clock } = client.parts
   const job = await client.job(jobId, options)
-  if (job.spec.submitter !== signer.publicKey) {
+  const said = typeof body === 'function' ? body(job) : body
+  if (job.spec.submitter !== signer.publicKey && !(said.type === 'rulings' && mayRule(client, job))) {
     throw new GridError('forbidden', 'only the submitter of a job gives orders about it', {
       hint: 'use the data directory that the job was submitted from',
     })
@@ -42,11 +44,41 @@ export async function giveOrder(
     jobId,
     seq,
     createdAtMs: clock.wallMs(),
-    body: typeof body === 'function' ? body(job) : body,
+    body: said,
   })
   const order = { bytes, signature: signer.sign('order', bytes) }
   const { holders, wanted } = await client.askHome(jobId, methods.give, { order }, options)
   return { seq, holders, wanted, job }
+}
+
+/** Whether this key may rule on units of the job. */
+export function mayRule({ parts: { signer } }: GridClient, { spec }: Pick<KnownJob, 'spec'>): boolean {
+  return spec.submitter === signer.publicKey || spec.judges.includes(signer.publicKey)
+}
+
+/**
+ * Gives rulings in as few orders as they fit. Those that do not fit into what the job takes are left out, the last first;
+ * resolves to how many were given. Rejects as {@link giveOrder}.
+ */
+export async function giveRulings(
+  client: GridClient,
+  { jobId, spec }: Pick<KnownJob, 'jobId' | 'spec'>,
+  rulings: readonly Ruling[],
+  options: AskOptions = {},
+): Promise<number> {
+  const judge = client.parts.signer.publicKey
+  const isSubmitter = judge === spec.submitter
+  let given = 0
+  for (const batch of rulingBatches(rulings)) {
+    const { orders } = await client.job(jobId, options)
+    const before = orders.filter(
+      ({ order: { body } }) => body.type === 'rulings' && (body.judge === spec.submitter) === isSubmitter,
+    )
+    if (before.length >= RULING_ORDERS_MAX) break
+    await giveOrder(client, jobId, { type: 'rulings', judge, profile: spec.profile, rulings: batch }, options)
+    given += batch.length
+  }
+  return given
 }
 
 /** Stops a job for good: nothing more is granted; what is settled stays until the job expires. */

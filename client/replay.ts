@@ -2,34 +2,18 @@ import { isVote } from '../job/digest.js'
 import { type UnitInvocation, unitInvocation } from '../job/program.js'
 import { contains } from '../job/selection.js'
 import { unitCount } from '../job/unit-source.js'
-import type { BlobRef, JobSpec, UnitOutput } from '../proto/model.js'
+import type { UnitOutput } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import type { Compute } from '../worker/compute/compute.js'
 import type { ResultsSummary, UnitAnswer } from './answer.js'
-import { fetchContent, fetchedContent } from './fetched-content.js'
+import { checkReplayBytes, fetchMaterial, type MaterialOptions, runMaterial } from './replay-material.js'
 import { ResultsReader } from './results.js'
-import { ItemReader, runLocal } from './run-local.js'
+import { ItemReader } from './run-local.js'
 import { aborted, type GridClient, type KnownJob } from './session.js'
 
-/** A file that a fetched blob is written to. */
-export interface FetchedFile {
-  readonly path: string
-  write(offset: number, bytes: Uint8Array): Promise<void>
-  /** All of it has come. */
-  finish(): Promise<void>
-}
-
-/** Program and shared inputs of a unit, above which it is not replayed: a stranger's spec may name anything. Unit: bytes. */
-const FETCHED_BYTES_MAX = 8 * 2 ** 30
-
-export interface ReplayOptions {
+export interface ReplayOptions extends MaterialOptions {
   /** Computes the unit; used by this replay alone while it lasts. */
   readonly compute: Compute
-  /** Where to put a module or a shared input. */
-  readonly createFile: (blob: BlobRef) => Promise<FetchedFile>
-  /** Told what is being fetched. */
-  readonly onFetch?: (label: string, doneBytes: number, totalBytes: number) => void
-  readonly signal?: AbortSignal
 }
 
 /**
@@ -73,12 +57,7 @@ export async function replayUnit(
   if (!(unit >= 0 && unit < units)) throw new GridError('invalid', `unit ${unit} is outside 0 to ${units - 1}`)
   if (spec.selection.length > 0 && !contains(spec.selection, unit))
     throw new GridError('invalid', `unit ${unit} is not among those that the job selects`)
-  const fetchedBytes = blobsOf(spec).reduce((sum, { size }) => sum + size, 0)
-  if (fetchedBytes > FETCHED_BYTES_MAX)
-    throw new GridError(
-      'quota',
-      `the inputs of the job have ${fetchedBytes} bytes, a replay at most ${FETCHED_BYTES_MAX}`,
-    )
+  checkReplayBytes(spec)
   const reader = new ResultsReader(client, job, {
     units: [{ first: unit, count: 1 }],
     ...(signal ? { signal } : {}),
@@ -88,37 +67,14 @@ export async function replayUnit(
   const { summary } = reader
   if (accepted === undefined) return { type: 'missing', summary }
 
-  const fetchFile = async (blob: BlobRef, label: string): Promise<string> => {
-    const file = await createFile(blob)
-    await fetchContent(client, blob, (offset, bytes) => file.write(offset, bytes), {
-      onProgress: (done, total) => onFetch?.(label, done, total),
-      ...(signal ? { signal } : {}),
-    })
-    await file.finish()
-    return file.path
-  }
-  const modulePath = spec.task.type === 'module' ? await fetchFile(spec.task.module, 'the program') : undefined
-  const inputPaths: { readonly name: string; readonly path: string }[] = []
-  for (const { name, blob } of spec.inputs) inputPaths.push({ name, path: await fetchFile(blob, `input ${name}`) })
-  const options = signal ? { signal } : {}
-  const { source } = spec
-  const blobs =
-    source.type === 'list'
-      ? [
-          fetchedContent(client, source.items, 'the list of items', options),
-          fetchedContent(client, source.index, 'the index of the list', options),
-        ]
-      : []
-  const built = { spec, units, blobs }
-  const run = { built, compute, sha256: client.parts.sha256, inputPaths }
+  const material = await fetchMaterial(client, job, {
+    createFile,
+    ...(onFetch ? { onFetch } : {}),
+    ...(signal ? { signal } : {}),
+  })
+  const { modulePath, inputPaths, built } = material
   let local: UnitAnswer | undefined
-  for await (const answer of runLocal({
-    ...run,
-    ...(modulePath === undefined ? {} : { modulePath }),
-    units: [{ first: unit, count: 1 }],
-    ...options,
-  }))
-    local = answer
+  for await (const answer of runMaterial(client, material, compute, [{ first: unit, count: 1 }], signal)) local = answer
   if (local === undefined) throw aborted()
   const verdict = compare(accepted, local)
   return {
@@ -129,19 +85,13 @@ export async function replayUnit(
     invocation: unitInvocation(
       spec,
       unit,
-      source.type === 'list' ? await new ItemReader(source, built).read(spec, unit) : [],
+      spec.source.type === 'list' ? await new ItemReader(spec.source, built).read(spec, unit) : [],
     ),
     inputPaths,
     differences: verdict === 'mismatch' ? differencesOf(accepted, local) : [],
     modulePath,
     summary,
   }
-}
-
-/** What has to be fetched whole before a unit can run. */
-function blobsOf({ task, inputs }: JobSpec): readonly BlobRef[] {
-  const shared = inputs.map(({ blob }) => blob)
-  return task.type === 'module' ? [task.module, ...shared] : shared
 }
 
 function compare(accepted: UnitAnswer, local: UnitAnswer): ReplayVerdict {

@@ -288,6 +288,8 @@ export class ShardResults {
       if (!this.left.has(unit)) continue
       const evidence = this.#evidence.check({ unit, digest, outcome })
       if (!evidence.ok) {
+        // The owner may not have heard of the rulings yet: no reason to doubt it.
+        if (evidence.judgement.ruled || evidence.judgement.voided) continue
         this.#unproved.add(unit)
         this.#liars.add(owner.nodeId)
         this.#tell(reading, 'unproved', owner, unit, evidence.reason)

@@ -316,7 +316,9 @@ function voteName({ reportId, grantor }: Vote): string {
 
 function mustRead(job: BookedJob, caller: Caller): void {
   const { spec } = job
-  if (spec.isPublic || caller.publicKey === spec.submitter || spec.readers.includes(caller.publicKey)) return
+  const { publicKey } = caller
+  if (spec.isPublic || publicKey === spec.submitter) return
+  if (spec.readers.includes(publicKey) || spec.judges.includes(publicKey)) return
   throw new GridError('forbidden', 'results go to the submitter and the readers it named', {
     hint: 'submit with --public to let everyone read them',
   })

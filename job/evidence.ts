@@ -84,6 +84,11 @@ export class ShardEvidence {
     return { type: 'kept', fact: checked }
   }
 
+  /** Valid votes on a unit, in no particular order. */
+  votes(unit: number): readonly Vote[] {
+    return this.#votes.get(unit) ?? []
+  }
+
   /** The verdict on a unit by the facts taken in so far. */
   judge(unit: number): Judgement {
     return judge(this.#votes.get(unit) ?? [], this.#context.rules)

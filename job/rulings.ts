@@ -26,8 +26,10 @@ export interface RulingsView {
   readonly dismissed: ReadonlySet<NodeId>
 }
 
-/** Votes in the random sample that a grantor must have before it can be dismissed. Source: `docs/trust.md`. */
+/** Votes in the random sample that a grantor must have before it can be dismissed, and the others together as well. */
 export const GRANTOR_VOTES_MIN = 10
+/** How many times the share of false votes of the others its own must be. */
+const GRANTOR_WORSE = 2
 
 /** Whether rulings are void by what they say; their signature, by `judge`, is for the caller to check. */
 export function wrongInRulings(body: Rulings, bytes: number, spec: JobSpec): RulingsRefusal | undefined {
@@ -49,7 +51,9 @@ export function wrongInRulings(body: Rulings, bytes: number, spec: JobSpec): Rul
  * 2. On one unit the submitter outranks judges. Two different answers of one rank cancel each other out: then nothing is
  *    ruled on the unit, and nobody convicted by it.
  * 3. Whoever a ruling that stands convicts is out. Rulings on one unit that agree add their convicted keys up.
- * 4. A grantor is dismissed when it granted 10 or more votes on units of the random sample, and more than half were false.
+ * 4. A grantor is dismissed when it granted 10 or more votes on units of the random sample, more than half of them were
+ *    false, and that is more than twice the share of the other grantors' votes, who have 10 or more together, too. An honest
+ *    owner draws from those who are there: where a ring is half of them, half of what each owner granted is false.
  *    Of a unit ruled on more than once the longest list of votes counts, once.
  */
 export function applyRulings(
@@ -80,8 +84,16 @@ export function applyRulings(
     countGrants(granted, rulings)
   }
   const dismissed = new Set<NodeId>()
-  for (const [grantor, { votes, wrong }] of granted)
-    if (votes >= GRANTOR_VOTES_MIN && 2 * wrong > votes) dismissed.add(grantor)
+  const all = { votes: 0, wrong: 0 }
+  for (const { votes, wrong } of granted.values()) {
+    all.votes += votes
+    all.wrong += wrong
+  }
+  for (const [grantor, { votes, wrong }] of granted) {
+    const others = { votes: all.votes - votes, wrong: all.wrong - wrong }
+    if (votes < GRANTOR_VOTES_MIN || others.votes < GRANTOR_VOTES_MIN || 2 * wrong <= votes) continue
+    if (wrong * others.votes > GRANTOR_WORSE * others.wrong * votes) dismissed.add(grantor)
+  }
   return { answers, convicted, dismissed }
 }
 

@@ -1,18 +1,18 @@
-import { mkdtemp, open, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { UnitAnswer } from '../../client/answer.js'
-import { type FetchedFile, type Replay, replayUnit } from '../../client/replay.js'
+import { type Replay, replayUnit } from '../../client/replay.js'
 import type { KnownJob } from '../../client/session.js'
 import { formatBytes, formatDuration, parseInteger } from '../../job/quantity.js'
 import { contains } from '../../job/selection.js'
 import { UNITS_MAX } from '../../proto/limits.js'
-import type { BlobRef } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import { retriesOf } from '../collect.js'
 import { withConnection } from '../connect.js'
 import { type CommandContext, loadOwnTasks } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
+import { fetchedFile } from '../fetched-file.js'
 import { resolveJob, shortId, taskText } from '../job-view.js'
 import { clean, facts, plural } from '../output.js'
 import { startLocalCompute } from '../prepared-job.js'
@@ -63,7 +63,7 @@ async function replay(context: CommandContext, [text, unitText]: readonly string
     try {
       const replayed = await replayUnit(client, job, unit, {
         compute,
-        createFile: (blob) => createFile(folder, blob),
+        createFile: (blob) => fetchedFile(folder, blob),
         signal: context.interrupts.first,
         onFetch: (label, done, total) => {
           if (total > SHOWN_BYTES) progress.show({ done, total, text: `fetching ${label}` })
@@ -91,16 +91,6 @@ function readUnit(text: string): number {
     throw new GridError('invalid', `unit ${text} is outside 0 to ${UNITS_MAX - 1}`)
   }
   return Number(unit)
-}
-
-async function createFile(folder: string, blob: BlobRef): Promise<FetchedFile> {
-  const path = join(folder, blob.digest)
-  const file = await open(path, 'w', 0o600)
-  return {
-    path,
-    write: async (offset, bytes) => void (await file.write(bytes, 0, bytes.length, offset)),
-    finish: () => file.close(),
-  }
 }
 
 /** Why there is nothing to compare with. */

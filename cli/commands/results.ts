@@ -34,6 +34,7 @@ export function defineResults(commands: CommandTable): void {
           if (options.failed === true) return showFailed(context, connection, job, retries, units)
           return collect(context, connection, job, retries, {
             follow: false,
+            audit: options.audit !== false,
             raw: options.raw === true || units !== undefined,
             folder: options.output as string | undefined,
             layout: options.layout as string | undefined,
@@ -51,12 +52,14 @@ export function defineResults(commands: CommandTable): void {
     .option('--sum', 'numbers in the outputs added up, in place of outputs that are the same but for them')
     .option('--failed', 'only the units that failed, with reason and standard error')
     .option('--stderr', 'standard error of units that are done, too')
+    .option('--no-audit', 'do not compute any unit of your own job again here')
     .addHelpText(
       'after',
       [
         '',
         'Without -o: the result, put together by the task where it can, else outputs in unit order. Results of retries are',
         'included. When units are missing or failed, they are listed on standard error and the exit code is 1.',
+        'Of your own jobs, some units are computed again here first (manyhands verify --help): for a minute at most.',
         '',
         'Examples:',
         '  manyhands results last',

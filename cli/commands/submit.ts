@@ -30,6 +30,7 @@ export function defineSubmit(commands: CommandTable): void {
     .option('--layout <pattern>', "names of files in it: 'f_{i:06}.png'")
     .option('--stderr', 'with --wait: keep standard error, too')
     .option('--dry-run', 'show what would be submitted, and stop')
+    .option('--no-audit', 'with --wait: do not compute any unit again here')
     .option('--no-trial', 'do not compute the first unit here first')
   addJobFlags(command).addHelpText(
     'after',
@@ -77,6 +78,7 @@ async function submit(
       folder,
       layout: options.layout as string | undefined,
       stderr: options.stderr === true,
+      audit: options.audit !== false,
     })
   } finally {
     await prepared.files.close()
@@ -89,6 +91,7 @@ interface SendOptions {
   readonly folder: string | undefined
   readonly layout: string | undefined
   readonly stderr: boolean
+  readonly audit: boolean
 }
 
 async function send(context: CommandContext, prepared: PreparedJob, options: SendOptions): Promise<ExitCode> {
@@ -140,6 +143,7 @@ async function send(context: CommandContext, prepared: PreparedJob, options: Sen
     }
     return await collect(context, connection, await connection.client.job(jobId), [], {
       follow: true,
+      audit: options.audit,
       raw: false,
       folder: options.folder,
       layout: options.layout,

@@ -243,10 +243,27 @@ export class Granting {
     if (worst === undefined) return
     const { record, shard } = worst
     const state = this.#state
+    if (!this.#hasSpareDonor(record, now)) return
     this.#copyDrawnAt.set(record, now)
     const drawn = drawWorker(record, state.connected, drawRules(state, shard, now), state.context.random)
     if (drawn === worker) drafts.add(record, now)
     else if (drawn !== undefined && drawn.held.size === 0) this.copy(drawn, record, now)
+  }
+
+  /**
+   * Where votes of a grantor are capped, a copy may be answered beside the original, and one of the two then counts for nothing:
+   * there must be another donor left for the grant of another owner.
+   */
+  #hasSpareDonor(record: UnitRecord, now: Millis): boolean {
+    const { shard } = record
+    if (shard.rules.minGrantors === 1) return true
+    const { mayWork: may } = drawRules(this.#state, shard, now)
+    const donors = new Set<PublicKey>()
+    for (const worker of this.#state.connected) {
+      if (isDistinct(worker, record) && may(worker, record)) donors.add(worker.donor)
+      if (donors.size > 1) return true
+    }
+    return false
   }
 }
 

@@ -47,6 +47,7 @@ usage('--help of every command has an example and ends well', async () => {
     'tasks',
     'top',
     'units',
+    'verify',
     'wait',
     'watch',
     'work',

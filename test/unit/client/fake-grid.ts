@@ -50,6 +50,8 @@ export class FakeJob {
   readonly spec: JobSpec
   readonly orders: Signed[] = []
   computed: Computed
+  /** What a third donor says of a unit, if it says anything. */
+  dissent: (unit: number) => UnitOutput | undefined = () => undefined
   readonly #facts = new Map<number, readonly ReportFact[]>()
 
   constructor(signed: Signed, computed: Computed) {
@@ -88,6 +90,12 @@ export class FakeJob {
         for (let vote = 0; vote < votes; vote++)
           made.push(factBy(this, shard, kept.slice(at, at + 64), donors[vote]!, owner, vote))
       }
+      const others = this.units(shard).flatMap((unit) => {
+        const output = this.dissent(unit)
+        return output === undefined ? [] : [{ unit, output, encoded: unitOutputCodec.encode(output) }]
+      })
+      for (let at = 0; at < others.length; at += 64)
+        made.push(factBy(this, shard, others.slice(at, at + 64), donors[2]!, owner, votes))
       facts = made
       this.#facts.set(shard, facts)
     }
@@ -294,7 +302,9 @@ export class FakePeer {
     this.#stream(transport, methods.results, async ({ jobId, shard, units, follow, withOutputs }, stream) => {
       const job = this.#job(jobId)
       const caller = stream.caller.publicKey
-      if (!job.spec.isPublic && caller !== job.spec.submitter) throw new GridError('forbidden', 'not for you')
+      const { submitter, judges } = job.spec
+      if (!job.spec.isPublic && caller !== submitter && !judges.includes(caller))
+        throw new GridError('forbidden', 'not for you')
       const wants = (unit: number) =>
         units.length === 0 || units.some(({ first, count }) => unit >= first && unit < first + count)
       const sent = new Set<number>()

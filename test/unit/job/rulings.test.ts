@@ -53,23 +53,42 @@ apply('the submitter outranks a judge that says something else, and is joined by
   assert.is(viewOf(same, mine).convicted.size, 2)
 })
 
+const owner = 'ab'.repeat(20) as NodeId
+const another = 'cd'.repeat(20) as NodeId
+
+/** An order about units each with votes of one grantor, and as many right votes of another owner as it needs. */
+function sampleOf(falseVotes: number, trueVotes: number, othersFalse = 0, othersTrue = 10): KnownOrder {
+  let unit = 0
+  const some = (count: number, changes: Partial<Ruling>) =>
+    Array.from({ length: count }, () => rulingOf(unit++, changes))
+  return orderOf(1, [
+    ...some(falseVotes, { wrongGrantors: [owner] }),
+    ...some(trueVotes, { rightGrantors: [owner] }),
+    ...some(othersFalse, { wrongGrantors: [another] }),
+    ...some(othersTrue, { rightGrantors: [another] }),
+  ])
+}
+
 apply('a grantor is dismissed when most of ten sampled votes or more were false', () => {
-  const owner = 'ab'.repeat(20) as NodeId
-  const units = (false_: number, true_: number) =>
-    orderOf(1, [
-      ...Array.from({ length: false_ }, (_, i) => rulingOf(i, { wrongGrantors: [owner] })),
-      ...Array.from({ length: true_ }, (_, i) => rulingOf(100 + i, { rightGrantors: [owner] })),
-    ])
-  assert.is(viewOf(units(9, 0)).dismissed.size, 0, 'nine votes are too few')
-  assert.equal([...viewOf(units(10, 0)).dismissed], [owner])
-  assert.is(viewOf(units(10, 10)).dismissed.size, 0, 'half is not most')
-  assert.is(viewOf(units(10, 9)).dismissed.size, 1)
+  assert.is(viewOf(sampleOf(9, 0)).dismissed.size, 0, 'nine votes are too few')
+  assert.equal([...viewOf(sampleOf(10, 0)).dismissed], [owner])
+  assert.is(viewOf(sampleOf(10, 10)).dismissed.size, 0, 'half is not most')
+  assert.is(viewOf(sampleOf(10, 9)).dismissed.size, 1)
 })
 
+apply(
+  'a grantor is not dismissed for a ring that all owners meet, nor where nobody else is there to compare with',
+  () => {
+    assert.is(viewOf(sampleOf(12, 8, 8, 12)).dismissed.size, 0)
+    assert.equal([...viewOf(sampleOf(20, 0, 8, 12)).dismissed], [owner])
+    assert.is(viewOf(sampleOf(20, 0, 0, 9)).dismissed.size, 0)
+  },
+)
+
 apply('a unit that two judges drew counts once in the sample', () => {
-  const owner = 'ab'.repeat(20) as NodeId
-  const half = Array.from({ length: 5 }, (_, i) => rulingOf(i, { wrongGrantors: [owner] }))
-  assert.is(viewOf(orderOf(1, half), orderOf(2, half), orderOf(3, half, 'judge')).dismissed.size, 0)
+  const half = sampleOf(5, 0).order.body as Rulings
+  const again = [orderOf(1, half.rulings), orderOf(2, half.rulings), orderOf(3, half.rulings, 'judge')]
+  assert.is(viewOf(...again).dismissed.size, 0)
 })
 
 apply('of a flood only the first sixteen orders count, whichever came first', () => {

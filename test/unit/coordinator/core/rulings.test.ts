@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { NodeId, PublicKey, Ruling } from '../../../../proto/model.js'
+import type { PublicKey, Ruling } from '../../../../proto/model.js'
 import { answerDigest, OwnerGrid, type Volunteer } from '../../../support/owner-grid.js'
 
 const ruled = (unit: number, changes: Partial<Ruling> = {}): Ruling => ({
@@ -95,7 +95,7 @@ rulings('let a dismissed owner grant nothing more, and the others take its share
   const bad = grid.owners[1]!
   order(
     grid,
-    Array.from({ length: 10 }, (_, i) => ruled(i, { wrongGrantors: [bad.nodeId as NodeId] })),
+    Array.from({ length: 10 }, (_, i) => ruled(i, { wrongGrantors: [bad.nodeId], rightGrantors: [grid.owner.nodeId] })),
   )
   const volunteers = ['a', 'b', 'c'].map((name) => grid.join(name, { slots: 8, want: 64 }))
   for (let i = 0; i < 40 && !grid.isFinished(); i++) {

@@ -1,0 +1,197 @@
+import { RULING_CONVICTED_MAX, RULING_GRANTORS_MAX, RULINGS_BYTES_MAX, RULINGS_MAX } from '../proto/limits.js'
+import type { NodeId, Ruling } from '../proto/model.js'
+import { convictedBy, isSameAnswer, type RuledAnswer } from './rulings.js'
+import type { Judgement, Vote } from './verdict.js'
+
+/** How much of a job the submitter's side computes again, as shares of its units. 0 to 1 each. */
+export interface AuditShares {
+  /** Units with votes that contradict each other, at most. */
+  readonly disputed: number
+  /** Units drawn at random. */
+  readonly sampled: number
+}
+
+/**
+ * 1 % and 0.5 %: a budget for disputes convicts rings ten times better than the same budget spent on random units, and a
+ * random unit is what finds liars that never meet an honest vote (`docs/trust.md`).
+ */
+export const AUDIT_SHARES: AuditShares = { disputed: 0.01, sampled: 0.005 }
+
+/** A unit to be computed again. */
+export interface AuditUnit {
+  readonly unit: number
+  /** Drawn at random among settled units, whatever else is known of it. */
+  readonly sampled: boolean
+}
+
+/** Draws, as `Random` of the runtime makes them. */
+interface Chance {
+  /** Uniform in [0, 1); nobody else may be able to foretell it. */
+  next(): number
+}
+
+/**
+ * Which units of one job are computed again, as its facts come to be known. A settled unit is drawn or passed over when it
+ * is first seen settled, and again when it is settled anew, by randomness that nobody saw when votes were given. Of disputed
+ * units the first that come are taken until the budget is used up. Each unit is replayed once. Memory: a bit a unit.
+ */
+export class AuditPlan {
+  readonly #random: Chance
+  readonly #share: number
+  readonly #disputesMax: number
+  readonly #seen: Uint8Array
+  readonly #replayed = new Set<number>()
+  /** Units drawn, with what was drawn for them. */
+  readonly #sampled = new Map<number, number>()
+  readonly #disputed = new Set<number>()
+  #disputesTaken = 0
+  readonly #sampleSize: number
+  /** Draws of units that came near, should too few be drawn. */
+  readonly #near = new Map<number, number>()
+  readonly #nearShare: number
+
+  /** `unitEnd`: above every unit of the job; `units`: those selected. */
+  constructor(unitEnd: number, units: number, shares: AuditShares, random: Chance) {
+    this.#random = random
+    this.#share = shares.sampled
+    this.#disputesMax = Math.ceil(units * shares.disputed)
+    this.#sampleSize = Math.ceil(units * shares.sampled)
+    // Four standard deviations and some: then the sample has its size but for one time in ten thousand.
+    this.#nearShare = shares.sampled === 0 ? 0 : shares.sampled + (4 * Math.sqrt(units * shares.sampled) + 8) / units
+    this.#seen = new Uint8Array(Math.ceil(unitEnd / 8))
+  }
+
+  /** Takes in what the facts say of a unit now. `final`: no further opinion will come. */
+  look(unit: number, judgement: Judgement, final = false): void {
+    const isSettled = judgement.state === 'accepted' || judgement.state === 'failed'
+    if (judgement.ruled) {
+      this.#disputed.delete(unit)
+      if (!this.#sampled.has(unit)) this.#replayed.add(unit)
+      return
+    }
+    // Most disputes are decided by the next opinion: these are left to it.
+    const isDisputed = isSettled
+      ? judgement.conflicting.length > 0
+      : judgement.state === 'disputed' && (final || judgement.wanted === 0)
+    if (isDisputed && !this.#replayed.has(unit)) this.#disputed.add(unit)
+    const isSeen = (this.#seen[unit >> 3]! & (1 << (unit & 7))) !== 0
+    if (isSettled === isSeen) return
+    this.#seen[unit >> 3]! ^= 1 << (unit & 7)
+    if (!isSettled) {
+      this.#sampled.delete(unit)
+      this.#near.delete(unit)
+      return
+    }
+    const draw = this.#random.next()
+    if (draw < this.#share) this.#sampled.set(unit, draw)
+    else if (draw < this.#nearShare) this.#near.set(unit, draw)
+  }
+
+  /**
+   * Units to be replayed now, disputed ones first. `final`: nothing more will settle, so that the sample takes its size, of
+   * those drawn lowest; any so many units are as likely as any others.
+   */
+  due(final: boolean): readonly AuditUnit[] {
+    if (final) this.#size()
+    const due: AuditUnit[] = []
+    let left = this.#disputesMax - this.#disputesTaken
+    for (const unit of this.#disputed) {
+      if (this.#sampled.has(unit) || this.#replayed.has(unit)) continue
+      if (left-- <= 0) break
+      due.push({ unit, sampled: false })
+    }
+    for (const unit of this.#sampled.keys()) if (!this.#replayed.has(unit)) due.push({ unit, sampled: true })
+    return due
+  }
+
+  /** A unit of {@link due} was computed, whatever came of it. */
+  replayed({ unit, sampled }: AuditUnit): void {
+    this.#replayed.add(unit)
+    this.#disputed.delete(unit)
+    if (!sampled) this.#disputesTaken++
+  }
+
+  #size(): void {
+    const left: [unit: number, draw: number][] = []
+    let size = this.#sampleSize
+    for (const [unit, draw] of this.#sampled) {
+      if (this.#replayed.has(unit)) size--
+      else left.push([unit, draw])
+    }
+    for (const near of this.#near) left.push(near)
+    left.sort(([, a], [, b]) => a - b)
+    for (const [place, [unit, draw]] of left.entries()) {
+      if (place < size) {
+        this.#near.delete(unit)
+        this.#sampled.set(unit, draw)
+      } else {
+        this.#sampled.delete(unit)
+        this.#near.set(unit, draw)
+      }
+    }
+  }
+}
+
+/**
+ * Upper bound, at 95 %, of the share of wrong units when `wrong` of `sampled` random ones were: 3 / s for none of s (the
+ * "rule of three", Hanley and Lippman-Hand 1983), and for more the mean of the Poisson distribution that gives as few or fewer
+ * with a chance of 5 %. 1 when nothing was sampled.
+ */
+export function errorBound(sampled: number, wrong: number): number {
+  if (sampled === 0) return 1
+  if (wrong === 0) return Math.min(1, 3 / sampled)
+  let low = wrong
+  let high = 2 * wrong + 10
+  for (let i = 0; i < 50; i++) {
+    const mean = (low + high) / 2
+    let term = Math.exp(-mean)
+    let atMost = term
+    for (let k = 1; k <= wrong; k++) {
+      term *= mean / k
+      atMost += term
+    }
+    if (atMost > 0.05) low = mean
+    else high = mean
+  }
+  return Math.min(1, high / sampled)
+}
+
+/** What a replay that gave `answer` says of the votes on the unit. */
+export function rulingOf({ unit, sampled }: AuditUnit, answer: RuledAnswer, votes: readonly Vote[]): Ruling {
+  const rightGrantors: NodeId[] = []
+  const wrongGrantors: NodeId[] = []
+  const heard = new Set<string>()
+  for (const vote of sampled ? votes : []) {
+    const name = `${vote.donor} ${vote.digest}`
+    if (vote.outcome === 'host' || vote.outcome === 'wall' || heard.has(name)) continue
+    heard.add(name)
+    const grantors = isSameAnswer(answer, vote) ? rightGrantors : wrongGrantors
+    if (grantors.length < RULING_GRANTORS_MAX) grantors.push(vote.grantor)
+  }
+  const convicted = convictedBy(answer, votes).slice(0, RULING_CONVICTED_MAX)
+  const { outcome, digest } = answer
+  return { unit, outcome, digest, convicted, rightGrantors: rightGrantors.sort(), wrongGrantors: wrongGrantors.sort() }
+}
+
+/** Bytes that an order has around its rulings, and that a ruling takes at most without its lists. */
+const ORDER_BYTES = 256
+const RULING_BYTES = 64
+
+/** Rulings as the bodies of as few orders as the limits allow; each ascending by unit. */
+export function rulingBatches(rulings: readonly Ruling[]): readonly (readonly Ruling[])[] {
+  const batches: Ruling[][] = []
+  let bytes = RULINGS_BYTES_MAX
+  for (const ruling of [...rulings].sort((a, b) => a.unit - b.unit)) {
+    const { convicted, rightGrantors, wrongGrantors } = ruling
+    const size = RULING_BYTES + 34 * convicted.length + 22 * (rightGrantors.length + wrongGrantors.length)
+    const last = batches.at(-1)
+    if (last === undefined || last.length >= RULINGS_MAX || bytes + size > RULINGS_BYTES_MAX) {
+      batches.push([ruling])
+      bytes = ORDER_BYTES + size
+    } else {
+      last.push(ruling)
+      bytes += size
+    }
+  }
+  return batches
+}

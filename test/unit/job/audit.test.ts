@@ -1,0 +1,142 @@
+import fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { AUDIT_SHARES, AuditPlan, errorBound, rulingBatches, rulingOf } from '../../../job/audit.js'
+import { judge } from '../../../job/verdict.js'
+import { orderCodec } from '../../../proto/codec/facts.js'
+import { RULINGS_BYTES_MAX } from '../../../proto/limits.js'
+import type { Digest, NodeId, Ruling } from '../../../proto/model.js'
+import { seededRandom } from '../../support/seeded-random.js'
+import { digestOf, jobId, keyOf, rulesWith, voteOf } from './fixture.js'
+
+const settled = judge([voteOf('a', 'x'), voteOf('b', 'x')], rulesWith(2))
+const contested = judge([voteOf('a', 'x'), voteOf('b', 'x'), voteOf('c', 'y')], rulesWith(2))
+const split = judge([voteOf('a', 'x'), voteOf('b', 'y')], rulesWith(2))
+const open = judge([voteOf('a', 'x')], rulesWith(2))
+
+const plan = suite('AuditPlan')
+
+plan('draws its share of settled units, each equally often', () => {
+  const times = new Array<number>(50).fill(0)
+  const random = seededRandom(3)
+  for (let round = 0; round < 400; round++) {
+    const one = new AuditPlan(50, 50, { sampled: 0.1, disputed: 0 }, random)
+    for (let unit = 0; unit < 50; unit++) one.look(unit, settled)
+    const due = one.due(true)
+    assert.ok(due.length >= 5, `${due.length} drawn`)
+    for (const { unit } of due) times[unit]!++
+  }
+  // Binomial, 400 times 0.1 and some: none is left out, none is favoured.
+  for (const [unit, count] of times.entries()) assert.ok(count > 15 && count < 85, `unit ${unit}: ${count} of 400`)
+})
+
+plan('takes disputed units up to its budget, but for those that the next opinion decides', () => {
+  const one = new AuditPlan(1_000, 1_000, AUDIT_SHARES, { next: () => 0.999 })
+  for (let unit = 0; unit < 30; unit++) one.look(unit, contested)
+  for (let unit = 30; unit < 60; unit++) one.look(unit, split)
+  const first = one.due(false)
+  assert.is(first.length, 10)
+  for (const entry of first.slice(0, 4)) one.replayed(entry)
+  assert.is(one.due(false).length, 6)
+  const late = new AuditPlan(1_000, 1_000, AUDIT_SHARES, { next: () => 0.999 })
+  late.look(5, split)
+  assert.equal(late.due(false), [])
+  late.look(5, split, true)
+  assert.equal(late.due(true), [{ unit: 5, sampled: false }])
+})
+
+plan('draws again for a unit that is settled anew, and never replays one twice', () => {
+  let draws = 0
+  const one = new AuditPlan(10, 10, { sampled: 0.5, disputed: 0 }, { next: () => (draws++ === 0 ? 0.9 : 0.1) })
+  one.look(3, settled)
+  one.look(3, settled)
+  assert.is(draws, 1)
+  assert.equal(one.due(false), [])
+  one.look(3, open)
+  one.look(3, settled)
+  assert.equal(one.due(false), [{ unit: 3, sampled: true }])
+  one.replayed({ unit: 3, sampled: true })
+  one.look(3, contested)
+  assert.equal(one.due(true), [])
+})
+
+plan.run()
+
+const bound = suite('errorBound')
+
+bound('is the rule of three for clean samples, and the Poisson limit for others', () => {
+  assert.is(errorBound(0, 0), 1)
+  assert.is(errorBound(1, 0), 1)
+  assert.is(errorBound(300, 0), 0.01)
+  // Upper 95 % limits of a Poisson mean: 4.744 for one, 6.296 for two.
+  assert.ok(Math.abs(errorBound(1_000, 1) - 0.004744) < 1e-6)
+  assert.ok(Math.abs(errorBound(1_000, 2) - 0.006296) < 1e-6)
+})
+
+bound('holds in at least 95 of 100 trials', () => {
+  const random = seededRandom(9)
+  for (const rate of [0.002, 0.01, 0.05]) {
+    let held = 0
+    for (let trial = 0; trial < 1_000; trial++) {
+      let wrong = 0
+      for (let i = 0; i < 400; i++) if (random.next() < rate) wrong++
+      if (errorBound(400, wrong) >= rate) held++
+    }
+    assert.ok(held >= 935, `${held} of 1,000 at ${rate}`)
+  }
+})
+
+bound.run()
+
+const rulings = suite('rulingOf and rulingBatches')
+
+rulings('names the grantors of each donor of a drawn unit, and of no other', () => {
+  const answer = { outcome: 'done', digest: 'x' as Digest } as const
+  const votes = [
+    voteOf('a', 'x', { grantor: 'g2' as NodeId }),
+    voteOf('b', 'x', { grantor: 'g1' as NodeId }),
+    voteOf('c', 'y', { grantor: 'g3' as NodeId }),
+    voteOf('c', 'y', { grantor: 'g3' as NodeId }),
+    voteOf('d', 'host', { grantor: 'g3' as NodeId }),
+  ]
+  const drawn = rulingOf({ unit: 0, sampled: true }, answer, votes)
+  assert.equal([drawn.rightGrantors, drawn.wrongGrantors], [['g1', 'g2'], ['g3']])
+  const disputed = rulingOf({ unit: 0, sampled: false }, answer, votes)
+  assert.equal([disputed.rightGrantors, disputed.wrongGrantors], [[], []])
+})
+
+rulings('fit into the orders they are cut into, all of them, in order', () => {
+  const ruling = fc.record({
+    unit: fc.integer({ min: 0, max: 9_999_999 }),
+    keys: fc.integer({ min: 0, max: 64 }),
+    grantors: fc.integer({ min: 0, max: 32 }),
+  })
+  fc.assert(
+    fc.property(fc.uniqueArray(ruling, { selector: ({ unit }) => unit, maxLength: 200 }), (made) => {
+      const all = made.map(
+        ({ unit, keys, grantors }): Ruling => ({
+          unit,
+          outcome: 'done',
+          digest: digestOf('x'),
+          convicted: Array.from({ length: keys }, (_, i) => keyOf(`${i}`)).sort(),
+          rightGrantors: Array.from({ length: grantors }, () => 'ab'.repeat(20) as NodeId),
+          wrongGrantors: [],
+        }),
+      )
+      const batches = rulingBatches(all)
+      assert.equal(
+        batches.flat().map(({ unit }) => unit),
+        all.map(({ unit }) => unit).sort((a, b) => a - b),
+      )
+      for (const batch of batches) {
+        const body = { type: 'rulings' as const, judge: keyOf('judge'), profile: 4_000_000_000, rulings: batch }
+        const bytes = orderCodec.encode({ jobId, seq: 2 ** 52, createdAtMs: 2 ** 52, body })
+        assert.ok(bytes.length <= RULINGS_BYTES_MAX, `${bytes.length} bytes`)
+        assert.equal(orderCodec.decode(bytes).body, body)
+      }
+    }),
+    { numRuns: 60, verbose: fc.VerbosityLevel.Verbose },
+  )
+})
+
+rulings.run()
