@@ -1,8 +1,21 @@
-import { Option } from 'commander'
+import { type Argument, Option } from 'commander'
 
 /** `secret-file` as commander names it: `secretFile`. */
 export function camel(name: string): string {
   return name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}
+
+const suggestions = new WeakMap<Option | Argument, readonly string[]>()
+
+/** Has shells offer `words` where the value of an option or an argument stands, though others are possible. */
+export function suggest<T extends Option | Argument>(to: T, words: readonly string[]): T {
+  suggestions.set(to, words)
+  return to
+}
+
+/** What {@link suggest} said, or the choices there are. */
+export function suggestionsOf(of: Option | Argument): readonly string[] {
+  return suggestions.get(of) ?? of.argChoices ?? []
 }
 
 /** An option that may be repeated. */

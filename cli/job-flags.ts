@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { camel, repeatable } from './flags.js'
+import { camel, repeatable, suggest } from './flags.js'
 import { mergeOptions, readJobFile } from './job-file.js'
 import {
   type GivenOption,
@@ -21,11 +21,11 @@ export function addJobFlags(command: Command, only?: readonly JobOptionName[]): 
   return command
 }
 
-function flagOf({ name, kind, value, help }: JobOptionDefinition): Option {
+function flagOf({ name, kind, value, help, suggested = [] }: JobOptionDefinition): Option {
   if (kind === 'switch') return new Option(`--${name}`, help)
-  if (VARIADIC.has(name)) return new Option(`--${name} <${value}>`, help)
-  if (kind === 'list') return repeatable(`--${name} <${value}>`, help)
-  return new Option(`--${name} <${value}>`, help)
+  const flags = `--${name} <${value}>`
+  const isRepeatable = kind === 'list' && !VARIADIC.has(name)
+  return suggest(isRepeatable ? repeatable(flags, help) : new Option(flags, help), suggested)
 }
 
 /** The job options among parsed flags. */

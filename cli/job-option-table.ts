@@ -14,6 +14,8 @@ export interface JobOptionDefinition {
   readonly value?: string
   readonly group: OptionGroup
   readonly help: string
+  /** Values that shells offer; others are possible. */
+  readonly suggested?: readonly string[]
 }
 
 /** Options that name what the units are made from. */
@@ -39,7 +41,14 @@ export const JOB_OPTIONS = [
   { name: 'csv', kind: 'text', value: 'FILE', group: SOURCE, help: 'a unit per row; the first row names the columns' },
   { name: 'files', kind: 'list', value: 'FILE...', group: SOURCE, help: 'a unit per file' },
   { name: 'records', kind: 'text', value: 'FILE', group: SOURCE, help: 'a unit per record, cut as --sep says' },
-  { name: 'sep', kind: 'text', value: 'SEP', group: SOURCE, help: 'fasta, fastq, sdf, or the text that ends a record' },
+  {
+    name: 'sep',
+    kind: 'text',
+    value: 'SEP',
+    group: SOURCE,
+    help: 'fasta, fastq, sdf, or the text that ends a record',
+    suggested: ['fasta', 'fastq', 'sdf'],
+  },
 
   { name: 'per-unit', kind: 'text', value: 'N', group: UNITS, help: 'items of the source in one unit (1)' },
   { name: 'repeat', kind: 'text', value: 'R', group: UNITS, help: 'compute every unit R times, as {rep} (1)' },
@@ -60,8 +69,22 @@ export const JOB_OPTIONS = [
   { name: 'env', kind: 'list', value: 'K=V', group: UNITS, help: 'environment of the units; may be repeated' },
   { name: 'seed', kind: 'text', value: 'S', group: UNITS, help: 'seed of their random numbers (0)' },
 
-  { name: 'quorum', kind: 'text', value: 'K', group: CHECKING, help: 'donors that must agree byte for byte (2)' },
-  { name: 'verify', kind: 'text', value: 'quorum:K|none', group: CHECKING, help: 'the same, or take the first result' },
+  {
+    name: 'quorum',
+    kind: 'text',
+    value: 'K',
+    group: CHECKING,
+    help: 'donors that must agree byte for byte (2)',
+    suggested: ['1', '2', '3'],
+  },
+  {
+    name: 'verify',
+    kind: 'text',
+    value: 'quorum:K|none',
+    group: CHECKING,
+    help: 'the same, or take the first result',
+    suggested: ['quorum:2', 'quorum:3', 'none'],
+  },
   {
     name: 'max-fails',
     kind: 'text',

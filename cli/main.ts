@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { systemClock } from '../runtime/clock.js'
 import { thisPlatform } from '../runtime/platform.js'
+import { answerCompletion, COMPLETE } from './completion/answer.js'
 import { Interrupts } from './interrupts.js'
-import { runCommandLine } from './program.js'
 
 /** Time that what was left open may keep the process after its command is over. Unit: ms. */
 const EXIT_GRACE_MS = 2_000
@@ -15,14 +15,31 @@ process.on('SIGTERM', () => interrupts.raise())
 process.stdout.on('error', () => process.exit(0))
 process.stderr.on('error', () => {})
 
-process.exitCode = await runCommandLine(process.argv.slice(2), {
-  stdin: process.stdin,
-  stdout: process.stdout,
-  stderr: process.stderr,
-  platform: thisPlatform(process.env),
-  clock: systemClock,
-  interrupts,
-})
+const platform = thisPlatform(process.env)
+if (process.argv[2] === COMPLETE) {
+  // Whoever presses the tab key does not wait for the program to load.
+  const make = async () => {
+    const [{ buildProgram }, { makeCompletionCache }] = [
+      await import('./program.js'),
+      await import('./completion/make.js'),
+    ]
+    return makeCompletionCache(
+      buildProgram(async () => {}),
+      platform,
+    )
+  }
+  process.stdout.write(await answerCompletion(process.argv.slice(3), platform, make))
+} else {
+  const { runCommandLine } = await import('./program.js')
+  process.exitCode = await runCommandLine(process.argv.slice(2), {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    platform,
+    clock: systemClock,
+    interrupts,
+  })
+}
 process.stdin.destroy()
 // Whoever pressed Ctrl-C does not want to wait for connections to close.
 setTimeout(() => process.exit(), interrupts.first.aborted ? INTERRUPTED_GRACE_MS : EXIT_GRACE_MS).unref()

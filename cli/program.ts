@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { GridError } from '../runtime/errors.js'
 import { VERSION } from '../runtime/version.js'
+import { defineCompletion } from './commands/completion.js'
 import { defineConfig } from './commands/config.js'
 import { defineControl } from './commands/control.js'
 import { defineDemo } from './commands/demo.js'
@@ -126,6 +127,7 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
     defineNetwork,
     defineDoctor,
     defineConfig,
+    defineCompletion,
     defineDemo,
   ]) {
     define(table)

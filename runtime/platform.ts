@@ -12,6 +12,8 @@ export interface PlatformFolders {
   readonly config: string
   /** Keys and state of a node. */
   readonly data: string
+  /** What can be made anew. */
+  readonly cache: string
 }
 
 /** What {@link platformFolders} may look at. */
@@ -37,7 +39,7 @@ export function thisPlatform(environment: PlatformSurroundings['environment']): 
 export function platformFolders({ system, environment, home }: PlatformSurroundings): PlatformFolders {
   if (system === 'win32') {
     const base = environment.LOCALAPPDATA || join(home, 'AppData', 'Local')
-    return { config: join(base, FOLDER), data: join(base, FOLDER, 'data') }
+    return { config: join(base, FOLDER), data: join(base, FOLDER, 'data'), cache: join(base, FOLDER, 'cache') }
   }
   const xdg = (name: string): string | undefined => {
     const value = environment[name]
@@ -45,11 +47,16 @@ export function platformFolders({ system, environment, home }: PlatformSurroundi
   }
   if (system === 'darwin') {
     const base = join(home, 'Library', 'Application Support', FOLDER)
-    return { config: xdg('XDG_CONFIG_HOME') ?? base, data: xdg('XDG_DATA_HOME') ?? join(base, 'data') }
+    return {
+      config: xdg('XDG_CONFIG_HOME') ?? base,
+      data: xdg('XDG_DATA_HOME') ?? join(base, 'data'),
+      cache: xdg('XDG_CACHE_HOME') ?? join(home, 'Library', 'Caches', FOLDER),
+    }
   }
   return {
     config: xdg('XDG_CONFIG_HOME') ?? join(home, '.config', FOLDER),
     data: xdg('XDG_DATA_HOME') ?? join(home, '.local', 'share', FOLDER),
+    cache: xdg('XDG_CACHE_HOME') ?? join(home, '.cache', FOLDER),
   }
 }
 

@@ -6,6 +6,7 @@ import { GridError } from '../../runtime/errors.js'
 import { networkOf } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
+import { suggest } from '../flags.js'
 import { facts } from '../output.js'
 import type { CommandTable } from '../program.js'
 
@@ -23,7 +24,7 @@ const TWO_PLACES =
 
 /** `manyhands id`: the key of this data directory; `new` replaces it, `export` and `import` carry it elsewhere. */
 export function defineId(commands: CommandTable): void {
-  commands
+  const command = commands
     .add(
       'id [action] [file]',
       'show the id and key of this data directory, make new ones, or carry them elsewhere',
@@ -70,6 +71,7 @@ export function defineId(commands: CommandTable): void {
         '  manyhands id import ~/manyhands.key --data ~/restored',
       ].join('\n'),
     )
+  suggest(command.registeredArguments[0]!, [...ACTIONS.keys()])
 }
 
 function act(context: CommandContext, action: string, file: string, force: boolean): Identity {

@@ -4,12 +4,13 @@ import { GridError } from '../../runtime/errors.js'
 import { networkOf } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
+import { suggest } from '../flags.js'
 import { facts } from '../output.js'
 import type { CommandTable } from '../program.js'
 
 /** `manyhands network`: which network this is; `network new` makes the secret of a private one. */
 export function defineNetwork(commands: CommandTable): void {
-  commands
+  const command = commands
     .add(
       'network [action] [file]',
       'show the network; "network new FILE" makes a secret for a private one',
@@ -44,6 +45,7 @@ export function defineNetwork(commands: CommandTable): void {
         '  manyhands work --network lab --secret-file lab.secret --join HOST',
       ].join('\n'),
     )
+  suggest(command.registeredArguments[0]!, ['show', 'new'])
 }
 
 function newSecret({ output }: CommandContext, file: string | undefined): ExitCode {

@@ -1,3 +1,4 @@
+import { Option } from 'commander'
 import { listUnits } from '../../client/units.js'
 import { parseInteger } from '../../job/quantity.js'
 import { parseSelection } from '../../job/selection.js'
@@ -8,6 +9,7 @@ import { GridError } from '../../runtime/errors.js'
 import { withConnection } from '../connect.js'
 import { sameNetworkFlags } from '../context.js'
 import { EXIT } from '../exit-codes.js'
+import { suggest } from '../flags.js'
 import { resolveJob, shortId } from '../job-view.js'
 import type { CommandTable } from '../program.js'
 
@@ -71,7 +73,7 @@ export function defineUnits(commands: CommandTable): void {
         return EXIT.ok
       })
     })
-    .option('--state <state>', `only those in these states: ${STATES.join(', ')}`)
+    .addOption(suggest(new Option('--state <state>', `only those in these states: ${STATES.join(', ')}`), STATES))
     .option('--units <sel>', 'only these: 0-9,17')
     .option('--limit <n>', `how many at most (${SHOWN}; with --json all)`)
     .addHelpText(

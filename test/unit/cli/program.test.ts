@@ -21,6 +21,7 @@ usage('--help of every command has an example and ends well', async () => {
   const names = buildProgram(async () => {}).commands.map((command) => command.name())
   assert.equal(names.filter((name) => name !== 'help').sort(), [
     'cancel',
+    'completion',
     'config',
     'demo',
     'doctor',

@@ -7,7 +7,11 @@ const platform = suite('platformFolders')
 
 platform('follow XDG on Linux, ignoring relative values', () => {
   const at = (environment: Record<string, string>) => platformFolders({ system: 'linux', environment, home: '/home/u' })
-  assert.equal(at({}), { config: '/home/u/.config/manyhands', data: '/home/u/.local/share/manyhands' })
+  assert.equal(at({}), {
+    config: '/home/u/.config/manyhands',
+    data: '/home/u/.local/share/manyhands',
+    cache: '/home/u/.cache/manyhands',
+  })
   assert.is(at({ XDG_DATA_HOME: '/d' }).data, '/d/manyhands')
   assert.is(at({ XDG_DATA_HOME: 'relative' }).data, '/home/u/.local/share/manyhands')
 })

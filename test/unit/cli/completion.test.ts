@@ -1,0 +1,68 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { offer } from '../../../cli/completion/candidates.js'
+import { afterBashBreak, splitLine } from '../../../cli/completion/line.js'
+import { treeOf } from '../../../cli/completion/tree.js'
+import { buildProgram } from '../../../cli/program.js'
+
+const test = suite('completion of a line')
+
+const tree = treeOf(
+  buildProgram(async () => {}),
+  [{ name: 'primes', about: 'counts' }],
+)
+const jobs = [{ value: 'c0ffee', about: 'a job' }]
+const offered = (line: string) => {
+  const { candidates, paths } = offer(tree, splitLine(line).slice(1), jobs)
+  return [paths, ...candidates.map(({ value }) => value)]
+}
+
+test('every command is offered, with what it does, and none that is hidden', () => {
+  const { candidates } = offer(tree, [''], [])
+  const names = buildProgram(async () => {}).commands.map((command) => command.name())
+  for (const name of names)
+    assert.ok(
+      candidates.find(({ value, about }) => value === name && about !== ''),
+      name,
+    )
+  assert.equal(offered('m __'), ['none'])
+})
+
+test('flags are those of the command and the global ones, and take their values', () => {
+  assert.ok(offered('m submit --').includes('--range'))
+  assert.ok(offered('m submit --').includes('--network'))
+  assert.not(offered('m show --').includes('--range'))
+  assert.equal(offered('m units --state se'), ['none', 'settled'])
+  assert.equal(offered('m units --state=se'), ['none', '--state=settled'])
+  assert.equal(offered('m results x -o '), ['folders'])
+  assert.equal(offered('m submit --from '), ['files'])
+  assert.equal(offered('m work --job '), ['none', 'last', 'c0ffee'])
+  assert.equal(offered('m submit --name '), ['none'])
+})
+
+test('arguments are counted past flags and their values', () => {
+  assert.equal(offered('m --data x show --json c'), ['none', 'c0ffee'])
+  assert.equal(offered('m show c0ffee '), ['none'])
+  assert.equal(offered('m wait c0ffee c'), ['none', 'c0ffee'])
+  assert.equal(offered('m submit --count 5 pri'), ['none', 'primes'])
+  assert.equal(offered('m submit ./p'), ['files'])
+  assert.equal(offered('m submit primes --files a b --na'), ['none', '--name'])
+  assert.equal(offered('m submit primes -- '), ['files'])
+  assert.equal(offered('m help sho'), ['none', 'show'])
+  assert.equal(offered('m nonsense '), ['none'])
+  assert.equal(offered('m id ex'), ['none', 'export'])
+})
+
+test('a line is cut into words as a shell does', () => {
+  assert.equal(splitLine(`m 'a b' "c \\" d" e\\ f g`), ['m', 'a b', 'c " d', 'e f', 'g'])
+  assert.equal(splitLine('m x '), ['m', 'x', ''])
+  assert.equal(splitLine(`m 'open quo`), ['m', 'open quo'])
+})
+
+test('bash is given what comes after the character at which it began a word', () => {
+  assert.is(afterBashBreak('--state=o', '--state=open'), 'open')
+  assert.is(afterBashBreak('quorum:', 'quorum:2'), '2')
+  assert.is(afterBashBreak('sho', 'show'), 'show')
+})
+
+test.run()
