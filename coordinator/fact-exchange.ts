@@ -48,6 +48,8 @@ export interface FactExchange {
   granted(job: BookedJob, grant: Grant): void
   /** Whether enough owners have what the worker said of a settled unit, and its bytes, that it may drop its copies. */
   isSafe(jobId: JobId, shard: number, worker: PublicKey, unit: number): boolean
+  /** This process stood still: other owners of open shards are asked what they know. */
+  stoodStill(): void
   /** Brings the other owners up to date because this node is leaving. Resolves to the shards that are. */
   handOver(): Promise<number>
   /** Safe to call twice. */
@@ -68,6 +70,7 @@ export function soloExchange(self: NodeId): FactExchange {
     replicate: () => holding,
     granted() {},
     isSafe: () => true,
+    stoodStill() {},
     handOver: async () => 0,
     close() {},
   }

@@ -250,6 +250,9 @@ export class OwnerDriver {
         case 'closeSession':
           this.#sessions.cancel(effect.session, new GridError('exists', effect.reason))
           break
+        case 'askOthers':
+          this.#c.exchange.stoodStill()
+          break
         case 'unitsDecided':
           this.#settledAt.push({ at: this.#c.clock.now(), units: effect.units.length })
           if (this.#settledAt.length > 10_000) this.#settledAt.shift()

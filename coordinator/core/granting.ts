@@ -52,7 +52,7 @@ export class Granting {
     const wallMs = this.#state.context.wallMs()
     for (const record of worker.reserved) {
       if (room <= 0) break
-      if (record.shard.job.refusal(wallMs) !== '') continue
+      if (record.shard.quietUntil > now || record.shard.job.refusal(wallMs) !== '') continue
       worker.reserved.delete(record)
       record.reservedFor = undefined
       if (record.shard.wanted(record) <= record.held.length || this.#state.isCapped(record)) continue
@@ -165,7 +165,7 @@ export class Granting {
   #take(job: Job, worker: WorkerRecord, drafts: Drafts, most: number, now: Millis): number {
     let taken = 0
     for (const shard of job.shards.values()) {
-      if (shard.quietUntil > now) continue
+      if (shard.quietUntil > now || this.#state.isOutside(shard)) continue
       while (taken < most) {
         const record = this.#nextFirst(shard, worker, now)
         if (record === undefined) break
@@ -230,6 +230,7 @@ export class Granting {
         if (worst !== undefined && worst.grantedAt <= instance.grantedAt) continue
         const { record } = instance
         if (record.held.length > instance.shard.wanted(record) || record.reservedFor !== undefined) continue
+        if (instance.shard.quietUntil > now) continue
         if (now - (this.#copyDrawnAt.get(record) ?? Number.NEGATIVE_INFINITY) < COPY_DRAW_MS) continue
         // Each donor has one vote: a copy whose vote cannot count would use one up.
         if (this.#state.isCapped(record) || this.#state.leansHere(record)) continue

@@ -176,6 +176,8 @@ export type OwnerEffect =
   /** Units that have just become settled or failed for good: results can be read. */
   | { readonly type: 'unitsDecided'; readonly jobId: JobId; readonly shard: number; readonly units: readonly number[] }
   | { readonly type: 'shardChanged'; readonly jobId: JobId; readonly shard: number }
+  /** This process stood still: the other owners of all shards are to be asked what they know, then `othersAsked`. */
+  | { readonly type: 'askOthers' }
 
 /** A grant but for what the driver adds: its own key and the nonce. */
 export type GrantDraft = Omit<Grant, 'grantor' | 'grantorIdNonce' | 'nonce'>

@@ -14,7 +14,10 @@ import type { Instance } from './worker-record.js'
 /** After a restart workers have this long to come back with their tickets before units are granted anew. */
 const RETURN_MS = 2_000
 
-/** A newcomer among owners grants nothing for so long unless one of them has told it what it knows. */
+/**
+ * A newcomer among owners, one that was away and one that stood still grant nothing for so long unless another has told them
+ * what it knows.
+ */
 const OTHERS_MS = 5_000
 
 /**
@@ -44,9 +47,10 @@ export class OpenJobs {
     assert(job !== undefined, 'a shard is opened after its job')
     if (job.shards.has(number)) return
     // Workers may still compute units that this node granted before it was restarted.
-    const quietMs = restarted ? RETURN_MS : awaitsOthers ? OTHERS_MS : 0
-    const shard = new Shard(job, number, ranges, now, now + quietMs)
-    shard.awaitsOthers = awaitsOthers && !restarted
+    const returnMs = restarted ? RETURN_MS : 0
+    const shard = new Shard(job, number, ranges, now, now + Math.max(returnMs, awaitsOthers ? OTHERS_MS : 0))
+    shard.awaitsOthers = awaitsOthers
+    shard.returnUntil = now + returnMs
     shard.owners = [this.#state.context.self]
     job.shards.set(number, shard)
     this.#queue.serveEveryone()
@@ -58,9 +62,23 @@ export class OpenJobs {
     const shard = this.#state.shard(jobId, number)
     if (shard === undefined || !shard.awaitsOthers) return
     shard.awaitsOthers = false
-    shard.quietUntil = now
+    shard.quietUntil = Math.max(now, shard.returnUntil)
     this.#queue.draw(shard, now)
     this.#queue.serveEveryone()
+  }
+
+  /** This process stood still: other owners may have gone on, so that they are asked as after a restart. */
+  stoodStill(now: Millis): void {
+    let isShared = false
+    for (const job of this.#state.jobs.values()) {
+      for (const shard of job.shards.values()) {
+        if (shard.owners.length <= 1 || shard.finished) continue
+        shard.awaitsOthers = true
+        shard.quietUntil = now + OTHERS_MS
+        isShared = true
+      }
+    }
+    if (isShared) this.#state.emit({ type: 'askOthers' })
   }
 
   /** All orders known of the job, in place of those before. */

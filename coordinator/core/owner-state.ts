@@ -83,6 +83,11 @@ export class OwnerState {
     this.nextSweep = Math.min(this.nextSweep ?? Number.POSITIVE_INFINITY, at)
   }
 
+  /** Whether others own the shard and this node does not, or no more: they grant, and do not tell it what. */
+  isOutside(shard: Shard): boolean {
+    return !shard.owners.includes(this.context.self)
+  }
+
   /** Whether this node is preferred for opinion `opinion` on the unit's block. */
   isPreferred(shard: Shard, unit: number, opinion: number): boolean {
     return shard.owners.length <= 1 || this.preferredFor(shard, unit, opinion) === this.context.self

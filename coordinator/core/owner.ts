@@ -56,6 +56,7 @@ export class Owner {
   handle(event: OwnerEvent, now: Millis): OwnerEffect[] {
     const state = this.#state
     assert(state.effects.length === 0, 'owner is re-entered')
+    if (this.#sweep.hasStoodStill(now)) this.#openJobs.stoodStill(now)
     this.#dispatch(event, now)
     this.#sweep.runIfDue(now)
     this.#settling.tellWorkers()

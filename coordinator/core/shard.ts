@@ -82,12 +82,14 @@ export class Shard {
   /** A worker has been asking in vain for work of ours since. */
   starvedSince: Millis | undefined
   /**
-   * Nothing is granted before: after a restart until workers had time to come back with their tickets, at a newcomer among
-   * owners until another was asked what it knows.
+   * Nothing is granted before: after a restart until workers had time to come back with their tickets, and until another
+   * owner, if there is one, was asked what it knows.
    */
   quietUntil: Millis
-  /** {@link quietUntil} ends as soon as another owner was asked. */
+  /** {@link quietUntil} ends as soon as another owner was asked, but not before {@link returnUntil}. */
   awaitsOthers = false
+  /** Workers have until then to come back with their tickets. */
+  returnUntil: Millis = 0
   /** Where the walks over untouched units stand, from the front and from the back. */
   #cursor = { range: 0, offset: 0 }
   #back: { range: number; offset: number }

@@ -9,6 +9,11 @@ import type { WorkerRecord } from './worker-record.js'
 
 /** Time between sweeps of leases, reservations and waits. */
 const SWEEP_MS = 500
+/**
+ * A sweep that comes this late was not held up by work: the process was stopped, or the machine slept, in which time some
+ * monotonic clocks stand still as well.
+ */
+const STOOD_STILL_MS = 5_000
 /** A connected worker that says nothing at all ends its leases after this long. */
 const SILENCE_MS = 30_000
 /** A drawn key that does not come for its opinion is drawn anew. */
@@ -36,6 +41,7 @@ export class Sweep {
   readonly #granting: Granting
   readonly #sessions: Sessions
   readonly #settling: Settling
+  #sweptAtWallMs: Millis | undefined
 
   constructor({ state, queue, granting, sessions, settling }: SweepParts) {
     this.#state = state
@@ -43,6 +49,18 @@ export class Sweep {
     this.#granting = granting
     this.#sessions = sessions
     this.#settling = settling
+  }
+
+  /** Whether the process stood still until now; said once. */
+  hasStoodStill(now: Millis): boolean {
+    const { nextSweep, context } = this.#state
+    if (nextSweep === undefined) return false
+    const wallMs = context.wallMs()
+    const lateMs = Math.max(now - nextSweep, wallMs - (this.#sweptAtWallMs ?? wallMs) - SWEEP_MS)
+    if (lateMs < STOOD_STILL_MS) return false
+    this.#sweptAtWallMs = wallMs
+    this.#state.nextSweep = now
+    return true
   }
 
   /** Sweeps if it is time. */
@@ -55,13 +73,16 @@ export class Sweep {
   scheduleNext(now: Millis): void {
     const state = this.#state
     const busy = state.workers.size > 0 || state.jobs.size > 0
-    if (!busy) state.nextSweep = undefined
-    else state.nextSweep ??= now + SWEEP_MS
+    if (busy && state.nextSweep === undefined) {
+      state.nextSweep = now + SWEEP_MS
+      this.#sweptAtWallMs = state.context.wallMs()
+    } else if (!busy) state.nextSweep = undefined
   }
 
   #run(now: Millis): void {
     const state = this.#state
     state.nextSweep = now + SWEEP_MS
+    this.#sweptAtWallMs = state.context.wallMs()
     this.#sessions.endTakeovers(now)
     for (const worker of state.workers.values()) this.#sweepWorker(worker, now)
     this.#forgetWorkers()

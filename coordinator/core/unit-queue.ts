@@ -35,8 +35,8 @@ export class UnitQueue {
   ask(record: UnitRecord, now: Millis): void {
     const { shard } = record
     if (record.reservedFor !== undefined) {
-      // Whoever it is kept for may have answered meanwhile, under an older grant.
-      if (mayGive(record.reservedFor, record)) return
+      // Whoever it is kept for may have answered meanwhile, under an older grant; another owner may have granted it.
+      if (mayGive(record.reservedFor, record) && !this.#state.isElsewhere(record, now)) return
       this.#state.cancelReservation(record)
     }
     const missing = shard.wanted(record) - record.held.length
@@ -105,7 +105,8 @@ export class UnitQueue {
 
   #isOurs(shard: Shard, record: UnitRecord, now: Millis): boolean {
     const state = this.#state
-    if (shard.quietUntil > now || state.isElsewhere(record, now) || state.isSpent(record)) return false
+    if (shard.quietUntil > now || state.isOutside(shard)) return false
+    if (state.isElsewhere(record, now) || state.isSpent(record)) return false
     if (state.leansHere(record)) return now - record.wantedSince >= LAST_RESORT_MS
     return (
       state.isPreferred(shard, record.unit, record.votes.length + record.held.length) ||

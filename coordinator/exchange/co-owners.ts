@@ -55,9 +55,10 @@ export class CoOwners {
     await this.#seen.start()
   }
 
-  /** Whether anybody else owns what lies at `key`. */
-  hasOthers(key: Key): boolean {
+  /** Whether anybody else owns what lies at `key`, or did lately and is not seen yet: after a start nobody is. */
+  mayHaveOthers(key: Key): boolean {
     const { directory, options } = this.#c
+    if (this.#seen.count > 1) return true
     return directory.ownersSeen(key, options.shardOwners).some(({ nodeId }) => nodeId !== this.#self)
   }
 
@@ -77,7 +78,8 @@ export class CoOwners {
       held.cleanSyncs = 0
     } else held.outsideSince ??= clock.now()
     for (const { nodeId } of others)
-      if (held.isServing && !before.some((other) => other.nodeId === nodeId)) this.#c.onBehind(nodeId, [held])
+      if ((held.isOpen || held.isServing) && !before.some((other) => other.nodeId === nodeId))
+        this.#c.onBehind(nodeId, [held])
     this.#tellCore(held)
   }
 
@@ -92,11 +94,13 @@ export class CoOwners {
   #tellCore(held: HeldShard): void {
     if (!held.isOpen) return
     const now = this.#c.clock.now()
+    // Owners tell one another what they grant, and not somebody who is none: to that one all would seem mute.
+    const isOwner = held.owners.some(({ nodeId }) => nodeId === this.#self)
+    const isPassedOver = (nodeId: NodeId) =>
+      this.#links.get(nodeId)?.isSilent === true || (isOwner && this.#c.isMute(held, nodeId, now))
     const granting = held.owners
       .map(({ nodeId }) => nodeId)
-      .filter(
-        (nodeId) => nodeId === this.#self || !(this.#links.get(nodeId)?.isSilent || this.#c.isMute(held, nodeId, now)),
-      )
+      .filter((nodeId) => nodeId === this.#self || !isPassedOver(nodeId))
     const owners = granting.length === 0 ? [this.#self] : granting
     const told = owners.join()
     if (told === held.told) return

@@ -64,7 +64,6 @@ export class HeldShards {
   opened(held: HeldShard, ids: Iterable<Digest>): void {
     if (!held.isOpen) this.#restingIds -= held.facts?.size ?? 0
     held.isOpen = true
-    held.isServing = false
     if (held.facts !== undefined) return
     held.facts = newFactSet()
     for (const id of ids) held.facts.add(id)

@@ -119,16 +119,27 @@ export class ShardExchange implements FactExchange {
   }
 
   awaitsOthers(job: BookedJob, shard: number): boolean {
-    return this.#coOwners.hasOthers(job.shardKey(shard))
+    return this.#coOwners.mayHaveOthers(job.shardKey(shard))
   }
 
   shardOpened(job: BookedJob, shard: number, restored: boolean): void {
     const held = this.#hold(job, shard, restored)
     this.#shards.opened(held, this.#c.owner().core.shard(job.jobId, shard)?.facts ?? [])
+    this.#ask(held)
+  }
+
+  stoodStill(): void {
+    this.#c.logger.info('this process stood still; other owners are asked what they know')
+    for (const held of this.#shards.all()) if (held.isOpen) this.#ask(held)
+  }
+
+  /** Has all other owners asked before the shard is granted from; those not seen yet, once they are. */
+  #ask(held: HeldShard): void {
+    held.isServing = false
     held.told = ''
+    held.others = []
     this.#coOwners.look(held)
-    if (held.others.length === 0) this.#serve(held)
-    else for (const { nodeId } of held.others) void this.#syncs.sync(nodeId, [held])
+    if (!this.#coOwners.mayHaveOthers(held.key)) this.#serve(held)
   }
 
   shardResting(job: BookedJob, shard: number): void {

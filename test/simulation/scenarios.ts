@@ -5,6 +5,7 @@ import { homesScenario } from './scenarios/homes.js'
 import { liarScenarios } from './scenarios/liars.js'
 import { overlayScenario } from './scenarios/overlay.js'
 import { overlayBars } from './scenarios/overlay-bars.js'
+import { wasteScenarios } from './scenarios/waste.js'
 
 /** Everything `npm run sim` can run. */
 export const scenarios: readonly Scenario[] = [
@@ -12,6 +13,7 @@ export const scenarios: readonly Scenario[] = [
   overlayScenario,
   gridScenario,
   homesScenario,
+  ...wasteScenarios,
   ...liarScenarios,
   ...overlayBars,
 ]

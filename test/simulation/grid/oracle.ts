@@ -63,6 +63,8 @@ export class Oracle {
   readonly #told = new Map<NodeId, Set<string>>()
   /** Units of shards that an owner has finished. */
   readonly #finished = new Map<NodeId, Set<string>>()
+  /** Unit and worker of everything granted. */
+  readonly #issued = new Set<string>()
   readonly #ackSent = new Map<NodeId, Set<Digest>>()
   readonly #heard = new Map<NodeId, Set<Digest>>()
   /** Results that a client saw. */
@@ -277,6 +279,10 @@ export class Oracle {
       const told = setOf(this.#told, nodeId)
       for (const { first, count } of grant.runs) {
         for (let unit = first; unit < first + count; unit++) {
+          // Two owners that grant a unit to one worker at once: it computes it once.
+          const instance = `${unitName(grant.jobId, unit)} ${grant.worker}`
+          this.#world.count(this.#issued.has(instance) ? 'grantedTwice' : 'instances')
+          this.#issued.add(instance)
           if (told.has(unitName(grant.jobId, unit))) this.#checkStillOpen(owner, grant.jobId, grant.shard, unit)
         }
       }
@@ -436,7 +442,7 @@ export class Oracle {
     for (const report of this.#reports.values()) this.#checkReport(report, disks, alive, ownersOf)
     for (const { jobId, spec, planned } of this.#jobs.values()) {
       for (let shard = 0; shard * spec.shardUnits < planned.units; shard++) {
-        const owners = ownersOf(jobId, shard)
+        const owners = ownersOf(jobId, shard).filter((owner) => !this.#withholds(owner.caller.nodeId))
         const sets = owners.map((owner) =>
           [...(disks.get(owner)!.facts.get(shardName(jobId, shard))?.keys() ?? [])].sort().join(),
         )
@@ -457,7 +463,7 @@ export class Oracle {
     const has = (host: Host) => disks.get(host)!.reports.has(reportId)
     const producerHolds = report.isJournaled && worker.caller.nodeId === producer && settled.size < units.length
     const survives = acks.some(({ holders, isDurable }) => {
-      const lost = holders.filter((holder) => !alive.has(holder)).length
+      const lost = holders.filter((holder) => !alive.has(holder) || this.#withholds(holder)).length
       return lost <= (isDurable && this.#plan.owners > 1 ? 1 : 0)
     })
     if (!survives && !producerHolds) {
@@ -470,13 +476,20 @@ export class Oracle {
         this.#check(host === undefined || has(host), `${host?.name} lost a report that it acknowledged`)
       }
     }
-    const where = this.#plan.owners > 1 ? ownersOf(jobId, shard) : [...disks.keys()]
+    const owners = () => ownersOf(jobId, shard).filter((owner) => !this.#withholds(owner.caller.nodeId))
+    const where = this.#plan.owners > 1 ? owners() : [...disks.keys()]
     const found = this.#plan.owners > 1 ? where.every(has) : where.some(has)
     const why = producerHolds ? 'its producer was to keep it' : 'its holders were to keep it'
     this.#check(
       found,
       `report ${reportId.slice(0, 8)} of ${worker.name} on shard ${shard} was acknowledged and is lost: ${why}`,
     )
+  }
+
+  /** Whether a node gives nobody what it has: as far as others can tell, that is gone. */
+  #withholds(nodeId: NodeId): boolean {
+    const at = this.#plan.peerCharacters.indexOf('withholder')
+    return at >= 0 && this.#world.hosts[at]?.caller.nodeId === nodeId
   }
 
   #check(condition: boolean, message: string): void {

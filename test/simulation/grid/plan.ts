@@ -8,6 +8,13 @@ import { GRID_TASK } from './task.js'
 /** How a simulated worker behaves. Liars each have their own wrong answers. */
 export type Character = 'honest' | 'liar' | 'broken' | 'forger'
 
+/**
+ * How an owner behaves. `mute`: takes part in everything and grants nothing. `favourer`: grants to two friends alone.
+ * `withholder`: takes facts and outputs and gives none to anybody. `announcer`: claims ready work for ever, of
+ * its jobs and of one that does not exist.
+ */
+export type OwnerCharacter = 'honest' | 'mute' | 'favourer' | 'withholder' | 'announcer'
+
 /** A job of a simulated submitter. */
 export interface PlannedJob {
   readonly name: string
@@ -26,8 +33,13 @@ export interface Plan {
   /** Time of a unit on each worker's machine, median. Unit: ms. */
   readonly unitMs: readonly number[]
   readonly jobs: readonly PlannedJob[]
-  /** A peer that takes part in everything but grants nothing, by its number. */
-  readonly mutePeer: number | undefined
+  /** Honest where there is none. At most one is not: with two of three owners nothing could be promised. */
+  readonly peerCharacters: readonly OwnerCharacter[]
+  /** Bytes that a peer, and a worker or client, can send per second; undefined: any number. */
+  readonly uplinks: readonly [number | undefined, number | undefined]
+  /** Pairs of hosts of which some cannot reach the other, while faults are on. */
+  readonly walls: number
+  readonly shardUnits: number
 }
 
 /** The plan of a seed: owners alternate, every fifth seed has real signatures, another fifth the real overlay. */
@@ -48,6 +60,7 @@ export function planOf(seed: number): Plan {
       policy: random.chance(0.6) ? { type: 'none' } : { type: 'quorum', quorum: 3 },
     },
   ]
+  const more = random.split('owners and links')
   return {
     owners,
     realSignatures: residue === 5 || residue === 6,
@@ -56,8 +69,19 @@ export function planOf(seed: number): Plan {
     workers,
     unitMs: workers.map(() => random.pick([60, 250, 900, 2_500])!),
     jobs,
-    mutePeer: owners === 3 && random.chance(0.5) ? random.int(3) : undefined,
+    peerCharacters: owners === 3 ? charactersOf(random) : [],
+    uplinks: more.chance(0.3) ? [more.pick([32_000, 128_000])!, more.pick([8_000, 32_000])!] : [undefined, undefined],
+    walls: more.chance(0.4) ? 1 + more.int(3) : 0,
+    shardUnits: 16,
   }
+}
+
+/** In half the grids one owner of the first three peers is bad. */
+function charactersOf(random: SeededRandom): OwnerCharacter[] {
+  if (!random.chance(0.5)) return []
+  const at = random.int(3)
+  const character = random.pick<OwnerCharacter>(['mute', 'favourer', 'withholder', 'announcer'])!
+  return Array.from({ length: at + 1 }, (_, i) => (i === at ? character : 'honest'))
 }
 
 /** The spec of a planned job; the same bytes whenever its submitter makes it. */
@@ -75,7 +99,7 @@ export function specOf(plan: Plan, job: PlannedJob, submitter: PublicKey, epochM
     source: { type: 'count', count: job.units },
     args: [job.name, '{i}'],
     policy: job.policy,
-    shardUnits: 16,
+    shardUnits: plan.shardUnits,
     minGrantors: plan.owners === 3 && quorum >= 2 ? 2 : 1,
     maxInstances: 15,
     maxErrors: 5,

@@ -155,14 +155,14 @@ export const plants: readonly Plant[] = [
   {
     name: 'no-bypass',
     mistake: 'units of a stalled owner are left to it for ever',
-    plan: (plan) => ({ ...plan, owners: 3, mutePeer: 0 }),
+    plan: (plan) => ({ ...plan, owners: 3, peerCharacters: ['mute'] }),
     coordinator: (coordinator) => eachShard(coordinator, neverBypass),
   },
 ]
 
 /** One owner a shard: nobody else can make up for it, and none is mute. */
 function oneOwner(plan: Plan): Plan {
-  return { ...plan, owners: 1, mutePeer: undefined }
+  return { ...plan, owners: 1, peerCharacters: [] }
 }
 
 /** Has `change` look at every event before the owner's core does; undefined keeps it from it. */

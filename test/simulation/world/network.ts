@@ -103,6 +103,9 @@ export class Network {
   readonly #links = new Map<string, LinkProfile>()
   readonly #uplinkFreeAtMs = new Map<Station, Millis>()
   readonly #partitions = new Set<Partition>()
+  /** Pairs between which nothing passes, and `from to` of those that cannot dial. */
+  readonly #walls = new Set<string>()
+  readonly #undialable = new Set<string>()
 
   constructor(scheduler: Scheduler, random: SeededRandom, trace: Trace, profile: LinkProfile) {
     this.scheduler = scheduler
@@ -179,13 +182,39 @@ export class Network {
     return partition
   }
 
-  /** Ends every partition. */
-  healAll(): void {
-    for (const partition of [...this.#partitions]) partition.heal()
+  /**
+   * Nothing passes between these two any more, whoever else both can reach: reachability that is not transitive. Until
+   * {@link healAll}.
+   */
+  wall(a: Station, b: Station): void {
+    this.#walls.add(pairName(a, b))
+    this.trace.record(this.scheduler.nowMs, '', 'wall', `${a.name} ${b.name}`)
+    for (const stream of [...this.streams]) stream.linkChanged()
   }
 
-  /** Whether a partition stands between the two. */
+  /** `from` cannot dial `to` any more, which can dial it: a firewall. Connections that stand go on. Until {@link healAll}. */
+  forbidDials(from: Station, to: Station): void {
+    this.#undialable.add(`${from.name} ${to.name}`)
+    this.trace.record(this.scheduler.nowMs, '', 'no dials', `${from.name} ${to.name}`)
+  }
+
+  /** Whether what `from` sends to dial `to`, or to call it, is swallowed on the way. */
+  isForbidden(from: Station, to: Station): boolean {
+    return this.#undialable.size > 0 && this.#undialable.has(`${from.name} ${to.name}`)
+  }
+
+  /** Ends every partition, every wall and everything forbidden. */
+  healAll(): void {
+    for (const partition of [...this.#partitions]) partition.heal()
+    this.#undialable.clear()
+    if (this.#walls.size === 0) return
+    this.#walls.clear()
+    for (const stream of [...this.streams]) stream.linkChanged()
+  }
+
+  /** Whether a partition or a wall stands between the two. */
   isCut(a: Station, b: Station): boolean {
+    if (this.#walls.size > 0 && this.#walls.has(pairName(a, b))) return true
     for (const { hosts } of this.#partitions) if (hosts.has(a) !== hosts.has(b)) return true
     return false
   }

@@ -8,6 +8,9 @@ import { StreamEnd } from './stream-end.js'
 /** Mean time in which an end notices that its connection broke. Unit: ms. */
 const BREAK_NOTICED_MS: Millis = 50
 
+/** Time after which a dial that nobody answers is given up. Unit: ms. */
+const DIAL_MS: Millis = 5_000
+
 /** Both ends of one stream, and what lies between them. */
 export class StreamPair {
   readonly network: Network
@@ -34,6 +37,11 @@ export class StreamPair {
     if (!target?.reachable) {
       network.counters.refusedDials++
       this.#dialler.closeLater(network.profile.baseMs, new GridError('unreachable', `nobody answers at ${to.address}`))
+      return
+    }
+    if (network.isForbidden(station, target)) {
+      network.counters.cutMessages++
+      this.#dialler.closeLater(DIAL_MS, new GridError('unreachable', `no answer from ${to.address}`))
       return
     }
     network.counters.streamsOpened++

@@ -196,6 +196,10 @@ export class SimTransport implements Transport {
       const copies = random.chance(this.#network.link(this.#station, to).duplicate) ? 2 : 1
       if (copies === 2) counters.duplicatedRequests++
       for (let copy = 0; copy < copies; copy++) {
+        if (this.#network.isForbidden(this.#station, to)) {
+          counters.cutMessages++
+          continue
+        }
         if (this.#isLost(to)) continue
         const travelMs = this.#network.travelMs(this.#station, to, bytes.length)
         scheduler.at(scheduler.nowMs + travelMs, to.name, () => this.#arrive(call, to, nodeId, path, bytes))

@@ -85,6 +85,69 @@ test('a restarted owner waits for its workers even when others were asked at onc
   assert.is(grants.length, 1)
 })
 
+test('a restarted owner waits for the others, too, who went on while it was away', () => {
+  const { grants, handle } = newcomer({ restarted: true, awaitsOthers: true })
+  for (let at = 500; at <= 4_500; at += 500) handle({ type: 'woke' }, at)
+  assert.is(grants.length, 0)
+  handle({ type: 'othersAsked', jobId: JOB, shard: 0 }, 4_600)
+  assert.is(grants.length, 1)
+})
+
+test('an owner that stood still has the others asked before it grants again', () => {
+  const { core, grants, handle } = newcomer({ restarted: true, awaitsOthers: false })
+  handle({ type: 'ownersChanged', jobId: JOB, shard: 0, owners: [SELF, OTHER] }, 3)
+  for (let at = 500; at <= 1_500; at += 500) handle({ type: 'woke' }, at)
+  const effects = core.handle({ type: 'wantChanged', session: 1, instances: 8 }, 12_000)
+  assert.ok(
+    effects.some(({ type }) => type === 'askOthers'),
+    'the others are asked',
+  )
+  assert.not.ok(
+    effects.some(({ type }) => type === 'sendGrant'),
+    'nothing is granted on old knowledge',
+  )
+  handle({ type: 'othersAsked', jobId: JOB, shard: 0 }, 12_100)
+  for (let at = 12_500; at <= 15_000; at += 500) handle({ type: 'woke' }, at)
+  assert.is(grants.length, 1)
+})
+
+test('an owner that is one no more grants nothing while others are', () => {
+  const { grants, handle } = newcomer({ restarted: false, awaitsOthers: true })
+  handle({ type: 'ownersChanged', jobId: JOB, shard: 0, owners: [OTHER, 'd'.repeat(40) as NodeId] }, 3)
+  handle({ type: 'othersAsked', jobId: JOB, shard: 0 }, 10)
+  for (let at = 500; at <= 20_000; at += 500) handle({ type: 'woke' }, at)
+  assert.is(grants.length, 0)
+  handle({ type: 'ownersChanged', jobId: JOB, shard: 0, owners: [SELF] }, 20_100)
+  handle({ type: 'woke' }, 20_600)
+  assert.is(grants.length, 1)
+})
+
+for (const seed of [1, 2, 3, 4, 5, 6]) {
+  test(`an opinion kept for a busy worker is given up once another owner has granted it (seed ${seed})`, () => {
+    const grid = new OwnerGrid({ owners: 3, units: 1, seed })
+    const first = grid.join('first', { want: 1 })
+    grid.advance(3_000)
+    for (const owner of grid.owners) first.want(0, owner)
+    const filler = grid.submit('filler', 9, { policy: { type: 'none' } })
+    const busy = ['second', 'third', 'fourth'].map((name) => grid.join(name, { want: 1 }))
+    grid.advance(6_000)
+    assert.ok(
+      busy.every((worker) => worker.units(filler).length > 0),
+      'the others are busy',
+    )
+    // Each owner keeps the second opinion for one of them after a while, as nobody was granted it.
+    first.answer()
+    grid.advance(6_000)
+    for (const worker of busy) {
+      worker.answer(worker.units(filler), 'right', { jobId: filler })
+      grid.advance(3_000)
+    }
+    const granted = [first, ...busy].flatMap((worker) => worker.granted.filter(({ jobId }) => jobId === grid.jobId))
+    assert.is(granted.length, 2, 'two opinions, no third')
+    grid.log.ignore('closeSession', 'pingSession')
+  })
+}
+
 test('with nobody to wait for, granting begins at once', () => {
   assert.is(newcomer({ restarted: false, awaitsOthers: false }).grants.length, 1)
 })
