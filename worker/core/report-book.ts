@@ -13,7 +13,7 @@ const REPORT_OUTPUT_BYTES_MAX = 32 * 1024
 const INLINE_BYTES_MAX = 4 * 1024
 /** Bytes of grants that travel with one report, so that it stays under what a stream message may have. */
 const REPORT_GRANT_BYTES_MAX = 12 * 1024
-/** Reports are offered again to an owner that has not settled them after this long. */
+/** Reports are offered again to an owner that has not settled them after this long, and then to another. */
 const REOFFER_MS = 60_000
 /** A worker that drains waits this long for outputs that are fetched to be taken. */
 const DRAIN_OUTPUTS_MS = 60_000
@@ -24,6 +24,8 @@ interface OpenReport extends KeptReport {
   taken: boolean
   link: Link | undefined
   offeredAt: Millis
+  /** Its owner has had it for long and does not settle it: the next owner that is found gets it. */
+  moves: boolean
 }
 
 /** Computed units of one shard that wait to be reported together. */
@@ -174,7 +176,14 @@ export class ReportBook {
   #open(report: KeptReport, link: Link | undefined, now: Millis): void {
     // The same answer under a later grant is the same report: it takes the place of the one before.
     this.#reports.get(report.reportId)?.link?.reports.delete(report.reportId)
-    const open: OpenReport = { ...report, unsettled: new Set(report.units), taken: false, link, offeredAt: now }
+    const open: OpenReport = {
+      ...report,
+      unsettled: new Set(report.units),
+      taken: false,
+      link,
+      offeredAt: now,
+      moves: false,
+    }
     this.#reports.set(report.reportId, open)
     for (const unit of report.units) {
       const name = unitName(report.jobId, unit)
@@ -190,18 +199,24 @@ export class ReportBook {
     for (const reportId of link.reports) this.#offer(this.#reports.get(reportId)!, link, now)
   }
 
-  /** Hands the reports of a shard that no owner takes at the moment to one of `links`, its owners. */
+  /**
+   * Hands the reports of a shard that no owner takes at the moment to one of `links`, its owners; and those that their owner
+   * has not settled for long to another: it may keep them for itself.
+   */
   moveTo(links: readonly Link[], jobId: JobId, shard: number, now: Millis): void {
-    const first = links.find(({ state }) => state === 'open') ?? links[0]
-    if (first === undefined) return
     for (const report of this.#reports.values()) {
       if (report.jobId !== jobId || report.shard !== shard) continue
-      if (report.link !== undefined && (report.link.state === 'open' || links.includes(report.link))) continue
-      report.link?.reports.delete(report.reportId)
-      report.link = first
+      const { link, moves } = report
+      if (!moves && link !== undefined && (link.state === 'open' || links.includes(link))) continue
+      const others = links.filter((other) => !moves || other !== link)
+      const next = others.find(({ state }) => state === 'open') ?? others[0]
+      if (next === undefined) continue
+      link?.reports.delete(report.reportId)
+      report.link = next
       report.taken = false
-      first.reports.add(report.reportId)
-      if (first.state === 'open') this.#offer(report, first, now)
+      report.moves = false
+      next.reports.add(report.reportId)
+      if (next.state === 'open') this.#offer(report, next, now)
     }
   }
 
@@ -243,7 +258,10 @@ export class ReportBook {
     for (const report of this.#reports.values()) {
       const { link } = report
       if (link?.state === 'open') {
-        if (now - report.offeredAt >= REOFFER_MS) this.#offer(report, link, now)
+        if (now - report.offeredAt < REOFFER_MS) continue
+        this.#offer(report, link, now)
+        report.moves = true
+        this.#links.seek(report.jobId, report.shard, now)
         continue
       }
       if (link === undefined || now - link.lostAt >= LOST_OWNER_MS) this.#links.seek(report.jobId, report.shard, now)

@@ -374,6 +374,22 @@ reports('are offered again to an owner that says nothing for a minute', () => {
   const { bench, reportId } = reported()
   bench.advance(MINUTE_MS + 1_000)
   assert.is(bench.log.one('offerReport').reportId, reportId)
+  assert.is(bench.log.one('findOwners').jobId, JOB)
+  bench.done()
+})
+
+reports('go to another owner when theirs has had them for a minute and settles nothing', () => {
+  const { bench, reportId } = reported()
+  bench.log.ignore('openLink')
+  bench.advance(MINUTE_MS + 1_000)
+  bench.log.take('offerReport')
+  bench.log.take('findOwners')
+  bench.handle({ type: 'ownersFound', jobId: JOB, shard: 0, owners: [endpointOf('x'), endpointOf('y')] })
+  bench.handle({ type: 'linkOpened', owner: ownerNamed('y') })
+  const offer = bench.log.one('offerReport')
+  assert.equal([offer.owner, offer.reportId], [ownerNamed('y'), reportId])
+  bench.settle('y', 0)
+  bench.log.one('dropReport')
   bench.done()
 })
 
