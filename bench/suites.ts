@@ -8,6 +8,7 @@ import { hashText, reversed, spinRounds } from './functions.js'
 import { BenchGrid, withGrid } from './grid.js'
 import { type JobRun, runJob } from './jobs.js'
 import type { Measurement } from './measurement.js'
+import { reconcile } from './reconcile.js'
 import { sandboxSuites } from './sandbox.js'
 
 const TINY_UNITS = 100_000
@@ -198,6 +199,7 @@ export const suites: Readonly<Record<string, () => Promise<Measurement>>> = {
   'tiny-quorum-1': () => tiny(1, 10_000),
   'tiny-quorum-2': () => tiny(2, 4_000),
   replicas,
+  reconcile,
   medium,
   large,
   latency,

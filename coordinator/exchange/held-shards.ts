@@ -12,6 +12,14 @@ import { type HeldShard, heldName } from './held-shard.js'
 /** Ids in memory of shards at rest, together: about 25 MB. */
 const RESTING_IDS_MAX = 500_000
 
+/**
+ * Sets of this size or more have their prints made right after they were read, a part a turn: all at once a million ids
+ * hold everything else up for a quarter of a second when somebody compares.
+ */
+const WARM_IDS_MIN = 16_384
+/** Digits of the ranges whose prints are made in one turn: 256 turns, about a millisecond each for a million ids. */
+const WARM_DIGITS = 2
+
 export interface HeldShardsContext {
   readonly self: NodeId
   readonly clock: Clock
@@ -23,6 +31,7 @@ export interface HeldShardsContext {
 export class HeldShards {
   readonly #c: HeldShardsContext
   readonly #held = new Map<string, HeldShard>()
+  readonly #warming = new Set<FactSet>()
   #restingIds = 0
 
   constructor(context: HeldShardsContext) {
@@ -67,6 +76,23 @@ export class HeldShards {
     if (held.facts !== undefined) return
     held.facts = newFactSet()
     for (const id of ids) held.facts.add(id)
+    this.#warm(held.facts)
+  }
+
+  /** Whether a comparison finds the prints of the shard made. */
+  isWarm({ facts }: HeldShard): boolean {
+    return facts !== undefined && !this.#warming.has(facts)
+  }
+
+  #warm(facts: FactSet): void {
+    if (facts.size < WARM_IDS_MIN) return
+    this.#warming.add(facts)
+    const turn = (range: number) => {
+      facts.print(range.toString(16).padStart(WARM_DIGITS, '0'))
+      if (range + 1 < 16 ** WARM_DIGITS) this.#c.clock.setTimer(0, () => turn(range + 1))
+      else this.#warming.delete(facts)
+    }
+    this.#c.clock.setTimer(0, () => turn(0))
   }
 
   /** Nothing is left to do in it. */
@@ -96,6 +122,7 @@ export class HeldShards {
     if (held.facts !== undefined) return held.facts
     held.facts = facts
     if (!held.isOpen) this.#restingIds += facts.size
+    this.#warm(facts)
     return facts
   }
 
