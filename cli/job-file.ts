@@ -34,7 +34,8 @@ const PAIRED: ReadonlySet<string> = new Set(['env', 'label', 'in'])
 /** Keys whose values are paths, relative to the job file. */
 const PATHS: ReadonlySet<string> = new Set(['lines', 'csv', 'files', 'records', 'in'])
 
-const schema = z.strictObject({
+/** The keys of a job file and the types of their values. */
+export const jobFileSchema = z.strictObject({
   task: z.string({ error: 'must be a text, the name of a task or the file of a program' }).optional(),
   args: z.array(scalar, { error: 'must be a list of texts' }).optional(),
   ...Object.fromEntries(
@@ -82,7 +83,7 @@ export function parseJobFile(text: string, path: string, folder: string): JobFil
     const line = lineOfKey(text, keys)
     return `${path}${line === undefined ? '' : `, line ${line}`}`
   }
-  const parsed = schema.safeParse(value)
+  const parsed = jobFileSchema.safeParse(value)
   if (!parsed.success) throw refusal(parsed.error.issues[0]!, placeOf)
   const options = new Map<JobOptionName, GivenOption>()
   for (const [name, entry] of Object.entries(parsed.data as Readonly<Record<string, unknown>>)) {

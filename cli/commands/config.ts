@@ -34,6 +34,10 @@ export function defineConfig(commands: CommandTable): void {
         '',
         'Settings:',
         ...Object.entries(settingHelp).map(([name, help]) => `  ${name.padEnd(12)}  ${help}`),
+        '',
+        'Examples:',
+        '  manyhands config',
+        '  MANYHANDS_JOIN=peer.example.org manyhands config --json',
       ].join('\n'),
     )
 }

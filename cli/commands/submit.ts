@@ -11,6 +11,7 @@ import { type CommandContext, sameNetworkFlags, workerFlags } from '../context.j
 import { dryRun, trialText } from '../dry-run.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { addJobFlags, describeJob } from '../job-flags.js'
+import { jobSchemaText } from '../job-schema.js'
 import { durabilityText, policyText, shortId, waitingAdvice } from '../job-view.js'
 import { plural } from '../output.js'
 import { finishJob, type PreparedJob, prepareJob, tryFirstUnit } from '../prepared-job.js'
@@ -29,6 +30,7 @@ export function defineSubmit(commands: CommandTable): void {
     .option('-o, --output <dir>', 'with --wait: write files to this folder, and manifest.json')
     .option('--layout <pattern>', "names of files in it: 'f_{i:06}.png'")
     .option('--stderr', 'with --wait: keep standard error, too')
+    .option('--schema', 'print the JSON Schema of a job file, for editors, and stop')
     .option('--dry-run', 'show what would be submitted, and stop')
     .option('--no-audit', 'with --wait: do not compute any unit again here')
     .option('--no-trial', 'do not compute the first unit here first')
@@ -53,6 +55,7 @@ export function defineSubmit(commands: CommandTable): void {
       '  manyhands submit mandelbrot --count 64 --wait -o picture -- --zoom 400 --x -0.7453 --y 0.1127',
       '  manyhands submit ./geng.wasm --count 64 --wait -- -u 10 {i}/{n}',
       '  manyhands submit --from job.toml --dry-run',
+      '  manyhands submit --schema > job.schema.json',
     ].join('\n'),
   )
 }
@@ -62,6 +65,10 @@ async function submit(
   taskName: string | undefined,
   options: Readonly<Record<string, unknown>>,
 ): Promise<ExitCode> {
+  if (options.schema === true) {
+    context.output.line(jobSchemaText())
+    return EXIT.ok
+  }
   const waits = options.wait === true
   const folder = options.output as string | undefined
   if (!waits && (folder !== undefined || options.layout !== undefined || options.stderr === true)) {
