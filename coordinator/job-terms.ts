@@ -73,14 +73,14 @@ export class JobTerms {
   async #remove(job: BookedJob): Promise<void> {
     const { book, store, outputs, dropShard } = this.#c
     const own = await this.#digestsOf(job)
-    for (const { shard } of await store.shards(job.jobId)) await dropShard(job, shard)
-    if (own.size === 0) return
     // Equal outputs of several jobs are one file.
-    for (const other of book.all()) {
+    for (const other of own.size > 0 ? book.all() : []) {
       if (other === job || other.removed) continue
       for (const digest of await this.#digestsOf(other)) own.delete(digest)
     }
+    // The files first: only the shards know their names.
     for (const digest of own) await outputs.remove(digest)
+    for (const { shard } of await store.shards(job.jobId)) await dropShard(job, shard)
   }
 
   async #digestsOf({ jobId }: BookedJob): Promise<Set<Digest>> {
