@@ -4,6 +4,8 @@ import { parse, TomlError } from 'smol-toml'
 import { z } from 'zod'
 import { GridError } from '../runtime/errors.js'
 import { type PlatformSurroundings, platformFolders } from '../runtime/platform.js'
+import { PREFERENCE_NAMES } from '../worker/preferences/read.js'
+import { preferenceHelp } from './preference-help.js'
 import { lineOfKey, problemOf } from './toml.js'
 
 /** Where a value of the configuration came from; later ones in this list win. */
@@ -14,6 +16,9 @@ export interface Setting<T> {
   readonly value: T
   readonly origin: Origin
 }
+
+const textOrNumber = z.union([z.string(), z.number()])
+const textOrList = z.union([z.string(), z.array(z.string())])
 
 /** Every setting that can stand in the configuration file, with the type it has there. Flags and environment give text. */
 const fileSchema = z.strictObject({
@@ -29,12 +34,31 @@ const fileSchema = z.strictObject({
   quorum: z.number().int().min(1).max(15),
   metrics: z.union([z.string(), z.number().int().min(1).max(65_535)]),
   'log-format': z.enum(['json', 'text']),
+  'cpu-time': textOrNumber,
+  hours: textOrList,
+  days: textOrList,
+  'when-idle': z.string(),
+  'on-battery': z.union([z.string(), z.boolean()]),
+  'max-temp': textOrNumber,
+  'pause-for': textOrList,
+  disk: textOrNumber,
+  rate: textOrNumber,
+  units: textOrNumber,
+  for: z.string(),
+  accept: textOrList,
+  refuse: textOrList,
+  'system-root': z.string(),
+  names: z.record(
+    z.string().regex(/^[^,\s]{1,64}$/, 'a name has no spaces and commas'),
+    z.string().regex(/^[0-9a-fA-F]{64}$/, 'a key has 64 hex digits'),
+  ),
+  weight: z.record(z.string(), z.number()),
 })
 const partialSchema = fileSchema.partial()
 type FileSettings = z.infer<typeof partialSchema>
 
 /** Names of settings, as they stand in the file and as flags. */
-export type SettingName = keyof z.infer<typeof fileSchema>
+export type SettingName = Exclude<keyof z.infer<typeof fileSchema>, 'names' | 'weight'>
 
 /** One line a setting, for `manyhands config` and the manual. */
 export const settingHelp: Readonly<Record<SettingName, string>> = {
@@ -50,6 +74,8 @@ export const settingHelp: Readonly<Record<SettingName, string>> = {
   quorum: 'agreeing donors a unit needs, unless submit says otherwise',
   metrics: 'where to serve metrics for Prometheus: host:port, or a port of 127.0.0.1',
   'log-format': 'how node and work write their log: text, or json, a value a line',
+  ...preferenceHelp,
+  'system-root': 'where the /proc, /sys and /dev of the machine are, for containers that have them elsewhere',
 }
 
 /** All settings by name. Lists hold one text an entry. Undefined: not set, the command decides. */
@@ -66,6 +92,20 @@ export interface Settings {
   readonly quorum: Setting<number | undefined>
   readonly metrics: Setting<string | undefined>
   readonly 'log-format': Setting<string | undefined>
+  readonly 'cpu-time': Setting<string | undefined>
+  readonly hours: Setting<string | undefined>
+  readonly days: Setting<string | undefined>
+  readonly 'when-idle': Setting<string | undefined>
+  readonly 'on-battery': Setting<string | undefined>
+  readonly 'max-temp': Setting<string | undefined>
+  readonly 'pause-for': Setting<string | undefined>
+  readonly disk: Setting<string | undefined>
+  readonly rate: Setting<string | undefined>
+  readonly units: Setting<string | undefined>
+  readonly for: Setting<string | undefined>
+  readonly accept: Setting<string | undefined>
+  readonly refuse: Setting<string | undefined>
+  readonly 'system-root': Setting<string | undefined>
 }
 
 /** What {@link resolveSettings} found. */
@@ -88,7 +128,7 @@ export interface ConfigSources {
 }
 
 const ENVIRONMENT_PREFIX = 'MANYHANDS_'
-const LISTS: ReadonlySet<SettingName> = new Set(['join', 'tasks'])
+const LISTS: ReadonlySet<SettingName> = new Set(['join', 'tasks', 'hours', 'days', 'pause-for', 'accept', 'refuse'])
 const CONFIG_FILE = 'config.toml'
 const DEFAULT_NETWORK = 'main'
 
@@ -125,6 +165,10 @@ export function resolveSettings(sources: ConfigSources): ResolvedSettings {
     const { value, origin } = pick(name)
     return { value: value ?? [], origin }
   }
+  const joined = (name: SettingName): Setting<string | undefined> => {
+    const { value, origin } = pick(name)
+    return { value: value?.join(','), origin }
+  }
   const data = one('data')
   const network = one('network')
   const settings: Settings = {
@@ -140,8 +184,38 @@ export function resolveSettings(sources: ConfigSources): ResolvedSettings {
     quorum: readQuorum(one('quorum')),
     metrics: one('metrics'),
     'log-format': one('log-format'),
+    'cpu-time': joined('cpu-time'),
+    hours: joined('hours'),
+    days: joined('days'),
+    'when-idle': joined('when-idle'),
+    'on-battery': joined('on-battery'),
+    'max-temp': joined('max-temp'),
+    'pause-for': joined('pause-for'),
+    disk: joined('disk'),
+    rate: joined('rate'),
+    units: joined('units'),
+    for: joined('for'),
+    accept: joined('accept'),
+    refuse: joined('refuse'),
+    'system-root': one('system-root'),
   }
   return { settings, file, fileExists: text !== undefined }
+}
+
+/** What the file says of preferences, as texts, and the names it gives to keys. Throws as {@link resolveSettings}. */
+export function preferencesOfFile(file: string): {
+  readonly texts: ReadonlyMap<string, string>
+  readonly names: ReadonlyMap<string, string>
+} {
+  const text = readConfigFile(file, false)
+  const { names = {}, weight = {}, ...rest } = text === undefined ? {} : parseConfigFile(text, file)
+  const texts = new Map<string, string>()
+  for (const name of PREFERENCE_NAMES) {
+    const value = textsOf(rest[name], LISTS.has(name))
+    if (value !== undefined) texts.set(name, value.join(','))
+  }
+  for (const [name, value] of Object.entries(weight)) texts.set(`weight.${name}`, String(value))
+  return { texts, names: new Map(Object.entries(names).map(([name, key]) => [name, key.toLowerCase()])) }
 }
 
 function readConfigFile(file: string, isNamed: boolean): string | undefined {
@@ -174,7 +248,7 @@ function parseConfigFile(text: string, file: string): FileSettings {
   const place = `${file}${line === undefined ? '' : `, line ${line}`}`
   if (unknown !== undefined) {
     throw new GridError('invalid', `${place}: unknown setting '${unknown}'`, {
-      hint: `known: ${Object.keys(settingHelp).join(' ')}`,
+      hint: `known: ${Object.keys(settingHelp).join(' ')} [names] [weight]`,
     })
   }
   throw new GridError('invalid', `${place}: '${path.join('.')}' ${issue.message.toLowerCase()}`)
@@ -189,7 +263,7 @@ function textsOf(value: unknown, isList: boolean): readonly string[] | undefined
   return kept.length > 0 || (isList && Array.isArray(value)) ? kept : undefined
 }
 
-const PATHS: ReadonlySet<SettingName> = new Set(['data', 'secret-file', 'tasks'])
+const PATHS: ReadonlySet<SettingName> = new Set(['data', 'secret-file', 'tasks', 'system-root'])
 
 function relativeTo(file: string, name: SettingName, texts: readonly string[]): readonly string[] {
   return PATHS.has(name) ? texts.map((text) => resolve(join(file, '..'), text)) : texts

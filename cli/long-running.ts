@@ -10,6 +10,7 @@ import { announceLocalProcess } from '../process/local-process.js'
 import { type MetricsServer, serveMetrics } from '../process/metrics/metrics-server.js'
 import { prometheusMetrics } from '../process/metrics/prometheus.js'
 import type { JobId } from '../proto/model.js'
+import { printable } from '../proto/printable.js'
 import { type Millis, pause } from '../runtime/clock.js'
 import type { WorkerNow } from '../worker/tally.js'
 import type { CommandContext } from './context.js'
@@ -17,6 +18,7 @@ import { EXIT, type ExitCode } from './exit-codes.js'
 import { aborting } from './interrupts.js'
 import { plural } from './output.js'
 import { metricsAt } from './process-settings.js'
+import { workLine } from './work-line.js'
 
 /** How often the status line of a worker is looked at. Unit: ms. */
 const LOOK_MS: Millis = 250
@@ -30,9 +32,8 @@ export interface Running {
   readonly onReady: (process: GridProcess) => void
   /** Draw a status line of the worker. */
   readonly statusLine: boolean
-  /** End, finishing what is in hand, after this time or once this many units were computed. */
-  readonly forMs?: Millis
-  readonly unitsMax?: number
+  /** End once the worker has done all that its volunteer asked for. */
+  readonly endWhenDone: boolean
   /** End when standard input does: for programs that start this one. */
   readonly stopAtEof: boolean
 }
@@ -85,12 +86,12 @@ export async function runProcess(
       output.note(`metrics at http://${formatAddress(at.host, metricsServer.port)}/metrics`)
     }
     running.onReady(gridProcess)
-    const status = new StatusLine(context, settings.onlyJob)
+    const status = new StatusLine(context)
     const over = new AbortController()
-    const reasons = [aborting(interrupts.first), aborting(drained.signal)]
-    if (running.forMs !== undefined) reasons.push(pause(clock, running.forMs, over.signal))
+    const reasons: Promise<unknown>[] = [aborting(interrupts.first), aborting(drained.signal)]
+    if (running.endWhenDone && gridProcess.worker !== undefined) reasons.push(gridProcess.worker.done)
     if (running.stopAtEof) reasons.push(endOf(context.stdin))
-    reasons.push(watchWorker(gridProcess, running, status, context, over.signal))
+    void watchWorker(gridProcess, settings.onlyJob, running, status, context, over.signal)
     await Promise.race(reasons)
     over.abort()
     status.clear()
@@ -111,17 +112,25 @@ export async function runProcess(
   }
 }
 
-/** Resolves when the worker has computed what it was asked for; shows its status meanwhile. */
+/** Shows the status of the worker until `signal` aborts. */
 async function watchWorker(
-  { worker }: GridProcess,
-  { statusLine, unitsMax = Number.POSITIVE_INFINITY }: Running,
+  { worker, overlay }: GridProcess,
+  onlyJob: JobId | undefined,
+  { statusLine }: Running,
   status: StatusLine,
   { clock }: CommandContext,
   signal: AbortSignal,
 ): Promise<void> {
-  if (worker === undefined || (!statusLine && unitsMax === Number.POSITIVE_INFINITY)) return aborting(signal)
-  while (!signal.aborted && worker.now().computed < unitsMax) {
-    if (statusLine) status.show(worker.now())
+  while (worker !== undefined && statusLine && !signal.aborted) {
+    status.show(() =>
+      workLine({
+        state: worker.state(),
+        onlyJob,
+        joined: overlay.joined,
+        nameOf: (key) => worker.governor.nameOf(key),
+        nowMs: clock.wallMs(),
+      }),
+    )
     await pause(clock, LOOK_MS, signal)
   }
 }
@@ -140,38 +149,23 @@ function sayGoodbye({ output }: CommandContext, { computed, agreed, disagreed, u
     )
 }
 
-/** What a worker is doing, in one line that claims no more than its owners have confirmed. */
-export function statusText(now: WorkerNow, onlyJob: JobId | undefined): string {
-  const { running, held, owners, agreed, disagreed, unsettled, idleReason } = now
-  const what =
-    held > 0
-      ? `computing ${running} of ${plural(held, 'unit')} in hand, from ${plural(owners, 'owner')}`
-      : onlyJob !== undefined && owners === 0
-        ? `looking for job ${onlyJob.slice(0, 12)}`
-        : `idle: ${idleReason === '' ? 'no job has work for this machine' : idleReason}`
-  const waiting = unsettled > 0 ? `, ${unsettled} waiting for others` : ''
-  const wrong = disagreed > 0 ? `, ${disagreed} not confirmed` : ''
-  return `${what} | ${agreed} confirmed${wrong}${waiting}`
-}
-
 class StatusLine {
   readonly #context: CommandContext
-  readonly #onlyJob: JobId | undefined
   #lastAt: Millis | undefined
   #lastText = ''
 
-  constructor(context: CommandContext, onlyJob: JobId | undefined) {
+  constructor(context: CommandContext) {
     this.#context = context
-    this.#onlyJob = onlyJob
   }
 
-  show(now: WorkerNow): void {
+  /** `line`: what to say, if it is time to. */
+  show(line: () => string): void {
     const { output, clock } = this.#context
     if (output.quiet || output.json) return
     const at = clock.now()
     const everyMs = output.isInteractive ? DRAW_MS : LINE_MS
     if (this.#lastAt !== undefined && at - this.#lastAt < everyMs) return
-    const text = statusText(now, this.#onlyJob)
+    const text = printable(line())
     if (text === this.#lastText) return
     this.#lastAt = at
     this.#lastText = text

@@ -1,7 +1,7 @@
 import { type ContainerLimits, containerLimits } from '../runtime/container.js'
 import { threadCount } from '../runtime/platform.js'
+import { parseCpus } from '../worker/preferences/cpus.js'
 import type { CommandContext } from './context.js'
-import { parseCpus } from './cpus.js'
 
 /** Memory a unit may ask for unless the donor says otherwise: the default limit of a job. Unit: bytes. */
 export const MEMORY_BYTES = 256 * 2 ** 20

@@ -1,12 +1,10 @@
-import { parseBytes, parseDuration, parseInteger } from '../job/quantity.js'
 import { DEFAULT_PORT, parseAddress } from '../overlay/address.js'
 import type { ProcessSettings } from '../process/compose.js'
-import { UNITS_MAX } from '../proto/limits.js'
 import { GridError } from '../runtime/errors.js'
 import { networkOf } from './connect.js'
 import type { CommandContext } from './context.js'
 import { createLogger, type LogLevel } from './logger.js'
-import { MEMORY_BYTES_MIN, shareHere } from './machine.js'
+import { volunteerOf } from './preference-sources.js'
 
 const LISTEN_HOST = '0.0.0.0'
 
@@ -18,14 +16,8 @@ export function processSettings(
 ): Omit<ProcessSettings, 'listen' | 'advertise' | 'onlyJob'> {
   const { settings, output, stderr } = context
   for (const address of settings.join.value) parseAddress(address)
-  const memory = (options.memory as string | undefined) ?? settings.memory.value
-  const share = shareHere(context)
-  const memoryBytes = memory === undefined ? share.memoryBytes : parseBytes(memory)
-  if (memoryBytes < MEMORY_BYTES_MIN) {
-    throw new GridError('invalid', `memory ${memory} is less than 16 MiB`, {
-      hint: 'no unit could be computed with so little',
-    })
-  }
+  const volunteer = volunteerOf(context, options)
+  const { threads, memoryBytes } = volunteer.book.preferences
   const quietLevel: LogLevel = output.quiet ? 'error' : level
   const json = isLogJson(context)
   const logger = createLogger({ stream: stderr, level: output.verbose ? 'debug' : quietLevel, json })
@@ -37,7 +29,8 @@ export function processSettings(
     dataFolder: settings.data.value,
     network: networkOf(context),
     join: settings.join.value,
-    threads: share.threads,
+    threads,
+    volunteer,
     lowPriority: true,
     memoryBytes,
     taskModules: settings.tasks.value,
@@ -76,14 +69,4 @@ function isLogJson({ settings, output }: CommandContext): boolean {
     })
   }
   return value === undefined ? output.json : value === 'json'
-}
-
-/** `--for` and `--units` of a worker. */
-export function readBounds(options: Readonly<Record<string, unknown>>): { forMs?: number; unitsMax?: number } {
-  const forMs = options.for === undefined ? undefined : parseDuration(String(options.for))
-  const units = options.units === undefined ? undefined : parseInteger(String(options.units))
-  if (units !== undefined && (units < 1n || units > BigInt(Number.MAX_SAFE_INTEGER))) {
-    throw new GridError('invalid', `--units must be 1 or more (a job has at most ${UNITS_MAX})`)
-  }
-  return { ...(forMs === undefined ? {} : { forMs }), ...(units === undefined ? {} : { unitsMax: Number(units) }) }
 }

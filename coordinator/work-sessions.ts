@@ -178,6 +178,7 @@ export class WorkSessions {
       profile: hello.profile,
       memoryBytes: hello.memoryBytes,
       onlyJob: hello.jobId,
+      ...(hello.weights && { weights: new Map(hello.weights.map(({ submitter, weight }) => [submitter, weight])) }),
       firstSeenMs: this.#firstSeen(caller.publicKey),
       tickets: this.#checkTickets(hello),
     }

@@ -43,7 +43,7 @@ import { folderBlobFiles } from '../storage/blob-files.js'
 import { BlobStore } from '../storage/blob-store.js'
 import { TaskRegistry } from '../tasks/registry.js'
 import { startCompute } from '../worker/compute/supervise.js'
-import { Worker } from '../worker/driver.js'
+import { type VolunteerDependencies, Worker } from '../worker/driver.js'
 import { openInputFiles } from '../worker/input-files.js'
 import { Inputs } from '../worker/inputs.js'
 import { Journal } from '../worker/journal.js'
@@ -65,6 +65,8 @@ export interface ProcessSettings {
   readonly threads: number
   readonly onlyJob: JobId | undefined
   readonly lowPriority: boolean
+  /** What the volunteer wants; undefined: what stands here, and nothing can be said at run time. */
+  readonly volunteer?: VolunteerDependencies
   /** Most memory a unit may ask for. Unit: bytes. */
   readonly memoryBytes: number
   /** Local modules with tasks of the volunteer's own. */
@@ -260,11 +262,16 @@ async function startWorker(
   },
 ): Promise<Worker> {
   const { transport, overlay, identity, factVerifier, bootId, client, closers } = parts
-  const { dataFolder, threads, memoryBytes, onlyJob, taskModules, lowPriority, network } = settings
+  const { dataFolder, threads, memoryBytes, onlyJob, taskModules, lowPriority, network, volunteer } = settings
   const logger = settings.logger.child('worker')
   const registry = new TaskRegistry()
   await registry.loadModules(taskModules)
-  const options = resolveWorkerOptions({ threads, memoryBytes, onlyJob })
+  const options = resolveWorkerOptions({
+    threads,
+    memoryBytes,
+    onlyJob,
+    ...(volunteer && { inputBytesMax: volunteer.book.preferences.diskBytes }),
+  })
   const files = await openInputFiles(join(dataFolder, 'inputs'), options.inputBytesMax)
   const disk = nodeDisk(join(dataFolder, WORKER_FOLDER))
   const ledger = await Ledger.open({ disk, clock: systemClock, random: systemRandom, logger })
@@ -298,6 +305,7 @@ async function startWorker(
     journal,
     ledger,
     options,
+    ...(volunteer && { volunteer }),
     owners: (jobId, shard) => endpointsOf(shardKey(sha256, jobId, shard), options.shardOwners),
     ownersOfJob: (jobId) => ownersOfJob(client(), transport, jobId, () => endpointsOf(homeKey(jobId), 3)),
     watchBoard: (handler) =>
@@ -309,11 +317,13 @@ async function startWorker(
         // Whoever has the sandbox can run any module; of which profile, the signed spec says.
         const known =
           task.startsWith('module ') || registry.list().some(({ name, version }) => `${name}@${version}` === task)
-        if (known && header.memoryBytes <= memoryBytes)
+        if (known)
           handler({
             owner: overlay.endpoint(entry.owner),
             jobId: entry.announcement.jobId,
             ready: entry.announcement.ready,
+            submitter: entry.announcement.submitter,
+            memoryBytes: header.memoryBytes,
           })
       }),
   })

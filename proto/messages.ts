@@ -54,8 +54,16 @@ export interface Hello {
   readonly donorSignature: Uint8Array
   /** Grants still being computed, at most 256. */
   readonly tickets: readonly Signed[]
+  /** How the volunteer shares time between submitters, at most 64; who is not named has weight 1. */
+  readonly weights?: readonly SubmitterWeight[]
   /** Newest sandbox rules known; 0: built-in tasks only. */
   readonly profile: number
+}
+
+/** Range of the weight: 0.01 to 100. */
+export interface SubmitterWeight {
+  readonly submitter: PublicKey
+  readonly weight: number
 }
 
 /** A job that a worker takes nothing of, and why. */

@@ -10,6 +10,9 @@ import type { Inputs } from './inputs.js'
 import type { Journal } from './journal.js'
 import type { Ledger } from './ledger.js'
 import type { WorkerOptions } from './options.js'
+import type { PreferenceBook } from './preferences/book.js'
+import type { LocalTime } from './preferences/core/schedule.js'
+import type { Sensors } from './preferences/sensors/sensors.js'
 
 /** Signs as this worker. */
 export interface ReportSigner {
@@ -28,6 +31,19 @@ export interface WorkNews {
   readonly owner: Endpoint
   readonly jobId: JobId
   readonly ready: number
+  /** Whose job it is, and what its units may ask for; undefined: not known yet. Unit of the latter: bytes. */
+  readonly submitter?: PublicKey
+  readonly memoryBytes?: number
+}
+
+export type { LocalTime } from './preferences/core/schedule.js'
+
+/** How a worker learns what its volunteer wants. */
+export interface VolunteerDependencies {
+  readonly book: PreferenceBook
+  readonly sensors: Sensors
+  /** What a clock on the wall shows. */
+  readonly localAt: (wallMs: number) => LocalTime
 }
 
 /** All that a worker is given from outside. */
@@ -49,6 +65,8 @@ export interface WorkerDependencies {
   /** Whoever closes the worker closes it with it. */
   readonly ledger: Ledger
   readonly options: WorkerOptions
+  /** Undefined: the options hold, and nothing can be said at run time. */
+  readonly volunteer?: VolunteerDependencies
   /** Owners of a shard, nearest first. */
   readonly owners: (jobId: JobId, shard: number) => Promise<readonly Endpoint[]>
   /** Owners that work on the one job of `onlyJob`. */

@@ -1,23 +1,35 @@
+import { formatBytes } from '../job/quantity.js'
 import type { WorkerState } from '../proto/admin-messages.js'
-import type { RunningUnit } from '../proto/messages.js'
-import type { JobId } from '../proto/model.js'
+import type { DeclineWord, RestraintWord } from '../proto/explain-messages.js'
+import type { DeclinedJob, RunningUnit } from '../proto/messages.js'
+import type { JobId, PublicKey } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
-import { toGridError, unreachable } from '../runtime/errors.js'
+import { unreachable } from '../runtime/errors.js'
 import type { WorkerEffect, WorkerEvent } from './core/messages.js'
 import { WorkerCore } from './core/worker-core.js'
-import type { WorkerDependencies } from './dependencies.js'
+import type { WorkerDependencies, WorkNews } from './dependencies.js'
 import { KnownSpecs } from './known-specs.js'
 import { OwnerStreams } from './owner-streams.js'
+import { accepts, type Preferences } from './preferences/core/preferences.js'
+import { ALWAYS } from './preferences/core/schedule.js'
 import { Governor } from './preferences/governor.js'
+import { DISK_BYTES } from './preferences/read.js'
+import { Throttle } from './preferences/throttle.js'
 import { ReportWriter } from './report-writer.js'
 import { type WorkerNow, WorkerTally } from './tally.js'
 import { UnitRunner } from './unit-runner.js'
 import { workerState } from './worker-state.js'
 
-export type { Donor, ReportSigner, WorkerDependencies, WorkNews } from './dependencies.js'
+export type { Donor, ReportSigner, VolunteerDependencies, WorkerDependencies, WorkNews } from './dependencies.js'
 
 /** Time between looks for owners of `onlyJob`. */
 const ONLY_JOB_MS = 1_000
+/** Work that the volunteer does not want, remembered in case that changes. */
+const PASSED_OVER_MAX = 256
+/** Jobs that owners are told of as not wanted; so many fit into a message. */
+const DECLINED_MAX = 64
+/** Reasons given for it at a time. */
+const REASONS_MAX = 3
 
 /**
  * Feeds {@link WorkerCore} and does what it says: streams to owners, the compute process, the journal. A report is in the
@@ -33,24 +45,38 @@ export class Worker {
   readonly #reports: ReportWriter
   readonly #runner: UnitRunner
   readonly #streams: OwnerStreams
+  readonly #throttle: Throttle
+  readonly #passedOver = new Map<string, WorkNews>()
+  readonly #declined = new Map<JobId, DeclinedJob>()
   readonly #alarm: Alarm
   readonly #finished: Promise<void>
+  readonly #done: Promise<string>
   #finish: () => void = () => {}
+  #tellDone: (reason: string) => void = () => {}
+  #pausedFor: string | undefined
   #stopWatching: (() => void) | undefined
+  #preferences: Preferences
   #closed = false
 
   constructor(dependencies: WorkerDependencies) {
     this.#d = dependencies
     const { clock, random, options } = dependencies
-    const { threads, instancesMax, shardOwners } = options
+    const { instancesMax, shardOwners } = options
+    const threads = Math.max(1, (dependencies.volunteer?.book.preferences ?? options).threads)
     const core = new WorkerCore({ threads, instancesMax, shardOwners }, random)
     this.core = core
     this.#alarm = new Alarm(clock, () => this.#handle({ type: 'woke' }))
     this.#finished = new Promise((resolve) => {
       this.#finish = resolve
     })
+    this.#done = new Promise((resolve) => {
+      this.#tellDone = resolve
+    })
     const { tally } = this
-    const handle = (event: WorkerEvent) => this.#handle(event)
+    const handle = (event: WorkerEvent) => {
+      if (event.type === 'granted') this.#judgeJob(event.grant.jobId)
+      this.#handle(event)
+    }
     const specs = new KnownSpecs(dependencies, (jobId) => this.#runner.isOpen(jobId))
     this.#specs = specs
     const reports = new ReportWriter({
@@ -62,20 +88,60 @@ export class Worker {
     })
     const onProgress = (running: readonly RunningUnit[]) => this.#tellProgress(running)
     this.#reports = reports
-    this.#streams = new OwnerStreams({ dependencies, core, tally, specs, reports, handle })
+    this.#streams = new OwnerStreams({
+      dependencies,
+      core,
+      tally,
+      specs,
+      reports,
+      handle,
+      offer: () => {
+        const { threads, memoryBytes, weights } = this.#preferences
+        return {
+          slots: Math.max(1, threads),
+          memoryBytes,
+          ...(weights.size > 0 && { weights: [...weights].map(([submitter, weight]) => ({ submitter, weight })) }),
+        }
+      },
+    })
     this.#runner = new UnitRunner({ dependencies, tally, specs, reports, handle, onProgress })
-    this.governor = new Governor({ clock, threads, worker: { setPaused: (reason) => this.#setPaused(reason) } })
+    this.#throttle = new Throttle(clock, dependencies.compute, () =>
+      Math.min(core.heldCount, this.#preferences.threads),
+    )
+    const { volunteer } = dependencies
+    this.governor = new Governor({
+      clock,
+      logger: dependencies.logger,
+      preferences: preferencesOf(options),
+      book: volunteer?.book,
+      sensors: volunteer?.sensors,
+      localAt: volunteer?.localAt ?? (() => ({ day: 0, minute: 0 })),
+      worker: {
+        restrain: (reason, share, word) => this.#restrain(reason, share, word),
+        prefer: (preferences) => this.#prefer(preferences),
+        finish: (reason, atOnce) => this.#finishEarly(reason, atOnce),
+        get computed() {
+          return tally.snapshot().computed
+        },
+      },
+    })
+    this.#preferences = this.governor.preferences
   }
 
   /** Offers what the journal still holds, and begins to look for work. */
   start(): void {
     this.#reports.restore()
-    const { onlyJob } = this.#d.options
-    if (onlyJob === undefined)
-      this.#stopWatching = this.#d.watchBoard(({ owner, jobId, ready }) =>
-        this.#handle({ type: 'workSeen', owner, jobId, ready }),
-      )
-    else this.#seekJob(onlyJob)
+    if (this.#d.volunteer !== undefined) this.#limitTraffic()
+    const { unitsMax } = this.#preferences
+    if (unitsMax !== undefined) this.#handle({ type: 'limited', unitsMax })
+    const looked = this.governor.start()
+    if (looked === undefined) this.#seek()
+    else void looked.then(() => this.#seek())
+  }
+
+  /** Resolves with why when the volunteer has had what was asked for: so many units, so much time. */
+  get done(): Promise<string> {
+    return this.#done
   }
 
   /** Units held, settled and so on, for the status line. */
@@ -97,10 +163,11 @@ export class Worker {
       board: this.#runner.board,
       specOf: (jobId) => this.#specs.get(jobId),
       words: this.#streams.words.all(),
-      threads: this.#d.options.threads,
+      threads: Math.max(1, this.#preferences.threads),
       decision: this.governor.decision,
       paused: this.governor.isPaused,
-      preferences: [],
+      preferences: this.governor.values(),
+      passedOver: this.#whyPassedOver(),
     })
   }
 
@@ -118,6 +185,7 @@ export class Worker {
     this.#handle({ type: 'drained', atOnce: true })
     this.#closed = true
     this.governor.close()
+    this.#throttle.close()
     this.#alarm.close()
     this.#runner.close()
     this.#streams.close()
@@ -128,25 +196,104 @@ export class Worker {
     await this.#d.journal.close()
   }
 
-  /** Computing stands still while there is a reason; what is in hand is kept for a minute. */
-  #setPaused(reason: string | undefined): void {
-    if (this.#closed) return
-    let atOnce = false
-    try {
-      if (reason === undefined) this.#d.compute.resume()
-      else this.#d.compute.pause()
-    } catch (error) {
-      if (toGridError(error).code !== 'unsupported') throw error
-      // Where nothing can be stopped, what runs is dropped.
-      atOnce = true
+  #seek(): void {
+    if (this.#closed || this.core.isDraining) return
+    const { onlyJob } = this.#d.options
+    if (onlyJob === undefined) this.#stopWatching = this.#d.watchBoard((news) => this.#onNews(news))
+    else this.#seekJob(onlyJob)
+  }
+
+  #declineOf(submitter: PublicKey | undefined, memoryBytes: number): DeclineWord | undefined {
+    const { refuse, memoryBytes: most } = this.#preferences
+    if (submitter !== undefined && !accepts(this.#preferences, submitter))
+      return refuse.has(submitter) ? 'refuse' : 'accept'
+    return memoryBytes > most ? 'memory' : undefined
+  }
+
+  /** Declines a job, or no longer, by what its spec says. */
+  #judgeJob(jobId: JobId): void {
+    const spec = this.#specs.get(jobId)
+    if (spec === undefined) return
+    const reason = this.#declineOf(spec.submitter, spec.limits.memoryBytes)
+    if (this.#declined.get(jobId)?.reason === reason) return
+    this.#declined.delete(jobId)
+    if (reason !== undefined) this.#declined.set(jobId, { jobId, reason })
+    if (this.#declined.size > DECLINED_MAX) this.#declined.delete(this.#declined.keys().next().value!)
+    this.#handle({ type: 'declined', jobs: [...this.#declined.values()] })
+  }
+
+  #whyPassedOver(): string[] {
+    const reasons = new Set<string>()
+    for (const { submitter, memoryBytes = 0 } of this.#passedOver.values()) {
+      const why = this.#declineOf(submitter, memoryBytes)
+      if (submitter !== undefined && (why === 'refuse' || why === 'accept')) {
+        const name = this.governor.nameOf(submitter) ?? submitter.slice(0, 12)
+        reasons.add(`there is work of ${name}, for whom nothing is computed here (${why})`)
+      } else if (why === 'memory') {
+        const [asked, given] = [memoryBytes, this.#preferences.memoryBytes].map(formatBytes)
+        reasons.add(`there is work that may take ${asked} a unit, and ${given} are offered (memory)`)
+      }
     }
-    this.#handle({ type: 'paused', reason, atOnce })
+    return [...reasons].slice(0, REASONS_MAX)
+  }
+
+  #onNews(news: WorkNews): void {
+    const { owner, jobId, ready, submitter, memoryBytes = 0 } = news
+    const name = `${owner.nodeId}/${jobId}`
+    if (this.#declineOf(submitter, memoryBytes) !== undefined && ready > 0) {
+      this.#passedOver.set(name, news)
+      if (this.#passedOver.size > PASSED_OVER_MAX) this.#passedOver.delete(this.#passedOver.keys().next().value!)
+      return
+    }
+    this.#passedOver.delete(name)
+    this.#handle({ type: 'workSeen', owner, jobId, ready })
+  }
+
+  /** Computing stands still while there is a reason; what is in hand is kept for a minute. */
+  #restrain(reason: string | undefined, share: number, restraint?: RestraintWord): void {
+    if (this.#closed) return
+    // Where nothing can be stopped, what runs is dropped.
+    const canStop = this.#throttle.set(reason !== undefined, share)
+    if (reason === this.#pausedFor) return
+    this.#pausedFor = reason
+    this.#handle({ type: 'paused', reason, atOnce: !canStop, ...(restraint && { restraint }) })
+  }
+
+  #prefer(now: Preferences): void {
+    const before = this.#preferences
+    this.#preferences = now
+    if (this.#closed) return
+    const threads = Math.max(1, now.threads)
+    const isResized = threads !== Math.max(1, before.threads)
+    const isReshaped = isResized || now.memoryBytes !== before.memoryBytes
+    const isNewOffer = isReshaped || !isSame(now.weights, before.weights)
+    if (isReshaped) this.#d.compute.reshape(threads, now.memoryBytes)
+    if (isResized) this.#handle({ type: 'resized', threads })
+    if (now.diskBytes !== before.diskBytes || now.rateBytes !== before.rateBytes) this.#limitTraffic()
+    if (now.unitsMax !== before.unitsMax) this.#handle({ type: 'limited', unitsMax: now.unitsMax })
+    if (isNewOffer) this.#streams.renew()
+    for (const jobId of this.#specs.known()) this.#judgeJob(jobId)
+    for (const news of [...this.#passedOver.values()]) this.#onNews(news)
+  }
+
+  #limitTraffic(): void {
+    const { diskBytes, rateBytes } = this.#preferences
+    this.#d.inputs.limit(diskBytes, rateBytes)
+    this.#reports.rate.set(rateBytes)
+  }
+
+  #finishEarly(reason: string, atOnce: boolean): void {
+    this.#d.logger.info('all done that was asked for', { reason })
+    this.#stopWatching?.()
+    this.#handle({ type: 'drained', atOnce })
+    this.#tellDone(reason)
   }
 
   #handle(event: WorkerEvent): void {
     if (this.#closed) return
     this.#perform(this.core.handle(event, this.#d.clock.now()))
     this.#alarm.set(this.core.nextWakeup())
+    if (event.type === 'computed') this.governor.onComputed()
   }
 
   #perform(effects: readonly WorkerEffect[]): void {
@@ -161,9 +308,11 @@ export class Worker {
         case 'findOwners':
           void this.#findOwners(effect.jobId, effect.shard)
           break
-        case 'sendWant':
-          this.#streams.send(effect.owner, { type: 'want', instances: effect.instances })
+        case 'sendWant': {
+          const { owner, type: _, ...want } = effect
+          this.#streams.send(owner, { type: 'want', ...want })
           break
+        }
         case 'sendHandBack': {
           const { jobId, shard, units, reason } = effect
           this.#streams.send(effect.owner, { type: 'handBack', jobId, shard, units, reason })
@@ -223,4 +372,29 @@ export class Worker {
     if (running.length === 0) return
     for (const owner of this.core.openLinks) this.#streams.sendProgress(owner, running)
   }
+}
+
+/** What holds where no volunteer said anything. */
+function preferencesOf({ threads, memoryBytes }: WorkerDependencies['options']): Preferences {
+  return {
+    threads,
+    share: 1,
+    schedule: ALWAYS,
+    whenIdleMs: undefined,
+    batteryMin: 0,
+    temperatureMax: undefined,
+    pauseFor: [],
+    memoryBytes,
+    diskBytes: DISK_BYTES,
+    rateBytes: undefined,
+    unitsMax: undefined,
+    forMs: undefined,
+    accept: new Set(),
+    refuse: new Set(),
+    weights: new Map(),
+  }
+}
+
+function isSame(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): boolean {
+  return a.size === b.size && [...a].every(([name, value]) => b.get(name) === value)
 }

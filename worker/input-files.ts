@@ -43,7 +43,7 @@ export async function openInputFiles(folder: string, bytesMax: number): Promise<
 
 class FolderInputFiles implements InputFiles {
   readonly #folder: string
-  readonly #bytesMax: number
+  #bytesMax: number
   readonly #cached = new Map<Digest, Cached>()
   #bytes = 0
   #uses = 0
@@ -76,6 +76,11 @@ class FolderInputFiles implements InputFiles {
     cached.holders--
     if (cached.holders === 0) await this.#remove(digest, cached)
     return undefined
+  }
+
+  async setRoom(bytesMax: number): Promise<void> {
+    this.#bytesMax = bytesMax
+    await this.shrink()
   }
 
   release(digest: Digest): void {

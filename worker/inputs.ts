@@ -6,6 +6,7 @@ import type { BlobRef, Digest, JobSpec } from '../proto/model.js'
 import type { Clock } from '../runtime/clock.js'
 import { GridError } from '../runtime/errors.js'
 import { Limit } from '../runtime/limit.js'
+import { Rate } from '../runtime/rate.js'
 import type { Endpoint, Transport } from '../runtime/transport.js'
 import { fetchBlob } from '../storage/blob-client.js'
 
@@ -24,6 +25,8 @@ export interface InputFiles {
   }>
   /** Undoes one {@link hold} or `finish`. */
   release(digest: Digest): void
+  /** Other room; what is above it goes as it is let go. Unit: bytes. */
+  setRoom?(bytesMax: number): Promise<void>
 }
 
 /** Files of a job, as the compute process takes them. */
@@ -57,6 +60,7 @@ const FETCHES_AT_ONCE = 8
  */
 export class Inputs {
   readonly #c: InputsContext
+  readonly #rate: Rate
   readonly #chunks = new Map<string, Promise<Uint8Array>>()
   readonly #manifests = new Map<Digest, Promise<Uint8Array>>()
   readonly #fetches = new Limit(FETCHES_AT_ONCE)
@@ -66,6 +70,15 @@ export class Inputs {
 
   constructor(context: InputsContext) {
     this.#c = context
+    this.#rate = new Rate(context.clock)
+  }
+
+  /** How much may be kept, and how fast fetched; undefined: as fast as it goes. Units: bytes, bytes a second. */
+  limit(diskBytes: number, rateBytes: number | undefined): void {
+    this.#rate.set(rateBytes)
+    void this.#c.files.setRoom?.(diskBytes).catch(() => {
+      // What cannot be removed now goes when room is next needed.
+    })
   }
 
   /** Module and shared inputs of a job as files, to be released when the job is closed. */
@@ -153,7 +166,11 @@ export class Inputs {
       const from = await this.#holdersOf(blob.digest)
       const manifest = await this.#manifestOf(blob, from, signal)
       const options = { clock, signal, manifest, ...(chunks && { chunks }) }
-      await this.#fetches.run(() => fetchBlob(transport, from, blob, sink, options))
+      const paced = async (index: number, bytes: Uint8Array) => {
+        await this.#rate.take(bytes.length, signal)
+        await sink(index, bytes)
+      }
+      await this.#fetches.run(() => fetchBlob(transport, from, blob, paced, options))
     } catch (error) {
       this.#holders.delete(blob.digest)
       throw error

@@ -27,6 +27,11 @@ export class KnownSpecs {
     return this.#specs.get(jobId)
   }
 
+  /** All that are remembered. */
+  known(): readonly JobId[] {
+    return [...this.#specs.keys()]
+  }
+
   /** @throws GridError `forbidden` without the signature of its submitter, `invalid` for a spec that is none */
   learn(signed: Signed): void {
     const jobId = this.#d.sha256(signed.bytes) as string as JobId

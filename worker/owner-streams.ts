@@ -2,7 +2,7 @@ import { grantId } from '../job/facts.js'
 import { shardUnits } from '../job/shard.js'
 import { PROFILES_KNOWN } from '../job/spec.js'
 import { grantCodec } from '../proto/codec/facts.js'
-import type { OwnerMessage, RunningUnit, WorkerMessage } from '../proto/messages.js'
+import type { OwnerMessage, RunningUnit, SubmitterWeight, WorkerMessage } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { Grant, JobSpec, NodeId, Signed } from '../proto/model.js'
 import { GridError, toGridError, unreachable } from '../runtime/errors.js'
@@ -31,6 +31,12 @@ export interface OwnerStreamsParts {
   readonly specs: KnownSpecs
   readonly reports: ReportWriter
   readonly handle: (event: WorkerEvent) => void
+  /** What the volunteer offers now. */
+  readonly offer: () => {
+    readonly slots: number
+    readonly memoryBytes: number
+    readonly weights?: readonly SubmitterWeight[]
+  }
 }
 
 /**
@@ -44,10 +50,12 @@ export class OwnerStreams {
   readonly #specs: KnownSpecs
   readonly #reports: ReportWriter
   readonly #handle: (event: WorkerEvent) => void
+  readonly #offer: OwnerStreamsParts['offer']
   readonly #streams = new Map<NodeId, WorkStream>()
   readonly words = new OwnerWords()
 
-  constructor({ dependencies, core, tally, specs, reports, handle }: OwnerStreamsParts) {
+  constructor({ dependencies, core, tally, specs, reports, handle, offer }: OwnerStreamsParts) {
+    this.#offer = offer
     this.#d = dependencies
     this.#core = core
     this.#tally = tally
@@ -86,15 +94,22 @@ export class OwnerStreams {
     stream.send({
       type: 'hello',
       bootId,
-      slots: options.threads,
+      ...this.#offer(),
       tasks,
-      memoryBytes: options.memoryBytes,
       jobId: options.onlyJob,
       donor: donor?.publicKey,
       donorSignature: donor?.signature ?? new Uint8Array(0),
       tickets: this.#core.tickets(TICKETS_MAX),
       profile: PROFILES_KNOWN.newest,
     })
+  }
+
+  /** Says hello to all owners anew: what is offered has changed. The links are made again in a moment. */
+  renew(): void {
+    for (const owner of [...this.#streams.keys()]) {
+      this.end(owner)
+      this.#handle({ type: 'linkClosed', owner, lasting: false })
+    }
   }
 
   /** Ends the stream to an owner whose link was given up. */

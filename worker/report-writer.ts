@@ -5,6 +5,7 @@ import type { OwnerMessage, UnitBytes } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { Digest, JobId, NodeId, PublicKey, Report, ReportFact } from '../proto/model.js'
 import { toGridError } from '../runtime/errors.js'
+import { Rate } from '../runtime/rate.js'
 import type { Endpoint } from '../runtime/transport.js'
 import type { WorkerEffect, WorkerEvent } from './core/messages.js'
 import type { SettledJob, SettledUnit } from './core/settled-book.js'
@@ -33,7 +34,7 @@ export interface WrittenReport {
 export interface ReportWriterParts {
   readonly dependencies: Pick<
     WorkerDependencies,
-    'logger' | 'sha256' | 'transport' | 'signer' | 'donor' | 'journal' | 'ledger' | 'options'
+    'logger' | 'sha256' | 'transport' | 'clock' | 'signer' | 'donor' | 'journal' | 'ledger' | 'options'
   >
   readonly core: WorkerCore
   readonly specs: KnownSpecs
@@ -62,11 +63,14 @@ export class ReportWriter {
   /** Reports not settled, with the outputs beside them. */
   #writtenBytes = 0
   /** Outputs on their way, by unit. */
+  /** Of large outputs. */
+  readonly rate: Rate
   readonly #uploading = new Set<string>()
   #full = false
 
   constructor({ dependencies, core, specs, handle, endpoint }: ReportWriterParts) {
     this.#d = dependencies
+    this.rate = new Rate(dependencies.clock)
     this.#core = core
     this.#specs = specs
     this.#handle = handle
@@ -241,6 +245,7 @@ export class ReportWriter {
         bytes: output.subarray(at, at + CHUNK_BYTES),
       })
       if (!sent) await stream.drained()
+      await this.rate.take(Math.min(CHUNK_BYTES, output.length - at))
     }
     stream.end()
   }

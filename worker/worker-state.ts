@@ -16,15 +16,18 @@ export interface WorkerStateParts {
   readonly decision: Decision
   readonly paused: boolean
   readonly preferences: readonly PreferenceValue[]
+  /** Why work that was seen is not taken. */
+  readonly passedOver: readonly string[]
 }
 
 /** Everything that a worker did and does, for its owner. */
 export function workerState(parts: WorkerStateParts): WorkerState {
   const { core, now, board, specOf, words, threads, decision, paused, preferences } = parts
-  const { held, unsettled, computed, agreed, disagreed, fuel, idleReason } = now
+  const { held, unsettled, computed, agreed, disagreed, fuel } = now
+  const owners = ownersOf(core, words)
   return {
     threads: board.threads(threads, specOf),
-    owners: ownersOf(core, words),
+    owners,
     restraints: decision.restraints,
     threadsAllowed: decision.threads,
     cpuTimeShare: decision.share,
@@ -36,9 +39,19 @@ export function workerState(parts: WorkerStateParts): WorkerState {
     agreed,
     disagreed,
     fuel,
-    idleReason: held > 0 ? '' : idleReason,
+    idleReason: held > 0 ? '' : idleReasonOf(decision, parts.passedOver, owners),
     preferences,
   }
+}
+
+/** What the volunteer said, what work it does not want, and what owners said last; in this order. */
+function idleReasonOf({ restraints }: Decision, passedOver: readonly string[], owners: readonly OwnerState[]): string {
+  if (restraints.length > 0) return restraints.map(({ reason }) => reason).join('; ')
+  if (passedOver.length > 0) return passedOver.join('; ')
+  const [last] = owners
+    .filter(({ connected, reason }) => connected && reason !== '')
+    .sort((a, b) => b.reasonAtMs - a.reasonAtMs)
+  return last?.reason ?? ''
 }
 
 /** Those it talks to, then those that said something before; newest words first. */

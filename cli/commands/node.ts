@@ -3,13 +3,16 @@ import { join } from 'node:path'
 import { parseAddress } from '../../overlay/address.js'
 import { runProcess } from '../long-running.js'
 import { plural } from '../output.js'
+import { addPreferenceFlags } from '../preference-sources.js'
 import { listenAt, processSettings } from '../process-settings.js'
 import type { CommandTable } from '../program.js'
 
 /** `manyhands node`: a reachable peer that also computes. */
 export function defineNode(commands: CommandTable): void {
-  commands
-    .add('node', 'run a reachable peer: it routes, keeps jobs and computes', async (context, _, options) => {
+  const command = commands.add(
+    'node',
+    'run a reachable peer: it routes, keeps jobs and computes',
+    async (context, _, options) => {
       const { settings, output } = context
       const shared = processSettings(context, options, 'info')
       const advertise = settings.advertise.value
@@ -20,6 +23,7 @@ export function defineNode(commands: CommandTable): void {
         { ...shared, listen: listenAt(context), advertise, onlyJob: undefined },
         {
           statusLine: false,
+          endWhenDone: false,
           stopAtEof: options.stopAtEof === true,
           onReady: ({ endpoint, identity }) => {
             const address = `${endpoint?.address}#${identity.nodeId}`
@@ -36,11 +40,11 @@ export function defineNode(commands: CommandTable): void {
           },
         },
       )
-    })
+    },
+  )
+  addPreferenceFlags(command)
     .option('--listen <host:port>', 'where to listen (0.0.0.0:4747); port 0 takes any')
     .option('--advertise <host:port>', 'address under which others reach it, if another')
-    .option('--cpus <n>', 'threads that compute: a number or a share such as 50%; 0: none (all but one)')
-    .option('--memory <size>', 'most memory a unit may ask for (256MiB)')
     .option('--metrics <host:port>', 'serve metrics for Prometheus there; a port alone: on 127.0.0.1')
     .option('--log-format <format>', 'text or json (text)')
     .option('--stop-at-eof', 'stop when standard input ends, for programs that start this one')
@@ -49,7 +53,7 @@ export function defineNode(commands: CommandTable): void {
       [
         '',
         'Prints host:port#id on standard output when it is ready. The first Ctrl-C finishes what is in hand, the second',
-        'leaves at once. Needs a port that others can reach; to donate CPU without one, use "work".',
+        'leaves at once. With --cpus 0 it computes nothing. Needs a port that others can reach; to donate CPU without one, use "work".',
         '',
         'Examples:',
         '  manyhands node --cpus 0',

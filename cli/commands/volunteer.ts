@@ -1,12 +1,14 @@
 import { parseDuration } from '../../job/quantity.js'
 import type { AdminClient } from '../../process/admin/admin-client.js'
 import { GridError } from '../../runtime/errors.js'
+import { settingHelp } from '../config.js'
 import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { openAdmin } from '../local-admin.js'
+import { table } from '../output.js'
 import type { CommandTable } from '../program.js'
 
-/** `manyhands pause|resume|drain`: the worker on this machine. */
+/** `manyhands pause|resume|drain|prefs`: the worker on this machine. */
 export function defineVolunteer(commands: CommandTable): void {
   commands
     .add('pause', 'stop computing on this machine, for a while or until resumed', (context, args) =>
@@ -44,6 +46,34 @@ export function defineVolunteer(commands: CommandTable): void {
     )
     .addHelpText('after', '\nOther reasons to compute nothing stand; they are named.\n\nExample:\n  manyhands resume')
   commands
+    .add('prefs', 'show or change what the worker on this machine may do', (context, args) =>
+      withAdmin(context, async (admin) => {
+        const preferences = await admin.prefer(args.map(readAssignment))
+        const help: Readonly<Record<string, string>> = { ...settingHelp }
+        context.output.answer(
+          table(
+            ['PREFERENCE', 'VALUE', 'FROM', ''],
+            preferences.map(({ name, value, origin }) => [name, value === '' ? '-' : value, origin, help[name] ?? '']),
+          ),
+          { preferences },
+        )
+      }),
+    )
+    .argument('[name=value...]', 'what to change, until the process ends')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Without words it shows what holds, and where it was said: at run time (prefs), by a flag, by a variable, in the',
+        'configuration file, which is read again when it changes. What is said here holds until the process ends.',
+        '',
+        'Examples:',
+        '  manyhands prefs',
+        '  manyhands prefs cpu-time=50% hours=22:00-07:00',
+        '  manyhands prefs hours=            what the flag or the file says holds again',
+      ].join('\n'),
+    )
+  commands
     .add('drain', 'finish or give back what is in hand, then end the process', (context) =>
       withAdmin(context, async (admin) => {
         await admin.drain()
@@ -51,6 +81,16 @@ export function defineVolunteer(commands: CommandTable): void {
       }),
     )
     .addHelpText('after', '\nThe same as one Ctrl-C where it runs.\n\nExample:\n  manyhands drain')
+}
+
+/** `hours=22:00-07:00`. Throws GridError `invalid`. */
+function readAssignment(text: string): { name: string; value: string } {
+  const at = text.indexOf('=')
+  if (at < 1)
+    throw new GridError('invalid', `'${text}' sets nothing`, {
+      hint: 'write NAME=VALUE, such as hours=22:00-07:00; NAME= takes away what was set at run time',
+    })
+  return { name: text.slice(0, at), value: text.slice(at + 1) }
 }
 
 /** Runs `action` with the process on the data directory of the command. */

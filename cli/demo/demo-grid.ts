@@ -95,7 +95,8 @@ export class DemoGrid {
 
   #spawn(name: string, args: readonly string[], environment: Readonly<Record<string, string>>): DemoProcess {
     const data = join(this.#folder, name.replaceAll(' ', '-'))
-    const config = { XDG_CONFIG_HOME: this.#folder, LOCALAPPDATA: this.#folder }
+    // Nothing of this person's settings, and on battery, too: somebody waits for it.
+    const config = { XDG_CONFIG_HOME: this.#folder, LOCALAPPDATA: this.#folder, MANYHANDS_ON_BATTERY: 'yes' }
     // A process that is killed cannot clear up; what it leaves goes with the folder of the demo.
     const temporary = { TMPDIR: this.#folder, TEMP: this.#folder, TMP: this.#folder }
     const shared = ['--data', data, '--network', this.#network, '--json', '--quiet', '--stop-at-eof']

@@ -96,7 +96,7 @@ export class Granting {
     let progress = true
     while (given < room && progress) {
       progress = false
-      for (const job of this.#inOrder(jobs)) {
+      for (const job of this.#inOrder(jobs, worker)) {
         const unitMs = job.durations.unitMs
         const window = worker.credit.window(worker.hello.slots, unitMs) - worker.held.size - worker.unsettled
         const share = Math.min(
@@ -111,6 +111,7 @@ export class Granting {
         progress = submitters > 1
         this.#served = this.#spent.get(job.spec.submitter)!
         this.#spent.set(job.spec.submitter, this.#served + taken * (unitMs ?? UNKNOWN_UNIT_MS))
+        worker.wasServed(job.spec.submitter, taken * (unitMs ?? UNKNOWN_UNIT_MS))
         if (submitters > 1) break
         if (given >= room) break
       }
@@ -131,14 +132,16 @@ export class Granting {
    * Least served submitter first; within one, priority, then age. Start-time fair queueing (Goyal, Vin & Cheng 1996): who
    * was away is owed nothing for that time.
    */
-  #inOrder(jobs: readonly Job[]): readonly Job[] {
+  #inOrder(jobs: readonly Job[], worker: WorkerRecord): readonly Job[] {
     for (const { spec } of jobs)
       this.#spent.set(spec.submitter, Math.max(this.#served, this.#spent.get(spec.submitter) ?? 0))
     if (jobs.length === 1) return jobs
     if (this.#spent.size > SUBMITTERS_MAX + this.#state.jobs.size) this.#forgetSubmitters()
+    // A volunteer's own weights come before fairness among all.
+    const spent = worker.servedBy(jobs.map(({ spec }) => spec.submitter)) ?? this.#spent
     return [...jobs].sort(
       (a, b) =>
-        this.#spent.get(a.spec.submitter)! - this.#spent.get(b.spec.submitter)! ||
+        spent.get(a.spec.submitter)! - spent.get(b.spec.submitter)! ||
         b.view.priority - a.view.priority ||
         a.spec.createdAtMs - b.spec.createdAtMs ||
         (a.jobId < b.jobId ? -1 : 1),

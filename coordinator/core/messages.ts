@@ -23,6 +23,8 @@ export interface WorkerHello {
   readonly memoryBytes: number
   /** Only this job, if given. */
   readonly onlyJob: JobId | undefined
+  /** How its volunteer shares time between submitters; who is not named has weight 1. */
+  readonly weights?: ReadonlyMap<PublicKey, number>
   /** First time this owner saw the key, wall clock. */
   readonly firstSeenMs: number
   /** Grants the worker still computes, with signatures already checked. */

@@ -68,6 +68,8 @@ export class WorkerRecord {
   declined: ReadonlyMap<JobId, DeclineWord> = new Map()
   /** Since when it is connected. */
   connectedAt: Millis
+  /** Work granted of each submitter, over its weight, where the volunteer has weights. Unit: ms. */
+  readonly served = new Map<PublicKey, number>()
   /** When it was last told why there is no work for it. */
   toldIdleAt: Millis = Number.NEGATIVE_INFINITY
 
@@ -87,6 +89,27 @@ export class WorkerRecord {
   /** Chance that a draw for a further opinion takes this key once it has fallen on it. */
   get drawWeight(): number {
     return this.credit.drawWeight(this.hello.slots)
+  }
+
+  /** Notes work of a submitter that was granted; kept where the volunteer has weights alone. */
+  wasServed(submitter: PublicKey, workMs: Millis): void {
+    const { weights } = this.hello
+    if (weights !== undefined)
+      this.served.set(submitter, (this.served.get(submitter) ?? 0) + workMs / (weights.get(submitter) ?? 1))
+  }
+
+  /**
+   * What each of these submitters had of this worker, over its weight: the one with the least is next. Who comes anew, or was
+   * away, is owed nothing for that time. Undefined: the volunteer has no weights.
+   */
+  servedBy(submitters: readonly PublicKey[]): ReadonlyMap<PublicKey, number> | undefined {
+    if (this.hello.weights === undefined) return undefined
+    const present = new Set(submitters)
+    const known = [...this.served].filter(([submitter]) => present.has(submitter)).map(([, spent]) => spent)
+    const floor = known.length === 0 ? 0 : Math.min(...known)
+    for (const submitter of this.served.keys()) if (!present.has(submitter)) this.served.delete(submitter)
+    for (const submitter of present) if (!this.served.has(submitter)) this.served.set(submitter, floor)
+    return this.served
   }
 
   /** It gave units of the job back: they go to others first. */

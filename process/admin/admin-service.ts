@@ -65,6 +65,9 @@ export async function serveAdmin(path: string, parts: AdminParts): Promise<Local
       stop = log.follow((entry) => void stream.send(entry))
     })
   })
+  server.handleUnary(methods.adminPrefer, async ({ values }) => ({
+    preferences: await governorOf(parts).set(values),
+  }))
   server.handleUnary(methods.adminPause, ({ forMs }) => {
     governorOf(parts).pause(forMs)
     return {}

@@ -42,6 +42,8 @@ import { readBuiltinTask } from './spec.js'
 const UINT32_MAX = 2 ** 32 - 1
 const TASKS_MAX = 256
 const TICKETS_MAX = 256
+const WEIGHTS_MAX = 64
+const WEIGHT_RANGE = { min: 0.01, max: 100 } as const
 const SLOTS_MAX = 4_096
 /** Units whose progress one message tells: a few a thread. */
 const RUNNING_MAX = 4_096
@@ -135,11 +137,18 @@ function helloToWire(hello: Hello): WireMessage {
     donorSignature: hello.donorSignature,
     tickets: hello.tickets.map(signedToWire),
     profile: hello.profile,
+    weights: (hello.weights ?? [])
+      .slice(0, WEIGHTS_MAX)
+      .map(({ submitter, weight }) => ({ submitter: hexToWire(submitter), weight })),
   }
 }
 
 function readHello(fields: Fields): Hello {
   const donor = optionalHex<PublicKey>(fields, 'donor', 32)
+  const weights = fields.list('weights', { max: WEIGHTS_MAX }, (entry) => ({
+    submitter: entry.publicKey('submitter'),
+    weight: entry.uint32('weight', WEIGHT_RANGE),
+  }))
   return {
     type: 'hello',
     bootId: fields.hex('bootId', 8) as BootId,
@@ -151,6 +160,7 @@ function readHello(fields: Fields): Hello {
     donorSignature: fields.bytes('donorSignature', { length: donor === undefined ? 0 : 64 }),
     tickets: fields.list('tickets', { max: TICKETS_MAX }, readSigned),
     profile: fields.uint32('profile', { max: UINT32_MAX }),
+    ...(weights.length > 0 && { weights }),
   }
 }
 

@@ -1,4 +1,5 @@
 import { abuse } from './abuse.js'
+import { cpuTime } from './cpu-time.js'
 import { fuzz } from './fuzz.js'
 import { killOwners } from './kill-owners.js'
 import type { Soak } from './soak.js'
@@ -9,4 +10,5 @@ export const soaks: readonly Soak[] = [
   abuse,
   fuzz,
   killOwners,
+  cpuTime,
 ]

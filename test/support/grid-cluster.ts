@@ -110,7 +110,12 @@ export class GridCluster {
       {
         cwd: this.folder,
         stdio: ['pipe', 'pipe', 'pipe'],
-        env: { ...Object.fromEntries(inherited), XDG_CONFIG_HOME: this.folder, ...environment },
+        env: {
+          ...Object.fromEntries(inherited),
+          XDG_CONFIG_HOME: this.folder,
+          MANYHANDS_ON_BATTERY: 'yes',
+          ...environment,
+        },
       },
     )
     child.stdin.on('error', () => {})

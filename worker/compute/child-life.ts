@@ -4,7 +4,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, realpathSync, rmdirSync }
 import { constants, setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import type { Clock, Timer } from '../../runtime/clock.js'
+import type { Clock, Millis, Timer } from '../../runtime/clock.js'
 import { GridError } from '../../runtime/errors.js'
 import type { Logger } from '../../runtime/logger.js'
 import { FrameReader } from './frames.js'
@@ -19,7 +19,8 @@ const RESTART_MS_MAX = 30_000
 const STDERR_CHARS_MAX = 2000
 
 export interface ChildOptions {
-  readonly threads: number
+  /** For {@link ChildLife.replace}: what a child is started with may change. */
+  readonly threads: () => number
   /** The child loads tasks of the machine's own. */
   readonly ownTasks: boolean
   /** All that it finds in its environment. */
@@ -36,6 +37,8 @@ export interface ChildEvents {
   frame(type: number, body: Uint8Array<ArrayBuffer>): void
   /** The child is gone. `blameless`: it never came up, so that no unit can be to blame. */
   died(blameless: boolean): void
+  /** The child goes on after it was stopped for so long. */
+  continuing(stoppedMs: Millis): void
 }
 
 /** One life of the child. */
@@ -47,6 +50,7 @@ interface Child {
   stderr: string
   /** Lets the child go on if this process dies while it is stopped, so that it can see that and end. */
   watcher: ChildProcess | undefined
+  stoppedAt: Millis | undefined
 }
 
 /**
@@ -58,7 +62,7 @@ export class ChildLife {
   readonly #options: ChildOptions
   readonly #events: ChildEvents
   readonly #folder: string
-  readonly #launches: readonly Launch[]
+  #launches: readonly Launch[]
   #launch = 0
   #child: Child | undefined
   /** Children in a row that died without an answer. */
@@ -73,7 +77,7 @@ export class ChildLife {
     this.#options = options
     this.#events = events
     this.#folder = realpathSync(mkdtempSync(join(tmpdir(), 'manyhands-compute-')))
-    this.#launches = launches(thisMachine(this.#folder, options.threads, options.ownTasks))
+    this.#launches = this.#ways()
   }
 
   /** Process id of the child, undefined while there is none. */
@@ -94,6 +98,7 @@ export class ChildLife {
 
   start(): void {
     this.#prepareFolder()
+    this.#launches = this.#ways()
     const { environment, lowPriority } = this.#options
     const launch = this.#launches[this.#launch]!
     const childProcess = spawn(launch.command, launch.args, {
@@ -102,7 +107,15 @@ export class ChildLife {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     })
     const pipe = childProcess.stdio[3] as Duplex
-    const child: Child = { process: childProcess, pipe, launch, isReady: false, stderr: '', watcher: undefined }
+    const child: Child = {
+      process: childProcess,
+      pipe,
+      launch,
+      isReady: false,
+      stderr: '',
+      watcher: undefined,
+      stoppedAt: undefined,
+    }
     this.#child = child
     // At once, before it has threads: they inherit the priority, those of the engine included.
     if (lowPriority && childProcess.pid !== undefined) setPriority(childProcess.pid, constants.priority.PRIORITY_LOW)
@@ -126,13 +139,14 @@ export class ChildLife {
     if (this.#paused) this.#stop(child)
   }
 
-  /** Ends the child for a fresh one, at once. Only for one that has nothing in hand. */
+  /** Ends the child for a fresh one, at once. What was in it is its owner's to remember. */
   replace(): void {
     const child = this.#child
-    if (child === undefined || this.#closed || this.#paused) return
+    if (child === undefined || this.#closed) return
     this.#child = undefined
     child.process.kill('SIGKILL')
     child.pipe.destroy()
+    child.watcher?.kill('SIGKILL')
     this.start()
   }
 
@@ -146,7 +160,13 @@ export class ChildLife {
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
-    this.#child?.process.kill('SIGCONT')
+    const child = this.#child
+    if (child?.stoppedAt !== undefined) {
+      // Written before it goes on: what it reads first is how long it stood.
+      this.#events.continuing(this.#options.clock.now() - child.stoppedAt)
+      child.stoppedAt = undefined
+    }
+    child?.process.kill('SIGCONT')
     if (this.#child === undefined && this.#restart === undefined && !this.#closed) this.start()
   }
 
@@ -166,6 +186,11 @@ export class ChildLife {
     } catch {
       // Already removed, by an earlier call or by the child.
     }
+  }
+
+  #ways(): readonly Launch[] {
+    const { threads, ownTasks } = this.#options
+    return launches(thisMachine(this.#folder, threads(), ownTasks))
   }
 
   /** Made anew each time: cleaners of temporary files take empty folders. The child owns it, to be able to remove it. */
@@ -205,6 +230,7 @@ export class ChildLife {
       env: {},
     }).on('error', () => {})
     child.process.kill('SIGSTOP')
+    child.stoppedAt ??= this.#options.clock.now()
   }
 
   #onDeath(child: Child, reason: string, byItself: boolean): void {

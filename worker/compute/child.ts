@@ -97,6 +97,9 @@ function onControl(control: Control): void {
     case 'abort':
       pool?.abort(control.tickets)
       return
+    case 'continued':
+      pool?.continued(control.stoppedMs)
+      return
   }
 }
 

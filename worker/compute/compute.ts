@@ -72,6 +72,10 @@ export interface Compute {
   pause(): void
   /** Undoes {@link pause}. Safe to call twice. */
   resume(): void
+  /** Other threads and another heap for each, at once: units that were begun are begun anew. Range of threads: from 1. */
+  reshape(threads: number, memoryBytes: number): void
+  /** Processor time that the compute process took since it started; undefined: unknown, or there is none. Unit: ms. */
+  cpuMs(): Millis | undefined
   /** Ends everything; units in hand give no result. Safe to call twice. */
   close(): Promise<void>
 }

@@ -57,7 +57,7 @@ interface Unit {
  * on the clock. A unit that costs more than its job allows ends in `wall` at that limit. Its progress is the time it ran.
  */
 export class InProcessCompute implements Compute {
-  readonly threads: number
+  threads: number
   readonly #options: InProcessOptions
   readonly #jobs = new Map<JobId, Job>()
   readonly #waiting = new Queue<Unit>()
@@ -136,6 +136,15 @@ export class InProcessCompute implements Compute {
     this.#paused = false
     for (const unit of this.#running) this.#arm(unit)
     this.#fill()
+  }
+
+  reshape(threads: number): void {
+    this.threads = threads
+    this.#fill()
+  }
+
+  cpuMs(): undefined {
+    return undefined
   }
 
   async close(): Promise<void> {

@@ -49,6 +49,8 @@ export type Control =
   | { readonly type: 'content'; readonly content: number; readonly bytes: number }
   | { readonly type: 'dropContent'; readonly content: number }
   | { readonly type: 'abort'; readonly tickets: readonly number[] }
+  /** The process was stopped for so long, and goes on. */
+  | { readonly type: 'continued'; readonly stoppedMs: number }
 
 export function encodeControl(control: Control): Uint8Array {
   return serialize(control)

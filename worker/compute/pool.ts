@@ -154,6 +154,11 @@ export class Pool {
     if (this.#jobs.delete(job)) Atomics.add(this.#closings, 0, 1)
   }
 
+  /** The process was stopped for so long: that is nobody's run time. */
+  continued(stoppedMs: Millis): void {
+    if (this.#timer !== undefined) this.#runMs = this.#runClock.announce(stoppedMs, processMs())
+  }
+
   run(job: number, units: readonly QueuedUnit[]): void {
     const known = this.#jobs.get(job)
     if (known === undefined) return

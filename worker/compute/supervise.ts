@@ -28,6 +28,7 @@ import {
   FRAME,
   packItems,
 } from './messages.js'
+import { processCpuMs } from './process-cpu.js'
 import { Queue } from './queue.js'
 import type { Restrictions } from './restrictions.js'
 
@@ -98,7 +99,8 @@ interface Unit {
  * child, which is started after a growing wait.
  */
 export class ComputeProcess implements Compute {
-  readonly threads: number
+  #threads: number
+  #memoryBytes: number
   readonly #options: ComputeOptions
   readonly #life: ChildLife
   readonly #contents = new Contents()
@@ -119,9 +121,10 @@ export class ComputeProcess implements Compute {
     if (!Number.isInteger(options.threads) || options.threads < 1) {
       throw new GridError('invalid', `threads is ${options.threads}, must be an integer from 1`)
     }
-    this.threads = options.threads
+    this.#threads = options.threads
+    this.#memoryBytes = options.memoryBytes ?? THREAD_MEMORY_BYTES
     this.#options = options
-    const { threads, lowPriority, clock, logger, contentBytesMax = CONTENT_BYTES_MAX, taskModules = [] } = options
+    const { lowPriority, clock, logger, contentBytesMax = CONTENT_BYTES_MAX, taskModules = [] } = options
     this.#files = new JobFiles<Job>(this.#contents, contentBytesMax, clock, {
       loaded: (job) => this.#onLoaded(job),
       failed: (job, error) => {
@@ -135,7 +138,7 @@ export class ComputeProcess implements Compute {
     })
     this.#life = new ChildLife(
       {
-        threads,
+        threads: () => this.#threads,
         ownTasks: taskModules.length > 0,
         // Windows programs do not start without this one.
         environment: process.env.SystemRoot === undefined ? {} : { SystemRoot: process.env.SystemRoot },
@@ -147,9 +150,14 @@ export class ComputeProcess implements Compute {
         started: (pipe) => this.#onStarted(pipe),
         frame: (type, body) => this.#onFrame(type, body),
         died: (blameless) => this.#onDeath(blameless),
+        continuing: (stoppedMs) => this.#control({ type: 'continued', stoppedMs }),
       },
     )
     this.#life.start()
+  }
+
+  get threads(): number {
+    return this.#threads
   }
 
   /** Process id of the child, undefined while there is none. */
@@ -241,6 +249,21 @@ export class ComputeProcess implements Compute {
 
   resume(): void {
     this.#life.resume()
+  }
+
+  reshape(threads: number, memoryBytes: number): void {
+    if (this.#closed || (threads === this.#threads && memoryBytes === this.#memoryBytes)) return
+    this.#threads = threads
+    this.#memoryBytes = memoryBytes
+    this.#pipe = undefined
+    const begun = [...this.#units.values()].filter(({ state }) => state === 'sent' || state === 'started')
+    this.#loseFiles()
+    this.#requeue(begun)
+    this.#life.replace()
+  }
+
+  cpuMs(): Millis | undefined {
+    return this.pid === undefined ? undefined : processCpuMs(this.pid)
   }
 
   async close(): Promise<void> {
@@ -383,7 +406,8 @@ export class ComputeProcess implements Compute {
   }
 
   #onStarted(pipe: Duplex): void {
-    const { threads, memoryBytes = THREAD_MEMORY_BYTES, taskModules = [] } = this.#options
+    const { taskModules = [] } = this.#options
+    const [threads, memoryBytes] = [this.#threads, this.#memoryBytes]
     this.#pipe = pipe
     this.#contents.attach(pipe)
     this.#control({ type: 'start', threads, memoryBytes, taskModules: taskModules.map((path) => resolve(path)) })

@@ -15,10 +15,14 @@ const SHARE_UNITS = 4
 
 /** How many instances to hold: one a thread for long units, two seconds of work for tiny ones. */
 export class Capacity {
-  readonly #threads: number
+  #threads: number
   #unitMs: Millis | undefined
 
   constructor(threads: number) {
+    this.#threads = threads
+  }
+
+  resize(threads: number): void {
     this.#threads = threads
   }
 

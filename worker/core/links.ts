@@ -37,6 +37,8 @@ export interface Link {
   held: number
   /** Instances it was last told are wanted. */
   wanted: number
+  /** What it was told along with that: the restraint and the jobs declined. */
+  told: object | undefined
   /** Reports not settled that this owner is to get; `ReportBook` lists them. */
   readonly reports: Set<Digest>
 }
@@ -120,6 +122,7 @@ export class Links {
     link.state = 'open'
     link.attempts = 0
     link.wanted = 0
+    link.told = undefined
     link.usefulAt = now
     link.heartbeatAt = now + HEARTBEAT_MS
     return link
@@ -232,6 +235,7 @@ export class Links {
       heartbeatAt: now + HEARTBEAT_MS,
       held: 0,
       wanted: 0,
+      told: undefined,
       reports: new Set(),
     }
     this.#links.set(endpoint.nodeId, link)

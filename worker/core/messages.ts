@@ -1,3 +1,5 @@
+import type { RestraintWord } from '../../proto/explain-messages.js'
+import type { DeclinedJob } from '../../proto/messages.js'
 import type { Digest, Grant, JobId, NodeId, Outcome, Signed } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Endpoint } from '../../runtime/transport.js'
@@ -77,7 +79,19 @@ export type WorkerEvent =
    * The volunteer wants nothing computed now, and the compute process stands still; undefined: it may go on. Without a
    * process that can be stopped, `atOnce` says that what is in hand goes back at once.
    */
-  | { readonly type: 'paused'; readonly reason: string | undefined; readonly atOnce: boolean }
+  | {
+      readonly type: 'paused'
+      readonly reason: string | undefined
+      /** The same as a word, for owners. */
+      readonly restraint?: RestraintWord
+      readonly atOnce: boolean
+    }
+  /** Jobs that the volunteer does not want; what owners grant of them goes back. Replaces what was said before. */
+  | { readonly type: 'declined'; readonly jobs: readonly DeclinedJob[] }
+  /** So many threads compute from now on. */
+  | { readonly type: 'resized'; readonly threads: number }
+  /** Units to compute at most, in all since the start; undefined: no bound. */
+  | { readonly type: 'limited'; readonly unitsMax: number | undefined }
   | { readonly type: 'woke' }
 
 /**
@@ -88,7 +102,14 @@ export type WorkerEffect =
   | { readonly type: 'openLink'; readonly owner: Endpoint }
   | { readonly type: 'closeLink'; readonly owner: NodeId; readonly reason: string }
   | { readonly type: 'findOwners'; readonly jobId: JobId; readonly shard: number }
-  | { readonly type: 'sendWant'; readonly owner: NodeId; readonly instances: number }
+  | {
+      readonly type: 'sendWant'
+      readonly owner: NodeId
+      readonly instances: number
+      /** Why it is less than could be computed, and jobs that are not wanted; absent: nothing to say. */
+      readonly restraint?: RestraintWord
+      readonly declined?: readonly DeclinedJob[]
+    }
   | {
       readonly type: 'sendHandBack'
       readonly owner: NodeId

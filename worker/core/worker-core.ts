@@ -1,3 +1,5 @@
+import type { RestraintWord } from '../../proto/explain-messages.js'
+import type { DeclinedJob } from '../../proto/messages.js'
 import type { Digest, JobId, NodeId, Signed } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert, unreachable } from '../../runtime/errors.js'
@@ -16,6 +18,15 @@ const SURPLUS_UNITS = 1_024
 const PAUSE_HELD_MS = 60_000
 /** Time between looks at reports that nobody takes. */
 const SEEK_MS = 1_000
+
+/** Why units of a declined job go back. */
+const NOT_WANTED = 'the volunteer does not compute this job'
+
+/** What owners are told besides how much is wanted. */
+interface Conditions {
+  readonly restraint: RestraintWord | undefined
+  readonly declined: readonly DeclinedJob[]
+}
 
 export interface WorkerLimits {
   readonly threads: number
@@ -38,9 +49,14 @@ export class WorkerCore {
   readonly #links: Links
   readonly #work: WorkInHand
   readonly #reports: ReportBook
+  readonly #initial: Conditions = { restraint: undefined, declined: [] }
   #draining = false
   #finished = false
   #outputsFull = false
+  /** What goes along with a want; another object each time it changes. */
+  #conditions = this.#initial
+  #computedCount = 0
+  #unitsMax = Number.POSITIVE_INFINITY
   #pause: { readonly reason: string; readonly giveBackAt: Millis; gaveBack: boolean } | undefined
   #wakeAt: Millis | undefined
 
@@ -147,12 +163,23 @@ export class WorkerCore {
         break
       case 'drained':
         this.#draining = true
+        this.#setConditions({ restraint: 'drain' })
         this.#links.drain()
         if (event.atOnce) this.#work.giveBack(() => true, 'the volunteer is leaving')
         else if (this.#pause !== undefined) this.#work.giveBack(() => true, this.#pause.reason)
         break
+      case 'resized':
+        this.#capacity.resize(event.threads)
+        break
+      case 'limited':
+        this.#unitsMax = event.unitsMax ?? Number.POSITIVE_INFINITY
+        break
       case 'paused':
         this.#paused(event.reason, event.atOnce, now)
+        this.#setConditions({ restraint: event.restraint })
+        break
+      case 'declined':
+        this.#declined(event.jobs)
         break
       case 'woke':
         break
@@ -184,6 +211,7 @@ export class WorkerCore {
     // Its other owners have opinions of their own to grant.
     if (this.#limits.shardOwners > 1) this.#links.accompany(jobId, shard, now)
     if (this.#draining) this.#work.giveBack((held) => held === taken.held, 'the volunteer is leaving')
+    else if (this.#isDeclined(jobId)) this.#work.giveBack((held) => held === taken.held, NOT_WANTED)
     else if (this.#pause?.gaveBack) this.#work.giveBack((held) => held === taken.held, this.#pause.reason)
     else this.#effects.push({ type: 'compute', jobId, shard, units: taken.units })
   }
@@ -195,6 +223,7 @@ export class WorkerCore {
       const held = this.#work.release(unit.jobId, unit.unit)
       if (held !== undefined) this.#reports.add(unit, held, now)
     }
+    this.#computedCount += units.length
     this.#capacity.measured(units.length, wallMs)
   }
 
@@ -204,6 +233,19 @@ export class WorkerCore {
       const giveBackAt = Math.min(this.#pause?.giveBackAt ?? now + PAUSE_HELD_MS, atOnce ? now : now + PAUSE_HELD_MS)
       this.#pause = { reason, giveBackAt, gaveBack: this.#pause?.gaveBack ?? false }
     }
+  }
+
+  #declined(jobs: readonly DeclinedJob[]): void {
+    this.#setConditions({ declined: jobs })
+    this.#work.giveBack(({ grant }) => this.#isDeclined(grant.jobId), NOT_WANTED)
+  }
+
+  #isDeclined(jobId: JobId): boolean {
+    return this.#conditions.declined.some((one) => one.jobId === jobId)
+  }
+
+  #setConditions(changes: Partial<Conditions>): void {
+    this.#conditions = { ...this.#conditions, ...changes }
   }
 
   #tend(now: Millis): void {
@@ -229,7 +271,8 @@ export class WorkerCore {
 
   /** Instances that are wanted in hand. */
   get #roomInAll(): number {
-    return Math.min(this.#capacity.instances, this.#limits.instancesMax ?? Number.POSITIVE_INFINITY)
+    const { instancesMax = Number.POSITIVE_INFINITY } = this.#limits
+    return Math.min(this.#capacity.instances, instancesMax, Math.max(0, this.#unitsMax - this.#computedCount))
   }
 
   /** Shares the room there is between the open links. */
@@ -243,9 +286,19 @@ export class WorkerCore {
       const wanted = isClosed ? 0 : link.held + share
       // A little less or more is not worth a message, unless its owner has nothing left to fill or the worker is full.
       const isSmall = Math.abs(wanted - link.wanted) < link.wanted / 4 && share > 0 && link.held < link.wanted
-      if (wanted === link.wanted || isSmall) continue
+      const conditions = this.#conditions
+      const isTold = link.told === conditions || (link.told === undefined && conditions === this.#initial)
+      if (isTold && (wanted === link.wanted || isSmall)) continue
       link.wanted = wanted
-      this.#effects.push({ type: 'sendWant', owner: link.endpoint.nodeId, instances: wanted })
+      link.told = conditions
+      const { restraint, declined } = conditions
+      this.#effects.push({
+        type: 'sendWant',
+        owner: link.endpoint.nodeId,
+        instances: wanted,
+        ...(restraint && { restraint }),
+        ...(declined.length > 0 && { declined }),
+      })
     }
   }
 }

@@ -36,6 +36,8 @@ export function makeCompute(
     onProgress: (handler) => compute.onProgress(handler),
     pause: () => compute.pause(),
     resume: () => compute.resume(),
+    reshape: (threads) => compute.reshape(threads),
+    cpuMs: () => compute.cpuMs(),
     close: () => compute.close(),
   }
 

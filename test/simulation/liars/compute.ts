@@ -57,6 +57,8 @@ export function makeLiarCompute({ clock, random, name, conduct, threads, costMs,
     },
     pause: () => compute.pause(),
     resume: () => compute.resume(),
+    reshape: (threads) => compute.reshape(threads),
+    cpuMs: () => compute.cpuMs(),
     close: () => compute.close(),
   }
 

@@ -35,6 +35,7 @@ usage('--help of every command has an example and ends well', async () => {
     'node',
     'pause',
     'peers',
+    'prefs',
     'replay',
     'results',
     'resume',

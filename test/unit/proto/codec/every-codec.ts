@@ -216,6 +216,7 @@ export const coordinatorCases: readonly CodecCase[] = [
       donorSignature: new Uint8Array(64),
       tickets: [s.signed()],
       profile: 1,
+      weights: [{ submitter: s.otherKey, weight: 2.5 }],
     },
     {
       type: 'hello',

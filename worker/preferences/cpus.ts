@@ -1,4 +1,4 @@
-import { GridError } from '../runtime/errors.js'
+import { GridError } from '../../runtime/errors.js'
 
 /** Threads a worker may have; also the bound of the protocol. */
 const THREADS_MAX = 4_096

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { parseCpus } from '../../../cli/cpus.js'
+import { parseCpus } from '../../../worker/preferences/cpus.js'
 
 const cpus = suite('parseCpus')
 

@@ -1,0 +1,95 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { workLine } from '../../../cli/work-line.js'
+import type { RunningUnitState, WorkerState } from '../../../proto/admin-messages.js'
+import type { JobId, NodeId, PublicKey } from '../../../proto/model.js'
+
+const alice = 'a1'.repeat(32) as PublicKey
+const mallory = 'b2'.repeat(32) as PublicKey
+const owner = {
+  nodeId: '0'.repeat(40) as NodeId,
+  address: 'h:1',
+  connected: true,
+  held: 0,
+  reason: '',
+  reasonAtMs: 0,
+}
+const idle: WorkerState = {
+  threads: [
+    { thread: 0, unit: undefined },
+    { thread: 1, unit: undefined },
+  ],
+  owners: [],
+  restraints: [],
+  threadsAllowed: 2,
+  cpuTimeShare: 1,
+  paused: false,
+  draining: false,
+  held: 0,
+  unsettled: 0,
+  computed: 0,
+  agreed: 0,
+  disagreed: 0,
+  fuel: 0n,
+  idleReason: '',
+  preferences: [],
+}
+const unit = (submitter: PublicKey, more: Partial<RunningUnitState> = {}): RunningUnitState => ({
+  jobId: 'f'.repeat(64) as JobId,
+  jobName: '',
+  submitter,
+  unit: 3,
+  task: 'primes@1',
+  sinceMs: 0,
+  fuel: 1n,
+  fuelMax: 0n,
+  ...more,
+})
+const line = (state: Partial<WorkerState>, onlyJob?: JobId, joined = true) =>
+  workLine({
+    state: { ...idle, ...state },
+    onlyJob,
+    joined,
+    nameOf: (key) => (key === alice ? 'alice' : undefined),
+    nowMs: new Date(2026, 5, 1, 12, 0).getTime(),
+  })
+
+const lines = suite('workLine')
+
+lines('it says what is computed, and for whom, by name where the name is known', () => {
+  const threads = [
+    { thread: 0, unit: unit(alice) },
+    { thread: 1, unit: unit(mallory, { jobName: 'walks', task: 'module 0123abcd' }) },
+  ]
+  assert.is(
+    line({ threads, held: 3, owners: [{ ...owner, held: 3 }], cpuTimeShare: 0.5 }),
+    "computing primes@1 for alice on 1 thread, module 0123abcd 'walks' for b2b2b2b2b2b2 on 1 thread at 50 %; 3 units in hand from 1 owner | 0 confirmed",
+  )
+})
+
+lines('it claims as donated only what others confirmed', () => {
+  assert.match(
+    line({ computed: 9, agreed: 5, disagreed: 1, unsettled: 4 }),
+    / \| 5 confirmed, 1 not confirmed, 4 waiting/,
+  )
+})
+
+lines('what the volunteer said comes before all else, with its end', () => {
+  const restraints = [
+    { preference: 'pause', reason: 'paused', untilMs: new Date(2026, 5, 1, 14, 30).getTime() },
+    { preference: 'on-battery', reason: 'on battery', untilMs: 0 },
+  ]
+  assert.is(
+    line({ restraints, held: 2, idleReason: 'quota' }),
+    'nothing: paused, until 14:30; on battery; 2 units in hand | 0 confirmed',
+  )
+})
+
+lines('an idle worker says why', () => {
+  assert.is(line({ idleReason: 'quota' }), 'nothing: quota | 0 confirmed')
+  assert.is(line({}), 'nothing: no job has work for this machine | 0 confirmed')
+  assert.match(line({}, 'e'.repeat(64) as JobId), /looking for job eeee/)
+  assert.match(line({}, undefined, false), /no peer found yet/)
+})
+
+lines.run()
