@@ -45,6 +45,8 @@ export interface VolunteerOptions {
   readonly older?: boolean
   readonly tasks?: readonly string[]
   readonly memoryBytes?: number
+  /** How the volunteer shares time between submitters. */
+  readonly weights?: ReadonlyMap<PublicKey, number>
 }
 
 /** One granted instance in a volunteer's hands. */
@@ -126,6 +128,7 @@ export class Volunteer {
           profile: 1,
           memoryBytes: options.memoryBytes ?? 2 ** 30,
           onlyJob: undefined,
+          ...(options.weights && { weights: options.weights }),
           firstSeenMs: options.older === false ? WALL_MS : 0,
           tickets: changes.tickets ?? this.tickets(),
         },

@@ -121,6 +121,23 @@ shares('are equal between submitters, however many jobs one has', () => {
   grid.finish()
 })
 
+shares('of a volunteer with weights follow them, whatever others are given', () => {
+  const grid = new OwnerGrid({ units: 0 })
+  const ann = grid.submit('ann', 5_000, { ...NONE, submitter: submitterOf('aa') })
+  const bob = grid.submit('bob', 5_000, { ...NONE, submitter: submitterOf('bb') })
+  const fair = grid.join('fair')
+  const weighted = grid.join('weighted', { weights: new Map([[submitterOf('aa'), 3]]) })
+  for (let i = 0; i < 400; i++) {
+    for (const worker of [fair, weighted]) {
+      const [held] = [...worker.hand.values()]
+      worker.answer([held!.unit], 'right', { jobId: held!.jobId, wallMs: 1_000 })
+    }
+  }
+  const ratio = countOf(weighted, ann) / countOf(weighted, bob)
+  assert.ok(ratio > 2.8 && ratio < 3.2, `${ratio} of ann for one of bob`)
+  grid.finish()
+})
+
 shares('are counted in time, not in units', () => {
   const grid = new OwnerGrid({ units: 0 })
   const long = grid.submit('long', 5_000, { ...NONE, submitter: submitterOf('aa') })
