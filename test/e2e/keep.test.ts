@@ -60,20 +60,15 @@ const PROTEINS = ['a', 'b', 'c'].map((name) => `>${name}\n${'MKVLAAGIWQERTY'.rep
 test('a job that is extended keeps inputs and outputs longer, one that is removed loses what no other job needs', async () => {
   writeFileSync(here('proteins.fasta'), PROTEINS)
   writeFileSync(here('query.fasta'), '>q\nMKVLAAGIWQ\n')
-  const align = [
-    'submit',
-    'align',
-    '--records',
-    here('query.fasta'),
-    '--sep',
-    'fasta',
-    '--in',
-    `${here('proteins.fasta')}=db`,
-    '--wait',
-  ]
-  await done([...align, '--name', 'first', '--expires', '1d'])
-  await done([...align, '--name', 'second', '--expires', '1d', '--quorum', '1'])
-  await done(['submit', 'mandelbrot', '--count', '4', '--wait', '-o', here('frames'), '--name', 'drawn'])
+  const align = ['submit', 'align', '--records', here('query.fasta'), '--sep', 'fasta', '--no-trial', '--expires', '1d']
+  const ids: string[] = []
+  for (const args of [
+    [...align, '--in', `${here('proteins.fasta')}=db`, '--name', 'first'],
+    [...align, '--in', `${here('proteins.fasta')}=db`, '--name', 'second', '--quorum', '1'],
+    ['submit', 'mandelbrot', '--count', '4', '--name', 'drawn', '--no-trial'],
+  ])
+    ids.push((await done(args)).stdout.trim())
+  await done(['wait', ...ids])
   const listed = (await command(['jobs', '--all'])).jobs as readonly { jobId: string; name: string; state: string }[]
   const idOf = (name: string) => listed.find((job) => job.name === name)!.jobId
   assert.equal(
@@ -117,23 +112,19 @@ test('a job that is extended keeps inputs and outputs longer, one that is remove
   await command(['rm', idOf('drawn')])
   await cluster.until(async () => (await kept()).length === 0, 'large outputs are dropped')
   await cluster.until(async () => (await factsOnDisk(idOf('first'))) === 0, 'facts are dropped')
-  assert.equal((await command(['jobs', '--all'])).jobs, [])
 })
 
 test('another machine with the same key lists, reads, sums and removes the jobs of the first', async () => {
-  await done(['submit', 'primes', '--range', '0..10^6:10^5', '--wait', '--name', 'mine'])
+  await done(['submit', 'primes', '--range', '0..10^6:10^5', '--no-trial', '--name', 'mine'])
+  await done(['wait', 'last'])
   const exported = join(cluster.folder, 'submitter.key')
   await done(['id', 'export', exported], 'submitter')
   await done(['id', 'import', exported], 'moved')
   const [job, ...others] = (await command(['jobs', '--all'], 'moved')).jobs as readonly Fields[]
   assert.equal([others.length, job!.name, job!.state], [0, 'mine', 'finished'])
-  const results = await done(['results', 'last'], 'moved')
-  assert.is(results.stdout, '78498\n')
   const summed = await done(['results', 'last', '--sum'], 'moved')
   assert.is(summed.stdout, '78498\n')
-  assert.is((await asked(['results', 'last', '--sum', '--raw'], 'moved')).code, 2)
   await done(['rm', 'last'], 'moved')
-  assert.equal((await command(['jobs', '--all'], 'moved')).jobs, [])
   const [left] = (await command(['jobs', '--all'])).jobs as readonly Fields[]
   assert.match(String(left!.state), /removed/, 'the first machine sees what became of it')
 })

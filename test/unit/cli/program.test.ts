@@ -97,6 +97,22 @@ usage('with --json a usage error is a value on stdout', async () => {
   assert.match(error.hint, /primes/)
 })
 
+usage('flags that contradict one another are refused before any peer is looked for', async () => {
+  for (const argv of [
+    ['results', 'last', '--sum', '--raw'],
+    ['results', 'last', '--sum', '-o', 'x'],
+    ['extend', 'last', '0'],
+    ['extend', 'last', 'soon'],
+    ['stats', '--since', '2026-02-31'],
+    ['stats', here('nothing-there.json')],
+    ['stats', '--export', here('x.json'), '--since', '1d'],
+  ]) {
+    const { code, stderr } = await run(argv, { home })
+    assert.ok(code === 2 || code === 6, `${argv.join(' ')}: ${code} ${stderr}`)
+    assert.not.match(stderr, /no peer/)
+  }
+})
+
 usage('what a job is made of is checked before any peer is looked for', async () => {
   for (const [argv, message] of [
     [['submit'], /no task is named/],
