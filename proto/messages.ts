@@ -82,6 +82,8 @@ export type WorkerMessage =
       /** Why it is less than the worker could compute; undefined: it is not, or the worker does not say. */
       readonly restraint?: RestraintWord | undefined
       readonly declined?: readonly DeclinedJob[]
+      /** None at the moment, for it is full with work of others, but further opinions may be kept for it. */
+      readonly busy?: boolean | undefined
     }
   /** A report with the outputs of its units that are at most 4 KiB encoded. `wallMs`: of all its units together. */
   | {

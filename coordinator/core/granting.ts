@@ -54,6 +54,7 @@ export class Granting {
       if (room <= 0) break
       if (record.shard.quietUntil > now || record.shard.job.refusal(wallMs) !== '') continue
       worker.reserved.delete(record)
+      worker.cameAt = now
       record.reservedFor = undefined
       if (record.shard.wanted(record) <= record.held.length || this.#state.isCapped(record)) continue
       drafts.add(record, now)

@@ -81,13 +81,17 @@ export type OwnerEvent =
   | { readonly type: 'sessionOpened'; readonly session: SessionId; readonly hello: WorkerHello }
   | { readonly type: 'sessionClosed'; readonly session: SessionId }
   | { readonly type: 'sessionHeard'; readonly session: SessionId }
-  /** `restraint`: why it is less than it could compute; `declined`: jobs that it takes nothing of. Both replace what was said. */
+  /**
+   * `restraint`: why it is less than it could compute; `declined`: jobs that it takes nothing of. Both replace what was said.
+   * `busy`: it wants nothing now, being full with work of others, but may be drawn.
+   */
   | {
       readonly type: 'wantChanged'
       readonly session: SessionId
       readonly instances: number
       readonly restraint?: RestraintWord | undefined
       readonly declined?: readonly DeclinedJob[]
+      readonly busy?: boolean | undefined
     }
   | {
       readonly type: 'progressMade'

@@ -19,6 +19,11 @@ export interface OwnerContext {
 
 /** Time after which an open opinion may be granted by an owner that is not preferred for it. */
 export const BYPASS_MS = 2_000
+/**
+ * The same for an opinion that is drawn: it may be kept for a key that is busy for the moment. Owners hear of that from one
+ * another every 2 s, so two messages may be lost.
+ */
+export const DRAWN_BYPASS_MS = 5_000
 /** A broken stream without a new hello ends its leases after this long. */
 export const AWAY_GRACE_MS = 1_000
 /** The same for an owner whose grants stand behind the leading answer already: by then the others are known to be gone. */
@@ -150,7 +155,26 @@ export class OwnerState {
    * An answer with the most votes so far has all the votes of grants from here that count: a further voter who agrees with
    * it would be used up for nothing, as each donor votes once. Other owners are to ask first.
    */
-  leansHere({ shard, unit, votes }: UnitRecord): boolean {
+  leansHere(record: UnitRecord): boolean {
+    return this.#leans(record, this.context.self)
+  }
+
+  /**
+   * Whether this node is preferred for the unit's next opinion, drawn as it is: the first in the order of owners whose
+   * grants do not stand behind the leading answer already. All owners see the same votes, and so agree.
+   */
+  isPreferredNext(record: UnitRecord): boolean {
+    const { shard, unit } = record
+    const { self } = this.context
+    const next = record.votes.length + record.held.length
+    for (let i = 0; i < shard.owners.length; i++) {
+      const owner = this.preferredFor(shard, unit, next + i)
+      if (owner !== undefined && !this.#leans(record, owner)) return owner === self
+    }
+    return this.isPreferred(shard, unit, next)
+  }
+
+  #leans({ shard, unit, votes }: UnitRecord, owner: NodeId): boolean {
     const { minGrantors, grantorVotesMax } = shard.rules
     if (minGrantors === 1) return false
     const counts = new Map<string, { all: number; here: number }>()
@@ -164,7 +188,7 @@ export class OwnerState {
       const count = counts.get(name) ?? { all: 0, here: 0 }
       counts.set(name, count)
       most = Math.max(most, ++count.all)
-      if (grantor === this.context.self) count.here++
+      if (grantor === owner) count.here++
     }
     for (const { all, here } of counts.values()) if (all === most && here >= grantorVotesMax) return true
     return false

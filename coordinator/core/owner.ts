@@ -14,7 +14,7 @@ import type { Shard, UnitRecord } from './shard.js'
 import { Sweep } from './sweep.js'
 import { UnitQueue } from './unit-queue.js'
 import { waitingReason } from './waiting.js'
-import type { Instance } from './worker-record.js'
+import type { Outstanding } from './worker-record.js'
 
 /** Instances of one unit at other owners that are kept in mind. */
 const ELSEWHERE_MAX = 16
@@ -216,9 +216,13 @@ export class Owner {
     return shard !== undefined && votes.every((vote) => isRedundant(vote, shard.record(vote.unit)))
   }
 
-  /** Instances that are out, of all workers. */
-  *outstanding(): Generator<Instance> {
-    for (const worker of this.#state.workers.values()) yield* worker.held
+  /** Instances that are out, of all workers, and opinions kept for one: nobody else is to be asked for them. */
+  *outstanding(): Generator<Outstanding> {
+    for (const worker of this.#state.workers.values()) {
+      yield* worker.held
+      for (const record of worker.reserved)
+        yield { shard: record.shard, record, worker, opinion: record.votes.length + record.held.length }
+    }
   }
 
   /** The stream of a worker, if it has one. */

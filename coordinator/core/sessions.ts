@@ -113,14 +113,15 @@ export class Sessions {
 
   /** The worker is willing to hold `instances` in all. */
   wantChanged(want: Want, now: Millis): void {
-    const { session, instances, restraint, declined = [] } = want
+    const { session, instances, restraint, declined = [], busy = false } = want
     const worker = this.heard(session, now)
     if (worker === undefined) {
       for (const takeover of this.#takeovers.values()) if (takeover.session === session) takeover.want = want
       return
     }
-    const before = worker.want
+    const wasDrawn = worker.mayBeDrawn
     worker.want = instances
+    worker.busy = busy
     if (worker.restraint !== restraint) worker.restrainedAt = now
     const isSame =
       declined.length === worker.declined.size &&
@@ -132,8 +133,8 @@ export class Sessions {
       if (worker.declined.has(record.shard.jobId)) this.#queue.redraw(record, now)
     if (isNews) this.#workforceChanged()
     this.#state.toServe.add(worker)
-    if (instances === 0) for (const record of [...worker.reserved]) this.#queue.redraw(record, now)
-    else if (before === 0) this.#drawAll(now)
+    if (!worker.mayBeDrawn) for (const record of [...worker.reserved]) this.#queue.redraw(record, now)
+    else if (!wasDrawn) this.#drawAll(now)
   }
 
   /** Fuel moved: the delay bound of those instances starts anew. */
@@ -187,6 +188,7 @@ export class Sessions {
     worker.want = 0
     worker.restraint = undefined
     worker.declined = new Map()
+    worker.busy = false
     state.sessions.set(session, worker)
     state.connect(worker)
     this.#reconcileTickets(worker, hello.tickets, restarted, now)

@@ -7,7 +7,7 @@ import type { CheckedReport, UnitSet } from './messages.js'
 import type { OwnerState } from './owner-state.js'
 import type { Decision, Shard, UnitRecord } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
-import { heldBy, type WorkerRecord } from './worker-record.js'
+import { heldBy, type Instance, type WorkerRecord } from './worker-record.js'
 
 /** Equal answers of one key for one unit that are worth keeping: one more is needed where bytes were lost. */
 const ANSWERS_MAX = 2
@@ -74,7 +74,10 @@ export class Settling {
   /** The lease behind a vote ends; its fate follows when the unit is settled. */
   #answered(record: UnitRecord, worker: WorkerRecord, vote: Vote, now: Millis): void {
     const instance = heldBy(worker, record)
-    if (instance === undefined) return
+    if (instance === undefined) {
+      this.#answeredElsewhere(record, worker, vote, now)
+      return
+    }
     this.#state.endLease(instance)
     if (vote.outcome === 'host') {
       worker.credit.lost(instance)
@@ -84,6 +87,31 @@ export class Settling {
     worker.failures = 0
     instance.state = 'reported'
     worker.unsettled++
+    record.reported.push(instance)
+  }
+
+  /**
+   * An answer to another owner's grant, or after the lease has ended: it takes a place in the key's window and in its order
+   * all the same. Else a key would have as many windows as there are owners, and be unknown to each of them for long. The
+   * place is that of its report: who is drawn for a first opinion shows only after that, so nothing is won by waiting.
+   */
+  #answeredElsewhere(record: UnitRecord, worker: WorkerRecord, vote: Vote, now: Millis): void {
+    if (vote.outcome === 'host' || record.reported.some((instance) => instance.worker === worker)) return
+    const { shard } = record
+    const opinion = record.votes.length
+    const instance: Instance = {
+      shard,
+      record,
+      worker,
+      opinion,
+      grantedAt: now,
+      movedAt: now,
+      fuel: 0n,
+      fate: 'pending',
+      state: 'reported',
+    }
+    worker.unsettled++
+    worker.credit.granted(instance)
     record.reported.push(instance)
   }
 

@@ -16,7 +16,11 @@ const SWEEP_MS = 500
 const STOOD_STILL_MS = 5_000
 /** A connected worker that says nothing at all ends its leases after this long. */
 const SILENCE_MS = 30_000
-/** A drawn key that does not come for its opinion is drawn anew. */
+/**
+ * A drawn key that has come for no opinion for so long, and for as long as instances of the job take, is passed over. Not
+ * one that works off what is kept for it: a ring that answers at once fills the hands of everybody else, and every new draw
+ * would be another chance for a friend, who comes at once.
+ */
 const REDRAW_MS = 60_000
 /** Workers away that are remembered for their credit. */
 const WORKERS_AWAY_MAX = 10_000
@@ -133,9 +137,10 @@ export class Sweep {
       this.#queue.release(instance, now, true, 'overdue')
       if (worker.session !== undefined) this.#settling.withdraw(worker, record)
     }
+    if (now - worker.cameAt < REDRAW_MS) return
     for (const record of worker.reserved) {
-      if (now - record.reservedAt < REDRAW_MS) break
-      this.#queue.redraw(record, now)
+      const patience = Math.max(REDRAW_MS, record.shard.job.durations.p95 ?? 0)
+      if (now - Math.max(record.reservedAt, worker.cameAt) >= patience) this.#queue.redraw(record, now)
     }
   }
 

@@ -2,7 +2,7 @@ import type { UnitEventWord } from '../../proto/explain-messages.js'
 import type { JobId, JobSpec } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { type DrawRules, drawWorker, isDistinct } from './draw.js'
-import { BYPASS_MS, LAST_RESORT_MS, type OwnerState } from './owner-state.js'
+import { DRAWN_BYPASS_MS, LAST_RESORT_MS, type OwnerState } from './owner-state.js'
 import type { Decision, Shard, UnitRecord } from './shard.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
@@ -108,10 +108,7 @@ export class UnitQueue {
     if (shard.quietUntil > now || state.isOutside(shard)) return false
     if (state.isElsewhere(record, now) || state.isSpent(record)) return false
     if (state.leansHere(record)) return now - record.wantedSince >= LAST_RESORT_MS
-    return (
-      state.isPreferred(shard, record.unit, record.votes.length + record.held.length) ||
-      now - record.wantedSince >= BYPASS_MS
-    )
+    return state.isPreferredNext(record) || now - record.wantedSince >= DRAWN_BYPASS_MS
   }
 
   /** After a judgement: settles with the workers, fetches bytes, or asks for more. */
@@ -157,7 +154,7 @@ function noteState({ record, before, after }: Decision, now: Millis): void {
 export function drawRules(state: OwnerState, { job, owners }: Shard, now: Millis): DrawRules {
   return {
     mayWork: (candidate) =>
-      candidate.want > 0 &&
+      candidate.mayBeDrawn &&
       candidate.notBefore <= now &&
       !candidate.isResting(job.jobId, now) &&
       !job.isConvicted(candidate) &&

@@ -20,6 +20,9 @@ export interface Instance extends Creditable {
   state: 'held' | 'reported' | 'gone'
 }
 
+/** What co-owners are told of an instance, or of an opinion that is kept for a worker. */
+export type Outstanding = Pick<Instance, 'shard' | 'record' | 'worker' | 'opinion'>
+
 /** Rest of a key from a job that it handed units back of: doubles with each time, up to the longest. */
 const REST_MS = 1_000
 const REST_MAX_MS = 60_000
@@ -50,12 +53,16 @@ export class WorkerRecord {
   awaySince: Millis | undefined
   /** Instances it is willing to hold in all. */
   want = 0
+  /** Full with work of other owners: wants nothing now, and is drawn like everybody else. */
+  busy = false
   readonly held = new Set<Instance>()
   /** Reported and not yet settled. */
   unsettled = 0
   readonly credit: Credit
   /** Further opinions reserved for this key, oldest first. */
   readonly reserved = new Set<UnitRecord>()
+  /** When it last came for one of them. */
+  cameAt: Millis = Number.NEGATIVE_INFINITY
   /** Host failures and silences in a row: back-off for this key. */
   failures = 0
   notBefore: Millis = 0
@@ -110,6 +117,14 @@ export class WorkerRecord {
     for (const submitter of this.served.keys()) if (!present.has(submitter)) this.served.delete(submitter)
     for (const submitter of present) if (!this.served.has(submitter)) this.served.set(submitter, floor)
     return this.served
+  }
+
+  /**
+   * Whether further opinions are kept for it. Not only while it has room: who is never busy would be drawn most, and that
+   * is a ring which nobody gives first opinions any more.
+   */
+  get mayBeDrawn(): boolean {
+    return this.want > 0 || this.busy
   }
 
   /** It gave units of the job back: they go to others first. */

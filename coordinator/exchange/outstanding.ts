@@ -2,7 +2,7 @@ import type { OutstandingGrant } from '../../proto/exchange-messages.js'
 import { GRANT_RUNS_MAX, GRANT_UNITS_MAX, OUTSTANDING_GRANTS_MAX } from '../../proto/limits.js'
 import type { GrantRun, JobId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import type { Instance } from '../core/worker-record.js'
+import type { Outstanding } from '../core/worker-record.js'
 
 /** What is said to be out is believed for so long, and said again several times within. Unit: ms. */
 export const BELIEVED_MS: Millis = 8_000
@@ -16,7 +16,7 @@ interface OutAt {
 
 /** Everything that is out, in messages of bounded size; `wants` picks the shards. At least one, if only an empty one. */
 export function outstandingMessages(
-  instances: Iterable<Instance>,
+  instances: Iterable<Outstanding>,
   wants: (jobId: JobId, shard: number) => boolean,
 ): OutstandingGrant[][] {
   const byPlace = new Map<string, OutAt>()

@@ -70,6 +70,7 @@ export const workerMessageCodec: Codec<WorkerMessage> = messageCodec(
           jobId: declined.jobId('jobId'),
           reason: readDecline(declined),
         })),
+        busy: want.bool('busy'),
       }),
       report: (report) => ({
         type: 'report',
@@ -100,6 +101,7 @@ function workerMessageToWire(message: WorkerMessage): WireMessage {
         want: {
           instances: message.instances,
           restraint: message.restraint,
+          busy: message.busy === true,
           declined: (message.declined ?? [])
             .slice(0, DECLINED_MAX)
             .map(({ jobId, reason }) => ({ jobId: hexToWire(jobId), reason })),

@@ -203,7 +203,7 @@ test('survives mangled messages, thousands of them, and goes on to serve others'
       new Promise<void>((resolve) => {
         stream.onMessage(() => {})
         stream.onClose(() => resolve())
-        stream.send({ type: 'want', instances: 1 })
+        stream.send({ type: 'want', instances: 1, busy: false })
         setTimeout(() => stream.cancel(), 50)
       }),
       5_000,

@@ -77,7 +77,7 @@ function lie(attack: Attack, unit: number): UnitResult {
 /** Workers that lie on well-formed streams. */
 export async function lyingWorkers(attack: Attack): Promise<void> {
   const { jobId } = attack.target
-  const want: WorkerMessage = { type: 'want', instances: 2 ** 20 }
+  const want: WorkerMessage = { type: 'want', instances: 2 ** 20, busy: false }
   await attack.each(times(200), async (index) => {
     const from = attack.any()
     const other = attack.any()
@@ -88,7 +88,7 @@ export async function lyingWorkers(attack: Attack): Promise<void> {
     const openings: readonly (readonly WorkerMessage[])[] = [
       [want],
       [hello(attack), hello(attack)],
-      [hello(attack, { tickets }), { type: 'want', instances: 0 }],
+      [hello(attack, { tickets }), { type: 'want', instances: 0, busy: false }],
       [hello(attack, { donor: other.identity.publicKey, donorSignature: attack.random.bytes(64) })],
       [
         hello(attack, { tasks: [] }),
@@ -156,7 +156,7 @@ async function contradict(attack: Attack, from: Stranger): Promise<void> {
     })
   })
   say(hello(attack, { slots: 1 }))
-  say({ type: 'want', instances: 4 })
+  say({ type: 'want', instances: 4, busy: false })
   const timer = setTimeout(() => stream.end(), WORK_MS)
   const late = setTimeout(() => stream.cancel(), 4 * WORK_MS)
   await closed

@@ -149,9 +149,9 @@ export class Volunteer {
     }))
   }
 
-  want(instances: number, owner: OwnerNode = this.#grid.owner): void {
+  want(instances: number, owner: OwnerNode = this.#grid.owner, busy = false): void {
     const session = this.sessions.get(owner)
-    if (session !== undefined) this.#grid.handle(owner, { type: 'wantChanged', session, instances })
+    if (session !== undefined) this.#grid.handle(owner, { type: 'wantChanged', session, instances, busy })
   }
 
   /** The streams break, or one of them. */
@@ -427,27 +427,23 @@ export class OwnerGrid {
     }
   }
 
-  /** Soft state: each owner repeats what it still has out. */
+  /** Soft state: each owner repeats what it still has out, or keeps for somebody. */
   #tellOutstanding(): void {
     if (this.owners.length === 1) return
     for (const owner of this.owners) {
       if (!owner.isUp) continue
-      for (const jobId of this.specs.keys()) {
-        for (const { unit, held } of owner.core.shard(jobId, 0)!.records()) {
-          for (const { worker, opinion } of held)
-            for (const other of this.owners)
-              if (other !== owner)
-                this.handle(other, {
-                  type: 'otherGranted',
-                  grantor: owner.nodeId,
-                  jobId,
-                  shard: 0,
-                  worker: worker.key,
-                  runs: [{ first: unit, count: 1, opinion }],
-                  durationMs: BELIEF_MS,
-                })
-        }
-      }
+      for (const { shard, record, worker, opinion } of [...owner.core.outstanding()])
+        for (const other of this.owners)
+          if (other !== owner)
+            this.handle(other, {
+              type: 'otherGranted',
+              grantor: owner.nodeId,
+              jobId: shard.jobId,
+              shard: shard.shard,
+              worker: worker.key,
+              runs: [{ first: record.unit, count: 1, opinion }],
+              durationMs: BELIEF_MS,
+            })
     }
   }
 

@@ -35,10 +35,11 @@ export interface Link {
   heartbeatAt: Millis
   /** Instances in hand from this owner; `WorkInHand` counts them. */
   held: number
-  /** Instances it was last told are wanted. */
+  /** Instances it was last told are wanted, and whether none for being busy. */
   wanted: number
   /** What it was told along with that: the restraint and the jobs declined. */
   told: object | undefined
+  busy: boolean
   /** Reports not settled that this owner is to get; `ReportBook` lists them. */
   readonly reports: Set<Digest>
 }
@@ -123,6 +124,7 @@ export class Links {
     link.attempts = 0
     link.wanted = 0
     link.told = undefined
+    link.busy = false
     link.usefulAt = now
     link.heartbeatAt = now + HEARTBEAT_MS
     return link
@@ -236,6 +238,7 @@ export class Links {
       held: 0,
       wanted: 0,
       told: undefined,
+      busy: false,
       reports: new Set(),
     }
     this.#links.set(endpoint.nodeId, link)

@@ -106,6 +106,8 @@ export type WorkerEffect =
       readonly type: 'sendWant'
       readonly owner: NodeId
       readonly instances: number
+      /** No room at the moment, but it goes on working. */
+      readonly busy: boolean
       /** Why it is less than could be computed, and jobs that are not wanted; absent: nothing to say. */
       readonly restraint?: RestraintWord
       readonly declined?: readonly DeclinedJob[]

@@ -286,16 +286,20 @@ export class WorkerCore {
       const wanted = isClosed ? 0 : link.held + share
       // A little less or more is not worth a message, unless its owner has nothing left to fill or the worker is full.
       const isSmall = Math.abs(wanted - link.wanted) < link.wanted / 4 && share > 0 && link.held < link.wanted
+      // Full with the work of other owners, which still may draw it; or taking nothing more.
+      const busy = wanted === 0 && !isClosed && this.#computedCount < this.#unitsMax
       const conditions = this.#conditions
       const isTold = link.told === conditions || (link.told === undefined && conditions === this.#initial)
-      if (isTold && (wanted === link.wanted || isSmall)) continue
+      if (isTold && ((wanted === link.wanted && busy === link.busy) || isSmall)) continue
       link.wanted = wanted
       link.told = conditions
+      link.busy = busy
       const { restraint, declined } = conditions
       this.#effects.push({
         type: 'sendWant',
         owner: link.endpoint.nodeId,
         instances: wanted,
+        busy,
         ...(restraint && { restraint }),
         ...(declined.length > 0 && { declined }),
       })

@@ -111,6 +111,24 @@ links('ask for nothing while outputs that wait to be fetched fill the memory', (
   bench.done()
 })
 
+links('that have nothing of a full worker hear that it is busy, and that it takes nothing once it drains', () => {
+  const bench = new WorkerBench({ threads: 1 })
+  bench.link('x')
+  bench.link('y')
+  bench.wants()
+  bench.grant('x', 0, 1)
+  const saidTo = (name: string) =>
+    bench.log
+      .take('sendWant')
+      .filter(({ owner }) => owner === ownerNamed(name))
+      .map(({ instances, busy }) => ({ instances, busy }))
+  assert.equal(saidTo('y'), [{ instances: 0, busy: true }])
+  bench.handle({ type: 'drained', atOnce: false })
+  assert.equal(saidTo('y'), [{ instances: 0, busy: false }])
+  bench.log.take('compute')
+  bench.done()
+})
+
 links('do not ask for more than the volunteer allows', () => {
   const bench = new WorkerBench({ threads: 8, instancesMax: 3 })
   bench.link('x')

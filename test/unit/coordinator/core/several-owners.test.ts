@@ -1,0 +1,158 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { WorkerRecord } from '../../../../coordinator/core/worker-record.js'
+import { OwnerGrid, type OwnerNode, type Volunteer } from '../../../support/owner-grid.js'
+
+const SPEC = { minGrantors: 2 }
+
+/** The owner that keeps the unit for somebody. */
+const keeperOf = (grid: OwnerGrid, unit: number): OwnerNode | undefined =>
+  grid.owners.find((owner) => grid.record(unit, owner)?.reservedFor !== undefined)
+
+/** Unit 0 has its first answer, by `author`; `others` are there before it and say to every owner what they want. */
+function afterFirstAnswer(want: (one: Volunteer, owner: OwnerNode) => void, seed = 1) {
+  const grid = new OwnerGrid({ owners: 3, units: 1, seed, spec: SPEC })
+  const author = grid.join('author', { want: 1 })
+  grid.advance(3_000)
+  assert.equal(author.units(), [0])
+  const others = ['b', 'c', 'd'].map((name) => grid.join(name, { want: 0 }))
+  for (const one of others) for (const owner of grid.owners) want(one, owner)
+  author.answer()
+  return { grid, author, others }
+}
+
+const test = suite('Several owners and the keys between them')
+
+test('a key that is busy with the work of other owners is drawn like everybody else', () => {
+  const { grid, others } = afterFirstAnswer((one, owner) => one.want(0, owner, true))
+  const keeper = keeperOf(grid, 0)!
+  const drawn = others.find(({ key }) => key === grid.record(0, keeper)!.reservedFor!.key)!
+  assert.equal(drawn.units(), [], 'it has no room yet')
+  drawn.want(1, keeper)
+  assert.equal(drawn.units(), [0])
+  grid.finish()
+})
+
+test('a key that takes nothing more is not drawn', () => {
+  const { grid } = afterFirstAnswer((one, owner) => one.want(0, owner))
+  grid.advance(10_000)
+  assert.is(keeperOf(grid, 0), undefined)
+  grid.finish()
+})
+
+test('an opinion kept for a busy key is not drawn again by another owner, who has been told', () => {
+  const { grid } = afterFirstAnswer((one, owner) => one.want(0, owner, true))
+  const keeper = keeperOf(grid, 0)!
+  const drawn = grid.record(0, keeper)!.reservedFor
+  for (let second = 0; second < 30; second++) {
+    grid.advance(1_000)
+    const keepers = grid.owners.filter((owner) => grid.record(0, owner)?.reservedFor !== undefined)
+    assert.equal(keepers, [keeper], `${second + 1} s after the draw`)
+  }
+  assert.is(grid.record(0, keeper)!.reservedFor, drawn)
+  grid.finish()
+})
+
+test('the owner that granted the leading answer leaves the next opinion to the next in order, at once', () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const { grid, author } = afterFirstAnswer((one, owner) => one.want(1, owner), seed)
+    const grantor = author.granted[0]!.owner
+    const next = [...grid.owners].filter((owner) => owner !== grantor)
+    const givers = next.filter((owner) => grid.record(0, owner)!.held.length === 1)
+    assert.is(givers.length, 1, 'one of the two others, and without waiting')
+    assert.is(grid.record(0, grantor)!.held.length, 0)
+    grid.finish()
+  }
+})
+
+/** A key that each of three owners has given one unit. */
+function withOneOfEach(): { grid: OwnerGrid; one: Volunteer } {
+  const grid = new OwnerGrid({ owners: 3, units: 600, spec: SPEC })
+  const one = grid.join('a', { want: 0 })
+  for (const owner of grid.owners) one.want(1, owner)
+  assert.is(one.units().length, 3)
+  return { grid, one }
+}
+
+/** What each owner makes of the key. */
+function recordsOf(grid: OwnerGrid, one: Volunteer): WorkerRecord[] {
+  return grid.owners.map((owner) => [...owner.core.outstanding()].find(({ worker }) => worker.key === one.key)!.worker)
+}
+
+test('an answer to the grant of one owner takes a place in the window that the key has with the others', () => {
+  const { grid, one } = withOneOfEach()
+  const records = recordsOf(grid, one)
+  const unsettled = () => records.map((record) => record.unsettled)
+  assert.equal(unsettled(), [0, 0, 0])
+  one.answer([one.units()[0]!])
+  assert.equal(unsettled(), [1, 1, 1])
+  one.answer()
+  assert.equal(unsettled(), [3, 3, 3])
+  grid.advance(10_000)
+  assert.equal(one.units(), [], 'a new key with three answers that are not settled gets no fourth unit')
+  grid.finish()
+})
+
+test('credit that answers to the grants of one owner earn, or lose, counts with the others', () => {
+  const { grid, one } = withOneOfEach()
+  const records = recordsOf(grid, one)
+  const judges = ['b', 'c', 'd'].map((name) => grid.join(name, { want: 0 }))
+  const judge = () => {
+    for (const other of judges) for (const owner of grid.owners) other.want(0, owner, true)
+    for (let round = 0; round < 4; round++) {
+      grid.advance(6_000)
+      for (const owner of grid.owners) {
+        for (const other of judges) {
+          const isDrawn = one.granted.some(({ unit }) => grid.record(unit, owner)?.reservedFor?.key === other.key)
+          if (!isDrawn) continue
+          other.want(1, owner)
+          other.want(0, owner, true)
+        }
+      }
+      for (const other of judges) other.answer()
+    }
+  }
+  one.answer()
+  judge()
+  assert.equal(
+    records.map(({ credit }) => credit.value),
+    [8, 8, 8],
+    'doubled by each of three answers, whoever granted them',
+  )
+  one.want(1, grid.owner)
+  one.answer(one.units(), 'wrong')
+  one.want(0, grid.owner)
+  judge()
+  assert.equal(
+    records.map(({ credit }) => credit.value),
+    [1, 1, 1],
+  )
+  grid.finish()
+})
+
+test('a key that works off what is kept for it is not passed over, one that never comes is', () => {
+  const grid = new OwnerGrid({ units: 4 })
+  const a = grid.join('a', { want: 4, slots: 4 })
+  const steady = grid.join('steady', { want: 0 })
+  grid.owner.core.checkInvariants()
+  assert.equal(a.units(), [0, 1, 2, 3])
+  steady.want(0, grid.owner, true)
+  a.answer()
+  const kept = () => [0, 1, 2, 3].filter((unit) => grid.record(unit)!.reservedFor?.key === steady.key)
+  assert.equal(kept(), [0, 1, 2, 3])
+  grid.join('late', { want: 4 })
+  for (const left of [3, 2]) {
+    grid.advance(40_000)
+    steady.want(1)
+    assert.is(steady.units().length, 1)
+    assert.is(kept().length, left, 'one was taken, and the rest waits on although a minute has passed')
+    steady.want(0, grid.owner, true)
+    steady.answer()
+  }
+  grid.advance(61_000)
+  for (const unit of [2, 3])
+    assert.ok(grid.record(unit)!.reservedAt >= 140_000, 'drawn anew: it has come for none in a minute')
+  grid.finish()
+})
+
+test.run()
