@@ -58,7 +58,7 @@ export interface FetchFactsReply {
   readonly facts: readonly OfferedFact[]
 }
 
-/** Instances of one worker and shard that an owner has handed out. */
+/** Instances of one worker and shard that an owner has handed out, or keeps for the worker. */
 export interface OutstandingGrant {
   readonly jobId: JobId
   readonly shard: number
@@ -66,6 +66,8 @@ export interface OutstandingGrant {
   readonly runs: readonly GrantRun[]
   /** What is not said again within this is forgotten. Unit: ms. */
   readonly believedMs: number
+  /** Not granted yet: drawn, and kept for this worker until it has room. */
+  readonly kept: boolean
 }
 
 export interface OutstandingRequest {

@@ -141,6 +141,8 @@ export type OwnerEvent =
       readonly worker: PublicKey
       readonly runs: readonly (UnitRange & { readonly opinion: number })[]
       readonly durationMs: number
+      /** Not granted yet: drawn, and kept for this worker. */
+      readonly isKept?: boolean
     }
   | { readonly type: 'woke' }
 

@@ -143,6 +143,8 @@ export class Owner {
         if (!shard.contains(unit)) continue
         const record = shard.touch(unit, now)
         if (record.votes.some((vote) => vote.worker === event.worker)) continue
+        // Both keep it for somebody: one of the two lets go.
+        if (event.isKept && record.reservedFor !== undefined && this.#state.context.self < event.grantor) continue
         record.elsewhere ??= new Map()
         if (!record.elsewhere.has(event.worker))
           shard.history.note(record, 'elsewhere', now, this.#state.workers.get(event.worker)?.nodeId)
@@ -221,7 +223,7 @@ export class Owner {
     for (const worker of this.#state.workers.values()) {
       yield* worker.held
       for (const record of worker.reserved)
-        yield { shard: record.shard, record, worker, opinion: record.votes.length + record.held.length }
+        yield { shard: record.shard, record, worker, opinion: record.votes.length + record.held.length, isKept: true }
     }
   }
 

@@ -21,7 +21,10 @@ export interface Instance extends Creditable {
 }
 
 /** What co-owners are told of an instance, or of an opinion that is kept for a worker. */
-export type Outstanding = Pick<Instance, 'shard' | 'record' | 'worker' | 'opinion'>
+export interface Outstanding extends Pick<Instance, 'shard' | 'record' | 'worker' | 'opinion'> {
+  /** Not granted yet. */
+  readonly isKept?: boolean
+}
 
 /** Rest of a key from a job that it handed units back of: doubles with each time, up to the longest. */
 const REST_MS = 1_000

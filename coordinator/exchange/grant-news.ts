@@ -60,7 +60,7 @@ export class GrantNews {
       for (const { nodeId } of held.others) {
         const grants = byPeer.get(nodeId) ?? []
         byPeer.set(nodeId, grants)
-        grants.push({ jobId, shard, worker, runs, believedMs: BELIEVED_MS })
+        grants.push({ jobId, shard, worker, runs, believedMs: BELIEVED_MS, kept: false })
       }
     }
     for (const [nodeId, grants] of byPeer) {
@@ -95,7 +95,7 @@ export class GrantNews {
   heard(from: NodeId, grants: readonly OutstandingGrant[]): void {
     const heard = new Map<HeldShard, boolean>()
     let units = 0
-    for (const { jobId, shard, worker, runs, believedMs } of grants) {
+    for (const { jobId, shard, worker, runs, believedMs, kept } of grants) {
       const held = this.#c.heldShard(jobId, shard)
       if (held === undefined || !held.isOpen) continue
       const isOwner = heard.get(held) ?? this.#c.isOwner(held, from)
@@ -111,6 +111,7 @@ export class GrantNews {
         worker,
         runs,
         durationMs: believedMs,
+        isKept: kept,
       })
     }
   }

@@ -11,6 +11,7 @@ interface OutAt {
   readonly jobId: JobId
   readonly shard: number
   readonly worker: PublicKey
+  readonly kept: boolean
   readonly units: { readonly unit: number; readonly opinion: number }[]
 }
 
@@ -20,19 +21,19 @@ export function outstandingMessages(
   wants: (jobId: JobId, shard: number) => boolean,
 ): OutstandingGrant[][] {
   const byPlace = new Map<string, OutAt>()
-  for (const { shard, worker, record, opinion } of instances) {
+  for (const { shard, worker, record, opinion, isKept: kept = false } of instances) {
     if (!wants(shard.jobId, shard.shard)) continue
-    const name = `${shard.jobId}/${shard.shard}/${worker.key}`
+    const name = `${shard.jobId}/${shard.shard}/${worker.key}/${kept}`
     let out = byPlace.get(name)
     if (out === undefined) {
-      out = { jobId: shard.jobId, shard: shard.shard, worker: worker.key, units: [] }
+      out = { jobId: shard.jobId, shard: shard.shard, worker: worker.key, kept, units: [] }
       byPlace.set(name, out)
     }
     out.units.push({ unit: record.unit, opinion })
   }
   const grants: OutstandingGrant[] = []
-  for (const { jobId, shard, worker, units } of byPlace.values()) {
-    for (const runs of runsOf(units)) grants.push({ jobId, shard, worker, runs, believedMs: BELIEVED_MS })
+  for (const { jobId, shard, worker, kept, units } of byPlace.values()) {
+    for (const runs of runsOf(units)) grants.push({ jobId, shard, worker, runs, believedMs: BELIEVED_MS, kept })
   }
   const messages: OutstandingGrant[][] = []
   for (let at = 0; at < grants.length; at += OUTSTANDING_GRANTS_MAX)

@@ -152,7 +152,7 @@ export const outstandingRequestCodec: Codec<OutstandingRequest> = messageCodec(
   (fields) => ({ grants: fields.list('grants', { max: OUTSTANDING_GRANTS_MAX }, readOutstanding) }),
 )
 
-function outstandingToWire({ jobId, shard, worker, runs, believedMs }: OutstandingGrant): WireMessage {
+function outstandingToWire({ jobId, shard, worker, runs, believedMs, kept }: OutstandingGrant): WireMessage {
   return {
     jobId: hexToWire(jobId),
     shard,
@@ -161,6 +161,7 @@ function outstandingToWire({ jobId, shard, worker, runs, believedMs }: Outstandi
     counts: runs.map(({ count }) => count),
     opinions: runs.map(({ opinion }) => opinion),
     believedMs,
+    kept,
   }
 }
 
@@ -171,6 +172,7 @@ function readOutstanding(fields: Fields): OutstandingGrant {
     worker: fields.publicKey('worker'),
     runs: readRuns(fields),
     believedMs: fields.safeInteger('believedMs', { min: 1, max: DURATION_MS_MAX }),
+    kept: fields.bool('kept'),
   }
 }
 

@@ -432,7 +432,7 @@ export class OwnerGrid {
     if (this.owners.length === 1) return
     for (const owner of this.owners) {
       if (!owner.isUp) continue
-      for (const { shard, record, worker, opinion } of [...owner.core.outstanding()])
+      for (const { shard, record, worker, opinion, isKept = false } of [...owner.core.outstanding()])
         for (const other of this.owners)
           if (other !== owner)
             this.handle(other, {
@@ -443,6 +443,7 @@ export class OwnerGrid {
               worker: worker.key,
               runs: [{ first: record.unit, count: 1, opinion }],
               durationMs: BELIEF_MS,
+              isKept,
             })
     }
   }

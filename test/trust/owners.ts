@@ -236,6 +236,7 @@ export class Owners implements Dispatch {
       case 'fetchOutput':
       case 'pingSession':
       case 'closeSession':
+      case 'askOthers':
         throw new Error(`an owner would ${effect.type}, which no volunteer here gives cause for`)
       default:
         effect satisfies never
@@ -285,7 +286,7 @@ export class Owners implements Dispatch {
   #tellOutstanding(owner: OwnerNode): void {
     this.#p.timeline.after(TELL_MS, () => {
       for (const grants of outstandingMessages(owner.core.outstanding(), () => true)) {
-        for (const { jobId, shard, worker, runs, believedMs } of grants)
+        for (const { jobId, shard, worker, runs, believedMs, kept } of grants)
           for (const other of this.#owners) {
             if (other === owner) continue
             this.#handle(other, {
@@ -296,6 +297,7 @@ export class Owners implements Dispatch {
               worker,
               runs,
               durationMs: believedMs,
+              isKept: kept,
             })
           }
       }

@@ -274,7 +274,7 @@ export const exchangeCases: readonly CodecCase[] = [
   codecCase(
     'OutstandingRequest',
     exchange.outstandingRequestCodec,
-    { grants: [{ jobId, shard: 4, worker: s.key, runs: s.grant.runs, believedMs: 8_000 }] },
+    { grants: [{ jobId, shard: 4, worker: s.key, runs: s.grant.runs, believedMs: 8_000, kept: true }] },
     { grants: [] },
   ),
   codecCase('OutstandingReply', exchange.outstandingReplyCodec, {}),

@@ -44,7 +44,9 @@ test('refuses grants that name units twice or none', () => {
   assert.is(
     exchange.outstandingRequestCodec.decode(
       exchange.outstandingRequestCodec.encode({
-        grants: [{ jobId, shard: 0, worker: key, runs: [{ first: 5, count: 2, opinion: 1 }], believedMs: 9 }],
+        grants: [
+          { jobId, shard: 0, worker: key, runs: [{ first: 5, count: 2, opinion: 1 }], believedMs: 9, kept: false },
+        ],
       }),
     ).grants[0]?.runs[0]?.first,
     5,
