@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { connect, type Grid } from 'manyhands'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { clusterTests, GridCluster } from '../support/grid-cluster.js'
+import { type ClusterProcess, clusterTests, GridCluster } from '../support/grid-cluster.js'
 import { GrpcNodes, testNetwork } from '../support/grpc-nodes.js'
 import { type Lie, LyingOwner } from '../support/lying-owner.js'
 import { type PythonClient, pythonClient } from '../support/python-client.js'
@@ -17,9 +17,10 @@ const cluster = new GridCluster()
 const clients = suite('programs as clients of a real grid')
 const test = clusterTests(cluster, clients)
 let grid: Grid
+let peer: ClusterProcess
 
 clients.before(async () => {
-  await cluster.node('peer-1')
+  peer = await cluster.node('peer-1', ['--metrics', '0', '--log-format', 'json'])
   await Promise.all([cluster.worker('worker-1'), cluster.worker('worker-2')])
   grid = await connect({ join: cluster.address, network: cluster.network, data: join(cluster.folder, 'program') })
 })
@@ -150,6 +151,31 @@ test('closing ends what waits, and nothing can be asked any more', async () => {
   await rejects(other.submit({ task: 'primes', source: { count: 1 } }), 'closed')
   await other.close()
   await rejects(connect({ network: cluster.network, data: join(cluster.folder, 'nobody') }), 'unreachable')
+})
+
+test('the peer they talked to has counted it, and its log is JSON lines with ids', async () => {
+  const url = /metrics at (http:[^"]*)/.exec(peer.stderr)?.[1] ?? ''
+  const response = await fetch(url)
+  assert.is(response.status, 200)
+  const text = await response.text()
+  const sample = (name: string) => {
+    const line = text.split('\n').find((other) => other.startsWith(`${name} `))
+    return Number(line?.slice(name.length))
+  }
+  assert.ok(sample('manyhands_rpc_total{method="Jobs/Submit",side="server",code="ok"}') >= 4)
+  assert.ok(sample('manyhands_work_messages_total{side="server",direction="sent",type="grant"}') >= 4)
+  assert.ok(sample('manyhands_verdicts_total{side="server",verdict="agreed"}') >= 40)
+  assert.ok(sample('manyhands_units_settled_last_minute') >= 20)
+  assert.ok(sample('manyhands_jobs') >= 4)
+  assert.is(sample('manyhands_workers'), 2)
+  assert.ok(sample('nodejs_eventloop_lag_p99_seconds') > 0)
+  for (const job of await grid.jobs()) assert.not.ok(text.includes(job.jobId.slice(0, 8)))
+  const lines = peer.stderr
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { level: string; time: number; msg: string })
+  assert.ok(lines.length >= 3)
+  for (const { level, time, msg } of lines) assert.ok(level !== '' && time > 0 && msg !== '')
 })
 
 const python = pythonClient()
