@@ -1,4 +1,5 @@
 import { DEFAULT_PORT, parseAddress } from '../overlay/address.js'
+import { bootPeers } from '../process/boot-peers.js'
 import type { ProcessSettings } from '../process/compose.js'
 import { GridError } from '../runtime/errors.js'
 import { networkOf } from './connect.js'
@@ -28,7 +29,7 @@ export function processSettings(
   return {
     dataFolder: settings.data.value,
     network: networkOf(context),
-    join: settings.join.value,
+    join: [...settings.join.value, ...bootPeers(settings.data.value, settings.network.value)],
     threads,
     volunteer,
     lowPriority: true,

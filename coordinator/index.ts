@@ -220,6 +220,7 @@ export class Coordinator {
       ...this.#reporter.counts,
       settledLastMinute: this.owner.settledLastMinute,
       uptimeMs: clock.now() - this.#startedAt,
+      wallMs: clock.wallMs(),
       version,
       address: directory.self.address,
       eligible: directory.eligible,

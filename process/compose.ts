@@ -425,7 +425,7 @@ async function listen(
 }
 
 /** The host to advertise for a listening address: itself, or this machine's first outward address for a wildcard. */
-function reachableHost(host: string): string {
+export function reachableHost(host: string): string {
   if (host !== '0.0.0.0' && host !== '::' && host !== '') return host
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
   return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1'

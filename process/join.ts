@@ -7,6 +7,8 @@ import type { Millis } from '../runtime/clock.js'
 import { type Disk, nodeDisk } from '../runtime/disk.js'
 import { toGridError } from '../runtime/errors.js'
 import type { Logger } from '../runtime/logger.js'
+import type { Endpoint } from '../runtime/transport.js'
+import { bootPeers } from './boot-peers.js'
 import { type GridProcess, startProcess } from './compose.js'
 import { findLocalProcess } from './local-process.js'
 
@@ -37,8 +39,8 @@ export function clientFolder(dataFolder: string): string {
 }
 
 /**
- * Where a client may join: the process that runs on this data directory and what was `named`, else the peers remembered from
- * former clients. Empty: a former node has remembered some, which the overlay reads itself. Undefined: nothing is known. Throws
+ * Where a client may join: the process that runs on this data directory, what was `named` and the boot peers, else the peers
+ * remembered from former clients. Empty: a former node has remembered some, which the overlay reads itself. Undefined: nothing is known. Throws
  * GridError `invalid` for an address that is none.
  */
 export async function knownSeeds(
@@ -49,7 +51,7 @@ export async function knownSeeds(
   for (const address of named) parseAddress(address)
   const local = findLocalProcess(dataFolder, network)
   const around = local === undefined ? [] : local.address === undefined ? local.join : [local.address]
-  const seeds = [...new Set([...around, ...named])]
+  const seeds = [...new Set([...around, ...named, ...bootPeers(dataFolder, network)])]
   if (seeds.length > 0) return seeds
   const remembered = await readRemembered(dataFolder, network)
   return remembered.length > 0 || existsSync(join(dataFolder, 'state', 'peers.json')) ? remembered : undefined
@@ -91,6 +93,29 @@ export async function rememberPeers(
       () => undefined,
       (error: unknown) => toGridError(error).message,
     )
+}
+
+/** Forgets remembered peers that `isMeant`; resolves to how many there were. */
+export async function forgetPeers(
+  dataFolder: string,
+  network: string,
+  isMeant: (peer: Endpoint) => boolean,
+): Promise<number> {
+  const files = [
+    { disk: clientDisk(dataFolder), name: rememberedFile(network) },
+    { disk: nodeDisk(join(dataFolder, 'state')), name: 'peers.json' },
+  ]
+  let forgotten = 0
+  for (const { disk, name } of files) {
+    const bytes = await disk.read(name)
+    if (bytes === undefined) continue
+    const peers = parsePeers(new TextDecoder().decode(bytes))
+    const kept = peers.filter((peer) => !isMeant(peer))
+    if (kept.length === peers.length) continue
+    forgotten += peers.length - kept.length
+    await disk.write(name, new TextEncoder().encode(formatPeers(kept)))
+  }
+  return forgotten
 }
 
 function rememberedFile(network: string): string {

@@ -305,6 +305,8 @@ export interface StatusReply {
   readonly shards: number
   /** Content kept: modules, inputs, large outputs. 0 from peers that do not say. */
   readonly storedBytes: number
+  /** Its clock, ms since 1970. 0 from peers that do not say. To be judged against those of others, never believed alone. */
+  readonly wallMs: number
 }
 
 // --------------------------------------------------------------------------------------------------------------- blobs

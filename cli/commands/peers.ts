@@ -1,29 +1,121 @@
-import { withConnection } from '../connect.js'
-import { EXIT } from '../exit-codes.js'
-import { table } from '../output.js'
+import { parseAddress } from '../../overlay/address.js'
+import { GrpcTransport } from '../../overlay/grpc-transport.js'
+import { createIdentity } from '../../overlay/identity.js'
+import { addBootPeer, bootPeers, removeBootPeers } from '../../process/boot-peers.js'
+import { forgetPeers } from '../../process/join.js'
+import { findLocalProcess } from '../../process/local-process.js'
+import { GridError, toGridError } from '../../runtime/errors.js'
+import { networkOf, withConnection } from '../connect.js'
+import type { CommandContext } from '../context.js'
+import { EXIT, type ExitCode } from '../exit-codes.js'
+import { plural, table } from '../output.js'
 import type { CommandTable } from '../program.js'
 
-/** `manyhands peers`: who is out there, as far as this node sees. */
+/** How long a peer that is added has to say who it is. Unit: ms. */
+const PROBE_MS = 5_000
+/** Digits of a node id that tell which peer is meant. */
+const ID_DIGITS_MIN = 8
+
+/** `manyhands peers`: who is out there, as far as this node sees; and where it joins. */
 export function definePeers(commands: CommandTable): void {
   commands
-    .add('peers', 'list the peers that are seen from here', async (context) =>
-      withConnection(context, async ({ process }) => {
-        await process.overlay.lookup(process.identity.nodeId as string as Parameters<typeof process.overlay.lookup>[0])
-        const peers = process.overlay.contacts().map((contact) => {
-          const { nodeId, address } = process.overlay.endpoint(contact)
-          return { nodeId, address, eligible: contact.eligible }
+    .add(
+      'peers [action] [peer...]',
+      'list the peers that are seen from here; add or rm those to join through',
+      (context, [action = 'list', ...peers]) => {
+        if (action === 'list' && peers.length === 0) return list(context)
+        if ((action === 'add' || action === 'rm') && peers.length > 0)
+          return action === 'add' ? add(context, peers) : remove(context, peers)
+        throw new GridError('invalid', `'peers ${[action, ...peers].join(' ')}' is not understood`, {
+          hint: 'peers; peers add HOST:PORT[#ID]; peers rm HOST:PORT, or the first 8 digits of an id',
         })
-        context.output.answer(
-          peers.length === 0
-            ? 'no peers'
-            : table(
-                ['PEER', 'ADDRESS', 'MAY OWN JOBS'],
-                peers.map(({ nodeId, address, eligible }) => [nodeId, address, eligible ? 'yes' : 'not yet']),
-              ),
-          { peers },
-        )
-        return EXIT.ok
-      }),
+      },
     )
-    .addHelpText('after', '\nExample:\n  manyhands peers --join HOST')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'add: commands, and nodes and workers that start from now on, join through this peer without --join. It is asked who it',
+        'is, and its id is kept: nobody else is accepted at its address. rm: takes it away, and forgets it where it was only',
+        'remembered.',
+        '',
+        'Examples:',
+        '  manyhands peers --join HOST',
+        '  manyhands peers add peer.example.org:4747',
+        '  manyhands peers rm peer.example.org:4747',
+      ].join('\n'),
+    )
+}
+
+function list(context: CommandContext): Promise<ExitCode> {
+  return withConnection(context, async ({ process }) => {
+    await process.overlay.lookup(process.identity.nodeId as string as Parameters<typeof process.overlay.lookup>[0])
+    const { data, network } = context.settings
+    const boot = new Set(bootPeers(data.value, network.value).map((peer) => parseAddress(peer).address))
+    const peers = process.overlay.contacts().map((contact) => {
+      const { nodeId, address } = process.overlay.endpoint(contact)
+      return { nodeId, address, eligible: contact.eligible, boot: boot.has(address) }
+    })
+    context.output.answer(
+      peers.length === 0
+        ? 'no peers'
+        : table(
+            ['PEER', 'ADDRESS', 'MAY OWN JOBS', 'ADDED'],
+            peers.map((peer) => [peer.nodeId, peer.address, peer.eligible ? 'yes' : 'not yet', peer.boot ? 'yes' : '']),
+          ),
+      { peers },
+    )
+    return EXIT.ok
+  })
+}
+
+async function add(context: CommandContext, peers: readonly string[]): Promise<ExitCode> {
+  const { output, settings } = context
+  const network = networkOf(context)
+  for (const peer of peers) parseAddress(peer)
+  const transport = new GrpcTransport({ identity: createIdentity(network.idWorkBits), network })
+  const added: { peer: string; reason?: string }[] = []
+  try {
+    for (const peer of peers) {
+      try {
+        const { address, nodeId } = await transport.probe(peer, { deadlineMs: PROBE_MS })
+        added.push({ peer: `${address}#${nodeId}` })
+      } catch (error) {
+        const { code, message } = toGridError(error)
+        // Somebody else answers there: to join through it later would be refused, too.
+        if (code === 'unauthenticated') throw error
+        added.push({ peer, reason: message })
+      }
+    }
+  } finally {
+    await transport.close()
+  }
+  for (const { peer, reason } of added) {
+    addBootPeer(settings.data.value, network.name, peer)
+    if (reason !== undefined) output.warn(`${peer} is added, but does not answer now: ${reason}`)
+  }
+  output.answer(added.map(({ peer }) => `added ${peer}`).join('\n'), { added })
+  if (findLocalProcess(settings.data.value, network.name) !== undefined)
+    output.note('the node that runs here joins through it when it starts again')
+  return EXIT.ok
+}
+
+async function remove(context: CommandContext, peers: readonly string[]): Promise<ExitCode> {
+  const { settings, output } = context
+  const folder = settings.data.value
+  const network = settings.network.value
+  let removed = 0
+  for (const peer of peers) {
+    const isId = /^[0-9a-f]+$/i.test(peer) && peer.length >= ID_DIGITS_MIN
+    const address = isId ? undefined : parseAddress(peer).address
+    const isMeant = (other: { readonly nodeId: string | undefined; readonly address: string }) =>
+      address === undefined ? other.nodeId?.startsWith(peer.toLowerCase()) === true : other.address === address
+    const found = removeBootPeers(folder, network, isMeant) + (await forgetPeers(folder, network, isMeant))
+    if (found === 0) throw new GridError('notFound', `no peer '${peer}' was added or is remembered here`)
+    removed += found
+  }
+  output.answer(`removed ${plural(peers.length, 'peer')}`, { removed })
+  if (findLocalProcess(folder, network) !== undefined)
+    output.note('the node that runs here still knows it, until that stops or goes away')
+  return EXIT.ok
 }

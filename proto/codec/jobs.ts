@@ -266,7 +266,7 @@ export const statusRequestCodec: Codec<StatusRequest> = messageCodec(
 export const statusReplyCodec: Codec<StatusReply> = messageCodec(
   'StatusReply',
   SMALL_BYTES_MAX,
-  (reply) => ({ ...reply, uptimeMs: wholeMs(reply.uptimeMs) }),
+  (reply) => ({ ...reply, uptimeMs: wholeMs(reply.uptimeMs), wallMs: wholeMs(reply.wallMs) }),
   (fields) => ({
     peers: fields.uint32('peers', { max: UINT32_MAX }),
     workers: fields.uint32('workers', { max: UINT32_MAX }),
@@ -280,6 +280,7 @@ export const statusReplyCodec: Codec<StatusReply> = messageCodec(
     eligible: fields.bool('eligible'),
     shards: fields.uint32('shards', { max: UINT32_MAX }),
     storedBytes: fields.safeInteger('storedBytes'),
+    wallMs: fields.safeInteger('wallMs'),
   }),
 )
 

@@ -178,6 +178,42 @@ test('the peer they talked to has counted it, and its log is JSON lines with ids
   for (const { level, time, msg } of lines) assert.ok(level !== '' && time > 0 && msg !== '')
 })
 
+test('doctor finds a sound machine sound, and says what to do about one that is not', async () => {
+  const sound = await cluster.command(['doctor', '--json', '--listen', '127.0.0.1:0'])
+  const { findings } = JSON.parse(sound.stdout) as {
+    findings: { name: string; health: string; says: string; hint?: string }[]
+  }
+  assert.is(sound.code, 0, sound.stdout)
+  assert.equal(
+    findings.map(({ name, health }) => `${name} ${health}`),
+    ['program', 'data', 'disk', 'peers', 'port', 'clock', 'sandbox', 'tasks'].map((name) => `${name} ok`),
+  )
+  assert.match(findings[4]!.says, /1 peer dialled back 127\.0\.0\.1:/)
+  // That is no address, and the port belongs to somebody else.
+  const [taken = ''] = cluster.address.split('#')
+  const broken = await cluster.run(['doctor', '--json', '--listen', taken, '--join', 'no address'], { data: 'broken' })
+  assert.is(broken.code, 1)
+  const found = (JSON.parse(broken.stdout) as { findings: typeof findings }).findings.filter(
+    ({ health }) => health !== 'ok',
+  )
+  assert.equal(
+    found.map(({ name, health }) => `${name} ${health}`),
+    ['peers bad', 'port warn'],
+  )
+  for (const { hint } of found) assert.ok((hint ?? '').length > 10)
+})
+
+test('a peer that was added is joined without --join, until it is taken away', async () => {
+  const [address = ''] = cluster.address.split('#')
+  const run = (...words: string[]) => cluster.run(words, { data: 'boot' })
+  assert.is((await run('peers')).code, 3)
+  const added = await run('peers', 'add', address)
+  assert.is(added.stdout, `added ${cluster.address}\n`)
+  assert.match((await run('peers')).stdout, address)
+  assert.is((await run('peers', 'rm', address)).code, 0)
+  assert.is((await run('peers')).code, 3)
+})
+
 const python = pythonClient()
 if (typeof python === 'string') {
   console.log(`the client in Python is not tested: ${python}`)

@@ -91,6 +91,7 @@ export function status(changes: Partial<StatusReply> = {}): StatusReply {
     eligible: true,
     shards: 4,
     storedBytes: 2 ** 20,
+    wallMs: 0,
     ...changes,
   }
 }

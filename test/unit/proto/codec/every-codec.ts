@@ -198,6 +198,7 @@ export const jobsCases: readonly CodecCase[] = [
     eligible: true,
     shards: 12,
     storedBytes: 2 ** 40,
+    wallMs: 1_790_000_000_000,
   }),
 ]
 

@@ -1,0 +1,18 @@
+import { toGridError } from '../../runtime/errors.js'
+
+/** `warn`: works, but look at it. */
+export type Health = 'ok' | 'warn' | 'bad'
+
+/** What one check of `doctor` says. Whatever is not `ok` says in `hint` exactly what to do. */
+export interface Finding {
+  readonly name: string
+  readonly health: Health
+  readonly says: string
+  readonly hint?: string
+}
+
+/** The finding of a check that failed. */
+export function bad(name: string, error: unknown, hint = 'run it again with --verbose for details'): Finding {
+  const { message, hint: own } = toGridError(error)
+  return { name, health: 'bad', says: message, hint: own ?? hint }
+}
