@@ -117,6 +117,13 @@ export const JOB_OPTIONS = [
   { name: 'label', kind: 'list', value: 'K=V', group: JOB, help: 'a label; may be repeated' },
   { name: 'priority', kind: 'text', value: 'P', group: JOB, help: 'order among your own jobs, -100 to 100 (0)' },
   { name: 'expires', kind: 'text', value: 'TIME', group: JOB, help: 'how long the job may take (30d)' },
+  {
+    name: 'judge',
+    kind: 'list',
+    value: 'KEY',
+    group: CHECKING,
+    help: 'a key that may replay units and rule, too: one of a machine of yours that runs with --judge-for; may be repeated',
+  },
   { name: 'public', kind: 'switch', group: JOB, help: 'everyone may read the results' },
 ] as const satisfies readonly JobOptionDefinition[]
 

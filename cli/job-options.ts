@@ -7,6 +7,7 @@ import { DURATION_MS_MAX, ITEMS_MAX, MEMORY_BYTES_MAX, OUTPUT_BYTES_MAX, UNITS_M
 import type { Limits, Policy, UnitRange } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import { type GivenOption, type GivenOptions, type JobOptionName, SOURCE_OPTIONS } from './job-option-table.js'
+import { readKeys } from './keys.js'
 
 /** What the units are made from, files still to be opened. `-` is standard input. */
 export type SourceOption =
@@ -80,6 +81,7 @@ export function readJobOptions(given: GivenOptions): JobOptions {
       priority: read('priority', (text) => whole(text, -100, 100)),
       expiresInMs: read('expires', (text) => within(parseDuration(text), 1_000, JOB_LIFE_MS, 'ms (30 days)')),
       isPublic: given.has('public') ? true : undefined,
+      judges: readAll('judge', (text) => readKeys(text, '--judge'))?.flat(),
     }),
   }
 }

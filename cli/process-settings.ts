@@ -4,6 +4,7 @@ import type { ProcessSettings } from '../process/compose.js'
 import { GridError } from '../runtime/errors.js'
 import { networkOf } from './connect.js'
 import type { CommandContext } from './context.js'
+import { readKeys } from './keys.js'
 import { createLogger, type LogLevel } from './logger.js'
 import { volunteerOf } from './preference-sources.js'
 
@@ -36,6 +37,7 @@ export function processSettings(
     memoryBytes,
     taskModules: settings.tasks.value,
     ephemeral: false,
+    judgeFor: readKeys(options.judgeFor, '--judge-for'),
     logger,
   }
 }

@@ -6,7 +6,7 @@ import { checkSpec, JOB_LIFE_MS, specDefaults, WHOLE_RADIUS } from '../job/spec.
 import { recordSeparator } from '../job/splitter.js'
 import { unitCount } from '../job/unit-source.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
-import { MODULE_BYTES_MAX } from '../proto/limits.js'
+import { JUDGES_MAX, MODULE_BYTES_MAX } from '../proto/limits.js'
 import type { JobId, JobSpec, Key, Limits, Policy, PublicKey, TaskRef, UnitRange, UnitSource } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
@@ -67,6 +67,8 @@ export interface JobRequest {
   readonly readers?: readonly PublicKey[]
   readonly owners?: readonly PublicKey[]
   readonly workers?: readonly PublicKey[]
+  /** Keys that may rule besides the submitter, at most 8. */
+  readonly judges?: readonly PublicKey[]
   /** Power of two from 16 to 16,384. Default: {@link chooseShardUnits}. */
   readonly shardUnits?: number
   /** For choosing `shardUnits`: time of a unit on one thread, and bytes of its output. */
@@ -147,6 +149,8 @@ function assemble(
   const units = unitCount({ source, perUnit, repeat })
   const selection = typeof request.units === 'string' ? parseSelection(request.units) : (request.units ?? [])
   const quorum = policy.type === 'quorum' ? policy.quorum : 1
+  const judges = request.judges ?? specDefaults.judges
+  if (judges.length > JUDGES_MAX) throw new GridError('invalid', `a job names at most ${JUDGES_MAX} judges`)
   return {
     ...specDefaults,
     network,
@@ -178,6 +182,8 @@ function assemble(
     readers: request.readers ?? specDefaults.readers,
     owners: request.owners ?? specDefaults.owners,
     workers: request.workers ?? specDefaults.workers,
+    judges,
+    requires: judges.length > 0 ? ['judges'] : specDefaults.requires,
     shardUnits:
       request.shardUnits ?? chooseShardUnits({ units, outputBytes: Math.min(outputBytes, limits.outputBytes), unitMs }),
     minGrantors: minGrantorsOf(policy, shardOwners),

@@ -49,6 +49,7 @@ import { Inputs } from '../worker/inputs.js'
 import { Journal } from '../worker/journal.js'
 import { Ledger } from '../worker/ledger.js'
 import { resolveWorkerOptions } from '../worker/options.js'
+import { startJudge } from './judge.js'
 import { MeasuredTransport, type TransportMeter } from './metrics/measured-transport.js'
 
 /** Everything that decides what a process is: a peer, a worker, a client, or several at once. */
@@ -71,6 +72,8 @@ export interface ProcessSettings {
   readonly memoryBytes: number
   /** Local modules with tasks of the volunteer's own. */
   readonly taskModules: readonly string[]
+  /** Submitters whose jobs this process judges, where they name its key. */
+  readonly judgeFor?: readonly PublicKey[]
   /** A short-lived client: uses the key of the data directory without holding its lock. */
   readonly ephemeral: boolean
   readonly logger: Logger
@@ -225,6 +228,21 @@ async function assemble(
     settings.threads > 0
       ? await startWorker(settings, { transport, overlay, identity, factVerifier, bootId, client, closers })
       : undefined
+
+  const { judgeFor = [], taskModules, lowPriority } = settings
+  if (judgeFor.length > 0) {
+    const threads = Math.max(1, settings.threads)
+    closers.push(
+      startJudge(client(), {
+        dataFolder,
+        submitters: judgeFor,
+        threads,
+        taskModules,
+        lowPriority,
+        logger: logger.child('judge'),
+      }),
+    )
+  }
 
   return {
     identity,

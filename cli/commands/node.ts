@@ -47,6 +47,7 @@ export function defineNode(commands: CommandTable): void {
     .option('--advertise <host:port>', 'address under which others reach it, if another')
     .option('--metrics <host:port>', 'serve metrics for Prometheus there; a port alone: on 127.0.0.1')
     .option('--log-format <format>', 'text or json (text)')
+    .option('--judge-for <keys>', 'replay units of jobs of these submitters that name this key (submit --judge)')
     .option('--stop-at-eof', 'stop when standard input ends, for programs that start this one')
     .addHelpText(
       'after',

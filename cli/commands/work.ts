@@ -45,6 +45,7 @@ export function defineWork(commands: CommandTable): void {
     .option('--for <time>', 'end after this long: 30m, 8h')
     .option('--metrics <host:port>', 'serve metrics for Prometheus there; a port alone: on 127.0.0.1')
     .option('--log-format <format>', 'text or json (text)')
+    .option('--judge-for <keys>', 'replay units of jobs of these submitters that name this key (submit --judge)')
     .option('--stop-at-eof', 'stop when standard input ends, for programs that start this one')
     .addHelpText(
       'after',

@@ -1,0 +1,57 @@
+import { mkdir, open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Judge } from '../client/judge.js'
+import type { GridClient } from '../client/session.js'
+import type { PublicKey } from '../proto/model.js'
+import { systemClock } from '../runtime/clock.js'
+import type { Logger } from '../runtime/logger.js'
+import { startCompute } from '../worker/compute/supervise.js'
+
+export interface JudgeSettings {
+  readonly dataFolder: string
+  readonly submitters: readonly PublicKey[]
+  /** Threads for replays, 1 or more. */
+  readonly threads: number
+  readonly taskModules: readonly string[]
+  readonly lowPriority: boolean
+  readonly logger: Logger
+}
+
+/** Judges jobs of `submitters` from now on, with files below the data directory. Returns how to stop; resolves when stopped. */
+export function startJudge(client: GridClient, settings: JudgeSettings): () => Promise<void> {
+  const { dataFolder, submitters, threads, taskModules, lowPriority, logger } = settings
+  const judge = new Judge(client, {
+    submitters,
+    startCompute: (units, memoryBytes) =>
+      startCompute({
+        threads: Math.min(units, threads),
+        memoryBytes,
+        taskModules,
+        lowPriority,
+        clock: systemClock,
+        logger,
+      }),
+    openFolder: async (jobId) => {
+      const folder = join(dataFolder, 'judge', jobId)
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+      return {
+        createFile: async ({ digest }) => {
+          const path = join(folder, digest)
+          const file = await open(path, 'w', 0o600)
+          return {
+            path,
+            write: async (offset, bytes) => void (await file.write(bytes, 0, bytes.length, offset)),
+            finish: () => file.close(),
+          }
+        },
+        remove: () => rm(folder, { recursive: true, force: true }),
+      }
+    },
+  })
+  const stop = new AbortController()
+  const running = judge.run(stop.signal)
+  return async () => {
+    stop.abort()
+    await running
+  }
+}
