@@ -14,6 +14,7 @@ import { defineMap } from './commands/map.js'
 import { defineNetwork } from './commands/network.js'
 import { defineNode } from './commands/node.js'
 import { definePeers } from './commands/peers.js'
+import { defineReceipt } from './commands/receipt.js'
 import { defineReplay } from './commands/replay.js'
 import { defineResults } from './commands/results.js'
 import { defineRunLocal } from './commands/run-local.js'
@@ -115,6 +116,7 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
     defineResults,
     defineReplay,
     defineVerify,
+    defineReceipt,
     defineControl,
     defineKeep,
     defineExplain,

@@ -180,7 +180,7 @@ export class Auditor {
     for (const shard of selectedShards(spec)) {
       const ranges = this.#unitsOf(shard)
       if (ranges.length === 0) continue
-      const { evidence } = await readShardFacts(this.#client, this.#job, shard, signal)
+      const { evidence } = await readShardFacts(this.#client, this.#job, shard, signal ? { signal } : {})
       if (signal?.aborted) throw aborted()
       for (const { first, count } of ranges) {
         for (let unit = first; unit < first + count; unit++) {
@@ -198,7 +198,10 @@ export class Auditor {
       for (const { unit } of this.#plan.due(true)) {
         if (seen.has(unit)) continue
         const shard = Math.floor(unit / spec.shardUnits)
-        seen.set(unit, seenOf((await readShardFacts(this.#client, this.#job, shard, signal)).evidence, unit))
+        seen.set(
+          unit,
+          seenOf((await readShardFacts(this.#client, this.#job, shard, signal ? { signal } : {})).evidence, unit),
+        )
       }
     }
     return seen

@@ -1,6 +1,8 @@
 import { ShardEvidence } from '../job/evidence.js'
+import type { CheckedFact } from '../job/facts.js'
 import { verdictRules } from '../job/verdict.js'
 import { methods } from '../proto/methods.js'
+import type { ReportFact } from '../proto/model.js'
 import type { Millis } from '../runtime/clock.js'
 import { consume } from '../runtime/consume.js'
 import { toGridError } from '../runtime/errors.js'
@@ -17,6 +19,12 @@ export interface ShardFacts {
   readonly answered: number
 }
 
+export interface ShardFactsOptions {
+  readonly signal?: AbortSignal
+  /** Told of each valid fact, once. */
+  readonly onFact?: (fact: ReportFact, checked: CheckedFact) => void
+}
+
 /**
  * Reads the facts of a shard from each of its owners, settled units and others, and unites them: an owner that keeps back
  * votes which contradict its friends is of no use to them. Owners that do not answer are left out. Rejects with GridError
@@ -26,7 +34,7 @@ export async function readShardFacts(
   client: GridClient,
   job: KnownJob,
   shard: number,
-  signal?: AbortSignal,
+  { signal, onFact }: ShardFactsOptions = {},
 ): Promise<ShardFacts> {
   const { jobId, spec, view } = job
   const { transport, clock, logger } = client.parts
@@ -46,7 +54,10 @@ export async function readShardFacts(
     try {
       const consumed = consume(stream, { clock, idleMs: IDLE_MS, until: 'close' }, async ({ facts }) => {
         await signatures.ahead(facts)
-        for (const fact of facts) evidence.add(fact)
+        for (const fact of facts) {
+          const reception = evidence.add(fact)
+          if (reception.type === 'kept') onFact?.(fact, reception.fact)
+        }
       })
       stream.send({ jobId, shard, units: [], follow: false, withOutputs: false })
       stream.end()

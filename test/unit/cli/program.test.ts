@@ -21,6 +21,7 @@ usage('--help of every command has an example and ends well', async () => {
   const names = buildProgram(async () => {}).commands.map((command) => command.name())
   assert.equal(names.filter((name) => name !== 'help').sort(), [
     'cancel',
+    'check',
     'completion',
     'config',
     'demo',
@@ -36,6 +37,7 @@ usage('--help of every command has an example and ends well', async () => {
     'pause',
     'peers',
     'prefs',
+    'receipt',
     'replay',
     'results',
     'resume',

@@ -1,0 +1,185 @@
+import { open, readFile, stat } from 'node:fs/promises'
+import { fetchReceipt, receiptContext } from '../../client/receipt.js'
+import { decodeReceipt, encodeReceipt, RECEIPT_BYTES_MAX } from '../../client/receipt-file.js'
+import { parseInteger } from '../../job/quantity.js'
+import { checkReceipt, type ProvedReceipt, type Receipt } from '../../job/receipt.js'
+import { contains } from '../../job/selection.js'
+import { createVerifier } from '../../overlay/identity.js'
+import { resolveNetwork } from '../../overlay/network.js'
+import { jobSpecCodec } from '../../proto/codec/spec.js'
+import { UNITS_MAX } from '../../proto/limits.js'
+import { GridError } from '../../runtime/errors.js'
+import { sha256 } from '../../runtime/hash.js'
+import { retriesOf } from '../collect.js'
+import { withConnection } from '../connect.js'
+import type { CommandContext } from '../context.js'
+import { EXIT, type ExitCode } from '../exit-codes.js'
+import { resolveJob, shortId, taskText } from '../job-view.js'
+import { clean, facts, plural } from '../output.js'
+import type { CommandTable } from '../program.js'
+
+/** `manyhands receipt` and `check`: one file with all that proves a result, and checking it anywhere. */
+export function defineReceipt(commands: CommandTable): void {
+  commands
+    .add('receipt <job> <unit>', 'one file that proves the result of a unit, for anybody to check', receipt)
+    .option('-o, --output <file>', 'where to write it (JOB-UNIT.receipt)')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'The file has the signed spec, the orders that bear on the unit, every report of it with its grants, rulings of replays,',
+        "and the output. 'manyhands check FILE' checks it on any machine, without a network.",
+        '',
+        'Examples:',
+        '  manyhands receipt last 17',
+        '  manyhands receipt 3fa9 0 -o unit0.receipt',
+      ].join('\n'),
+    )
+  commands
+    .add('check <file>', 'check a receipt, on any machine and without a network', check)
+    .option('-o, --output <file>', 'write the standard output of the unit to this file')
+    .option('--id-work <bits>', "work that ids of the job's network must show, if not that of its name")
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Checks the signatures of the spec, of every order, report, donor and grant, that the owners who granted were near enough,',
+        'that by the rules of the verdict these reports give the unit its result, and that the output has its digest. A receipt with one',
+        'byte changed is refused, with exit code 1.',
+        '',
+        'It proves what the votes in it say. It cannot show that there are no others: whoever made it may have left some out.',
+        '',
+        'Examples:',
+        '  manyhands check 3fa9-17.receipt',
+        '  manyhands check 3fa9-17.receipt -o unit17.txt --json',
+      ].join('\n'),
+    )
+}
+
+async function receipt(
+  context: CommandContext,
+  [text, unitText]: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+): Promise<ExitCode> {
+  const unit = parseInteger(unitText!)
+  if (unit < 0n || unit >= BigInt(UNITS_MAX))
+    throw new GridError('invalid', `unit ${unitText} is outside 0 to ${UNITS_MAX - 1}`)
+  return withConnection(context, async (connection) => {
+    const { client } = connection
+    const asked = await client.job(await resolveJob(connection, text!))
+    const retries = await retriesOf(connection, asked.jobId)
+    const job = retries.toReversed().find(({ spec }) => contains(spec.selection, Number(unit))) ?? asked
+    const made = await fetchReceipt(client, job, Number(unit), context.interrupts.first)
+    const proved = prove(made, undefined)
+    const file = (options.output as string | undefined) ?? `${shortId(job.jobId)}-${unit}.receipt`
+    const bytes = encodeReceipt(made, sha256)
+    await write(file, bytes)
+    context.output.answer(`${file}\n${describe(made, proved)}`, {
+      file,
+      bytes: bytes.length,
+      ...fieldsOf(made, proved),
+    })
+    context.output.note(`  check it:  manyhands check ${file}`)
+    return EXIT.ok
+  })
+}
+
+async function check(
+  { output }: CommandContext,
+  [file]: readonly string[],
+  options: Readonly<Record<string, unknown>>,
+): Promise<ExitCode> {
+  const idWork = options.idWork === undefined ? undefined : parseInteger(String(options.idWork))
+  if (idWork !== undefined && (idWork < 0n || idWork > 64n)) throw new GridError('invalid', '--id-work is 0 to 64')
+  const made = decodeReceipt(await read(file!), sha256)
+  const proved = prove(made, idWork === undefined ? undefined : Number(idWork))
+  const target = options.output as string | undefined
+  if (target !== undefined) await write(target, proved.output?.stdout ?? new Uint8Array(0))
+  output.answer(`valid\n${describe(made, proved)}`, { valid: true, ...fieldsOf(made, proved) })
+  return EXIT.ok
+}
+
+/** Throws GridError `corrupt` with the reason for which a receipt is refused. */
+function prove(made: Receipt, idWork: number | undefined): ProvedReceipt {
+  const context = receiptContext(sha256, createVerifier(), idWork ?? idWorkOf(made))
+  const proved = checkReceipt(made, context)
+  if (!proved.ok) throw new GridError('corrupt', `the receipt is refused: ${proved.reason}`)
+  return proved
+}
+
+/** What the network of the job asks of ids, by its name. */
+function idWorkOf({ spec }: Receipt): number {
+  try {
+    return resolveNetwork(jobSpecCodec.decode(spec.bytes).network).idWorkBits
+  } catch {
+    return 0
+  }
+}
+
+function describe({ facts: reports }: Receipt, { jobId, spec, evidence, judgement, output }: ProvedReceipt): string {
+  const { unit, outcome, digest, donors, grantors } = evidence
+  const agreed = judgement.ruled
+    ? `${plural(donors, 'donor')}, and a replay ruled by the submitter's side`
+    : `${plural(donors, 'donor')} agreed, granted by ${plural(grantors, 'owner')}`
+  const against = judgement.conflicting.length
+  return facts([
+    ['unit', `${unit} of job ${jobId}`],
+    ['job', `${taskText(spec.task)}${spec.name === '' ? '' : `, named ${clean(spec.name)}`}, network ${spec.network}`],
+    ['submitter', spec.submitter],
+    ['submitted', new Date(spec.createdAtMs).toISOString()],
+    ['result', `${outcome}, digest ${digest}`],
+    [
+      'output',
+      output === undefined
+        ? 'none'
+        : `exit code ${output.exitCode}, ${plural(output.stdout.length, 'byte')} of standard output`,
+    ],
+    ['votes', `${agreed}${against > 0 ? `; ${against} said something else` : ''}`],
+    ['donors', evidence.agreeing.map(({ donor }) => donor).join(' ')],
+    ['checked', `signatures of the spec, ${plural(reports.length, 'report')} and their grants`],
+  ])
+}
+
+function fieldsOf({ unit }: Receipt, { jobId, spec, evidence, judgement }: ProvedReceipt) {
+  const { outcome, digest, outputBytes, fuel, agreeing } = evidence
+  return {
+    jobId,
+    unit,
+    submitter: spec.submitter,
+    network: spec.network,
+    outcome,
+    digest,
+    outputBytes,
+    fuel,
+    donors: agreeing.map(({ donor }) => donor),
+    grantors: [...new Set(agreeing.map(({ grantor }) => grantor))],
+    conflicting: judgement.conflicting.map(({ donor, digest: other }) => ({ donor, digest: other })),
+    ruled: judgement.ruled === true,
+  }
+}
+
+async function write(file: string, bytes: Uint8Array): Promise<void> {
+  try {
+    const handle = await open(file, 'w')
+    try {
+      await handle.writeFile(bytes)
+    } finally {
+      await handle.close()
+    }
+  } catch (cause) {
+    throw new GridError('unavailable', `${file} cannot be written (${(cause as NodeJS.ErrnoException).code})`, {
+      cause,
+    })
+  }
+}
+
+async function read(file: string): Promise<Uint8Array> {
+  try {
+    const { size } = await stat(file)
+    if (size > RECEIPT_BYTES_MAX) throw new GridError('corrupt', `${file} is too large for a receipt`)
+    return await readFile(file)
+  } catch (cause) {
+    if (cause instanceof GridError) throw cause
+    throw new GridError('invalid', `${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause })
+  }
+}
