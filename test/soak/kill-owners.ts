@@ -152,13 +152,13 @@ async function killOne(killing: Killing, kill: number, loseDisk: boolean): Promi
   const facts = await load.noteDurable()
   await victim.process.kill('SIGKILL')
   const killedAt = Date.now()
-  const took = (await load.nextGrant(share, killedAt, TAKEOVER_MS)) ?? TAKEOVER_MS
+  const { anyMs: took = TAKEOVER_MS, firstMs } = await load.nextGrant(share, killedAt, TAKEOVER_MS)
   if (loseDisk) rmSync(victim.settings.dataFolder, { recursive: true, force: true })
   await grid.restart(victim)
   await untilSynced(killing, victim, facts)
   const backMs = Date.now() - killedAt
   say(
-    `kill ${kill}: ${victim.name}${loseDisk ? ' and its disk' : ''}, ${share.units.size} units of ${share.jobId.slice(0, 8)} left; granted by others after ${took} ms; synced after ${backMs} ms`,
+    `kill ${kill}: ${victim.name}${loseDisk ? ' and its disk' : ''}, ${share.units.size} units of ${share.jobId.slice(0, 8)} left; granted by others after ${took} ms, a first opinion after ${firstMs ?? 'more than 30 s'}; synced after ${backMs} ms`,
   )
   if (loseDisk) await pass(killing, PEACE_MS)
   return took
@@ -171,7 +171,7 @@ async function stopping(killing: Killing): Promise<number> {
   const facts = await load.noteDurable()
   victim.process.signal('SIGSTOP')
   const stoppedAt = Date.now()
-  const took = (await load.nextGrant(share, stoppedAt, TAKEOVER_MS)) ?? TAKEOVER_MS
+  const { anyMs: took = TAKEOVER_MS } = await load.nextGrant(share, stoppedAt, TAKEOVER_MS)
   say(`${victim.name} stopped with ${share.units.size} units left; granted by others after ${took} ms`)
   await pass(killing, Math.max(0, stoppedAt + STOPPED_MS - Date.now()))
   victim.process.signal('SIGCONT')
@@ -185,7 +185,7 @@ async function refusing(killing: Killing): Promise<number> {
   const { victim, share } = await chooseVictim(killing, false)
   await victim.process.ask('refuse', true)
   const refusedAt = Date.now()
-  const took = (await load.nextGrant(share, refusedAt, TAKEOVER_MS)) ?? TAKEOVER_MS
+  const { firstMs: took = TAKEOVER_MS } = await load.nextGrant(share, refusedAt, TAKEOVER_MS)
   say(`${victim.name} refuses to grant ${share.units.size} units; granted by others after ${took} ms`)
   await pass(killing, 10_000)
   await victim.process.ask('refuse', false)

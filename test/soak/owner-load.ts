@@ -37,11 +37,21 @@ interface LoadJob {
   readonly durable: Set<Digest>
 }
 
-/** Units of one owner's share, of one job. */
+/** What one owner is to grant of one job before the others. */
 export interface Share {
   readonly owner: NodeId
   readonly jobId: JobId
+  /** Units that nobody has been granted and whose first opinion is its turn. */
   readonly units: ReadonlySet<number>
+  /** Whether an opinion is its turn. */
+  readonly isTurn: (unit: number, opinion: number) => boolean
+}
+
+/** Time until others granted something of a share; undefined: they did not in time. Unit: ms. */
+export interface NextGrant {
+  readonly anyMs: number | undefined
+  /** A first opinion: units are granted in order, so that it may stand behind blocks of other owners. */
+  readonly firstMs: number | undefined
 }
 
 export interface OwnerLoadOptions {
@@ -120,8 +130,11 @@ export class OwnerLoad {
       if (untouched.size === 0 || settledAtMs.size === 0) continue
       const owners = (await this.ownersOf(jobId)).map(({ nodeId }) => nodeId)
       const byOwner = new Map<NodeId, Set<number>>(owners.map((owner) => [owner, new Set()]))
-      for (const unit of untouched) byOwner.get(preferred(owners, jobId, unit))!.add(unit)
-      for (const [owner, units] of byOwner) shares.push({ owner, jobId, units })
+      for (const unit of untouched) byOwner.get(preferred(owners, jobId, unit, 0))!.add(unit)
+      for (const [owner, units] of byOwner) {
+        const isTurn = (unit: number, opinion: number) => preferred(owners, jobId, unit, opinion) === owner
+        shares.push({ owner, jobId, units, isTurn })
+      }
     }
     return shares.sort((a, b) => b.units.size - a.units.size)
   }
@@ -132,16 +145,22 @@ export class OwnerLoad {
       .then((owners) => owners.map((contact) => this.#client.overlay.endpoint(contact)))
   }
 
-  /** Resolves with the time from `sinceMs` to the first grant of a unit of the share; undefined: none within `ms`. */
-  async nextGrant({ jobId, units }: Share, sinceMs: number, ms: number): Promise<number | undefined> {
-    const from = this.granted.length
+  /** Waits for grants of a share from `sinceMs` (wall clock) on, for `ms` at most. */
+  async nextGrant({ jobId, units, isTurn }: Share, sinceMs: number, ms: number): Promise<NextGrant> {
+    let from = this.granted.length
+    let anyMs: number | undefined
     for (;;) {
       this.look()
       for (const run of this.granted.slice(from)) {
-        if (run.jobId !== jobId || run.opinion !== 0 || run.atMs < sinceMs) continue
-        for (let unit = run.first; unit < run.first + run.count; unit++) if (units.has(unit)) return run.atMs - sinceMs
+        if (run.jobId !== jobId || run.atMs < sinceMs) continue
+        const tookMs = run.atMs - sinceMs
+        for (let unit = run.first; unit < run.first + run.count; unit++) {
+          if (isTurn(unit, run.opinion)) anyMs ??= tookMs
+          if (run.opinion === 0 && units.has(unit)) return { anyMs: anyMs ?? tookMs, firstMs: tookMs }
+        }
       }
-      if (Date.now() > sinceMs + ms) return undefined
+      from = this.granted.length
+      if (Date.now() > sinceMs + ms) return { anyMs, firstMs: undefined }
       await rest()
     }
   }
@@ -251,12 +270,12 @@ export class OwnerLoad {
   }
 }
 
-/** The owner that is to grant the first opinion on a unit of shard 0 before the others. */
-export function preferred(owners: readonly NodeId[], jobId: JobId, unit: number): NodeId {
+/** The owner whose turn an opinion on a unit of shard 0 is (docs/protocol.md). */
+function preferred(owners: readonly NodeId[], jobId: JobId, unit: number, opinion: number): NodeId {
   const place = new DataView(new ArrayBuffer(8))
   place.setUint32(4, Math.floor(unit / BLOCK_UNITS))
   const rank = (owner: NodeId) => sha256(fromHex(owner), fromHex(jobId), new Uint8Array(place.buffer))
-  return [...owners].sort((a, b) => (rank(a) < rank(b) ? -1 : 1))[0]!
+  return [...owners].sort((a, b) => (rank(a) < rank(b) ? -1 : 1))[opinion % owners.length]!
 }
 
 /** Waits until `condition` holds; what fails counts as no. @throws Error naming `what` after `ms` */
