@@ -3,6 +3,7 @@ import { Option } from 'commander'
 import { formatDuration, parseDuration } from '../../job/quantity.js'
 import { GridError } from '../../runtime/errors.js'
 import { dayOf, type SettledRow } from '../../worker/ledger.js'
+import { preferencesOfFile } from '../config.js'
 import type { CommandContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { plural, table } from '../output.js'
@@ -44,11 +45,12 @@ export function defineStats(commands: CommandTable): void {
       const rows = since === undefined ? all : all.filter(({ day }) => day >= since)
       const total = sumRows(rows)
       const groups = groupRows(rows, by)
-      output.answer(textOf({ by, used, groups, total, isPart: rows.length < all.length, whole: sumRows(all) }), {
+      const names = namesOfKeys(context)
+      output.answer(textOf({ by, used, groups, names, total, isPart: rows.length < all.length, whole: sumRows(all) }), {
         by,
         sinceDay: since === undefined ? null : dayText(since),
         total: total === undefined ? null : jsonOf(total),
-        groups: groups.map(jsonOf),
+        groups: groups.map((group) => ({ ...jsonOf(group), ...namedField(names, group) })),
         sources: used.map(({ id, source, sinceMs, rows }) => ({ ledger: id, source, sinceMs, ...countsOf(rows) })),
       })
       if (all.length === 0) output.note('nothing is settled yet; donate CPU with: manyhands work --join HOST')
@@ -65,7 +67,7 @@ export function defineStats(commands: CommandTable): void {
         'Counts units that their owners have called settled, each once: AGREED with what others computed, or not. COMPUTING',
         'is time on threads, FUEL steps of work, both of units that agreed. Days are in UTC. Works while the worker runs.',
         'A source is a data directory, or a file that --export wrote; several are added up, and one that is named twice',
-        'counts once. Without any: the data directory of this machine.',
+        'counts once. Without any: the data directory of this machine. [names] of the configuration file stand for submitters.',
         '',
         'Examples:',
         '  manyhands stats',
@@ -108,15 +110,16 @@ interface Shown {
   readonly by: Grouping
   readonly used: readonly LedgerSource[]
   readonly groups: readonly Group[]
+  readonly names: ReadonlyMap<string, string>
   readonly total: Sum | undefined
   readonly isPart: boolean
   readonly whole: Sum | undefined
 }
 
-function textOf({ by, used, groups, total, isPart, whole }: Shown): string {
+function textOf({ by, used, groups, names, total, isPart, whole }: Shown): string {
   if (total === undefined) return ''
   const parts = [
-    table([...HEADINGS[by], ...SUM_HEADINGS], [...groups.map((group) => rowOf(group, by)), totalRow(total, by)]),
+    table([...HEADINGS[by], ...SUM_HEADINGS], [...groups.map((group) => rowOf(group, by, names)), totalRow(total, by)]),
   ]
   if (used.length > 1) {
     const rows = used.map(({ source, sinceMs, rows }) => {
@@ -138,9 +141,10 @@ const HEADINGS: Readonly<Record<Grouping, readonly string[]>> = {
   submitter: ['SUBMITTER', 'JOBS', 'LAST'],
 }
 
-function rowOf(group: Group, by: Grouping): (string | number)[] {
+function rowOf(group: Group, by: Grouping, names: ReadonlyMap<string, string>): (string | number)[] {
   const { jobs, lastDay } = group
-  const submitter = group.submitter?.slice(0, ID_DIGITS) || '(not known)'
+  const key = group.submitter ?? ''
+  const submitter = (names.get(key) ?? key.slice(0, ID_DIGITS)) || '(not known)'
   const own = {
     day: () => [dayText(group.day!), jobs],
     job: () => [group.jobId!.slice(0, ID_DIGITS) || '(older jobs)', group.jobName!, submitter, dayText(lastDay)],
@@ -161,6 +165,16 @@ function totalRow(total: Sum, by: Grouping): (string | number)[] {
 
 function sumCells({ agreed, disagreed, computeMs, fuel }: Sum): (string | number)[] {
   return [agreed, disagreed, formatDuration(computeMs), scaledText(fuel)]
+}
+
+/** Names that the configuration file gives to keys, by key. */
+function namesOfKeys({ config }: CommandContext): ReadonlyMap<string, string> {
+  return new Map([...preferencesOfFile(config.file).names].map(([name, key]) => [key, name]))
+}
+
+function namedField(names: ReadonlyMap<string, string>, { submitter = '' }: Group): { submitterName?: string } {
+  const name = names.get(submitter)
+  return name === undefined ? {} : { submitterName: name }
 }
 
 /** With days as text; fuel goes out as decimal text, as all bigints do. */
