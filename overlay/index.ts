@@ -5,9 +5,10 @@ import { BoardClient } from './board-client.js'
 import type { BoardNews } from './board-watch.js'
 import { Board } from './core/board.js'
 import { compareDistance } from './core/node-id.js'
-import { ownersOf, rankOf } from './core/ownership.js'
+import { type Candidate, ownersOf, rankOf } from './core/ownership.js'
 import { type RecordKind, RecordStore } from './core/record.js'
 import type { Seed } from './core/seeds.js'
+import { hostOf, subnetOf } from './core/subnet.js'
 import { OverlayDriver, type OverlayDependencies as OverlayMembership } from './driver.js'
 import { OwnRecords, type RecordDraft } from './own-records.js'
 import { OverlayService } from './service.js'
@@ -124,14 +125,14 @@ export class Overlay {
     return all.slice(0, count)
   }
 
-  /** The up to `r` owners of `key`, found by a lookup; closest first. */
+  /** The up to `r` owners of `key`, found by a lookup; closest first, but spread over networks: see `core/ownership.ts`. */
   async owners(key: Key, r: number, { careful = false }: Pick<LookupRequest, 'careful'> = {}): Promise<Contact[]> {
-    return ownersOf(key, r, await this.lookup(key, { careful }))
+    return spreadOwners(key, r, await this.lookup(key, { careful }))
   }
 
   /** The up to `r` owners of `key` as this node's own table has it, without a request. Only near keys are seen exactly. */
   ownersSeen(key: Key, r: number): Contact[] {
-    return ownersOf(key, r, this.#around(key))
+    return spreadOwners(key, r, this.#around(key))
   }
 
   /** Whether this node is among the `r` owners of `key` in its own view. */
@@ -139,9 +140,10 @@ export class Overlay {
     return this.eligible && this.rank(key) < r
   }
 
-  /** How many eligible peers are closer to `key` than this node, in its own view. */
+  /** This node's place among the owners of `key` in its own view, 0 for the first. */
   rank(key: Key): number {
-    return rankOf(key, this.#driver.nodeId, this.#around(key))
+    const own = this.#driver.self()
+    return rankOf(key, this.#driver.nodeId, this.#around(key).map(candidateOf), own && candidateOf(own).subnet)
   }
 
   /** Signs a record and stores it near its key, and again as long as this node runs. Resolves to how many hold it. */
@@ -208,4 +210,17 @@ export class Overlay {
     const own = this.#driver.self()
     return own === undefined ? known : [...known, own]
   }
+}
+
+interface ContactCandidate extends Candidate {
+  readonly contact: Contact
+}
+
+function candidateOf(contact: Contact): ContactCandidate {
+  const { nodeId, eligible, addresses } = contact
+  return { nodeId, eligible, subnet: subnetOf(hostOf(addresses[0] ?? '')), contact }
+}
+
+function spreadOwners(key: Key, r: number, contacts: readonly Contact[]): Contact[] {
+  return ownersOf(key, r, contacts.map(candidateOf)).map(({ contact }) => contact)
 }

@@ -7,29 +7,63 @@ export interface Candidate {
   readonly nodeId: NodeId
   /** Peers have dialled it back. Others never own. */
   readonly eligible: boolean
+  /** The group of addresses it is at (`subnetOf`); undefined: private, and so not counted against others. */
+  readonly subnet?: string | undefined
 }
 
-/** The `r` eligible peers closest to `key`, closest first: its owners as far as `candidates` tell. */
+/**
+ * Peers nearest to a key among which owners are spread over networks. Ids can be ground, addresses have to be held: keys
+ * made to lie next to a job come from few networks, and take one place each of these as long as another network has a peer
+ * so near. No more, or the few peers of a small network would own everything.
+ */
+export const SPREAD_PEERS = 8
+
+/**
+ * The up to `r` owners of `key` as far as `candidates` tell, in the order in which they are preferred: of the
+ * {@link SPREAD_PEERS} nearest eligible peers the nearest of each network, then the others; then all further ones.
+ */
 export function ownersOf<T extends Candidate>(key: Point, r: number, candidates: Iterable<T>): T[] {
+  const most = Math.max(r, SPREAD_PEERS)
   const nearest: T[] = []
   for (const candidate of candidates) {
     if (!candidate.eligible) continue
     let at = nearest.length
     while (at > 0 && compareDistance(key, candidate.nodeId, nearest[at - 1]!.nodeId) < 0) at--
-    if (at >= r) continue
+    if (at >= most) continue
     nearest.splice(at, 0, candidate)
-    if (nearest.length > r) nearest.pop()
+    if (nearest.length > most) nearest.pop()
   }
-  return nearest
+  return spread(nearest).slice(0, r)
 }
 
-/** How many eligible peers are closer to `key` than `self`: 0 for the closest, so `self` owns while this is below r. */
-export function rankOf(key: Point, self: NodeId, candidates: Iterable<Candidate>): number {
-  let rank = 0
-  for (const { nodeId, eligible } of candidates) {
-    if (eligible && nodeId !== self && compareDistance(key, nodeId, self) < 0) rank++
+function spread<T extends Candidate>(nearest: readonly T[]): T[] {
+  const first: T[] = []
+  const again: T[] = []
+  const subnets = new Set<string>()
+  for (const candidate of nearest.slice(0, SPREAD_PEERS)) {
+    const { subnet } = candidate
+    if (subnet !== undefined && subnets.has(subnet)) again.push(candidate)
+    else first.push(candidate)
+    if (subnet !== undefined) subnets.add(subnet)
   }
-  return rank
+  return [...first, ...again, ...nearest.slice(SPREAD_PEERS)]
+}
+
+/**
+ * The place of `self` in the order of {@link ownersOf}, 0 for the first, so that it owns while this is below r. `subnet`: the
+ * network of `self`. It need not be among the candidates, nor eligible.
+ */
+export function rankOf(key: Point, self: NodeId, candidates: Iterable<Candidate>, subnet?: string): number {
+  let nearer = 0
+  const others: Candidate[] = []
+  for (const candidate of candidates) {
+    if (candidate.nodeId === self || !candidate.eligible) continue
+    others.push(candidate)
+    if (compareDistance(key, candidate.nodeId, self) < 0) nearer++
+  }
+  if (nearer >= SPREAD_PEERS) return nearer
+  const own = { nodeId: self, eligible: true, subnet }
+  return ownersOf(key, SPREAD_PEERS, [...others, own]).findIndex(({ nodeId }) => nodeId === self)
 }
 
 export interface ReleaseLimits {

@@ -1,6 +1,7 @@
 import type { CheckedReport, GrantDraft } from '../../coordinator/core/messages.js'
 import { checkReportFact, type FactContext, factContext, factId } from '../../job/facts.js'
-import type { Digest, Grant, JobId, JobSpec, NodeId, PublicKey, Report, Signed } from '../../proto/model.js'
+import type { KnownOrder } from '../../job/orders.js'
+import type { Digest, Grant, JobId, JobSpec, NodeId, PublicKey, Report, Ruling, Signed } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { toHex, utf8 } from '../../runtime/hex.js'
 
@@ -67,6 +68,13 @@ export class JobFacts {
     if (!checked.ok) throw new Error(`the simulator made a fact that is void: ${checked.reason}`)
     this.#reports.delete(name)
     return { factId: factId(fact, sha256), report, votes: checked.votes }
+  }
+
+  /** An order of the submitter with rulings. */
+  rulings(rulings: readonly Ruling[], seq: number, createdAtMs: number): KnownOrder {
+    const { jobId, spec } = this
+    const body = { type: 'rulings' as const, judge: spec.submitter, profile: spec.profile, rulings }
+    return { id: sha256(this.#sign().bytes), order: { jobId, seq, createdAtMs, body } }
   }
 
   #sign(): Signed {

@@ -1,16 +1,20 @@
-import type { OwnerEffect, OwnerEvent, SessionId } from '../../coordinator/core/messages.js'
+import type { GrantDraft, OwnerEffect, OwnerEvent, SessionId } from '../../coordinator/core/messages.js'
 import { Owner } from '../../coordinator/core/owner.js'
+import type { UnitRecord } from '../../coordinator/core/shard.js'
 import { outstandingMessages } from '../../coordinator/exchange/outstanding.js'
+import { applyOrders, type KnownOrder } from '../../job/orders.js'
 import { shardList, shardUnits } from '../../job/shard.js'
 import { specDefaults } from '../../job/spec.js'
-import type { JobId, JobSpec, NodeId, PublicKey, Signed, UnitRange } from '../../proto/model.js'
+import type { Judgement, Vote } from '../../job/verdict.js'
+import type { JobId, JobSpec, NodeId, PublicKey, Ruling, Signed, UnitRange } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'
 import type { SeededRandom } from '../simulation/world/random.js'
 import type { Accepted, Dispatch } from './dispatch.js'
 import { answerOf, JobFacts, keyOf, nodeIdOfKey } from './facts.js'
-import { ONE_WAY_MS } from './scene.js'
+import type { Bench } from './judge.js'
+import { ONE_WAY_MS, RING } from './scene.js'
 import type { Timeline } from './timeline.js'
 import type { Held, Volunteer } from './volunteer.js'
 
@@ -52,6 +56,10 @@ export interface OwnersParts {
   readonly random: SeededRandom
   readonly units: number
   readonly owners: number
+  /** Votes that the first owner forges on each unit. */
+  readonly forgedVotes: number
+  /** Told of a key that rulings have put out. */
+  readonly convicted: (volunteer: Volunteer) => void
 }
 
 /**
@@ -59,13 +67,18 @@ export interface OwnersParts {
  * they do with time: facts reach every owner, what is out is told and told again, volunteers' wants are shared between
  * links as `worker/core/` does it.
  */
-export class Owners implements Dispatch {
+export class Owners implements Dispatch, Bench {
   readonly #p: OwnersParts
   readonly #facts: JobFacts
   readonly #owners: readonly OwnerNode[]
   readonly #links = new Map<Volunteer, readonly Link[]>()
   readonly #keys = new Map<Volunteer, PublicKey>()
   readonly #byKey = new Map<PublicKey, Volunteer>()
+  readonly #orders: KnownOrder[] = []
+  /** Keys put out by rulings. */
+  #convicted: ReadonlySet<PublicKey> = new Set()
+  /** Units on which votes were forged. */
+  readonly #forged = new Set<number>()
   #sessions = 0
   granted = 0
   grantedToLiars = 0
@@ -266,6 +279,7 @@ export class Owners implements Dispatch {
       }
     }
     const { jobId, shard, worker, runs } = draft
+    if (this.#p.forgedVotes > 0) this.#p.timeline.after(NEWS_MS, () => this.#forge(draft))
     for (const other of this.#owners) {
       if (other === owner) continue
       this.#p.timeline.after(NEWS_MS, () =>
@@ -305,6 +319,58 @@ export class Owners implements Dispatch {
     })
   }
 
+  /** The lying owner makes up workers that say what the ring says, of units that are being computed. */
+  #forge({ jobId, shard, runs, durationMs }: GrantDraft): void {
+    const [liar] = this.#owners
+    for (const { first, count } of runs) {
+      for (let unit = first; unit < first + count; unit++) {
+        if (this.#forged.has(unit)) continue
+        this.#forged.add(unit)
+        for (let vote = 0; vote < this.#p.forgedVotes; vote++) {
+          const worker = keyOf(`made up ${unit} ${vote}`)
+          const own = [{ first: unit, count: 1, opinion: 0 }]
+          const grant = this.#facts.grant({ jobId, shard, worker, age: 'older', runs: own, durationMs }, liar!.key)
+          const report = this.#facts.report(worker, unit, RING, grant)
+          const stored = new Set([unit])
+          for (const owner of this.#owners)
+            this.#handle(owner, { type: 'reportKept', session: undefined, report, stored, wallMs: 0, live: false })
+        }
+      }
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------------------- rulings
+
+  seen(unit: number): { readonly judgement: Judgement; readonly votes: readonly Vote[] } | undefined {
+    const record = this.#record(unit)
+    return record?.judgement === undefined ? undefined : { judgement: record.judgement, votes: record.votes }
+  }
+
+  rule(rulings: readonly Ruling[]): void {
+    const { timeline } = this.#p
+    this.#orders.push(this.#facts.rulings(rulings, this.#orders.length + 1, WALL_MS + timeline.now))
+    const orders = [...this.#orders]
+    const { jobId, spec } = this.#facts
+    for (const owner of this.#owners)
+      this.#toOwner(owner, () => this.#handle(owner, { type: 'ordersChanged', jobId, orders }))
+    const convicted = applyOrders(spec, orders).rulings?.convicted ?? new Set()
+    for (const key of convicted) {
+      const volunteer = this.#byKey.get(key)
+      if (!this.#convicted.has(key) && volunteer !== undefined) this.#p.convicted(volunteer)
+    }
+    this.#convicted = convicted
+  }
+
+  get isOver(): boolean {
+    const { decided } = this
+    return decided === this.#p.units || decided + this.givenUp === this.#p.units
+  }
+
+  /** Honest keys that rulings have put out. */
+  get honestOut(): number {
+    return [...this.#convicted].filter((key) => this.#byKey.get(key)?.isHonest).length
+  }
+
   // ---------------------------------------------------------------------------------------------------------- results
 
   get decided(): number {
@@ -327,10 +393,17 @@ export class Owners implements Dispatch {
   }
 
   accepted(unit: number): Accepted {
-    const { jobId, spec } = this.#facts
-    const { core } = this.#owners.at(-1)!
-    const judgement = core.shard(jobId, Math.floor(unit / spec.shardUnits))?.record(unit)?.judgement
+    const judgement = this.#record(unit)?.judgement
     return judgement?.state === 'accepted' ? answerOf(judgement.digest) : undefined
+  }
+
+  /** A unit as the last owner sees it, which does not lie. */
+  #record(unit: number): UnitRecord | undefined {
+    const { jobId, spec } = this.#facts
+    return this.#owners
+      .at(-1)!
+      .core.shard(jobId, Math.floor(unit / spec.shardUnits))
+      ?.record(unit)
   }
 
   check(): void {

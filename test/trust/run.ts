@@ -2,7 +2,8 @@ import { SeededRandom } from '../simulation/world/random.js'
 import { Answers } from './answers.js'
 import { Boinc } from './boinc.js'
 import type { Dispatch } from './dispatch.js'
-import { Owners } from './owners.js'
+import { Judge } from './judge.js'
+import { Owners, type OwnersParts } from './owners.js'
 import {
   AWAY_MS,
   type Measures,
@@ -26,6 +27,8 @@ export const POLICIES: readonly Policy[] = ['ours', 'quorum 2', 'adaptive']
 const GIVE_UP_FACTOR = 10
 /** Whether units are given up is asked once for so many actions: it takes a look at each unit. */
 const GIVEN_UP_EVERY = 4_096
+/** A liar that was put out is back after this. */
+const RETURN_MS = 1_000
 /** Everybody has joined after this. */
 const JOIN_MS = 5_000
 
@@ -51,6 +54,7 @@ class Run {
   readonly #unitMs: readonly number[]
   readonly #answers: Answers
   readonly #dispatch: Dispatch
+  #judge: Judge | undefined
   readonly #volunteers: Volunteer[] = []
   readonly #idealMs: number
   /** When, and with what time spent by the honest, 99 % of the units were decided. */
@@ -74,8 +78,25 @@ class Run {
   #makeDispatch(): Dispatch {
     const { policy, units, owners } = this.#o
     const parts = { timeline: this.#timeline, random: this.#random.split('dispatch'), units }
-    if (policy === 'ours') return new Owners({ ...parts, owners })
+    if (policy === 'ours') return this.#makeOwners({ ...parts, owners })
     return new Boinc({ ...parts, isAdaptive: policy === 'adaptive' })
+  }
+
+  #makeOwners(parts: Pick<OwnersParts, 'timeline' | 'random' | 'units' | 'owners'>): Owners {
+    const { forgedVotes = 0, audit } = this.#o.scene
+    const bench = new Owners({ ...parts, forgedVotes, convicted: (volunteer) => this.#convicted(volunteer) })
+    if (audit !== undefined) {
+      const random = this.#random.split('judge')
+      this.#judge = new Judge({ timeline: this.#timeline, random, shares: audit, unitMs: this.#unitMs, bench })
+    }
+    return bench
+  }
+
+  /** A liar that is out may come back under another name. */
+  #convicted(volunteer: Volunteer): void {
+    if (volunteer.isHonest || !this.#o.scene.returns) return
+    volunteer.putOut()
+    this.#timeline.after(RETURN_MS, () => this.#add(`again ${this.#volunteers.length}`, 'liar', true).join())
   }
 
   #add(name: string, kind: Kind, isYounger: boolean | undefined): Volunteer {
@@ -118,6 +139,7 @@ class Run {
       const { decided } = this.#dispatch
       if (decided < TIMED_SHARE * units) this.#timed = undefined
       else this.#timed ??= this.#spent()
+      if (this.#judge !== undefined) return this.#judge.isDone
       if (decided === units) return true
       return ++actions % GIVEN_UP_EVERY === 0 && decided + this.#dispatch.givenUp === units
     })
@@ -154,7 +176,8 @@ class Run {
       redundancy: dispatch.granted / units,
       time: atMs / this.#idealMs,
       captured: dispatch.grantedToLiars / Math.max(1, dispatch.granted),
-      putOut: this.#honest().filter(({ isOut }) => isOut).length,
+      putOut: dispatch instanceof Owners ? dispatch.honestOut : 0,
+      replayed: (this.#judge?.replayed ?? 0) / units,
       idle: 1 - busyMs / onlineMs,
     }
   }

@@ -1,3 +1,4 @@
+import type { AuditShares } from '../../job/audit.js'
 import type { Millis } from '../../runtime/clock.js'
 
 /**
@@ -18,6 +19,12 @@ export interface Scene {
   readonly honestAnswers?: number
   /** Share of the units that liars lie about; undefined: all. */
   readonly lieShare?: number
+  /** A liar that was put out is back within a second, as a new key. */
+  readonly returns?: boolean
+  /** What the submitter's side computes again, as shares of the units; undefined: nothing, it is away. */
+  readonly audit?: AuditShares
+  /** One of the owners forges so many votes for the ring's answer on every unit, each by a key of its own. */
+  readonly forgedVotes?: number
   /** As many liars as there are keys join at once, this many ideal times after the start; `known` before the job was made. */
   readonly flood?: { readonly at: number; readonly known: boolean }
 }
@@ -58,7 +65,7 @@ export interface Measures {
   /** Units that volunteers could not decide: the submitter has to. And units that a run has left open. */
   readonly disputed: number
   readonly undecided: number
-  /** Granted instances a unit. */
+  /** Granted instances a unit. Forged ones are not counted. */
   readonly redundancy: number
   /** Time until 99 % of the units are decided, in times of what the honest need to compute each unit once. */
   readonly time: number
@@ -66,6 +73,8 @@ export interface Measures {
   readonly captured: number
   /** Honest keys that do not count any more. */
   readonly putOut: number
+  /** Units that the submitter computed again, as a share of all. */
+  readonly replayed: number
   /** Share of the time of the honest who were there in which they computed nothing. */
   readonly idle: number
 }

@@ -19,6 +19,7 @@ export interface Cell {
   readonly time: number
   readonly captured: number
   readonly putOut: number
+  readonly replayed: number
   readonly idle: number
   /** What is over its bound, in words. Empty: nothing, or nothing is bounded. */
   readonly over: readonly string[]
@@ -43,6 +44,7 @@ export function cellOf({ name, bounds }: Row, policy: Policy, measures: readonly
     time: mean((each) => each.time),
     captured: mean((each) => each.captured),
     putOut: mean((each) => each.putOut),
+    replayed: mean((each) => each.replayed),
     idle: mean((each) => each.idle),
   }
   return { ...cell, over: policy === 'ours' ? overBounds(cell, bounds) : [] }
@@ -65,7 +67,7 @@ function overBounds(cell: Omit<Cell, 'over'>, bounds: Bounds): string[] {
   return over
 }
 
-const COLUMNS = [34, 9, 8, 8, 9, 11, 6, 9, 8, 6] as const
+const COLUMNS = [34, 9, 8, 8, 9, 11, 6, 9, 8, 9, 6] as const
 
 /** The head of the table. */
 export function head(): string {
@@ -79,6 +81,7 @@ export function head(): string {
     'time',
     'captured',
     'put out',
+    'replayed',
     'idle',
   ])
 }
@@ -96,6 +99,7 @@ export function format({ title, bounds }: Row, cell: Cell): string {
     cell.time.toFixed(2),
     share(cell.captured),
     cell.putOut.toFixed(1),
+    share(cell.replayed),
     cell.idle.toFixed(3),
   ]
   return `${line(cells)}  ${isOurs ? verdict(cell) : ''}`.trimEnd()

@@ -1,0 +1,107 @@
+import { AuditPlan, type AuditShares, type AuditUnit, rulingBatches, rulingOf } from '../../job/audit.js'
+import { isSameAnswer, type RuledAnswer } from '../../job/rulings.js'
+import type { Judgement, Vote } from '../../job/verdict.js'
+import { RULING_ORDERS_MAX } from '../../proto/limits.js'
+import type { Ruling } from '../../proto/model.js'
+import type { Millis } from '../../runtime/clock.js'
+import type { SeededRandom } from '../simulation/world/random.js'
+import { digestOf } from './facts.js'
+import { RIGHT } from './scene.js'
+import type { Timeline } from './timeline.js'
+
+/** As `cli/job-audit.ts` and `client/audit.ts` have it: time between two looks, and clean rulings kept back. */
+const ROUND_MS: Millis = 15_000
+const KEPT_MIN = 64
+const FINAL_ROUNDS_MAX = 16
+/** Threads, of speed 1, of the submitter's machine. */
+const THREADS = 4
+
+const TRUTH: RuledAnswer = { outcome: 'done', digest: digestOf(RIGHT) }
+
+/** What the judge sees of the grid, and says to it. */
+export interface Bench {
+  /** What the facts say of a unit; undefined when nobody has answered. */
+  seen(unit: number): { readonly judgement: Judgement; readonly votes: readonly Vote[] } | undefined
+  /** Gives one order with rulings. */
+  rule(rulings: readonly Ruling[]): void
+  /** Nothing more settles by itself. */
+  readonly isOver: boolean
+}
+
+export interface JudgeParts {
+  readonly timeline: Timeline
+  readonly random: SeededRandom
+  readonly shares: AuditShares
+  readonly unitMs: readonly Millis[]
+  readonly bench: Bench
+}
+
+/**
+ * The submitter's machine, which computes units again and rules on them as `client/audit.ts` does: what is drawn, what a
+ * ruling says and how many fit in an order is decided by `job/audit.ts`. Its own answers are right.
+ */
+export class Judge {
+  readonly #p: JudgeParts
+  readonly #plan: AuditPlan
+  readonly #kept: Ruling[] = []
+  #orders = 0
+  #finalRounds = 0
+  /** Units computed so far. */
+  replayed = 0
+  /** It has looked at the whole job once nothing moved any more, and found nothing false. */
+  isDone = false
+
+  constructor(parts: JudgeParts) {
+    this.#p = parts
+    const units = parts.unitMs.length
+    this.#plan = new AuditPlan(units, units, parts.shares, parts.random)
+    this.#later()
+  }
+
+  #later(): void {
+    this.#p.timeline.after(ROUND_MS, () => this.#round(this.#p.bench.isOver))
+  }
+
+  #round(final: boolean): void {
+    const { bench, unitMs, timeline } = this.#p
+    for (let unit = 0; unit < unitMs.length; unit++) {
+      const seen = bench.seen(unit)
+      if (seen !== undefined) this.#plan.look(unit, seen.judgement, final)
+    }
+    const due = this.#plan.due(final)
+    let workMs = 0
+    for (const { unit } of due) workMs += (this.#isContradicted(unit) ? 2 : 1) * unitMs[unit]!
+    timeline.after(workMs / THREADS, () => this.#rule(due, final))
+  }
+
+  #rule(due: readonly AuditUnit[], final: boolean): void {
+    const urgent: Ruling[] = []
+    let foundFalse = false
+    for (const entry of due) {
+      this.#plan.replayed(entry)
+      this.replayed++
+      const ruling = rulingOf(entry, TRUTH, this.#p.bench.seen(entry.unit)?.votes ?? [])
+      foundFalse ||= this.#isContradicted(entry.unit)
+      ;(isUrgent(ruling) ? urgent : this.#kept).push(ruling)
+    }
+    const isWorthIt = final || urgent.length > 0 || this.#kept.length >= KEPT_MIN
+    for (const batch of rulingBatches(isWorthIt ? [...urgent, ...this.#kept.splice(0)] : [])) {
+      if (this.#orders >= RULING_ORDERS_MAX) break
+      this.#orders++
+      this.#p.bench.rule(batch)
+    }
+    if (final) this.#finalRounds++
+    this.isDone = final && (!foundFalse || this.#finalRounds >= FINAL_ROUNDS_MAX)
+    if (!this.isDone) this.#later()
+  }
+
+  #isContradicted(unit: number): boolean {
+    const votes = this.#p.bench.seen(unit)?.votes ?? []
+    return votes.some((vote) => !isSameAnswer(vote, TRUTH))
+  }
+}
+
+/** Whether a ruling puts somebody out or counts against a grantor; a lone wrong answer does neither until the end. */
+function isUrgent({ convicted, wrongGrantors }: Ruling): boolean {
+  return convicted.length > 0 || wrongGrantors.length > 0
+}
