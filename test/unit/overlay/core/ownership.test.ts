@@ -43,11 +43,7 @@ owners('take one place a network of the eight nearest, while another network has
         const near = sorted.slice(0, SPREAD_PEERS)
         const isFirst = (peer: (typeof peers)[number]) =>
           peer.subnet === undefined || near.find(({ subnet }) => subnet === peer.subnet) === peer
-        const order = [
-          ...near.filter(isFirst),
-          ...near.filter((peer) => !isFirst(peer)),
-          ...sorted.slice(SPREAD_PEERS),
-        ]
+        const order = [...near.filter(isFirst), ...near.filter((peer) => !isFirst(peer)), ...sorted.slice(SPREAD_PEERS)]
         assert.equal(ownersOf(key, r, peers), order.slice(0, r))
         for (const [place, { nodeId, subnet }] of order.entries())
           assert.is(rankOf(key, nodeId, peers, subnet), place, 'and everybody knows its place')
