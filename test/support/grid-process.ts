@@ -1,7 +1,9 @@
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type GridProcess, startProcess } from '../../process/compose.js'
+import type { JobId } from '../../proto/model.js'
 import type { LogFields, Logger } from '../../runtime/logger.js'
+import { type Forgery, forge } from './forging-owner.js'
 import { GrantTap } from './grant-tap.js'
 import { testNetwork } from './grpc-nodes.js'
 import { answerParent } from './processes.js'
@@ -76,6 +78,9 @@ answerParent({
     })
     return { nodeId: running.identity.nodeId, address: running.endpoint?.address }
   },
+  /** Whether this peer owns shard 0 of a job. */
+  owns: (jobId: JobId) => running?.coordinator?.owner.core.hasShard(jobId, 0) === true,
+  forge: (forgery: Forgery) => forge(running!, forgery),
   joined: (ms: number) => running?.overlay.whenJoined(ms),
   refuse: (refuses: boolean) => tap?.refuse(refuses),
   health: (): Health => {
