@@ -44,7 +44,9 @@ const MESSAGE_BYTES = RESULTS_BYTES_MAX / 4
 const STREAMS_PER_READER_MAX = 64
 
 /**
- * Serves what is settled to who may read it: the facts behind it, so that the reader judges for itself, and the bytes.
+ * Serves what is settled to who may read it: the facts behind it, so that the reader judges for itself, and the bytes. One
+ * report speaks of many units, so facts of a public job go to strangers once its shard is finished: a worker among them could
+ * copy what others said of open units.
  * Facts go out in the order in which they were written; a unit follows once all facts it leans on are out.
  */
 export class ResultsService {
@@ -183,14 +185,15 @@ class ResultsStream {
         if (settledResult(record) !== undefined && this.#wants(record.unit)) this.#due.add(record.unit)
       while (!this.#signal.aborted) {
         news = false
-        await this.#pump()
         const finished = this.#shard.finished || this.#shard.job.view.cancelled
-        if (this.#due.size === 0 && (finished || !this.#request.follow)) {
+        const isShown = finished || isNamed(this.#job, this.#stream.caller)
+        if (isShown) await this.#pump()
+        if ((this.#due.size === 0 || !isShown) && (finished || !this.#request.follow)) {
           this.#stream.send({ facts: [], settled: [], done: finished })
           this.#stream.end()
           return
         }
-        if (this.#due.size > 0 && !this.#request.follow)
+        if (isShown && this.#due.size > 0 && !this.#request.follow)
           throw new GridError('internal', 'a decided unit leans on facts that are not on disk')
         if (!news) await new Promise<void>((resolve) => (wake = resolve))
       }
@@ -314,11 +317,13 @@ function voteName({ reportId, grantor }: Vote): string {
   return `${reportId} ${grantor}`
 }
 
+/** Whether the submitter trusts the caller with answers to units that are still open. */
+function isNamed({ spec }: BookedJob, { publicKey }: Caller): boolean {
+  return publicKey === spec.submitter || spec.readers.includes(publicKey) || spec.judges.includes(publicKey)
+}
+
 function mustRead(job: BookedJob, caller: Caller): void {
-  const { spec } = job
-  const { publicKey } = caller
-  if (spec.isPublic || publicKey === spec.submitter) return
-  if (spec.readers.includes(publicKey) || spec.judges.includes(publicKey)) return
+  if (job.spec.isPublic || isNamed(job, caller)) return
   throw new GridError('forbidden', 'results go to the submitter and the readers it named', {
     hint: 'submit with --public to let everyone read them',
   })

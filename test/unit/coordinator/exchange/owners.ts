@@ -46,7 +46,7 @@ export class Owners {
   readonly #told = new Map<Host, Set<() => void>>()
   readonly #worker: Caller
 
-  constructor(count: number, seed = 1) {
+  constructor(count: number, seed = 1, changes: Partial<JobSpec> = {}) {
     this.world = new World(seed)
     const random = this.world.random.split('owners')
     const submitter = this.#keys.identity(random.split('submitter'), 'submitter:1')
@@ -68,6 +68,7 @@ export class Owners {
       source: { type: 'count', count: UNITS },
       shardUnits: UNITS,
       policy: { type: 'none' },
+      ...changes,
     }
     const bytes = jobSpecCodec.encode(this.spec)
     this.#signed = { bytes, signature: this.#keys.signer(submitter.publicKey).sign('spec', bytes) }
