@@ -3,12 +3,15 @@ import { methods } from '../proto/methods.js'
 import type { JobId, NodeId } from '../proto/model.js'
 import { toGridError } from '../runtime/errors.js'
 import type { Endpoint } from '../runtime/transport.js'
+import type { PeerClock } from './core/clocks.js'
 import { type CommandWords, explainJob, isMoving } from './core/explain-job.js'
 import { type ExplainedUnit, explainUnit } from './core/explain-unit.js'
 import type { Finding } from './core/findings.js'
 import { type JobSight, type PeerAnswer, type PeerSilence, troublesOf } from './core/job-sight.js'
 import type { GridClient, KnownJob } from './session.js'
 
+export type { PeerClock } from './core/clocks.js'
+export { explainMe, type ProcessSight } from './core/explain-me.js'
 export { FINDING_CODES, type Finding, type FindingCode } from './core/findings.js'
 export type { CommandWords, ExplainedUnit, JobSight, PeerAnswer, PeerSilence }
 
@@ -31,6 +34,8 @@ export interface ExplainedJob {
 /** Peers asked about one job, and shards whose owners are looked up for that, at most. */
 const ASKED_MAX = 32
 const SHARDS_SOUGHT_MAX = 8
+/** Peers whose clocks are asked for. */
+const CLOCKS_ASKED = 9
 /** Deadline of one question. Unit: ms. */
 const ASK_MS = 4_000
 
@@ -122,4 +127,15 @@ async function askOne({ parts }: GridClient, peer: Endpoint, asking: Asking): Pr
 
 function unique(peers: readonly Endpoint[]): Endpoint[] {
   return [...new Map(peers.map(({ nodeId, address }) => [nodeId, { nodeId, address }])).values()]
+}
+
+/** What the clocks of up to {@link CLOCKS_ASKED} peers show. Those that do not answer are left out. */
+export async function askClocks({ parts }: GridClient, peers: readonly Endpoint[]): Promise<readonly PeerClock[]> {
+  const asked = peers.slice(0, CLOCKS_ASKED).map(async ({ nodeId, address }) => {
+    const reply = await parts.transport
+      .call({ nodeId, address }, methods.status, {}, { deadlineMs: ASK_MS })
+      .catch(() => undefined)
+    return reply === undefined || reply.wallMs === 0 ? [] : [{ nodeId, address, theirMs: reply.wallMs }]
+  })
+  return (await Promise.all(asked)).flat()
 }

@@ -1,3 +1,4 @@
+import type { WorkerCount } from '../proto/messages.js'
 import type { JobId, Key, PublicKey } from '../proto/model.js'
 import type { Endpoint } from '../runtime/transport.js'
 
@@ -24,6 +25,8 @@ export interface OwnerDirectory {
    */
   announce(work: ReadyWork): void
   onNeighboursChanged(handler: () => void): void
+  /** Workers that this node counts for the network; a directory without boards has none. */
+  workersWatching?(): readonly WorkerCount[]
   /** Peers this node knows of. */
   readonly peerCount: number
   /** Whether others have dialled this node back, so that it may own. */

@@ -225,6 +225,9 @@ export class Coordinator {
       address: directory.self.address,
       eligible: directory.eligible,
       storedBytes: this.#d.outputs.bytesUsed,
+      ...this.home.core.firstCounts(clock.wallMs()),
+      firstSettledLastMinute: this.owner.settledFirstLastMinute,
+      countedWorkers: directory.workersWatching?.() ?? [],
     }
   }
 

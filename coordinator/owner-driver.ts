@@ -73,7 +73,7 @@ export class OwnerDriver {
   readonly #outputs: OutputIntake
   readonly #listeners = new Map<string, Set<ShardListener>>()
   readonly #changed = new Set<(jobId: JobId, shard: number) => void>()
-  readonly #settledAt: { at: Millis; units: number }[] = []
+  readonly #settledAt: { at: Millis; units: number; first: number }[] = []
   readonly #alarm: Alarm
   #closed = false
 
@@ -139,9 +139,19 @@ export class OwnerDriver {
   }
 
   get settledLastMinute(): number {
+    this.#forgetSettled()
+    return this.#settledAt.reduce((sum, { units }) => sum + units, 0)
+  }
+
+  /** The same of units that this owner was to grant first: over all owners, each unit once. */
+  get settledFirstLastMinute(): number {
+    this.#forgetSettled()
+    return this.#settledAt.reduce((sum, { first }) => sum + first, 0)
+  }
+
+  #forgetSettled(): void {
     const since = this.#c.clock.now() - RATE_WINDOW_MS
     while (this.#settledAt.length > 0 && this.#settledAt[0]!.at < since) this.#settledAt.shift()
-    return this.#settledAt.reduce((sum, { units }) => sum + units, 0)
   }
 
   handle(event: OwnerEvent): void {
@@ -254,7 +264,11 @@ export class OwnerDriver {
           this.#c.exchange.stoodStill()
           break
         case 'unitsDecided':
-          this.#settledAt.push({ at: this.#c.clock.now(), units: effect.units.length })
+          this.#settledAt.push({
+            at: this.#c.clock.now(),
+            units: effect.units.length,
+            first: effect.units.filter((unit) => this.core.isFirst(effect.jobId, effect.shard, unit)).length,
+          })
           if (this.#settledAt.length > 10_000) this.#settledAt.shift()
           for (const listener of this.#listeners.get(shardName(effect.jobId, effect.shard)) ?? [])
             listener.decided(effect.units)

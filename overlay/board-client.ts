@@ -5,6 +5,7 @@ import {
   BOARDS,
   type BoardUpdate,
   type Contact,
+  type WatchingWorker,
 } from '../proto/overlay-messages.js'
 import { Alarm } from '../runtime/alarm.js'
 import type { Millis } from '../runtime/clock.js'
@@ -12,13 +13,22 @@ import { GridError, toGridError } from '../runtime/errors.js'
 import { sha256 } from '../runtime/hash.js'
 import { jitter } from '../runtime/jitter.js'
 import type { Logger } from '../runtime/logger.js'
-import { type BoardNews, BoardWatch, HOLDERS_LIFETIME_MS, type WatchContext } from './board-watch.js'
+import { type BoardNews, BoardWatch, COUNTING_BOARD, HOLDERS_LIFETIME_MS, type WatchContext } from './board-watch.js'
 import { makesRoom } from './core/announced-share.js'
-import { ANNOUNCEMENT_RENEWAL_MS, type Board, type BoardEffect, boardKey, boardOf } from './core/board.js'
+import {
+  ANNOUNCEMENT_RENEWAL_MS,
+  type Board,
+  type BoardEffect,
+  boardKey,
+  boardOf,
+  type WorkersWatching,
+} from './core/board.js'
 import type { OverlayOptions } from './options.js'
 
 /** Changes of one announcement are sent at most this often, so that a busy job does not flood its board. */
 const CHANGE_PAUSE_MS: Millis = 500
+/** Peers behind the holders of a board that are asked for the workers they count: of late they may have been holders. */
+const COUNTERS_BEHIND = 2
 /** Contacts up to which a change of neighbours is taken to change the holders of boards. */
 const SMALL_NETWORK_MAX = 64
 
@@ -90,14 +100,15 @@ export class BoardClient {
     void this.#send({ ...known.announcement, ready: 0 })
   }
 
-  /** Calls `handler` with news of all boards until the returned function is called. */
-  watch(handler: (news: BoardNews) => void): () => void {
+  /** Calls `handler` with news of all boards until the returned function is called; counted as `worker` meanwhile. */
+  watch(handler: (news: BoardNews) => void, worker?: WatchingWorker): () => void {
     const watch = new BoardWatch(this.#d, handler, {
+      worker,
       holders: (board) => this.#holdersOf(board),
       forget: (boards) => {
         for (let board = 0; board < BOARDS; board++) if ((boards >> board) & 1) this.#holders.delete(board)
       },
-      local: (boards, deliver) => this.#watchLocally(boards, deliver),
+      local: (boards, deliver, counted) => this.#watchLocally(boards, deliver, counted),
     })
     this.#watches.add(watch)
     return () => {
@@ -119,6 +130,17 @@ export class BoardClient {
     if (this.#announced.size > 0) this.#alarm.set(soon)
   }
 
+  /** Workers counted at the board of this node. */
+  workersWatching(): readonly WorkersWatching[] {
+    return this.#d.board.workersWatching()
+  }
+
+  /** The peers that count workers, the nearest first, with some that did so of late where peers come and go. */
+  async workerCounters(): Promise<readonly Contact[]> {
+    const { owners, options } = this.#d
+    return owners(boardKey(COUNTING_BOARD, sha256), options.boardCopies + COUNTERS_BEHIND)
+  }
+
   /** An effect of the own board for one of {@link watch}. */
   onLocalEffect(effect: BoardEffect<Contact>): void {
     this.#localWatchers.get(effect.watcher)?.(
@@ -135,9 +157,13 @@ export class BoardClient {
     this.#watches.clear()
   }
 
-  #watchLocally(boards: number, deliver: (update: BoardUpdate) => void): (() => void) | undefined {
+  #watchLocally(
+    boards: number,
+    deliver: (update: BoardUpdate) => void,
+    worker: WatchingWorker | undefined,
+  ): (() => void) | undefined {
     const { board, clock, push } = this.#d
-    const watched = board.watch(boards, 'local', clock.now())
+    const watched = board.watch(boards, 'local', clock.now(), worker)
     if (watched === undefined) return undefined
     this.#localWatchers.set(watched.watcher, deliver)
     push(watched.effects)

@@ -1,5 +1,11 @@
 import type { JobId, NodeId } from '../proto/model.js'
-import { BOARDS, type BoardEntry, type BoardUpdate, type Contact } from '../proto/overlay-messages.js'
+import {
+  BOARDS,
+  type BoardEntry,
+  type BoardUpdate,
+  type Contact,
+  type WatchingWorker,
+} from '../proto/overlay-messages.js'
 import { Alarm } from '../runtime/alarm.js'
 import type { Clock, Millis } from '../runtime/clock.js'
 import { jitter } from '../runtime/jitter.js'
@@ -13,6 +19,9 @@ const WATCH_RETRY_MIN_MS: Millis = 250
 const WATCH_RETRY_MAX_MS: Millis = 10_000
 /** Boards whose holders are looked up at a time. */
 const BOARDS_SOUGHT_MAX = 4
+
+/** The board whose holders count the workers of the network. */
+export const COUNTING_BOARD = 0
 
 /** News of the board for a worker with nothing to do. */
 export type BoardNews =
@@ -32,7 +41,13 @@ export interface WatchDependencies {
   readonly holders: (board: number) => Promise<readonly Contact[]>
   /** Forgets the holders of these boards (one bit each), one of which broke. */
   readonly forget: (boards: number) => void
-  readonly local: (boards: number, deliver: (update: BoardUpdate) => void) => (() => void) | undefined
+  readonly local: (
+    boards: number,
+    deliver: (update: BoardUpdate) => void,
+    worker: WatchingWorker | undefined,
+  ) => (() => void) | undefined
+  /** As what whoever watches is to be counted, at the holder of board {@link COUNTING_BOARD}. */
+  readonly worker: WatchingWorker | undefined
 }
 
 interface Stream {
@@ -123,7 +138,7 @@ export class BoardWatch {
   }
 
   #openLocal(holder: NodeId, boards: number): void {
-    const stop = this.#w.local(boards, (update) => this.#deliver(update))
+    const stop = this.#w.local(boards, (update) => this.#deliver(update), this.#counted(boards))
     if (stop === undefined) return
     this.#streams.set(holder, {
       holder,
@@ -161,7 +176,12 @@ export class BoardWatch {
       if (now - openedAt > WATCH_RETRY_MAX_MS) this.#pauseMs = WATCH_RETRY_MIN_MS
       this.#retry()
     })
-    stream.send({ boards })
+    stream.send({ boards, worker: this.#counted(boards) })
+  }
+
+  /** Every watch has one holder of this board: there its worker is counted, once. */
+  #counted(boards: number): WatchingWorker | undefined {
+    return ((boards >> COUNTING_BOARD) & 1) === 1 ? this.#w.worker : undefined
   }
 
   #deliver({ entries, withdrawn }: BoardUpdate): void {

@@ -1,9 +1,9 @@
 import type { JobId, Key, NodeId } from '../proto/model.js'
-import type { Announcement, Contact, OverlayRecord } from '../proto/overlay-messages.js'
+import type { Announcement, Contact, OverlayRecord, WatchingWorker } from '../proto/overlay-messages.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { BoardClient } from './board-client.js'
 import type { BoardNews } from './board-watch.js'
-import { Board } from './core/board.js'
+import { Board, type WorkersWatching } from './core/board.js'
 import { compareDistance } from './core/node-id.js'
 import { type Candidate, ownersOf, rankOf } from './core/ownership.js'
 import { type RecordKind, RecordStore } from './core/record.js'
@@ -15,6 +15,7 @@ import { OverlayService } from './service.js'
 
 export type { Announcement, BoardEntry, Contact, OverlayRecord, RecordBody } from '../proto/overlay-messages.js'
 export type { BoardNews } from './board-watch.js'
+export type { WorkersWatching } from './core/board.js'
 export { keyOf, keyOfDigest } from './core/node-id.js'
 export { ReleaseWatch } from './core/ownership.js'
 export type { RecordKind } from './core/record.js'
@@ -168,9 +169,22 @@ export class Overlay {
     this.#board.withdraw(jobId)
   }
 
-  /** Calls `handler` with jobs that have ready work, as far as their boards tell this node, until the result is called. */
-  watchBoard(handler: (news: BoardNews) => void): () => void {
-    return this.#board.watch(handler)
+  /**
+   * Calls `handler` with jobs that have ready work, as far as their boards tell this node, until the result is called. A
+   * worker is counted while it watches.
+   */
+  watchBoard(handler: (news: BoardNews) => void, worker?: WatchingWorker): () => void {
+    return this.#board.watch(handler, worker)
+  }
+
+  /** Workers that are counted at this peer, by version: each of the network at one of {@link workerCounters}. */
+  workersWatching(): readonly WorkersWatching[] {
+    return this.#board.workersWatching()
+  }
+
+  /** The peers that count the workers of the network, by {@link workersWatching}. */
+  workerCounters(): Promise<readonly Contact[]> {
+    return this.#board.workerCounters()
   }
 
   /** Calls `handler` after the nearest contacts changed: ownership may have moved. Returns how to stop. */

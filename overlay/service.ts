@@ -113,7 +113,7 @@ export class OverlayService {
     let watched = 0
     let changes = 0
     let changesSince = Number.NEGATIVE_INFINITY
-    stream.onMessage(({ boards }) => {
+    stream.onMessage(({ boards, worker }) => {
       const { clock, board } = this.#d
       if (watching !== undefined && boards === watched) return
       if (clock.now() - changesSince >= MINUTE_MS) {
@@ -124,7 +124,7 @@ export class OverlayService {
         return stream.cancel(new GridError('quota', `more than ${WATCH_CHANGES_PER_MINUTE_MAX} changes a minute`))
       if (watching !== undefined) this.#unwatch(watching)
       watched = boards
-      const added = board.watch(boards, stream.caller.host, clock.now())
+      const added = board.watch(boards, stream.caller.host, clock.now(), worker)
       watching = added?.watcher
       if (added === undefined) return stream.cancel(new GridError('quota', 'too many watchers of the board'))
       this.#watchers.set(added.watcher, stream)

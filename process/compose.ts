@@ -79,6 +79,8 @@ export interface ProcessSettings {
   readonly logger: Logger
   /** Told of every call, stream and message. Absent: nobody counts them. */
   readonly meter?: TransportMeter
+  /** Jobs of one submitter that a peer keeps; undefined: the default. */
+  readonly jobsPerSubmitterMax?: number
 }
 
 /** A running process of the grid. */
@@ -206,6 +208,9 @@ async function assemble(
       outputs: blobOutputFiles(blobs),
       directory: directoryOf(overlay, endpoint),
       schedule: setImmediate,
+      ...(settings.jobsPerSubmitterMax === undefined
+        ? {}
+        : { options: { jobsPerSubmitterMax: settings.jobsPerSubmitterMax } }),
     })
     await coordinator.start()
     closers.push(() => coordinator?.close())
@@ -302,6 +307,7 @@ async function startWorker(
   const compute = startCompute({ threads, memoryBytes, taskModules, lowPriority, clock: systemClock, logger })
   const endpointsOf = async (key: Key, count: number) =>
     (await overlay.owners(key, count)).map((contact) => overlay.endpoint(contact))
+  const counted = { version: VERSION, threads }
   const worker = new Worker({
     clock: systemClock,
     random: systemRandom,
@@ -335,17 +341,19 @@ async function startWorker(
         // Whoever has the sandbox can run any module; of which profile, the signed spec says.
         const known =
           task.startsWith('module ') || registry.list().some(({ name, version }) => `${name}@${version}` === task)
-        if (known)
-          handler({
-            owner: overlay.endpoint(entry.owner),
-            jobId: entry.announcement.jobId,
-            ready: entry.announcement.ready,
-            submitter: entry.announcement.submitter,
-            memoryBytes: header.memoryBytes,
-          })
-      }),
+        handler({
+          owner: overlay.endpoint(entry.owner),
+          jobId: entry.announcement.jobId,
+          ready: entry.announcement.ready,
+          submitter: entry.announcement.submitter,
+          memoryBytes: header.memoryBytes,
+          hasTask: known,
+        })
+      }, counted),
   })
   worker.start()
+  // It looks for its one job by itself, and watches to be counted.
+  if (onlyJob !== undefined) closers.push(overlay.watchBoard(() => {}, counted))
   closers.push(() => worker.close())
   return worker
 }
@@ -385,6 +393,7 @@ function directoryOf(overlay: Overlay, self: Endpoint): OwnerDirectory {
     onNeighboursChanged: (handler) => {
       overlay.onNeighboursChanged(handler)
     },
+    workersWatching: () => overlay.workersWatching(),
     get peerCount() {
       return overlay.contacts().length
     },

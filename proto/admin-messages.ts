@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../runtime/errors.js'
 import type { JobId, NodeId, PublicKey } from './model.js'
 
 /** What a process of a machine tells its owner, and is told, over the admin socket. Times in ms since 1970. */
@@ -33,6 +34,8 @@ export interface OwnerState {
   /** Why it had no work or refused, in its own words; empty: nothing said. */
   readonly reason: string
   readonly reasonAtMs: number
+  /** Of the refusal, where it was one; empty or undefined: it only had no work. */
+  readonly code?: ErrorCode | ''
 }
 
 /** Why the worker computes less than it may, in the words of the preference: `on battery`, `outside 22:00-07:00`. */

@@ -305,8 +305,20 @@ export interface StatusReply {
   readonly shards: number
   /** Content kept: modules, inputs, large outputs. 0 from peers that do not say. */
   readonly storedBytes: number
-  /** Its clock, ms since 1970. 0 from peers that do not say. To be judged against those of others, never believed alone. */
+  /** ms since 1970 by the clock of the peer; for judging clocks alone. 0: it does not say. */
   readonly wallMs: number
+  /** Unfinished jobs whose first home it is, and of them those with ready work: each counted by one peer. */
+  readonly firstJobs: number
+  readonly firstReadyJobs: number
+  /** Units settled that this owner was to grant first: each counted by one peer. */
+  readonly firstSettledLastMinute: number
+  /** Workers that this peer counts for the network, by version. */
+  readonly countedWorkers: readonly WorkerCount[]
+}
+export interface WorkerCount {
+  readonly version: string
+  readonly workers: number
+  readonly threads: number
 }
 
 // --------------------------------------------------------------------------------------------------------------- blobs

@@ -135,6 +135,14 @@ export type AnnounceReply = Readonly<Record<never, never>>
 export interface WatchBoardRequest {
   /** One bit for each board. */
   readonly boards: number
+  /** Of a worker, where it is to be counted. */
+  readonly worker?: WatchingWorker | undefined
+}
+/** A worker as the boards count it. */
+export interface WatchingWorker {
+  readonly version: string
+  /** 1 to 4,096. */
+  readonly threads: number
 }
 export interface BoardEntry {
   readonly announcement: Announcement

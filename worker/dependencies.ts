@@ -34,6 +34,8 @@ export interface WorkNews {
   /** Whose job it is, and what its units may ask for; undefined: not known yet. Unit of the latter: bytes. */
   readonly submitter?: PublicKey
   readonly memoryBytes?: number
+  /** Whether this worker has the task; undefined: it has. */
+  readonly hasTask?: boolean
 }
 
 export type { LocalTime } from './preferences/core/schedule.js'

@@ -238,15 +238,14 @@ export class Worker {
   }
 
   #onNews(news: WorkNews): void {
-    const { owner, jobId, ready, submitter, memoryBytes = 0 } = news
+    const { owner, jobId, ready, submitter, memoryBytes = 0, hasTask = true } = news
     const name = `${owner.nodeId}/${jobId}`
-    if (this.#declineOf(submitter, memoryBytes) !== undefined && ready > 0) {
+    const declined = hasTask ? this.#declineOf(submitter, memoryBytes) : 'task'
+    if (declined !== undefined && ready > 0) {
       this.#passedOver.set(name, news)
       if (this.#passedOver.size > PASSED_OVER_MAX) this.#passedOver.delete(this.#passedOver.keys().next().value!)
-      return
-    }
-    this.#passedOver.delete(name)
-    this.#handle({ type: 'workSeen', owner, jobId, ready })
+    } else this.#passedOver.delete(name)
+    this.#handle({ type: 'workSeen', owner, jobId, ready, declined })
   }
 
   /** Computing stands still while there is a reason; what is in hand is kept for a minute. */

@@ -82,7 +82,7 @@ export class OwnerStreams {
       this.#streams.delete(owner.nodeId)
       const { code, message } = toGridError(reason ?? new GridError('closed', 'the owner ended the stream'))
       logger.debug('owner lost', { owner: owner.nodeId, code, message })
-      this.words.said(owner.nodeId, message, this.#d.clock.wallMs())
+      this.words.said(owner.nodeId, message, this.#d.clock.wallMs(), code)
       if (code === 'exists') logger.warn('owner refuses this key', { owner: owner.nodeId, message })
       this.#handle({
         type: 'linkClosed',

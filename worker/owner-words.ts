@@ -1,4 +1,5 @@
 import type { NodeId } from '../proto/model.js'
+import type { ErrorCode } from '../runtime/errors.js'
 
 /** Owners whose last words are kept; the one that spoke longest ago goes first. */
 const OWNERS_MAX = 256
@@ -11,6 +12,8 @@ export interface OwnerWord {
   readonly reason: string
   /** Wall clock, ms since 1970; 0: it said nothing yet. */
   readonly atMs: number
+  /** Of a refusal, or of how the connection ended; empty: it spoke of work. */
+  readonly code: ErrorCode | ''
 }
 
 /** The last words of each owner that this worker talked to, or tried to; newest last. */
@@ -19,12 +22,12 @@ export class OwnerWords {
 
   /** An owner is dialled at `address`; what it said before stands. */
   dialled(nodeId: NodeId, address: string): void {
-    const { reason = '', atMs = 0 } = this.#words.get(nodeId) ?? {}
-    this.#put({ nodeId, address, reason, atMs })
+    const { reason = '', atMs = 0, code = '' } = this.#words.get(nodeId) ?? {}
+    this.#put({ nodeId, address, reason, atMs, code })
   }
 
-  said(nodeId: NodeId, reason: string, atMs: number): void {
-    this.#put({ nodeId, address: this.#words.get(nodeId)?.address ?? '', reason, atMs })
+  said(nodeId: NodeId, reason: string, atMs: number, code: ErrorCode | '' = ''): void {
+    this.#put({ nodeId, address: this.#words.get(nodeId)?.address ?? '', reason, atMs, code })
   }
 
   /** It has granted work: whatever it said before is over. */

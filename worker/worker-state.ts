@@ -60,10 +60,11 @@ function ownersOf(core: WorkerCore, words: readonly OwnerWord[]): OwnerState[] {
   const linked = core.links.map(({ endpoint: { nodeId, address }, isOpen, held }) => {
     const word = said.get(nodeId)
     said.delete(nodeId)
-    return { nodeId, address, connected: isOpen, held, reason: word?.reason ?? '', reasonAtMs: word?.atMs ?? 0 }
+    const { reason = '', atMs: reasonAtMs = 0, code = '' } = word ?? {}
+    return { nodeId, address, connected: isOpen, held, reason, reasonAtMs, code }
   })
-  const others = [...said.values()].reverse().map(({ nodeId, address, reason, atMs }) => {
-    return { nodeId, address, connected: false, held: 0, reason, reasonAtMs: atMs }
+  const others = [...said.values()].reverse().map(({ nodeId, address, reason, atMs, code }) => {
+    return { nodeId, address, connected: false, held: 0, reason, reasonAtMs: atMs, code }
   })
   return [...linked, ...others]
 }

@@ -1,7 +1,9 @@
-import { cancelJob, type RetryChanges, retryJobs } from '../../client/orders.js'
+import { cancelJob, type RetryChanges, releaseUnits, retryJobs } from '../../client/orders.js'
 import { submitJob } from '../../client/submit.js'
+import { listUnits } from '../../client/units.js'
 import { jobEnd } from '../../client/watch.js'
 import { count } from '../../job/selection.js'
+import { SELECTION_RANGES_MAX } from '../../proto/limits.js'
 import { GridError } from '../../runtime/errors.js'
 import { type Connection, withConnection } from '../connect.js'
 import { type CommandContext, sameNetworkFlags } from '../context.js'
@@ -56,9 +58,10 @@ export function defineControl(commands: CommandTable): void {
     .addHelpText('after', '\nExample:\n  manyhands cancel last')
   const retry = commands
     .add('retry <job>', 'compute failed and held units again, as a new job', async (context, [text], options) => {
+      if (options.held === true) return releaseHeld(context, text!)
       if (options.failed !== true) {
         throw new GridError('invalid', 'say what to retry', {
-          hint: 'manyhands retry JOB --failed, with limits that are raised',
+          hint: 'manyhands retry JOB --failed, with limits that are raised; or --held, for units that hosts failed',
         })
       }
       const { request } = readJobOptions(givenFlags(options))
@@ -74,6 +77,7 @@ export function defineControl(commands: CommandTable): void {
       })
     })
     .option('--failed', 'the units that failed, and those that are held')
+    .option('--held', 'let units that hosts failed be computed again at once, within the same job')
   addJobFlags(retry, RETRY_FLAGS).addHelpText(
     'after',
     [
@@ -112,4 +116,21 @@ async function submitRetries(
   }
   if (output.json) output.value({ jobs })
   return EXIT.ok
+}
+
+/** Ends the rest of held units by an order of the submitter. */
+async function releaseHeld(context: CommandContext, text: string): Promise<ExitCode> {
+  return withConnection(context, async (connection) => {
+    const { client } = connection
+    const job = await client.job(await resolveJob(connection, text))
+    const units: { first: number; count: number }[] = []
+    for await (const { unit } of listUnits(client, job, { states: ['held'], limit: SELECTION_RANGES_MAX }))
+      units.push({ first: unit, count: 1 })
+    if (units.length > 0) await releaseUnits(client, job.jobId, units)
+    context.output.answer(
+      units.length === 0 ? 'no unit is held' : `${plural(units.length, 'unit')} of ${shortId(job.jobId)} released`,
+      { jobId: job.jobId, released: units.length },
+    )
+    return EXIT.ok
+  })
 }

@@ -1,11 +1,20 @@
-import { askWhy, type ExplainedJob, type ExplainedUnit, type Finding } from '../../client/explain.js'
+import {
+  askClocks,
+  askWhy,
+  type ExplainedJob,
+  type ExplainedUnit,
+  explainMe,
+  type Finding,
+} from '../../client/explain.js'
 import { formatDuration, parseInteger } from '../../job/quantity.js'
 import { unitCount } from '../../job/unit-source.js'
+import type { ProcessState } from '../../proto/admin-messages.js'
 import { GridError } from '../../runtime/errors.js'
-import { withConnection } from '../connect.js'
-import { workerFlags } from '../context.js'
-import { EXIT } from '../exit-codes.js'
+import { type Connection, withConnection } from '../connect.js'
+import { type CommandContext, workerFlags } from '../context.js'
+import { EXIT, type ExitCode } from '../exit-codes.js'
 import { countsText, resolveJob, shortId, taskText } from '../job-view.js'
+import { openAdmin } from '../local-admin.js'
 import { clean, facts, plural, table } from '../output.js'
 import type { CommandTable } from '../program.js'
 
@@ -13,20 +22,19 @@ import type { CommandTable } from '../program.js'
 export function defineExplain(commands: CommandTable): void {
   commands
     .add(
-      'explain <job[/unit]>',
-      'why a job or a unit is where it is: who was asked, and what each said',
-      async (context, [text]) =>
-        withConnection(context, async (connection) => {
-          const { output } = context
-          const { jobText, unit } = splitUnit(text!)
-          const jobId = await resolveJob(connection, jobText)
-          const words = { job: shortId(jobId), flags: workerFlags(context) }
-          const explained = await askWhy(connection.client, jobId, words, unit === undefined ? {} : { unit })
-          if (unit !== undefined) checkUnit(explained, unit)
-          output.answer(textOf(explained, unit), fieldsOf(explained, unit))
-          return EXIT.ok
-        }),
+      'explain [job/unit]',
+      'why a job, a unit or this machine is where it is: who was asked, and what each said',
+      async (context, [text], options) => {
+        if (options.me === true) return explainThisMachine(context)
+        if (text === undefined) {
+          throw new GridError('invalid', 'say which job', {
+            hint: 'a job:         manyhands explain last\na unit:        manyhands explain last/3\nthis machine:  manyhands explain --me',
+          })
+        }
+        return withConnection(context, (connection) => explainOne(context, connection, text))
+      },
     )
+    .option('--me', 'why the worker on this machine computes nothing')
     .addHelpText(
       'after',
       [
@@ -38,8 +46,72 @@ export function defineExplain(commands: CommandTable): void {
         'Examples:',
         '  manyhands explain last',
         '  manyhands explain 3fa9/17',
+        '  manyhands explain --me',
       ].join('\n'),
     )
+}
+
+async function explainOne(context: CommandContext, connection: Connection, text: string): Promise<ExitCode> {
+  const { jobText, unit } = splitUnit(text)
+  const jobId = await resolveJob(connection, jobText)
+  const words = { job: shortId(jobId), flags: workerFlags(context) }
+  const explained = await askWhy(connection.client, jobId, words, unit === undefined ? {} : { unit })
+  if (unit !== undefined) checkUnit(explained, unit)
+  context.output.answer(textOf(explained, unit), fieldsOf(explained, unit))
+  return EXIT.ok
+}
+
+async function explainThisMachine(context: CommandContext): Promise<ExitCode> {
+  const { output, clock } = context
+  const admin = openAdmin(context)
+  try {
+    const state = await admin.state()
+    // Without a peer there is nobody to ask what time it is; the state says so.
+    const clocks = await withConnection(context, ({ client, process: { overlay } }) =>
+      askClocks(
+        client,
+        overlay.contacts().map((contact) => overlay.endpoint(contact)),
+      ),
+    ).catch((error: unknown) => {
+      if (error instanceof GridError && error.code === 'unreachable') return []
+      throw error
+    })
+    const wallMs = clock.wallMs()
+    const findings = explainMe({ state, wallMs, clocks })
+    output.answer(processText(state, findings, wallMs), {
+      nodeId: state.nodeId,
+      findings,
+      owners: state.worker?.owners ?? [],
+    })
+    return EXIT.ok
+  } finally {
+    admin.close()
+  }
+}
+
+function processText(state: ProcessState, findings: readonly Finding[], wallMs: number): string {
+  const { worker, peers, nodeId, address } = state
+  const what = worker === undefined ? 'a peer that computes nothing' : `${plural(worker.threads.length, 'thread')}`
+  const lines = [
+    `node ${nodeId.slice(0, 12)}${address === '' ? '' : ` at ${address}`}: ${what}, ${plural(peers.length, 'peer')}`,
+  ]
+  if (worker !== undefined && worker.owners.length > 0)
+    lines.push(
+      '',
+      table(
+        ['OWNER', 'CONNECTED', 'IN HAND', 'SAID', 'AGO'],
+        worker.owners.map((owner) => [
+          owner.address || owner.nodeId.slice(0, 12),
+          owner.connected ? 'yes' : 'no',
+          owner.held,
+          owner.reason === '' ? '-' : owner.reason,
+          owner.reasonAtMs === 0 ? '' : formatDuration(Math.max(0, wallMs - owner.reasonAtMs)),
+        ]),
+      ),
+    )
+  for (const finding of findings) lines.push('', findingText(finding))
+  if (findings.length === 0) lines.push('', 'nothing holds it back')
+  return lines.map(clean).join('\n')
 }
 
 function splitUnit(text: string): { readonly jobText: string; readonly unit: number | undefined } {

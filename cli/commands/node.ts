@@ -1,6 +1,9 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { DEFAULT_COORDINATOR_OPTIONS } from '../../coordinator/index.js'
+import { parseInteger } from '../../job/quantity.js'
 import { parseAddress } from '../../overlay/address.js'
+import { GridError } from '../../runtime/errors.js'
 import { runProcess } from '../long-running.js'
 import { plural } from '../output.js'
 import { addPreferenceFlags } from '../preference-sources.js'
@@ -20,7 +23,7 @@ export function defineNode(commands: CommandTable): void {
       const isFirst = shared.join.length === 0 && !existsSync(join(shared.dataFolder, 'state', 'peers.json'))
       return runProcess(
         context,
-        { ...shared, listen: listenAt(context), advertise, onlyJob: undefined },
+        { ...shared, listen: listenAt(context), advertise, onlyJob: undefined, ...readQuotas(options) },
         {
           statusLine: false,
           endWhenDone: false,
@@ -48,6 +51,7 @@ export function defineNode(commands: CommandTable): void {
     .option('--metrics <host:port>', 'serve metrics for Prometheus there; a port alone: on 127.0.0.1')
     .option('--log-format <format>', 'text or json (text)')
     .option('--judge-for <keys>', 'replay units of jobs of these submitters that name this key (submit --judge)')
+    .option('--jobs-per-submitter <n>', 'most jobs of one submitter that it keeps (1000)')
     .option('--stop-at-eof', 'stop when standard input ends, for programs that start this one')
     .addHelpText(
       'after',
@@ -61,4 +65,14 @@ export function defineNode(commands: CommandTable): void {
         '  manyhands node --join peer.example.org --advertise me.example.org:4747',
       ].join('\n'),
     )
+}
+
+/** `--jobs-per-submitter`. Throws GridError `invalid`. */
+function readQuotas(options: Readonly<Record<string, unknown>>): { jobsPerSubmitterMax?: number } {
+  if (options.jobsPerSubmitter === undefined) return {}
+  const { jobsMax } = DEFAULT_COORDINATOR_OPTIONS
+  const most = parseInteger(String(options.jobsPerSubmitter))
+  if (most < 1n || most > BigInt(jobsMax))
+    throw new GridError('invalid', `--jobs-per-submitter is ${most}, allowed is 1 to ${jobsMax}`)
+  return { jobsPerSubmitterMax: Number(most) }
 }

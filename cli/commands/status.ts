@@ -1,6 +1,6 @@
 import { formatDuration } from '../../job/quantity.js'
 import { findLocalProcess } from '../../process/local-process.js'
-import type { StatusReply } from '../../proto/messages.js'
+import type { StatusReply, WorkerCount } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { NodeId } from '../../proto/model.js'
 import type { Endpoint } from '../../runtime/transport.js'
@@ -30,15 +30,24 @@ export function defineStatus(commands: CommandTable): void {
             facts([
               ['network', `${network.name}${network.isPrivate ? ' (private)' : ''}`],
               ['peers', `${peers}${coverage}`],
-              ['workers', `${rangeText(totals.workers, 'worker')}, ${rangeText(totals.threads, 'thread')}`],
-              ['jobs', `${rangeText(totals.jobs, 'job')}, ${rangeText(totals.readyJobs)} with ready work`],
-              ['speed', `${rangeText(totals.settledLastMinute, 'unit')} settled in the last minute`],
+              ['workers', `${plural(totals.workers, 'worker')}, ${plural(totals.threads, 'thread')}`],
+              ['jobs', `${plural(totals.jobs, 'job')} under way, ${totals.readyJobs} with ready work`],
+              ['speed', `${plural(totals.settledLastMinute, 'unit')} settled in the last minute`],
               [
                 'this machine',
                 local === undefined ? 'no node runs here' : (local.address ?? `a worker, process ${local.pid}`),
               ],
               ['my id', process.identity.nodeId],
             ]),
+            ...(totals.versions.length === 0
+              ? []
+              : [
+                  '',
+                  table(
+                    ['WORKERS', 'VERSION', 'THREADS'],
+                    totals.versions.map(({ version, workers, threads }) => [workers, version || 'others', threads]),
+                  ),
+                ]),
             '',
             table(
               ['PEER', 'ADDRESS', 'UP', 'VERSION', 'WORKERS', 'THREADS', 'JOBS', 'READY', 'UNITS/MIN', 'MAY OWN'],
@@ -74,8 +83,9 @@ export function defineStatus(commands: CommandTable): void {
       'after',
       [
         '',
-        'Peers are asked about themselves and their answers added up. A worker is connected to several owners and a job has',
-        'several: what they count may be the same, so that there is a range from what one of them has to the sum.',
+        'Peers are asked, and what each counts for the network is added up: a worker is counted by one holder of the board that it',
+        'watches, a job by its first home, a unit by the owner that was to grant it first. The list of peers shows what each sees by',
+        'itself: workers connected to it, jobs with a shard there, units that it saw settled.',
         '',
         'Example:',
         '  manyhands status --join HOST',
@@ -83,29 +93,39 @@ export function defineStatus(commands: CommandTable): void {
     )
 }
 
-/** Numbers that peers tell of themselves, and that overlap: a shard has several owners, a worker is connected to several. */
-const COUNTED = ['workers', 'threads', 'jobs', 'readyJobs', 'settledLastMinute'] as const
-type Counted = (typeof COUNTED)[number]
-
-/** How many there are in all: at least what one peer has, at most the sum. */
-export interface CountRange {
-  readonly min: number
-  readonly max: number
+/** The network as a whole. */
+export interface StatusTotals {
+  readonly workers: number
+  readonly threads: number
+  readonly jobs: number
+  readonly readyJobs: number
+  readonly settledLastMinute: number
+  /** Workers by version, the most frequent first. */
+  readonly versions: readonly WorkerCount[]
 }
 
-/** Adds up what peers tell, as far as counts can tell: which workers and jobs they mean, nobody says. */
-export function totalsOf(replies: readonly Pick<StatusReply, Counted>[]): Readonly<Record<Counted, CountRange>> {
-  const range = (name: Counted): CountRange => ({
-    min: replies.reduce((most, reply) => Math.max(most, reply[name]), 0),
-    max: replies.reduce((sum, reply) => sum + reply[name], 0),
-  })
-  return Object.fromEntries(COUNTED.map((name) => [name, range(name)])) as Record<Counted, CountRange>
-}
+type Counted = 'firstJobs' | 'firstReadyJobs' | 'firstSettledLastMinute' | 'countedWorkers'
 
-/** `3 workers`, or `3 to 5 workers`. */
-function rangeText({ min, max }: CountRange, noun?: string): string {
-  const most = noun === undefined ? `${max}` : plural(max, noun)
-  return min === max ? most : `${min} to ${most}`
+/** Adds up what each peer counts for all: every worker, job and unit is counted by one peer. */
+export function totalsOf(replies: readonly Pick<StatusReply, Counted>[]): StatusTotals {
+  const sum = (count: (reply: Pick<StatusReply, Counted>) => number) =>
+    replies.reduce((total, reply) => total + count(reply), 0)
+  const versions = new Map<string, WorkerCount>()
+  for (const { countedWorkers } of replies) {
+    for (const { version, workers, threads } of countedWorkers) {
+      const known = versions.get(version) ?? { workers: 0, threads: 0 }
+      versions.set(version, { version, workers: known.workers + workers, threads: known.threads + threads })
+    }
+  }
+  const all = [...versions.values()].sort((a, b) => b.workers - a.workers)
+  return {
+    workers: all.reduce((total, { workers }) => total + workers, 0),
+    threads: all.reduce((total, { threads }) => total + threads, 0),
+    jobs: sum(({ firstJobs }) => firstJobs),
+    readyJobs: sum(({ firstReadyJobs }) => firstReadyJobs),
+    settledLastMinute: sum(({ firstSettledLastMinute }) => firstSettledLastMinute),
+    versions: all,
+  }
 }
 
 interface Answer {
@@ -117,6 +137,9 @@ async function askPeers({ process, client }: Connection): Promise<readonly Answe
   const own = process.identity.nodeId
   await process.overlay.lookup(own as string as Parameters<typeof process.overlay.lookup>[0])
   const seen = new Map<NodeId, Endpoint>()
+  // Those that count the workers first, should there be more than are asked.
+  for (const contact of await process.overlay.workerCounters())
+    seen.set(contact.nodeId, process.overlay.endpoint(contact))
   for (const contact of process.overlay.contacts()) seen.set(contact.nodeId, process.overlay.endpoint(contact))
   seen.delete(own)
   const asked = [...seen.values()].slice(0, ASKED_MAX).map(async (endpoint): Promise<Answer | undefined> => {

@@ -22,15 +22,16 @@ export function explainJob(sight: JobSight, words: CommandWords): readonly Findi
   const ended = endOf(sight, words)
   if (ended !== undefined) return inOrder([ended, ...clockFindings(sight.wallMs, clocksOf(sight)), ...failed])
   const shards = mergedShards(sight).filter(({ groups }) => groups.length > 0)
+  const units = unitFindings(sight, shards, words)
   const findings = [
     ...clockFindings(sight.wallMs, clocksOf(sight)),
     ...peerFindings(sight, words),
     ...workerFindings(sight, words),
     ...grantorFindings(shards, words),
-    ...unitFindings(sight, shards, words),
+    ...units,
     ...failed,
   ]
-  if (!findings.some(({ blocks, code }) => blocks || code === 'computing')) findings.push(unexplained(sight, shards))
+  if (units.length === 0 && !findings.some(({ blocks }) => blocks)) findings.push(unexplained(sight, shards))
   return inOrder(findings)
 }
 

@@ -42,14 +42,14 @@ export function unitFindings(sight: JobSight, shards: readonly MergedShard[], wo
   add(unitsWaiting(shards, 'disputed'), (group) => ({
     code: 'disputed',
     blocks: true,
-    sentence: `the answers for ${counted(group.units, 'unit')} differ: one more donor at a time is asked until enough agree`,
+    sentence: `the answers for ${counted(group.units, 'unit')} differ: one more donor at a time is asked until enough agree, by grants of different owners`,
     cure: `more workers of other donors: manyhands work${words.flags}; which answer is right, you see with: manyhands replay ${words.job} ${group.examples[0] ?? 'UNIT'}`,
   }))
   add(unitsWaiting(shards, 'held'), (group) => ({
     code: 'held',
     blocks: true,
     sentence: `${counted(group.units, 'unit')} ${group.units === 1 ? 'is' : 'are'} held: so many hosts failed at ${group.units === 1 ? 'it' : 'them'} that ${group.units === 1 ? 'it rests' : 'they rest'} for ten minutes`,
-    cure: `start a worker on another machine; then: manyhands retry ${words.job} --failed, or wait`,
+    cure: `start a worker on another machine; then: manyhands retry ${words.job} --held, or wait`,
   }))
   add(unitsWaiting(shards, 'limit'), (group) => ({
     code: 'instances-used-up',

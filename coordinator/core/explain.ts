@@ -30,8 +30,8 @@ const EVENTS_MAX = 256
 const LEASES_MAX = 16
 /** Units without a donor of which it is looked whether one is here: a look goes over all workers. */
 const DONORS_SOUGHT_MAX = 16
-/** A worker turned away is told of for so long: it comes back every minute while its cause lasts. Unit: ms. */
-const REFUSED_MS = 75_000
+/** A worker turned away is told of for so long: it comes back every 20 s while its cause lasts. Unit: ms. */
+const REFUSED_MS = 30_000
 
 /** What an owner tells of a job. */
 export type OwnerSight = Pick<

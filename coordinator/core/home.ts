@@ -240,6 +240,20 @@ export class Home {
     return [...silent.values()]
   }
 
+  /** Jobs that this home counts for the network, being the first of theirs: not ended, and of them those with ready work. */
+  firstCounts(wallMs: number): { readonly firstJobs: number; readonly firstReadyJobs: number } {
+    let firstJobs = 0
+    let firstReadyJobs = 0
+    for (const job of this.#jobs.values()) {
+      if (job.rank > 0 || job.cancelled || wallMs >= applyOrders(job.spec, job.orders).expiresAtMs) continue
+      const summary = summarize(job)
+      if (isFinished(summary)) continue
+      firstJobs++
+      if (summary.ready > 0 && stopReason(job.spec, summary) === '') firstReadyJobs++
+    }
+    return { firstJobs, firstReadyJobs }
+  }
+
   rank(jobId: JobId): number {
     return this.#jobs.get(jobId)?.rank ?? 0
   }

@@ -248,6 +248,12 @@ export class Owner {
     })
   }
 
+  /** Whether this owner is the one that is to grant the unit first. */
+  isFirst(jobId: JobId, number: number, unit: number): boolean {
+    const shard = this.shard(jobId, number)
+    return shard !== undefined && this.#state.isPreferred(shard, unit, 0)
+  }
+
   isConnected(session: SessionId): boolean {
     return this.#state.sessions.has(session)
   }

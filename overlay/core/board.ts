@@ -1,5 +1,10 @@
 import type { JobId, Key, NodeId, PublicKey } from '../../proto/model.js'
-import { ANNOUNCEMENT_LIFETIME_MS, type Announcement, BOARD_UPDATE_MAX } from '../../proto/overlay-messages.js'
+import {
+  ANNOUNCEMENT_LIFETIME_MS,
+  type Announcement,
+  BOARD_UPDATE_MAX,
+  type WatchingWorker,
+} from '../../proto/overlay-messages.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Sha256 } from '../../runtime/hash.js'
 import type { Random } from '../../runtime/random.js'
@@ -57,6 +62,17 @@ interface Note<O> {
 interface Watcher {
   readonly boards: number
   readonly host: string
+  readonly worker: WatchingWorker | undefined
+}
+
+/** Versions of workers that are counted apart; the rest are counted as one without a name. */
+const VERSIONS_MAX = 16
+
+/** Workers of one version that watch here, and their threads. */
+export interface WorkersWatching {
+  readonly version: string
+  readonly workers: number
+  readonly threads: number
 }
 
 /**
@@ -88,6 +104,18 @@ export class Board<O> {
     return this.#watchers.size
   }
 
+  /** The workers that are to be counted here, by version. */
+  workersWatching(): WorkersWatching[] {
+    const counts = new Map<string, WorkersWatching>()
+    for (const { worker } of this.#watchers.values()) {
+      if (worker === undefined) continue
+      const version = counts.has(worker.version) || counts.size < VERSIONS_MAX - 1 ? worker.version : ''
+      const { workers, threads } = counts.get(version) ?? { workers: 0, threads: 0 }
+      counts.set(version, { version, workers: workers + 1, threads: threads + worker.threads })
+    }
+    return [...counts.values()]
+  }
+
   /** An owner, authenticated as `ownerId` at `host`, announces or (with `ready` 0) withdraws. */
   post(announcement: Announcement, owner: O, ownerId: NodeId, host: string, now: Millis): Posting<O> {
     this.expire(now)
@@ -114,13 +142,18 @@ export class Board<O> {
   }
 
   /** Adds a watcher of `boards` (one bit each); undefined when there are too many. First tells it of what there is. */
-  watch(boards: number, host: string, now: Millis): { watcher: number; effects: BoardEffect<O>[] } | undefined {
+  watch(
+    boards: number,
+    host: string,
+    now: Millis,
+    worker?: WatchingWorker,
+  ): { watcher: number; effects: BoardEffect<O>[] } | undefined {
     this.expire(now)
     const { watchersMax, watchersPerHostMax } = this.#limits
     if (this.#watchers.size >= watchersMax || (this.#watchersByHost.get(host) ?? 0) >= watchersPerHostMax)
       return undefined
     const watcher = this.#nextWatcher++
-    this.#watchers.set(watcher, { boards, host })
+    this.#watchers.set(watcher, { boards, host, worker })
     count(this.#watchersByHost, host, 1)
     const standing = this.#shuffled([...this.#all()].filter((note) => isOn(boards, note.posted.announcement.jobId)))
     const entries = standing.slice(0, BOARD_UPDATE_MAX)

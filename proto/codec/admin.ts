@@ -1,3 +1,4 @@
+import type { ErrorCode } from '../../runtime/errors.js'
 import type { Codec } from '../../runtime/transport.js'
 import type {
   AdminReply,
@@ -106,6 +107,7 @@ const readOwner = (fields: Fields): OwnerState => ({
   held: fields.uint32('held', { max: UINT32_MAX }),
   reason: readReason(fields, 'reason'),
   reasonAtMs: fields.safeInteger('reasonAtMs'),
+  code: fields.text('code', WORD) as ErrorCode | '',
 })
 
 const workerToWire = (worker: WorkerState): WireMessage => ({

@@ -78,6 +78,7 @@ const SMALL_BYTES_MAX = 8 * 1024
 /** A spec with orders, and the status of shards. */
 const JOB_BYTES_MAX = SPEC_BYTES_MAX + RESULTS_BYTES_MAX
 const ADDRESS_BYTES_MAX = 300
+const WORKER_VERSIONS_MAX = 16
 
 export const submitRequestCodec: Codec<SubmitRequest> = messageCodec(
   'SubmitRequest',
@@ -281,6 +282,14 @@ export const statusReplyCodec: Codec<StatusReply> = messageCodec(
     shards: fields.uint32('shards', { max: UINT32_MAX }),
     storedBytes: fields.safeInteger('storedBytes'),
     wallMs: fields.safeInteger('wallMs'),
+    firstJobs: fields.uint32('firstJobs', { max: UINT32_MAX }),
+    firstReadyJobs: fields.uint32('firstReadyJobs', { max: UINT32_MAX }),
+    firstSettledLastMinute: fields.safeInteger('firstSettledLastMinute'),
+    countedWorkers: fields.list('countedWorkers', { max: WORKER_VERSIONS_MAX }, (count) => ({
+      version: count.text('version', { max: 64, controls: 'strip' }),
+      workers: count.uint32('workers', { max: UINT32_MAX }),
+      threads: count.uint32('threads', { max: UINT32_MAX }),
+    })),
   }),
 )
 

@@ -293,13 +293,23 @@ export const announceMethod: UnaryMethod<AnnounceRequest, AnnounceReply> = {
   ),
 }
 
+const WATCHING_THREADS_MAX = 4_096
+const VERSION_BYTES_MAX = 64
+
 export const watchBoardMethod: StreamMethod<WatchBoardRequest, BoardUpdate> = {
   path: path('WatchBoard'),
   up: messageCodec(
     'WatchBoardRequest',
-    64,
-    ({ boards }) => ({ boards }),
-    (fields) => ({ boards: fields.uint32('boards', { max: 2 ** limits.BOARDS - 1 }) }),
+    128,
+    ({ boards, worker }) => ({ boards, ...worker }),
+    (fields) => {
+      const threads = fields.uint32('threads', { max: WATCHING_THREADS_MAX })
+      const version = fields.text('version', { max: VERSION_BYTES_MAX, controls: 'strip' })
+      return {
+        boards: fields.uint32('boards', { max: 2 ** limits.BOARDS - 1 }),
+        worker: threads === 0 ? undefined : { version, threads },
+      }
+    },
   ),
   down: messageCodec(
     'BoardUpdate',

@@ -1,5 +1,6 @@
 import { abuse } from './abuse.js'
 import { cpuTime } from './cpu-time.js'
+import { explainSituations } from './explain.js'
 import { fuzz } from './fuzz.js'
 import { killOwners } from './kill-owners.js'
 import type { Soak } from './soak.js'
@@ -8,6 +9,7 @@ import type { Soak } from './soak.js'
 export const soaks: readonly Soak[] = [
   // One a line.
   abuse,
+  explainSituations,
   fuzz,
   killOwners,
   cpuTime,

@@ -7,6 +7,8 @@ import type { WorkerEffect } from './messages.js'
 
 /** Owners a worker is connected to at a time, those of shards it holds reports of aside. */
 const LINKS_MAX = 8
+/** Of them, owners that have nothing for this worker, and are to know why. */
+const UNFIT_LINKS_MAX = 3
 /** Owners remembered with ready work while all links are taken; so many that refused, and shards looked for, too. */
 const CANDIDATES_MAX = 256
 /** Owners of one shard that are connected to. */
@@ -20,7 +22,7 @@ export const LOST_OWNER_MS = 5_000
 /** Owners of a shard that is worked on are looked for this often: all of them have units of their own to grant. */
 const SHARD_OWNERS_MS = 30_000
 /** An owner that refused this key is not asked again for this long. */
-const REFUSED_MS = 60_000
+const REFUSED_MS = 20_000
 
 type LinkState = 'connecting' | 'open' | 'waiting'
 
@@ -40,6 +42,10 @@ export interface Link {
   /** What it was told along with that: the restraint and the jobs declined. */
   told: object | undefined
   busy: boolean
+  /** Which version of the jobs that it offers and this worker declines it was told. */
+  declined: number
+  /** It was seen with work that this worker may take; else it is there to be told why not. */
+  fits: boolean
   /** Reports not settled that this owner is to get; `ReportBook` lists them. */
   readonly reports: Set<Digest>
 }
@@ -62,7 +68,7 @@ export class Links {
   readonly #random: Random
   readonly #effects: WorkerEffect[]
   readonly #links = new Map<NodeId, Link>()
-  readonly #candidates = new Map<NodeId, { readonly endpoint: Endpoint; ready: number }>()
+  readonly #candidates = new Map<NodeId, { readonly endpoint: Endpoint; ready: number; fits: boolean }>()
   readonly #refusedUntil = new Map<NodeId, Millis>()
   readonly #seeking = new Map<string, Millis>()
   /** When the owners of shards that are worked on were looked for. */
@@ -97,11 +103,14 @@ export class Links {
     this.#draining = true
   }
 
-  /** An owner is said to have `ready` instances to grant. */
-  seen(owner: Endpoint, ready: number, now: Millis): void {
+  /** An owner is said to have `ready` instances to grant. `fits`: of a job that this worker may take. */
+  seen(owner: Endpoint, ready: number, fits: boolean, now: Millis): void {
     const link = this.#links.get(owner.nodeId)
     if (link !== undefined) {
-      if (ready > 0) link.usefulAt = now
+      if (ready > 0 && fits) {
+        link.usefulAt = now
+        link.fits = true
+      }
       return
     }
     if (ready === 0) {
@@ -109,7 +118,8 @@ export class Links {
       return
     }
     if (this.#isRefused(owner.nodeId, now) || this.#draining) return
-    this.#candidates.set(owner.nodeId, { endpoint: owner, ready })
+    const isKnown = this.#candidates.get(owner.nodeId)?.fits === true
+    this.#candidates.set(owner.nodeId, { endpoint: owner, ready, fits: fits || isKnown })
     if (this.#candidates.size > CANDIDATES_MAX) {
       const { value } = this.#candidates.keys().next()
       if (value !== undefined) this.#candidates.delete(value)
@@ -125,6 +135,7 @@ export class Links {
     link.wanted = 0
     link.told = undefined
     link.busy = false
+    link.declined = 0
     link.usefulAt = now
     link.heartbeatAt = now + HEARTBEAT_MS
     return link
@@ -206,11 +217,29 @@ export class Links {
   /** Gives free links to candidates, drawn at random so that not every worker runs to the same owner. */
   connectCandidates(now: Millis): void {
     if (this.#draining) return
-    while (this.#links.size < LINKS_MAX && this.#candidates.size > 0) {
-      const all = [...this.#candidates.values()]
-      const { endpoint } = all[this.#random.int(all.length)]!
+    const isFit = ({ fits }: { readonly fits: boolean }) => fits
+    for (let fit = [...this.#candidates.values()].filter(isFit); fit.length > 0; ) {
+      if (this.#links.size >= LINKS_MAX && !this.#dropUnfit()) return
+      const [{ endpoint }] = fit.splice(this.#random.int(fit.length), 1) as [(typeof fit)[number]]
       this.#connect(endpoint, now)
     }
+    // An owner whose work does not suit this worker is to know why: submitters ask it.
+    let unfit = [...this.#links.values()].filter((link) => !isFit(link)).length
+    for (const { endpoint } of [...this.#candidates.values()]) {
+      if (this.#links.size >= LINKS_MAX || unfit++ >= UNFIT_LINKS_MAX) return
+      this.#connect(endpoint, now).fits = false
+    }
+  }
+
+  /** Makes room for an owner with work for this worker. */
+  #dropUnfit(): boolean {
+    for (const [owner, { fits, held, reports }] of this.#links) {
+      if (fits || held > 0 || reports.size > 0) continue
+      this.#links.delete(owner)
+      this.#effects.push({ type: 'closeLink', owner, reason: 'nothing for this worker' })
+      return true
+    }
+    return false
   }
 
   /** When {@link tend} has something to do next; infinite: never. */
@@ -239,6 +268,8 @@ export class Links {
       wanted: 0,
       told: undefined,
       busy: false,
+      declined: 0,
+      fits: true,
       reports: new Set(),
     }
     this.#links.set(endpoint.nodeId, link)

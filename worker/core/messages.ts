@@ -1,4 +1,4 @@
-import type { RestraintWord } from '../../proto/explain-messages.js'
+import type { DeclineWord, RestraintWord } from '../../proto/explain-messages.js'
 import type { DeclinedJob } from '../../proto/messages.js'
 import type { Digest, Grant, JobId, NodeId, Outcome, Signed } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
@@ -28,8 +28,14 @@ export interface KeptReport {
 
 /** What happens to a worker, as past facts. */
 export type WorkerEvent =
-  /** An owner is said to have ready work. */
-  | { readonly type: 'workSeen'; readonly owner: Endpoint; readonly jobId: JobId; readonly ready: number }
+  /** An owner is said to have ready work. `declined`: why this worker takes nothing of it; undefined: it may. */
+  | {
+      readonly type: 'workSeen'
+      readonly owner: Endpoint
+      readonly jobId: JobId
+      readonly ready: number
+      readonly declined?: DeclineWord | undefined
+    }
   /** Answers `findOwners`; empty when nobody was found. */
   | {
       readonly type: 'ownersFound'

@@ -1,4 +1,4 @@
-import type { RestraintWord } from '../../proto/explain-messages.js'
+import type { DeclineWord, RestraintWord } from '../../proto/explain-messages.js'
 import type { DeclinedJob } from '../../proto/messages.js'
 import type { Digest, JobId, NodeId, Signed } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
@@ -6,6 +6,7 @@ import { assert, unreachable } from '../../runtime/errors.js'
 import type { Random } from '../../runtime/random.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { Capacity } from './capacity.js'
+import { DeclinedJobs } from './declined-jobs.js'
 import { type LinkNow, Links } from './links.js'
 import type { ComputedUnit, WorkerEffect, WorkerEvent } from './messages.js'
 import { ReportBook } from './report-book.js'
@@ -49,6 +50,8 @@ export class WorkerCore {
   readonly #links: Links
   readonly #work: WorkInHand
   readonly #reports: ReportBook
+  /** What owners offer, by their own word, and is declined: told to each of its own alone. */
+  readonly #offers = new DeclinedJobs()
   readonly #initial: Conditions = { restraint: undefined, declined: [] }
   #draining = false
   #finished = false
@@ -119,7 +122,8 @@ export class WorkerCore {
     assert(this.#effects.length === 0, 'worker is re-entered')
     switch (event.type) {
       case 'workSeen':
-        this.#links.seen(event.owner, event.ready, now)
+        this.#links.seen(event.owner, event.ready, event.declined === undefined, now)
+        this.#offers.offered(event.owner.nodeId, event.jobId, byWish(event.declined))
         break
       case 'ownersFound':
         this.#reports.moveTo(this.#links.toOwners(event.owners, now), event.jobId, event.shard, now)
@@ -290,14 +294,20 @@ export class WorkerCore {
       const busy = wanted === 0 && !isClosed && this.#computedCount < this.#unitsMax
       const conditions = this.#conditions
       const isTold = link.told === conditions || (link.told === undefined && conditions === this.#initial)
-      if (isTold && ((wanted === link.wanted && busy === link.busy) || isSmall)) continue
+      const owner = link.endpoint.nodeId
+      const version = this.#offers.version(owner)
+      const isSame = isTold && version === link.declined
+      if (isSame && ((wanted === link.wanted && busy === link.busy) || isSmall)) continue
       link.wanted = wanted
       link.told = conditions
       link.busy = busy
-      const { restraint, declined } = conditions
+      link.declined = version
+      const restraint = this.#draining ? 'drain' : (conditions.restraint ?? (this.#outputsFull ? 'outputs' : undefined))
+      const offered = this.#offers.of(owner).filter(({ jobId }) => !this.#isDeclined(jobId))
+      const declined = [...conditions.declined, ...offered]
       this.#effects.push({
         type: 'sendWant',
-        owner: link.endpoint.nodeId,
+        owner,
         instances: wanted,
         busy,
         ...(restraint && { restraint }),
@@ -305,4 +315,9 @@ export class WorkerCore {
       })
     }
   }
+}
+
+/** What owners cannot tell from a hello: that the volunteer does not want to. */
+function byWish(declined: DeclineWord | undefined): DeclineWord | undefined {
+  return declined === 'refuse' || declined === 'accept' ? declined : undefined
 }

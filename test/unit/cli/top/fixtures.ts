@@ -91,7 +91,11 @@ export function status(changes: Partial<StatusReply> = {}): StatusReply {
     eligible: true,
     shards: 4,
     storedBytes: 2 ** 20,
-    wallMs: 0,
+    wallMs: NOW,
+    firstJobs: 1,
+    firstReadyJobs: 1,
+    firstSettledLastMinute: 60,
+    countedWorkers: [{ version: '0.1.0', workers: 2, threads: 8 }],
     ...changes,
   }
 }

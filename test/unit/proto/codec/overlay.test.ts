@@ -122,7 +122,7 @@ const samples: [string, Codec<unknown>, unknown][] = [
   ['DialBackReply', dialBackMethod.response, { reached: 'a:1' }],
   ['DialBackReply without success', dialBackMethod.response, { reached: undefined }],
   ['AnnounceRequest', announceMethod.request, { caller: contact, announcement }],
-  ['WatchBoardRequest', watchBoardMethod.up, { boards: 0xffff }],
+  ['WatchBoardRequest', watchBoardMethod.up, { boards: 0xffff, worker: { version: '1.2.3', threads: 8 } }],
   [
     'BoardUpdate',
     watchBoardMethod.down,

@@ -1,0 +1,38 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { clusterTests } from '../support/grid-cluster.js'
+import { playSituation, SituationGrid, situations } from '../support/situations.js'
+
+/** The quickest ones; all of them: `npm run soak -- explain`. */
+const PLAYED = ['no worker', 'memory too small', 'this machine is paused']
+
+const explain = suite('explain')
+const grid = new SituationGrid()
+const test = clusterTests(grid.cluster, explain)
+
+explain.before(() => grid.start(1))
+explain.after(() => grid.cluster.close())
+
+for (const situation of situations.filter(({ name }) => PLAYED.includes(name))) {
+  test(`${situation.name} is explained, and no more once it is over`, async () => {
+    await playSituation(grid, situation)
+    await grid.stop()
+  })
+}
+
+test('a unit has a past, and status counts the worker once', async () => {
+  const job = await grid.submit()
+  await grid.worker('first')
+  const seen = async () => {
+    const { unit } = (await grid.explain({ ask: [`${job}/0`] })) as unknown as {
+      unit: { timeline: readonly { what: string; by: string }[] }
+    }
+    return unit.timeline.some(({ what, by }) => what === 'granted' && by.startsWith('127.0.0.1:'))
+  }
+  await grid.cluster.until(seen, 'the grant is remembered', 40_000)
+  const { stdout } = await grid.cluster.command(['status', '--json'])
+  const { workers, threads, jobs } = JSON.parse(stdout) as Record<string, number>
+  assert.equal([workers, threads, jobs], [1, 1, 1])
+})
+
+explain.run()

@@ -1,0 +1,108 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { explainMe } from '../../../client/core/explain-me.js'
+import type { OwnerState, ProcessState, WorkerState } from '../../../proto/admin-messages.js'
+import { key, nodeId } from '../job/samples.js'
+
+const WALL_MS = 1_750_000_000_000
+const owner: OwnerState = {
+  nodeId,
+  address: 'a:1',
+  connected: true,
+  held: 0,
+  reason: '',
+  reasonAtMs: 0,
+  code: '',
+}
+
+function state(worker: Partial<WorkerState> | undefined, changes: Partial<ProcessState> = {}): ProcessState {
+  const whole: WorkerState = {
+    threads: [{ thread: 0, unit: undefined }],
+    owners: [],
+    restraints: [],
+    threadsAllowed: 1,
+    cpuTimeShare: 1,
+    paused: false,
+    draining: false,
+    held: 0,
+    unsettled: 0,
+    computed: 0,
+    agreed: 0,
+    disagreed: 0,
+    fuel: 0n,
+    idleReason: '',
+    preferences: [],
+  }
+  return {
+    nodeId,
+    publicKey: key,
+    version: '1.0.0',
+    network: 'main',
+    startedMs: 0,
+    address: '',
+    eligible: false,
+    peers: [{ nodeId, address: 'a:1', roundTripMs: 1, lastSeenMs: WALL_MS, version: '' }],
+    shards: 0,
+    storedBytes: 0,
+    worker: worker && { ...whole, ...worker },
+    ...changes,
+  }
+}
+
+function codes(process: ProcessState): string[] {
+  const findings = explainMe({ state: process, wallMs: WALL_MS, clocks: [] })
+  return findings.map(({ code, blocks }) => (blocks ? `${code}!` : code))
+}
+
+const test = suite('explainMe')
+
+test('a worker without peers, without work, or with some', () => {
+  assert.equal(codes(state({}, { peers: [] })), ['not-joined!'])
+  assert.equal(codes(state({})), ['no-work!'])
+  assert.equal(codes(state({ held: 2 })), ['computing'])
+  assert.equal(codes(state(undefined)), [])
+})
+
+test('what restrains it, for how long, and what undoes it', () => {
+  const restraints = [
+    { preference: 'pause', reason: 'paused', untilMs: WALL_MS + 60_000 },
+    { preference: 'on-battery', reason: 'on battery', untilMs: 0 },
+  ]
+  const findings = explainMe({ state: state({ restraints, threadsAllowed: 0 }), wallMs: WALL_MS, clocks: [] })
+  assert.equal(
+    findings.map(({ code, value, cure }) => [code, value, cure]),
+    [
+      ['paused', 'pause: paused; for another 1m', 'manyhands resume'],
+      ['restrained', 'on-battery: on battery; no end is known', 'manyhands prefs on-battery, to see or change it'],
+    ],
+  )
+})
+
+test('what owners said last, and when', () => {
+  const said = { ...owner, reason: 'what is left waits for other workers', reasonAtMs: WALL_MS - 4_000 }
+  const [finding] = explainMe({ state: state({ owners: [said] }), wallMs: WALL_MS, clocks: [] })
+  assert.equal(
+    [finding?.code, finding?.sentence, finding?.sinceMs, finding?.by],
+    ['told-no-work', said.reason, 4_000, ['a:1']],
+  )
+})
+
+test('a key that runs elsewhere is told, until the owner takes it', () => {
+  const refused = {
+    ...owner,
+    connected: false,
+    code: 'exists',
+    reason: 'this key already runs',
+    reasonAtMs: WALL_MS - 9_000,
+  } as const
+  assert.equal(codes(state({ owners: [refused] })), ['key-in-use!'])
+  assert.equal(codes(state({ owners: [{ ...refused, connected: true }] })), ['no-work!'])
+})
+
+test('owners that refuse for another reason, or are gone, do not block', () => {
+  const gone = { ...owner, connected: false, code: 'unreachable', reason: 'no answer', reasonAtMs: WALL_MS } as const
+  const full = { ...gone, code: 'quota', reason: 'this owner serves at most 10000 workers' } as const
+  assert.equal(codes(state({ owners: [gone, full] })), ['no-work!', 'owner-refuses', 'owner-unreachable'])
+})
+
+test.run()
