@@ -3,6 +3,7 @@ import { cpuTime } from './cpu-time.js'
 import { explainSituations } from './explain.js'
 import { fuzz } from './fuzz.js'
 import { killOwners } from './kill-owners.js'
+import { manyPeers } from './many-peers.js'
 import type { Soak } from './soak.js'
 
 /** Every long run, by name. */
@@ -12,5 +13,6 @@ export const soaks: readonly Soak[] = [
   explainSituations,
   fuzz,
   killOwners,
+  manyPeers,
   cpuTime,
 ]
