@@ -4,6 +4,7 @@ import { explainSituations } from './explain.js'
 import { fuzz } from './fuzz.js'
 import { killOwners } from './kill-owners.js'
 import { manyPeers } from './many-peers.js'
+import { partition } from './partition.js'
 import type { Soak } from './soak.js'
 
 /** Every long run, by name. */
@@ -14,5 +15,6 @@ export const soaks: readonly Soak[] = [
   fuzz,
   killOwners,
   manyPeers,
+  partition,
   cpuTime,
 ]

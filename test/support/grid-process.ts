@@ -14,6 +14,8 @@ export interface GridProcessSettings {
   readonly join: readonly string[]
   /** Undefined: a leaf. */
   readonly port: number | undefined
+  /** Address that a peer listens at. Default: loopback. */
+  readonly host?: string | undefined
   readonly threads: number
   /** Where every grant of this owner is written down; undefined: nowhere. See {@link GrantTap}. */
   readonly grantFile?: string | undefined
@@ -66,7 +68,7 @@ answerParent({
       dataFolder: settings.dataFolder,
       network: testNetwork,
       join: settings.join,
-      listen: settings.port === undefined ? undefined : { host: '127.0.0.1', port: settings.port },
+      listen: settings.port === undefined ? undefined : { host: settings.host ?? '127.0.0.1', port: settings.port },
       advertise: undefined,
       threads: settings.threads,
       onlyJob: undefined,

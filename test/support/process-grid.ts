@@ -19,8 +19,18 @@ const START_MS = 20_000
 export interface GridMember {
   readonly name: string
   readonly settings: GridProcessSettings
+  /** Words before its command line, see {@link Place}. */
+  readonly under: readonly string[]
   process: TestProcess
   endpoint: Endpoint
+}
+
+/** Where a member runs, when not on loopback. */
+export interface Place {
+  /** Address that peers listen at. */
+  readonly host: string
+  /** A command that becomes what follows it, and has it run there. */
+  readonly under: readonly string[]
 }
 
 /** One line of the `trace` task. */
@@ -55,18 +65,20 @@ export class ProcessGrid {
     })
   }
 
-  async peer(joinAt: readonly string[] = [], port?: number): Promise<GridMember> {
+  async peer(joinAt: readonly string[] = [], port?: number, place?: Place): Promise<GridMember> {
     const { grantFile } = this
-    return this.#start('peer', { join: joinAt, port: port ?? (await ProcessGrid.freePort()), threads: 0, grantFile })
+    const chosen = port ?? (await ProcessGrid.freePort())
+    const settings = { join: joinAt, port: chosen, host: place?.host, threads: 0, grantFile }
+    return this.#start('peer', settings, place?.under)
   }
 
-  worker(joinAt: readonly string[], threads = 1): Promise<GridMember> {
-    return this.#start('worker', { join: joinAt, port: undefined, threads })
+  worker(joinAt: readonly string[], threads = 1, place?: Place): Promise<GridMember> {
+    return this.#start('worker', { join: joinAt, port: undefined, threads }, place?.under)
   }
 
   /** Runs a member that has ended on the data it left. */
   async restart(member: GridMember): Promise<void> {
-    member.process = this.#run(member.name, member.settings)
+    member.process = this.#run(member.name, member.settings, member.under)
     member.endpoint = await member.process.ask('start', undefined, START_MS)
   }
 
@@ -144,16 +156,20 @@ export class ProcessGrid {
     await this.processes.close()
   }
 
-  async #start(role: string, settings: Omit<GridProcessSettings, 'dataFolder'>): Promise<GridMember> {
+  async #start(
+    role: string,
+    settings: Omit<GridProcessSettings, 'dataFolder'>,
+    under: readonly string[] = [],
+  ): Promise<GridMember> {
     const name = `${role}-${this.#members++}`
     const whole = { ...settings, dataFolder: join(this.processes.folder, name) }
-    const process = this.#run(name, whole)
+    const process = this.#run(name, whole, under)
     const endpoint = await process.ask<Endpoint>('start', undefined, START_MS)
-    return { name, settings: whole, process, endpoint }
+    return { name, settings: whole, under, process, endpoint }
   }
 
-  #run(name: string, settings: GridProcessSettings): TestProcess {
-    return this.processes.start(name, './grid-process.js', [JSON.stringify(settings)])
+  #run(name: string, settings: GridProcessSettings, under: readonly string[]): TestProcess {
+    return this.processes.start(name, './grid-process.js', [JSON.stringify(settings)], under)
   }
 }
 

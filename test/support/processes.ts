@@ -17,12 +17,10 @@ export class TestProcess {
   #output = ''
   #exited: string | undefined
 
-  constructor(name: string, module: string, args: readonly string[]) {
+  constructor(name: string, module: string, args: readonly string[], under: readonly string[] = []) {
     this.name = name
-    this.child = fork(module, args, {
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      execArgv: ['--enable-source-maps', '--expose-gc'],
-    })
+    const [command, ...words] = [...under, process.execPath, '--enable-source-maps', '--expose-gc']
+    this.child = fork(module, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], execPath: command!, execArgv: words })
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#output = (this.#output + text).slice(-OUTPUT_CHARS_MAX)
@@ -84,9 +82,9 @@ export class TestProcesses {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'manyhands-test-'))
   readonly #all: TestProcess[] = []
 
-  /** Runs the compiled module at `url` relative to `test/support/`. */
-  start(name: string, module: string, args: readonly string[]): TestProcess {
-    const started = new TestProcess(name, fileURLToPath(new URL(module, import.meta.url)), args)
+  /** Runs the compiled module at `url` relative to `test/support/`; `under`: a command that becomes what follows it. */
+  start(name: string, module: string, args: readonly string[], under: readonly string[] = []): TestProcess {
+    const started = new TestProcess(name, fileURLToPath(new URL(module, import.meta.url)), args, under)
     this.#all.push(started)
     return started
   }
