@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { findPlant } from './grid/find-plant.js'
 import { plants } from './grid/plants.js'
+import { World } from './world/world.js'
 
 /** Seeds after which a mistake counts as not found. */
 const SEEDS_MAX = 200
@@ -13,6 +14,18 @@ for (const plant of plants) {
     const found = await findPlant(plant, SEEDS_MAX)
     assert.ok(found !== undefined, `not found in ${SEEDS_MAX} seeds`)
     console.log(`  ${plant.name}: found by seed ${found.seed}`)
+  })
+}
+
+for (const { name, mistake, run } of plants) {
+  if (run === undefined) continue
+  planted(`nothing is found where it is not so that ${mistake} (${name})`, async () => {
+    const world = new World(1, { scenario: name })
+    try {
+      await run(world, false)
+    } finally {
+      world.close()
+    }
   })
 }
 

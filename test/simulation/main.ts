@@ -1,6 +1,7 @@
 /**
  * `npm run sim -- --planted NAME|all [--seeds N]`: grids with a mistake put in on purpose, until one seed finds it.
  * `npm run sim -- [--scenario NAME] [--seeds N] [--first S] [--seed S] [--trace]`: runs scenarios in the simulator.
+ * `npm run sim -- --signatures [...]`: whole grids, each with real Ed25519 signatures instead of keyed hashes.
  *
  * Prints a line per seed, for a failure what happened last and the command that repeats it, and ends with
  * `N passed, N failed`; exit code 1 when anything failed. `--trace` prints every event.
@@ -9,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { findPlant } from './grid/find-plant.js'
 import { plants } from './grid/plants.js'
 import type { Scenario } from './scenario.js'
+import { signedGridScenario } from './scenarios/grid.js'
 import { scenarios } from './scenarios.js'
 import { formatTraceLine } from './world/trace.js'
 import { SimulationFailure, World } from './world/world.js'
@@ -108,12 +110,15 @@ async function main(): Promise<void> {
       first: { type: 'string' },
       planted: { type: 'string' },
       trace: { type: 'boolean', default: false },
+      signatures: { type: 'boolean', default: false },
     },
   })
   if (values.planted !== undefined) return findPlanted(values.planted, readNumber('seeds', values.seeds, PLANTED_SEEDS))
-  const chosen = scenarios.filter((scenario) => isChosen(scenario, values.scenario))
+  const { signatures, scenario: wanted = signatures ? 'grid' : undefined } = values
+  if (signatures && wanted !== 'grid') throw new Error('--signatures is for --scenario grid')
+  const chosen = signatures ? [signedGridScenario] : scenarios.filter((scenario) => isChosen(scenario, wanted))
   if (chosen.length === 0) {
-    throw new Error(`no scenario ${values.scenario}; there are: ${scenarios.map(({ name }) => name).join(', ')}`)
+    throw new Error(`no scenario ${wanted}; there are: ${scenarios.map(({ name }) => name).join(', ')}`)
   }
   const first = readNumber('seed', values.seed ?? values.first, 1)
   const count = values.seed === undefined ? readNumber('seeds', values.seeds, SEEDS_DEFAULT) : 1

@@ -8,12 +8,12 @@ export interface PlantFound {
   readonly message: string
 }
 
-/** Runs grids with a planted mistake, seed after seed from 1, until one fails; undefined when none of `seedsMax` does. */
+/** Runs grids with a planted mistake, or what else it is looked for with, seed after seed from 1, until one fails; undefined when none of `seedsMax` does. */
 export async function findPlant(plant: Plant, seedsMax: number): Promise<PlantFound | undefined> {
   for (let seed = 1; seed <= seedsMax; seed++) {
     const world = new World(seed, { scenario: 'grid' })
     try {
-      await runGrid(world, plant)
+      await (plant.run === undefined ? runGrid(world, plant) : plant.run(world, true))
     } catch (error) {
       return { seed, message: error instanceof Error ? error.message : String(error) }
     } finally {

@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import type { OwnerEvent } from '../../../coordinator/core/messages.js'
 import type { Shard, UnitRecord } from '../../../coordinator/core/shard.js'
 import type { Coordinator, CoordinatorOptions } from '../../../coordinator/index.js'
+import { hashedPrints } from '../../../coordinator/sync/core/prints.js'
 import { isVote } from '../../../job/digest.js'
 import type { Verifier } from '../../../overlay/identity.js'
 import { reportCodec } from '../../../proto/codec/facts.js'
@@ -12,7 +14,10 @@ import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
 import type { Transport } from '../../../runtime/transport.js'
 import { LEDGER_FILE } from '../../../worker/ledger.js'
+import { split } from '../overlay/bars.js'
 import { syncedBy } from '../world/disk.js'
+import type { World } from '../world/world.js'
+import { forgedFacts, xorPrints } from './forged-prints.js'
 import type { Plan } from './plan.js'
 import { STORE_FILE } from './processes.js'
 
@@ -42,6 +47,8 @@ export interface Plant {
   readonly verifier?: (verifier: Verifier) => Verifier
   readonly coordinator?: (coordinator: Coordinator) => void
   readonly worker?: () => WorkerPlant
+  /** What the mistake is looked for with, in place of a whole grid. Must pass when it `isPlanted` no more. */
+  readonly run?: (world: World, isPlanted: boolean) => Promise<void>
 }
 
 /** No mistake. */
@@ -158,7 +165,24 @@ export const plants: readonly Plant[] = [
     plan: (plan) => ({ ...plan, owners: 3, peerCharacters: ['mute'] }),
     coordinator: (coordinator) => eachShard(coordinator, neverBypass),
   },
+  {
+    name: 'xor-prints',
+    mistake: 'the fingerprint of a range is the XOR of its ids, which workers choose',
+    run: (world, isPlanted) => forgedFacts(world, isPlanted ? xorPrints : hashedPrints(digestOf)),
+  },
+  {
+    name: 'no-graveyard',
+    mistake: 'peers forget at once whom they have lost',
+    // The addresses that a peer joins at would unite the halves ten minutes later, where they are on the other side.
+    run: (world, isPlanted) =>
+      split(world, { peers: 16, lookups: 20 }, () => {}, {
+        seedRedialMs: 24 * 3_600_000,
+        ...(isPlanted && { graveProbes: 0 }),
+      }),
+  },
 ]
+
+const digestOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest()
 
 /** One owner a shard: nobody else can make up for it, and none is mute. */
 function oneOwner(plan: Plan): Plan {

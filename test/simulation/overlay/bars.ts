@@ -1,5 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import type { OverlayOptions } from '../../../overlay/index.js'
 import type { Millis } from '../../../runtime/clock.js'
 import type { World } from '../world/world.js'
 import { type LookupFigures, measureLookups, ownersInView, upkeepRate } from './figures.js'
@@ -166,8 +167,13 @@ export async function liars(world: World, { peers, lookups }: Size, lie: Lie, re
 }
 
 /** Two halves apart for longer than it takes to forget one another, then healed. */
-export async function split(world: World, { peers, lookups }: Size, report: Report): Promise<void> {
-  const grid = new OverlayGrid(world, { delayMs: DELAY_MS })
+export async function split(
+  world: World,
+  { peers, lookups }: Size,
+  report: Report,
+  options: Partial<OverlayOptions> = {},
+): Promise<void> {
+  const grid = new OverlayGrid(world, { delayMs: DELAY_MS, options })
   const hosts = await buildGrid(grid, peers)
   const half = sample(world, hosts, Math.floor(peers / 2))
   const strangers = new Set(half.map((host) => host.caller.nodeId))

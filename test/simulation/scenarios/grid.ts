@@ -22,3 +22,11 @@ export const gridScenario: Scenario = {
     .concat(['stalledOwner', 'walls', 'oneWay']),
   run: (world) => runGrid(world, NO_PLANT),
 }
+
+/** The same grids, every one with Ed25519 signatures, as real processes make and check them: slower. */
+export const signedGridScenario: Scenario = {
+  ...gridScenario,
+  name: 'grid --signatures',
+  run: (world) =>
+    runGrid(world, { ...NO_PLANT, name: 'signatures', plan: (plan) => ({ ...plan, realSignatures: true }) }),
+}
