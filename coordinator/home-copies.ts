@@ -182,7 +182,7 @@ export class HomeCopies {
     const { jobId } = job
     const isNew = !core.has(jobId)
     if (isNew) {
-      const known = [...job.orders, ...orders.map((order) => job.checkOrder(order))]
+      const known = [...job.orders, ...job.newOrders(orders, clock.wallMs()).map((order) => order.known)]
       if (clock.wallMs() >= applyOrders(job.spec, known).expiresAtMs)
         throw new GridError('expired', 'the job has expired already')
       book.checkRoom(job, options)
@@ -191,8 +191,8 @@ export class HomeCopies {
     const booked = book.keep(job)
     if (isNew) this.#c.adopt(booked, RANK_UNKNOWN)
     // Somebody else may have booked the job meanwhile.
-    const isMore = booked !== job && orders.filter((order) => booked.addOrder(order)).length > 0
-    if (isMore) this.#c.ordersAdded(booked)
+    const more = booked === job ? [] : booked.newOrders(orders, clock.wallMs())
+    if (more.filter(({ signed }) => booked.addOrder(signed)).length > 0) this.#c.ordersAdded(booked)
     if (shards.length > 0 && (await places.current(jobId)).some(({ nodeId }) => nodeId === caller)) {
       for (const { shard, owner, ownerAddress, summary, waiting, firstGrantAgoMs } of shards) {
         const status = { owner, address: ownerAddress, summary, waiting, firstGrantAgoMs }
@@ -208,15 +208,14 @@ export class HomeCopies {
   async #keepOrders(job: BookedJob, orders: readonly Signed[], withSpec: boolean): Promise<void> {
     const { commits, clock } = this.#c
     const { jobId } = job
-    const fresh = orders.filter((order) => !job.hasOrder(order))
-    const writes = fresh.map((order) => {
-      const { seq } = job.checkOrder(order).order
-      return { type: 'order' as const, jobId, order, seq }
+    const fresh = job.newOrders(orders, clock.wallMs())
+    const writes = fresh.map(({ signed, known }) => {
+      return { type: 'order' as const, jobId, order: signed, seq: known.order.seq }
     })
     const spec = { type: 'spec' as const, jobId, role: 'home' as const, spec: job.signed, receivedAtMs: clock.wallMs() }
     await commits.commit(withSpec ? [spec, ...writes] : writes)
     let added = false
-    for (const order of fresh) added = job.addOrder(order) || added
+    for (const { signed } of fresh) added = job.addOrder(signed) || added
     if (added) this.#c.ordersAdded(job)
   }
 

@@ -44,8 +44,6 @@ const ACTIVATE_MS = 5_000
 /** Time between two messages of `Watch`, at least and at most: a watcher tells a home that is gone by its silence. */
 const WATCH_MS = 250
 const WATCH_RENEWAL_MS = 5_000
-/** Clocks of a submitter and a home may differ by this. Unit: ms. */
-const CLOCK_SLACK_MS = 3_600_000
 /** Streams of `Watch` at a time, and of one caller. */
 const WATCHERS_MAX = 1_000
 const WATCHERS_PER_CALLER_MAX = 64
@@ -130,12 +128,10 @@ export class HomeDriver {
   async give(jobId: JobId, seq: number, signed: Signed): Promise<OrderReply> {
     const { book, commits, clock } = this.#c
     const job = book.need(jobId)
-    const { order } = job.checkOrder(signed)
-    // How far an order may extend a job counts from when it was given.
-    if (order.createdAtMs > clock.wallMs() + CLOCK_SLACK_MS)
-      throw new GridError('invalid', 'the order is from the future: a clock is wrong, yours or that of this peer')
+    job.checkOrder(signed, clock.wallMs())
     const kept = commits.commit([{ type: 'order', jobId, order: signed, seq }]).then(() => {
       if (job.addOrder(signed)) this.ordersAdded(job)
+      else if (!job.hasOrder(signed)) throw new GridError('quota', 'other orders took the last room of the job')
     })
     return this.#copies.spread(job, [signed], kept)
   }

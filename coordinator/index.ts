@@ -367,7 +367,10 @@ export class Coordinator {
     if (open >= shardsOpenMax) throw new GridError('quota', `this peer has at most ${shardsOpenMax} shards open`)
   }
 
-  /** Deletes a shard that other peers own now. Closed first: what comes while it is being deleted opens it anew, behind the deletion, or is not acknowledged. */
+  /**
+   * Deletes a shard that other peers own now, or nobody wants. Closed first: what comes while it is being deleted opens it
+   * anew, behind the deletion, or is not acknowledged.
+   */
   async #dropShard(job: BookedJob, shard: number): Promise<void> {
     const { jobId } = job
     this.owner.dropShard(jobId, shard)
@@ -384,19 +387,15 @@ export class Coordinator {
   }
 
   async #takeOrders(job: BookedJob, orders: ActivateRequest['orders']): Promise<void> {
-    const fresh = orders.filter((order) => !job.hasOrder(order))
+    const { jobId } = job
+    const nowMs = this.#d.clock.wallMs()
+    const fresh = job.newOrders(orders, nowMs)
     if (fresh.length === 0) return
-    const writes = fresh.map((order) => ({
-      type: 'order' as const,
-      jobId: job.jobId,
-      order,
-      seq: job.checkOrder(order).order.seq,
-    }))
     await this.#commits.commit([
-      { type: 'spec', jobId: job.jobId, role: 'shard', spec: job.signed, receivedAtMs: this.#d.clock.wallMs() },
-      ...writes,
+      { type: 'spec', jobId, role: 'shard', spec: job.signed, receivedAtMs: nowMs },
+      ...fresh.map(({ signed, known }) => ({ type: 'order' as const, jobId, order: signed, seq: known.order.seq })),
     ])
-    for (const order of fresh) job.addOrder(order)
+    for (const { signed } of fresh) job.addOrder(signed)
     this.home.ordersAdded(job)
   }
 

@@ -1,11 +1,11 @@
 import { CheckedFacts, type FactContext, factContext, type SignatureVerifier } from '../job/facts.js'
-import { applyOrders, checkOrder, type KnownOrder } from '../job/orders.js'
+import { applyOrders, checkOrder, type KnownOrder, type OrdersView } from '../job/orders.js'
 import { type ShardList, shardKey, shardList, shardUnits } from '../job/shard.js'
 import { checkSpec } from '../job/spec.js'
 import { grantCodec, orderCodec, reportCodec } from '../proto/codec/facts.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
 import { ORDERS_MAX, RULING_ORDERS_MAX } from '../proto/limits.js'
-import type { Digest, Grant, JobId, JobSpec, Key, Order, PublicKey, Signed, UnitRange } from '../proto/model.js'
+import type { Digest, Grant, JobId, JobSpec, Key, PublicKey, Signed, UnitRange } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
 import { utf8 } from '../runtime/hex.js'
@@ -19,6 +19,15 @@ const OWN_GRANTS_MAX = 50_000
  */
 const RULING_ORDERS_KEPT_MAX = RULING_ORDERS_MAX + 4
 
+/** How far the clock of whoever gave an order may be ahead of ours. Unit: ms. */
+const ORDER_AHEAD_MS_MAX = 3_600_000
+
+/** An order that was checked, with the bytes it came in. */
+interface HeldOrder {
+  readonly signed: Signed
+  readonly known: KnownOrder
+}
+
 /** A job as this peer holds it: the signed bytes, what they say, and what facts about it are checked against. */
 export class BookedJob {
   readonly jobId: JobId
@@ -28,7 +37,9 @@ export class BookedJob {
   readonly shards: ShardList
   readonly #sha256: Sha256
   readonly #verifier: SignatureVerifier
-  readonly #orders = new Map<Digest, { readonly signed: Signed; readonly known: KnownOrder }>()
+  readonly #orders = new Map<Digest, HeldOrder>()
+  /** What follows from the orders, asked for with every fact. */
+  #view: OrdersView | undefined
   readonly #ownGrants = new Map<Digest, Grant>()
   readonly #ranges = new Map<number, readonly UnitRange[]>()
   readonly #checked = new CheckedFacts()
@@ -59,23 +70,29 @@ export class BookedJob {
 
   /** Until when units are granted, orders included. Wall clock, ms. */
   get expiresAtMs(): number {
-    return applyOrders(this.spec, this.orders).expiresAtMs
+    return this.#ordered.expiresAtMs
   }
 
   /** Its submitter wants nothing of it any more: facts are neither taken nor passed on, shards not opened. */
   get removed(): boolean {
-    return this.orders.some(({ order }) => order.body.type === 'remove')
+    return this.#ordered.removed
+  }
+
+  get #ordered(): OrdersView {
+    this.#view ??= applyOrders(this.spec, this.orders)
+    return this.#view
   }
 
   /**
-   * Takes an order in after checking it. False: it was known.
-   * @throws GridError `invalid`, `forbidden` or `quota`
+   * Takes an order in after checking it. False: it was known, or there is no room for it.
+   * @throws GridError `invalid` or `forbidden`
    */
   addOrder(signed: Signed): boolean {
-    const known = this.checkOrder(signed)
-    if (this.#orders.has(known.id)) return false
+    const known = this.#check(signed)
+    if (this.#orders.has(known.id) || lacksRoom(this.spec, this.#orders.values(), known) !== undefined) return false
     this.#orders.set(known.id, { signed, known })
     this.#context = undefined
+    this.#view = undefined
     return true
   }
 
@@ -83,8 +100,38 @@ export class BookedJob {
     return this.#orders.has(this.#sha256(signed.bytes))
   }
 
-  /** Checks an order without taking it in. Throws as {@link addOrder}. */
-  checkOrder(signed: Signed): KnownOrder {
+  /**
+   * Checks an order that somebody gives at `nowMs` of the wall clock, without taking it in.
+   * @throws GridError `invalid`, `forbidden` or `quota`
+   */
+  checkOrder(signed: Signed, nowMs: number): void {
+    const known = this.#check(signed)
+    if (isAhead(known, nowMs))
+      throw new GridError('invalid', 'the order is from the future: a clock is wrong, yours or that of this peer')
+    const lack = this.#orders.has(known.id) ? undefined : lacksRoom(this.spec, this.#orders.values(), known)
+    if (lack !== undefined) throw new GridError('quota', lack)
+  }
+
+  /**
+   * Those of a peer's orders that are to be put on disk and then taken in: what is new and has room, one beside the other.
+   * What has none, or is from the future, is left out, so that it does not keep the others from being taken.
+   * @throws GridError `invalid` or `forbidden` for one that can never count
+   */
+  newOrders(orders: readonly Signed[], nowMs: number): readonly HeldOrder[] {
+    const held = new Map(this.#orders)
+    const fresh: HeldOrder[] = []
+    for (const signed of orders) {
+      if (this.hasOrder(signed)) continue
+      const known = this.#check(signed)
+      if (held.has(known.id) || isAhead(known, nowMs) || lacksRoom(this.spec, held.values(), known) !== undefined)
+        continue
+      held.set(known.id, { signed, known })
+      fresh.push({ signed, known })
+    }
+    return fresh
+  }
+
+  #check(signed: Signed): KnownOrder {
     const checked = checkOrder(signed, {
       spec: this.spec,
       jobId: this.jobId,
@@ -97,26 +144,7 @@ export class BookedJob {
         checked.reason === 'badSignature' || checked.reason === 'notAJudge' ? 'forbidden' : 'invalid',
         `order refused: ${checked.reason}`,
       )
-    if (!this.#orders.has(checked.id) && this.#orders.size >= ORDERS_MAX)
-      throw new GridError('quota', `a job takes at most ${ORDERS_MAX} orders`)
-    if (!this.#orders.has(checked.id) && this.#isRuledOut(checked.order))
-      throw new GridError(
-        'quota',
-        `a job takes at most ${RULING_ORDERS_KEPT_MAX} orders with rulings of its submitter, and of its judges`,
-      )
     return { id: checked.id, order: checked.order }
-  }
-
-  /** Whether there are enough orders with rulings of the same rank. */
-  #isRuledOut({ body }: Order): boolean {
-    if (body.type !== 'rulings') return false
-    const { submitter } = this.spec
-    let same = 0
-    for (const { known } of this.#orders.values()) {
-      const { body: other } = known.order
-      if (other.type === 'rulings' && (other.judge === submitter) === (body.judge === submitter)) same++
-    }
-    return same >= RULING_ORDERS_KEPT_MAX
   }
 
   /** Selected units of a shard. Computed once, since facts ask for it with every unit. */
@@ -157,7 +185,7 @@ export class BookedJob {
     return factContext({
       spec: this.spec,
       jobId: this.jobId,
-      orders: applyOrders(this.spec, this.orders),
+      orders: this.#ordered,
       sha256: this.#sha256,
       verifier,
       decoders: {
@@ -168,6 +196,28 @@ export class BookedJob {
       checked: this.#checked,
     })
   }
+}
+
+/** How far an order may extend a job counts from when it says it was given. */
+function isAhead({ order }: KnownOrder, nowMs: number): boolean {
+  return order.createdAtMs > nowMs + ORDER_AHEAD_MS_MAX
+}
+
+/** Why one more order has no room beside those that are held, as a sentence; undefined: it has. */
+function lacksRoom({ submitter }: JobSpec, held: Iterable<HeldOrder>, { order }: KnownOrder): string | undefined {
+  let all = 0
+  let same = 0
+  const { body } = order
+  for (const { known } of held) {
+    const { body: other } = known.order
+    all++
+    if (body.type === 'rulings' && other.type === 'rulings')
+      if ((other.judge === submitter) === (body.judge === submitter)) same++
+  }
+  if (all >= ORDERS_MAX) return `a job takes at most ${ORDERS_MAX} orders`
+  if (same >= RULING_ORDERS_KEPT_MAX)
+    return `a job takes at most ${RULING_ORDERS_KEPT_MAX} orders with rulings of its submitter, and of its judges`
+  return undefined
 }
 
 /** Checks of keys for everything a job brings along, specs included. */

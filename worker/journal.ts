@@ -12,7 +12,7 @@ export interface JournalEntry {
   readonly id: Digest
   /** Encoded ReportFact. */
   readonly fact: Uint8Array
-  /** Its small outputs; large ones are files of the blob store. */
+  /** Its small outputs; large ones are in memory only. */
   readonly outputs: readonly UnitBytes[]
   /** Undefined in entries of versions that did not keep it. */
   readonly work?: ReportedWork
@@ -22,7 +22,7 @@ export interface JournalEntry {
 export interface ReportedWork {
   readonly submitter: PublicKey
   readonly jobName: string
-  /** Computing time of each result, in their order. */
+  /** Computing time of each result, in their order. Unit: ms. */
   readonly computeMs: readonly number[]
 }
 

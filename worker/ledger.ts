@@ -26,7 +26,7 @@ const FORMAT = 1
 const FLUSH_MS: Millis = 200
 /** A file below this is not worth rewriting. */
 const COMPACT_BYTES_MIN = 256 * 1024
-/** Bytes of a job's name that are kept. */
+/** Characters of a job's name that are kept. */
 const NAME_CHARS_MAX = 80
 const ID_BYTES = 16
 

@@ -62,9 +62,9 @@ export class ReportWriter {
   #largeBytes = 0
   /** Reports not settled, with the outputs beside them. */
   #writtenBytes = 0
-  /** Outputs on their way, by unit. */
   /** Of large outputs. */
   readonly rate: Rate
+  /** Outputs on their way, by unit. */
   readonly #uploading = new Set<string>()
   #full = false
 

@@ -1,5 +1,5 @@
 import type { UnitEventWord } from '../../proto/explain-messages.js'
-import type { NodeId } from '../../proto/model.js'
+import type { NodeId, UnitState } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 
 /** Events kept of one unit until it is decided, and of a whole shard. */
@@ -15,9 +15,10 @@ export interface PastEvent {
   readonly detail: string
 }
 
-/** A unit whose events are kept; undefined: none yet, or it is decided. */
+/** A unit whose events are kept; undefined: none yet, or it is decided, as `state` says. */
 export interface Remembered {
   readonly unit: number
+  readonly state: UnitState
   past: PastEvent[] | undefined
 }
 
@@ -31,8 +32,11 @@ export class History {
     const event: PastEvent = { unit: unit.unit, at, what, worker, detail }
     this.#ring[this.#next] = event
     this.#next = (this.#next + 1) % SHARD_EVENTS_MAX
-    if (unit.past === undefined) unit.past = [event]
-    else {
+    // What comes late for a decided unit is in the ring alone, or it would be kept as long as the shard.
+    const isDecided = unit.state === 'settled' || unit.state === 'failed'
+    if (unit.past === undefined) {
+      if (!isDecided) unit.past = [event]
+    } else {
       unit.past.push(event)
       if (unit.past.length > UNIT_EVENTS_MAX) unit.past.shift()
     }
@@ -44,7 +48,7 @@ export class History {
   }
 
   /** The last events of one unit, oldest first. */
-  of({ unit, past }: Remembered): readonly PastEvent[] {
+  of({ unit, past }: Pick<Remembered, 'unit' | 'past'>): readonly PastEvent[] {
     return past ?? this.recent().filter((event) => event.unit === unit)
   }
 

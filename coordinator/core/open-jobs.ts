@@ -1,6 +1,6 @@
 import type { KnownOrder } from '../../job/orders.js'
-import type { RulingsView } from '../../job/rulings.js'
-import type { Digest, JobId, JobSpec } from '../../proto/model.js'
+import { isSameAnswer, type RulingsView } from '../../job/rulings.js'
+import type { JobId, JobSpec } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert } from '../../runtime/errors.js'
 import { Job } from './job.js'
@@ -95,11 +95,12 @@ export class OpenJobs {
       const decided: number[] = []
       for (const record of shard.records()) {
         if (!isRuled && record.state !== 'held' && record.state !== 'disputed') continue
-        const answer = digestOf(record)
+        const answer = answerTo(record)
         const decision = shard.review(record, now)
+        const stands = answerTo(record) === answer
         // What stands as it stood needs nothing: its workers have been told.
-        if (isRuled && decision.after === decision.before && digestOf(record) === answer) continue
-        if (digestOf(record) !== answer) {
+        if (isRuled && decision.after === decision.before && stands) continue
+        if (!stands) {
           record.fetchingFrom = undefined
           record.fetchTried = undefined
         }
@@ -186,9 +187,9 @@ export class OpenJobs {
   }
 }
 
-/** The answer that a unit has for now. */
-function digestOf({ judgement }: UnitRecord): Digest | undefined {
-  return judgement !== undefined && 'digest' in judgement ? judgement.digest : undefined
+/** The answer that a unit has for now; undefined: none. Several outcomes share the digest of no output. */
+function answerTo({ judgement }: UnitRecord): string | undefined {
+  return judgement !== undefined && 'digest' in judgement ? judgement.outcome + judgement.digest : undefined
 }
 
 function sameRulings(a: RulingsView | undefined, b: RulingsView | undefined): boolean {
@@ -197,7 +198,10 @@ function sameRulings(a: RulingsView | undefined, b: RulingsView | undefined): bo
     some.size === others.size && [...some].every((value) => others.has(value))
   if (!same(a.convicted, b.convicted) || !same(a.dismissed, b.dismissed)) return false
   if (a.answers.size !== b.answers.size) return false
-  return [...a.answers].every(([unit, answer]) => b.answers.get(unit)?.digest === answer.digest)
+  return [...a.answers].every(([unit, answer]) => {
+    const other = b.answers.get(unit)
+    return other !== undefined && isSameAnswer(answer, other)
+  })
 }
 
 function dropReported(instance: Instance): void {

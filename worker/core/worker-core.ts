@@ -180,7 +180,7 @@ export class WorkerCore {
         break
       case 'paused':
         this.#paused(event.reason, event.atOnce, now)
-        this.#setConditions({ restraint: event.restraint })
+        if (!this.#draining) this.#setConditions({ restraint: event.restraint })
         break
       case 'declined':
         this.#declined(event.jobs)
@@ -249,7 +249,10 @@ export class WorkerCore {
   }
 
   #setConditions(changes: Partial<Conditions>): void {
-    this.#conditions = { ...this.#conditions, ...changes }
+    const { restraint, declined } = { ...this.#conditions, ...changes }
+    // The reason in words may change every two seconds; owners hear of it when it is another restraint.
+    const isSame = restraint === this.#conditions.restraint && declined === this.#conditions.declined
+    if (!isSame) this.#conditions = { restraint, declined }
   }
 
   #tend(now: Millis): void {

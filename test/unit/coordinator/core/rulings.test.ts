@@ -1,8 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { ZERO_DIGEST } from '../../../../job/digest.js'
 import type { PublicKey, Ruling } from '../../../../proto/model.js'
 import { answerDigest, OwnerGrid, type Volunteer } from '../../../support/owner-grid.js'
 
+const JUDGE = '7a'.repeat(32) as PublicKey
 const ruled = (unit: number, changes: Partial<Ruling> = {}): Ruling => ({
   unit,
   outcome: 'done',
@@ -50,6 +52,18 @@ rulings('convict a ring: what it settled alone or with others is open again, and
     const judgement = grid.record(unit)!.judgement!
     assert.ok('digest' in judgement && judgement.digest === answerDigest('right', unit))
   }
+  grid.finish()
+})
+
+rulings('that name another outcome with the same digest are looked at, as several outcomes have no output', () => {
+  const grid = new OwnerGrid({ units: 1, spec: { judges: [JUDGE] } })
+  const volunteers = ['a', 'b'].map((name) => grid.join(name))
+  work(grid, volunteers)
+  const none = { digest: ZERO_DIGEST }
+  grid.order({ type: 'rulings', judge: JUDGE, profile: 0, rulings: [ruled(0, { ...none, outcome: 'trap' })] })
+  const before = grid.record(0)!.judgement
+  order(grid, [ruled(0, { ...none, outcome: 'fuel' })])
+  assert.is.not(grid.record(0)!.judgement, before)
   grid.finish()
 })
 

@@ -43,6 +43,24 @@ restraint('a pause asks for nothing more, says why, and keeps what is in hand fo
   bench.done()
 })
 
+restraint('the same restraint in other words is told nobody', () => {
+  const bench = begin()
+  bench.handle(pausedBy('in use just now'))
+  assert.is(bench.log.take('sendWant').length, 1)
+  bench.handle(pausedBy('in use 12 s ago'))
+  assert.is(bench.log.take('sendWant').length, 0)
+})
+
+restraint('a worker that leaves stays one that leaves, whatever else restrains it no longer', () => {
+  const bench = begin()
+  bench.handle(pausedBy('paused'))
+  bench.log.take('sendWant')
+  bench.handle({ type: 'drained', atOnce: false })
+  assert.is(bench.log.take('sendWant')[0]?.restraint, 'drain')
+  bench.handle(pausedBy(undefined))
+  assert.is(bench.log.take('sendWant').length, 0)
+})
+
 restraint('another reason does not make a pause longer, and a short one costs nothing', () => {
   const bench = begin()
   bench.handle(pausedBy('paused'))
