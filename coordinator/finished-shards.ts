@@ -79,10 +79,11 @@ export class FinishedShards {
     const name = finishedName(jobId, shard)
     const since = this.#idleSince.get(name)
     if (since === undefined) this.#idleSince.set(name, clock.now())
-    else if (clock.now() - since >= unloadAfterMs && !owner.isListenedTo(jobId, shard)) void this.#unload(jobId, shard)
+    else if (clock.now() - since >= unloadAfterMs && !owner.isListenedTo(jobId, shard)) void this.unload(jobId, shard)
   }
 
-  async #unload(jobId: JobId, shard: number): Promise<void> {
+  /** Lets a finished shard leave memory, its counts written first, unless somebody reads it. Never rejects. */
+  async unload(jobId: JobId, shard: number): Promise<void> {
     const { commits, owner, logger } = this.#c
     const name = finishedName(jobId, shard)
     const report = owner.core.report(jobId, shard)

@@ -155,7 +155,7 @@ export class HomeDriver {
     const { jobId, orders } = job
     this.handle({ type: 'ordersKept', jobId, orders })
     this.#c.owner.handle({ type: 'ordersChanged', jobId, orders })
-    if (orders.some(({ order }) => order.body.type === 'rulings')) this.#c.reviewFinished(job)
+    if (job.isRuled) this.#c.reviewFinished(job)
   }
 
   /** Takes what an owner tells of its shards. */

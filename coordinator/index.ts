@@ -17,6 +17,7 @@ import type { Shard } from './core/shard.js'
 import type { OwnerDirectory } from './directory.js'
 import { ShardExchange } from './exchange/shard-exchange.js'
 import { type FactExchange, soloExchange } from './fact-exchange.js'
+import { FinishedReview } from './finished-review.js'
 import { FinishedShards, finishedName } from './finished-shards.js'
 import { GroupCommit } from './group-commit.js'
 import { HomeDriver } from './home-driver.js'
@@ -87,8 +88,7 @@ export class Coordinator {
   readonly #finished: FinishedShards
   readonly #terms: JobTerms
   readonly #startedAt: number
-  /** Finished shards being looked at again, one round after the other for each job. */
-  readonly #reviewing = new Map<JobId, Promise<void>>()
+  readonly #review: FinishedReview
   #sweepTimer: Timer | undefined
   #closed = false
 
@@ -152,7 +152,7 @@ export class Coordinator {
         await this.#openShard(job, shard)
         return this.#summaryOf(job.jobId, shard)
       },
-      reviewFinished: (job) => this.#reviewFinishedSoon(job),
+      reviewFinished: (job) => this.#review.soon(job),
     })
     this.#results = new ResultsService({
       owner: this.owner,
@@ -182,7 +182,16 @@ export class Coordinator {
       deleteAfterMs: options.deleteAfterMs,
       dropShard: (job, shard) => this.#dropShard(job, shard),
     })
-    this.#finished = new FinishedShards({ clock, logger, store, commits, owner, unloadAfterMs })
+    const finished = new FinishedShards({ clock, logger, store, commits, owner, unloadAfterMs })
+    this.#finished = finished
+    this.#review = new FinishedReview({
+      logger,
+      store,
+      commits,
+      finished,
+      isInMemory: (jobId, shard) => owner.core.hasShard(jobId, shard),
+      shard: (job, shard) => this.#shard(job, shard),
+    })
     this.#serve()
   }
 
@@ -205,6 +214,8 @@ export class Coordinator {
         else await this.owner.openShard(job, shard, true)
       }
       if (stored.roles.has('home')) this.home.adopt(job)
+      // This process may have ended before it had looked at all of them.
+      if (job.isRuled) this.#review.soon(job)
     }
     this.#sweepTimer = this.#d.clock.setTimer(SWEEP_MS, () => this.#sweep())
   }
@@ -272,6 +283,7 @@ export class Coordinator {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    this.#review.close()
     this.exchange.close()
     this.#sweepTimer?.cancel()
     this.#reporter.close()
@@ -397,41 +409,6 @@ export class Coordinator {
     ])
     for (const { signed } of fresh) job.addOrder(signed)
     this.home.ordersAdded(job)
-  }
-
-  #reviewFinishedSoon(job: BookedJob): void {
-    const reviewing = this.#reviewing.get(job.jobId) ?? Promise.resolve()
-    const next = reviewing
-      .then(() => this.#reviewFinished(job))
-      .finally(() => {
-        if (this.#reviewing.get(job.jobId) === next) this.#reviewing.delete(job.jobId)
-      })
-    this.#reviewing.set(job.jobId, next)
-  }
-
-  /**
-   * Reads finished shards of the job back that have left memory: what was ruled may open them again. One at a time, each as
-   * it is; those that are still finished leave again.
-   */
-  async #reviewFinished(job: BookedJob): Promise<void> {
-    const { store, logger } = this.#d
-    const { jobId } = job
-    for (const { shard } of await store.shards(jobId)) {
-      if (this.#closed) return
-      if (this.#finished.summary(jobId, shard) === undefined) continue
-      try {
-        const opened = await this.#shard(job, shard)
-        if (opened.finished) continue
-        await this.#commits.commit([{ type: 'meta', name: finishedName(jobId, shard), value: new Uint8Array(0) }])
-        this.#finished.forgetShard(jobId, shard)
-      } catch (error) {
-        logger.warn('a finished shard could not be looked at again', {
-          jobId,
-          shard,
-          error: toGridError(error).message,
-        })
-      }
-    }
   }
 
   /** The shard in memory, read back if it had left. */

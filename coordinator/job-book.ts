@@ -78,6 +78,11 @@ export class BookedJob {
     return this.#ordered.removed
   }
 
+  /** Something was ruled on its units. */
+  get isRuled(): boolean {
+    return this.#ordered.rulings !== undefined
+  }
+
   get #ordered(): OrdersView {
     this.#view ??= applyOrders(this.spec, this.orders)
     return this.#view

@@ -96,6 +96,8 @@ function checkVersions(spec: JobSpec): string | undefined {
   }
   const missing = spec.requires.find((feature) => !FEATURES.has(feature))
   if (missing !== undefined) return `the job requires '${missing}', which this program does not have`
+  // Who does not know rulings would give another verdict.
+  if (spec.judges.length > 0 && !spec.requires.includes('judges')) return "a job with judges requires 'judges'"
   if (spec.task.type === 'module' && spec.profile === 0) return 'a WebAssembly task needs a sandbox profile'
   if (spec.task.type === 'builtin' && spec.profile !== 0) return 'a built-in task has no sandbox profile'
   const { oldest, newest } = PROFILES_KNOWN

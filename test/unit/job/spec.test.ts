@@ -26,6 +26,8 @@ test('versions and features that are not known here are named', () => {
   refused({ format: 2 }, /spec format 2/)
   refused({ verdict: 2 }, /verdict version 2/)
   refused({ requires: ['gpu'] }, /'gpu'/)
+  refused({ judges: fullSpec.judges }, /requires 'judges'/)
+  assert.is(checkSpec(spec({ judges: fullSpec.judges, requires: ['judges'] })), undefined)
   refused({ profile: 1 }, /no sandbox profile/)
   refused({ task: fullSpec.task }, /needs a sandbox profile/)
   refused({ task: fullSpec.task, profile: 2 }, /sandbox profile 2 is not known here \(this program knows 1\)/)
