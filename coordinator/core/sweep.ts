@@ -22,6 +22,11 @@ const SILENCE_MS = 30_000
  * would be another chance for a friend, who comes at once.
  */
 const REDRAW_MS = 60_000
+/**
+ * So many times that long an opinion is kept at most. Else a key that comes for one a minute would keep all others that
+ * were ever drawn for it from being answered, at every owner.
+ */
+const KEPT_PATIENCES_MAX = 10
 /** Workers away that are remembered for their credit. */
 const WORKERS_AWAY_MAX = 10_000
 
@@ -137,10 +142,14 @@ export class Sweep {
       this.#queue.release(instance, now, true, 'overdue')
       if (worker.session !== undefined) this.#settling.withdraw(worker, record)
     }
-    if (now - worker.cameAt < REDRAW_MS) return
+    const comes = now - worker.cameAt < REDRAW_MS
     for (const record of worker.reserved) {
+      const keptMs = now - record.reservedAt
+      // The oldest are first: what follows is not due either.
+      if (keptMs < REDRAW_MS * (comes ? KEPT_PATIENCES_MAX : 1)) break
       const patience = Math.max(REDRAW_MS, record.shard.job.durations.p95 ?? 0)
-      if (now - Math.max(record.reservedAt, worker.cameAt) >= patience) this.#queue.redraw(record, now)
+      const isLate = Math.min(keptMs, now - worker.cameAt) >= patience
+      if (isLate || keptMs >= patience * KEPT_PATIENCES_MAX) this.#queue.redraw(record, now)
     }
   }
 

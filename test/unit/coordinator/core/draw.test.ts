@@ -164,6 +164,23 @@ draws('is repeated after a minute when the drawn key does not come for it', () =
   grid.finish()
 })
 
+draws('is repeated after ten minutes although the drawn key comes for another opinion now and then', () => {
+  const units = 256
+  const grid = new OwnerGrid({ units, spec: { shardUnits: 256 } })
+  const eager = grid.join('eager', { slots: 64, want: 64 })
+  const hoarder = grid.join('hoarder', { slots: 1, want: 1 })
+  const kept = () => Array.from({ length: units }, (_, unit) => grid.record(unit)).filter((one) => one?.reservedFor)
+  let longestMs = 0
+  for (let i = 0; i < 60; i++) {
+    eager.answer()
+    hoarder.answer()
+    grid.advance(55_000)
+    for (const record of kept()) longestMs = Math.max(longestMs, grid.now - record!.reservedAt)
+  }
+  assert.ok(longestMs > 9 * MINUTE_MS && longestMs < 11 * MINUTE_MS, `an opinion was kept for ${longestMs} ms`)
+  grid.finish()
+})
+
 draws('is repeated a second after the drawn key left', () => {
   const grid = new OwnerGrid({ units: 2 })
   const a = grid.join('a')
