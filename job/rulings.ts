@@ -27,7 +27,7 @@ export interface RulingsView {
 }
 
 /** Votes in the random sample that a grantor must have before it can be dismissed, and the others together as well. */
-export const GRANTOR_VOTES_MIN = 10
+const GRANTOR_VOTES_MIN = 10
 /** How many times the share of false votes of the others its own must be. */
 const GRANTOR_WORSE = 2
 

@@ -5,6 +5,21 @@
 import type { ErrorCode } from '../runtime/errors.js'
 import type { JobId, NodeId, Summary, UnitState } from './model.js'
 
+/** How much of each kind one answer holds at most; who answers leaves out what is above. */
+export const EXPLAIN_MAX = Object.freeze({
+  shards: 64,
+  workerGroups: 64,
+  /** Of one group. */
+  workerExamples: 4,
+  unitExamples: 8,
+  events: 256,
+  /** Of one unit. */
+  leases: 16,
+  refusedKeys: 16,
+  /** Peers that refuse, and peers that say nothing any more: half of it each. */
+  troubles: 32,
+})
+
 /** Why a worker wants less than it could compute, as it tells its owners; the names of the preferences where one says so. */
 export const RESTRAINTS = [
   'pause',

@@ -1,15 +1,16 @@
 import type { Bar } from '../../job/standing.js'
-import type {
-  ExplainReply,
-  LeaseSight,
-  RefusedKey,
-  ShardSight,
-  UnitEvent,
-  UnitGroup,
-  UnitSight,
-  UnitWait,
-  WorkerBar,
-  WorkerGroup,
+import {
+  EXPLAIN_MAX,
+  type ExplainReply,
+  type LeaseSight,
+  type RefusedKey,
+  type ShardSight,
+  type UnitEvent,
+  type UnitGroup,
+  type UnitSight,
+  type UnitWait,
+  type WorkerBar,
+  type WorkerGroup,
 } from '../../proto/explain-messages.js'
 import type { NodeId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
@@ -21,13 +22,6 @@ import { HELD_MS, type Shard, type UnitRecord } from './shard.js'
 import { drawRules, mayWork } from './unit-queue.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
-/** Bounds of what is told: shards, groups of workers, examples, events, leases of one unit. */
-const SHARDS_MAX = 64
-const WORKER_GROUPS_MAX = 64
-const WORKER_EXAMPLES_MAX = 4
-const UNIT_EXAMPLES_MAX = 8
-const EVENTS_MAX = 256
-const LEASES_MAX = 16
 /** Units without a donor of which it is looked whether one is here: a look goes over all workers. */
 const DONORS_SOUGHT_MAX = 16
 /** A worker turned away is told of for so long: it comes back every 20 s while its cause lasts. Unit: ms. */
@@ -60,7 +54,9 @@ export function isAble(worker: WorkerRecord, job: Job): boolean {
 /** Everything that one owner sees of a job; with `unit`, of that unit, too. */
 export function sightOf(state: OwnerState, job: Job, unit: number | undefined, now: Millis): OwnerSight {
   const left = (shard: Shard) => (shard.finished ? 0 : 1)
-  const shards = [...job.shards.values()].sort((a, b) => left(b) - left(a) || a.shard - b.shard).slice(0, SHARDS_MAX)
+  const shards = [...job.shards.values()]
+    .sort((a, b) => left(b) - left(a) || a.shard - b.shard)
+    .slice(0, EXPLAIN_MAX.shards)
   const able = state.connected.filter((worker) => isAble(worker, job))
   const within = unit === undefined ? undefined : [...job.shards.values()].find((shard) => shard.contains(unit))
   return {
@@ -98,7 +94,7 @@ function unitGroups(state: OwnerState, shard: Shard, now: Millis): UnitGroup[] {
     const group = groups.get(wait) ?? { units: 0, examples: [], since: undefined }
     groups.set(wait, group)
     group.units += units
-    if (unit !== undefined && group.examples.length < UNIT_EXAMPLES_MAX) group.examples.push(unit)
+    if (unit !== undefined && group.examples.length < EXPLAIN_MAX.unitExamples) group.examples.push(unit)
     if (since !== undefined) group.since = Math.min(group.since ?? since, since)
   }
   const { untouched } = shard
@@ -183,11 +179,11 @@ function sightOfUnit(state: OwnerState, shard: Shard, unit: number, now: Millis)
     answers,
     errors: record.judgement?.hostErrors ?? 0,
     ...most,
-    leases: record.held.slice(0, LEASES_MAX).map((instance) => leaseOf(instance, now)),
+    leases: record.held.slice(0, EXPLAIN_MAX.leases).map((instance) => leaseOf(instance, now)),
     drawn: record.reservedFor?.nodeId,
     drawnMs: record.reservedFor === undefined ? 0 : now - record.reservedAt,
     restingMs: Math.max(0, record.notBefore - now),
-    elsewhere: [...(record.elsewhere ?? [])].slice(0, LEASES_MAX).map(([key]) => ({
+    elsewhere: [...(record.elsewhere ?? [])].slice(0, EXPLAIN_MAX.leases).map(([key]) => ({
       worker: state.workers.get(key)?.nodeId,
       sinceMs: 0,
       movedMs: 0,
@@ -208,7 +204,7 @@ function eventsOf(shards: readonly Shard[], unit: number | undefined, now: Milli
   }
   past.sort((a, b) => a.at - b.at)
   return past
-    .slice(-EVENTS_MAX)
+    .slice(-EXPLAIN_MAX.events)
     .map(({ unit: of, at, what, worker, detail }) => ({ unit: of, agoMs: now - at, what, worker, detail }))
 }
 
@@ -233,11 +229,11 @@ function workerGroups(state: OwnerState, job: Job, now: Millis): WorkerGroup[] {
     }
     group.workers++
     group.threads += worker.hello.slots
-    if (group.examples.length < WORKER_EXAMPLES_MAX) group.examples.push(worker.nodeId)
+    if (group.examples.length < EXPLAIN_MAX.workerExamples) group.examples.push(worker.nodeId)
     const since = PASSING.has(bar) ? undefined : bar === 'restrained' ? worker.restrainedAt : worker.connectedAt
     if (since !== undefined) group.sinceMs = Math.max(1, group.sinceMs ?? 0, now - since)
   }
-  return [...groups.values()].sort((a, b) => b.workers - a.workers).slice(0, WORKER_GROUPS_MAX)
+  return [...groups.values()].sort((a, b) => b.workers - a.workers).slice(0, EXPLAIN_MAX.workerGroups)
 }
 
 /** How a worker that may compute the job stands towards it at the moment. */

@@ -2,6 +2,7 @@ import { applyOrders, type KnownOrder } from '../../job/orders.js'
 import { type ShardList, selectedUnitCount } from '../../job/shard.js'
 import { stopReason } from '../../job/stop-rule.js'
 import { EMPTY_SUMMARY } from '../../job/summary.js'
+import { EXPLAIN_MAX } from '../../proto/explain-messages.js'
 import type { JobId, JobSpec, NodeId, Summary } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { HomeShard, isFinished, type OwnerStatus, SUMMARY_SILENCE_MS } from './home-shard.js'
@@ -25,7 +26,7 @@ const BYPASS_STEP_MS = 1_000
 const ACTING_MS = 15_000
 
 /** Silent owners told of one job, and how long each is. Unit of the second: ms. */
-const SILENT_MAX = 16
+const SILENT_MAX = EXPLAIN_MAX.troubles / 2
 const SILENT_TOLD_MS = 10 * 60_000
 
 /** An owner that says nothing any more of shards it had. */

@@ -1,4 +1,5 @@
 import { isVoid, type RulingsView } from '../../job/rulings.js'
+import { EXPLAIN_MAX } from '../../proto/explain-messages.js'
 import type { Digest, JobId, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Random } from '../../runtime/random.js'
@@ -38,9 +39,6 @@ interface Ranks {
   readonly byBlock: Map<number, NodeId[]>
 }
 
-/** Workers turned away that are remembered. */
-const REFUSED_KEYS_MAX = 16
-
 /** The tables that the parts of the owner's core share. */
 export class OwnerState {
   readonly context: OwnerContext
@@ -72,7 +70,7 @@ export class OwnerState {
   turnedAway(nodeId: NodeId, reason: string, at: Millis): void {
     this.refused.delete(nodeId)
     this.refused.set(nodeId, { reason, at })
-    if (this.refused.size > REFUSED_KEYS_MAX) this.refused.delete(this.refused.keys().next().value!)
+    if (this.refused.size > EXPLAIN_MAX.refusedKeys) this.refused.delete(this.refused.keys().next().value!)
   }
 
   emit(effect: OwnerEffect): void {

@@ -1,10 +1,10 @@
-import type { TroubleWord } from '../../proto/explain-messages.js'
+import { EXPLAIN_MAX, type TroubleWord } from '../../proto/explain-messages.js'
 import type { JobId, NodeId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { ErrorCode } from '../../runtime/errors.js'
 
 /** Peers that are remembered of one job, and jobs. */
-const PEERS_MAX = 16
+const PEERS_MAX = EXPLAIN_MAX.troubles / 2
 const JOBS_MAX = 1_024
 
 /** A refusal of a peer that should keep a job, or a shard of it. */

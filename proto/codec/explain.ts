@@ -1,21 +1,22 @@
 import type { ErrorCode } from '../../runtime/errors.js'
 import type { Codec } from '../../runtime/transport.js'
-import type {
-  ExplainReply,
-  ExplainRequest,
-  HomeSight,
-  LeaseSight,
-  PeerTrouble,
-  RefusedKey,
-  ShardSight,
-  TroubleWord,
-  UnitEvent,
-  UnitEventWord,
-  UnitGroup,
-  UnitSight,
-  UnitWait,
-  WorkerBar,
-  WorkerGroup,
+import {
+  EXPLAIN_MAX,
+  type ExplainReply,
+  type ExplainRequest,
+  type HomeSight,
+  type LeaseSight,
+  type PeerTrouble,
+  type RefusedKey,
+  type ShardSight,
+  type TroubleWord,
+  type UnitEvent,
+  type UnitEventWord,
+  type UnitGroup,
+  type UnitSight,
+  type UnitWait,
+  type WorkerBar,
+  type WorkerGroup,
 } from '../explain-messages.js'
 import { HOLDERS_MAX, SHARD_UNITS_MAX, UNITS_MAX } from '../limits.js'
 import type { WireMessage } from '../load.js'
@@ -24,16 +25,6 @@ import { messageCodec, optionalHex, optionalHexToWire, readReason, reasonToWire 
 import { readShard, readSummary, readUnit, summaryToWire } from './facts.js'
 import { type Fields, hexToWire, uint64ToWire } from './fields.js'
 import { readState, wholeMs } from './jobs.js'
-
-/** Bounds of one reply, for those who make one. */
-export const EXPLAIN_SHARDS_MAX = 64
-export const EXPLAIN_WORKER_GROUPS_MAX = 64
-export const EXPLAIN_EVENTS_MAX = 256
-export const EXPLAIN_TROUBLES_MAX = 32
-export const EXPLAIN_REFUSED_MAX = 16
-export const EXPLAIN_UNIT_EXAMPLES_MAX = 8
-export const EXPLAIN_WORKER_EXAMPLES_MAX = 4
-export const EXPLAIN_LEASES_MAX = 16
 
 const UINT32_MAX = 2 ** 32 - 1
 const REPLY_BYTES_MAX = 512 * 1024
@@ -78,13 +69,13 @@ export const explainReplyCodec: Codec<ExplainReply> = messageCodec(
     uptimeMs: fields.safeInteger('uptimeMs'),
     refusal: readReason(fields, 'refusal'),
     home: fields.has('home') ? fields.message('home', readHome) : undefined,
-    shards: fields.list('shards', { max: EXPLAIN_SHARDS_MAX }, readShardSight),
-    workers: fields.list('workers', { max: EXPLAIN_WORKER_GROUPS_MAX }, readWorkers),
+    shards: fields.list('shards', { max: EXPLAIN_MAX.shards }, readShardSight),
+    workers: fields.list('workers', { max: EXPLAIN_MAX.workerGroups }, readWorkers),
     workersAble: fields.uint32('workersAble', { max: UINT32_MAX }),
     donorsAble: fields.uint32('donorsAble', { max: UINT32_MAX }),
-    refusedKeys: fields.list('refusedKeys', { max: EXPLAIN_REFUSED_MAX }, readRefused),
+    refusedKeys: fields.list('refusedKeys', { max: EXPLAIN_MAX.refusedKeys }, readRefused),
     unit: fields.has('unitSight') ? fields.message('unitSight', readUnitSight) : undefined,
-    events: fields.list('events', { max: EXPLAIN_EVENTS_MAX }, readEvent),
+    events: fields.list('events', { max: EXPLAIN_MAX.events }, readEvent),
   }),
 )
 
@@ -95,7 +86,7 @@ function troubleToWire({ nodeId, reason, sinceMs, ...trouble }: PeerTrouble): Wi
 function readHome(fields: Fields): HomeSight {
   return {
     rank: fields.uint32('rank', { max: UINT32_MAX }),
-    troubles: fields.list('troubles', { max: EXPLAIN_TROUBLES_MAX }, (trouble) => ({
+    troubles: fields.list('troubles', { max: EXPLAIN_MAX.troubles }, (trouble) => ({
       nodeId: trouble.nodeId('nodeId'),
       address: trouble.text('address', { max: ADDRESS_BYTES_MAX, controls: 'refuse' }),
       what: readWord<TroubleWord>(trouble, 'what'),
@@ -131,7 +122,7 @@ function readShardSight(fields: Fields): ShardSight {
       (group): UnitGroup => ({
         wait: readWord<UnitWait>(group, 'wait'),
         units: group.uint32('units', { max: SHARD_UNITS_MAX }),
-        examples: group.uint32List('examples', { max: EXPLAIN_UNIT_EXAMPLES_MAX }, { max: UNITS_MAX - 1 }),
+        examples: group.uint32List('examples', { max: EXPLAIN_MAX.unitExamples }, { max: UNITS_MAX - 1 }),
         sinceMs: group.safeInteger('sinceMs') || undefined,
       }),
     ),
@@ -157,7 +148,7 @@ function readWorkers(fields: Fields): WorkerGroup {
     value: readReason(fields, 'value'),
     workers: fields.uint32('workers', { max: UINT32_MAX }),
     threads: fields.uint32('threads', { max: UINT32_MAX }),
-    examples: fields.hexList('examples', { max: EXPLAIN_WORKER_EXAMPLES_MAX }, 20) as NodeId[],
+    examples: fields.hexList('examples', { max: EXPLAIN_MAX.workerExamples }, 20) as NodeId[],
     sinceMs: fields.safeInteger('sinceMs') || undefined,
   }
 }
@@ -194,11 +185,11 @@ function readUnitSight(fields: Fields): UnitSight {
     errors: count('errors'),
     instancesMax: count('instancesMax'),
     errorsMax: count('errorsMax'),
-    leases: fields.list('leases', { max: EXPLAIN_LEASES_MAX }, readLease),
+    leases: fields.list('leases', { max: EXPLAIN_MAX.leases }, readLease),
     drawn: optionalHex<NodeId>(fields, 'drawn', 20),
     drawnMs: fields.safeInteger('drawnMs'),
     restingMs: fields.safeInteger('restingMs'),
-    elsewhere: fields.list('elsewhere', { max: EXPLAIN_LEASES_MAX }, readLease),
+    elsewhere: fields.list('elsewhere', { max: EXPLAIN_MAX.leases }, readLease),
   }
 }
 
