@@ -81,7 +81,7 @@ export function readJobOptions(given: GivenOptions): JobOptions {
       priority: read('priority', (text) => whole(text, -100, 100)),
       expiresInMs: read('expires', (text) => within(parseDuration(text), 1_000, JOB_LIFE_MS, 'ms (30 days)')),
       isPublic: given.has('public') ? true : undefined,
-      judges: readAll('judge', (text) => readKeys(text, '--judge'))?.flat(),
+      judges: readAll('judge', (text) => readKeys(text))?.flat(),
     }),
   }
 }

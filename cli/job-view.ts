@@ -1,7 +1,9 @@
 import { readJobRecords } from '../client/job-records.js'
 import type { JobEnd, JobProgress } from '../client/watch.js'
-import { formatBytes, formatDuration } from '../job/quantity.js'
+import { formatBytes, formatDuration, parseInteger } from '../job/quantity.js'
 import { formatSelection } from '../job/selection.js'
+import { unitCount } from '../job/unit-source.js'
+import { UNITS_MAX } from '../proto/limits.js'
 import type { JobId, JobSpec, Policy, Summary, TaskRef, UnitSource } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import type { Connection } from './connect.js'
@@ -18,6 +20,21 @@ export async function resolveJob({ list, client }: Connection, text: string): Pr
     if (text.trim().toLowerCase() === 'last' && listed[0] !== undefined) return listed[0]
     return list.resolve(text, listed)
   }
+}
+
+/** A unit as typed. Throws GridError `invalid` for what no job can have. */
+export function readUnit(text: string): number {
+  const unit = parseInteger(text)
+  if (unit < 0n || unit >= BigInt(UNITS_MAX))
+    throw new GridError('invalid', `unit ${text} is outside 0 to ${UNITS_MAX - 1}`)
+  return Number(unit)
+}
+
+/** Throws GridError `invalid` for a unit that the job does not have. */
+export function checkUnit(spec: JobSpec, unit: number): void {
+  const units = unitCount(spec)
+  if (unit >= units)
+    throw new GridError('invalid', `the job has no unit ${unit}`, { hint: `its units are 0 to ${units - 1}` })
 }
 
 /** A job id as lists show it: enough to be told apart and typed. */

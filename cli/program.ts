@@ -172,11 +172,18 @@ export async function runCommandLine(argv: readonly string[], surroundings: Surr
     })
   })
   try {
-    await program.parseAsync([...typed], { from: 'user' })
+    await program.parseAsync([...knownWords(program, typed)], { from: 'user' })
     return code
   } catch (error) {
     return endOf(surroundings.interrupts.first.aborted ? new InterruptedError() : error, output, program, typed)
   }
+}
+
+/** `help` and `--help` of a command that does not exist explain nothing: the word alone is an error that says so. */
+function knownWords(program: Command, typed: readonly string[]): readonly string[] {
+  const named = typed[0] === 'help' ? typed[1] : typed[0]
+  if (named === undefined || named.startsWith('-') || named === 'help') return typed
+  return program.commands.some((command) => command.name() === named) ? typed : [named]
 }
 
 /** Commands that do something of their own at the first Ctrl-C: finish, detach, clean up. The others just end. */

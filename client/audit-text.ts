@@ -5,8 +5,9 @@ const VAGUE_BOUND = 0.2
 
 /** What an audit has found, for people: what was checked, and what follows. */
 export function describeAudit(findings: AuditFindings): string {
-  const { sampled, disputed, wrong, sampledWrong, undecided, left, errorBound } = findings
+  const { sampled, disputed, wrong, sampledWrong, undecided, left, errorBound, unreplayed } = findings
   const replayed = sampled + disputed
+  if (replayed === 0 && unreplayed === 0 && findings.settled > 0) return 'every settled unit was replayed before'
   if (replayed === 0)
     return left > 0 ? `no unit was replayed: there was no time for ${units(left)}` : 'no unit was replayed'
   const drawn = [
@@ -25,8 +26,10 @@ export function describeAudit(findings: AuditFindings): string {
   ]
   const text = [`replayed here: ${drawn}; ${[outcome, ...rest].join(', ')}`]
   if (sampled > 0) {
-    const bound = `at most ${percent(errorBound)} of the results drawn from were wrong, at 95 %`
-    text.push(errorBound > VAGUE_BOUND && sampledWrong === 0 ? `${bound}: a larger sample says more` : bound)
+    if (unreplayed === 0 && sampledWrong === 0) text.push('with that every settled unit was replayed')
+    else if (errorBound > VAGUE_BOUND && sampledWrong === 0)
+      text.push('too few to say how many of the others are wrong: verify with a larger --sample')
+    else text.push(`at most ${percent(errorBound)} of the results drawn from were wrong, at 95 %`)
   }
   return text.join('; ')
 }

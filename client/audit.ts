@@ -47,8 +47,10 @@ export interface AuditFindings {
   readonly wrong: readonly number[]
   /** Of the sampled ones, how many were. */
   readonly sampledWrong: number
-  /** At 95 %: the share of wrong results among those that were there to be drawn. 1 when none was drawn. */
+  /** At 95 %: the share of wrong results among those that were there to be drawn. 1 when none could be decided. */
   readonly errorBound: number
+  /** Settled units that nobody who may rule has replayed, nor this machine. */
+  readonly unreplayed: number
   /** Units that this machine could not decide, since time or the machine itself did. */
   readonly undecided: number
   /** Units that were to be computed and were not: there was no time. */
@@ -90,6 +92,10 @@ export class Auditor {
   #spentMs: Millis = 0
   #sampled = 0
   #sampledWrong = 0
+  /** Of the sampled ones, those that this machine could decide. */
+  #sampledDecided = 0
+  readonly #decided = new Set<number>()
+  #unreplayed = 0
   #disputed = 0
   #undecided = 0
   #left = 0
@@ -119,7 +125,8 @@ export class Auditor {
       disputed: this.#disputed,
       wrong: [...this.#wrong].sort((a, b) => a - b),
       sampledWrong: this.#sampledWrong,
-      errorBound: errorBound(this.#sampled, this.#sampledWrong),
+      errorBound: errorBound(this.#sampledDecided, this.#sampledWrong, this.#unreplayed),
+      unreplayed: this.#unreplayed,
       undecided: this.#undecided,
       left: this.#left,
       convicted: rulings?.convicted.size ?? 0,
@@ -153,6 +160,9 @@ export class Auditor {
         this.#undecided++
         continue
       }
+      if (entry.sampled) this.#sampledDecided++
+      this.#decided.add(entry.unit)
+      if (settled !== undefined) this.#unreplayed--
       if (settled !== undefined && !isSameAnswer(settled, answer)) {
         this.#wrong.add(entry.unit)
         if (entry.sampled) this.#sampledWrong++
@@ -177,6 +187,7 @@ export class Auditor {
     const { spec } = this.#job
     const seen = new Map<number, Seen>()
     this.#settled = 0
+    this.#unreplayed = 0
     for (const shard of selectedShards(spec)) {
       const ranges = this.#unitsOf(shard)
       if (ranges.length === 0) continue
@@ -186,7 +197,9 @@ export class Auditor {
         for (let unit = first; unit < first + count; unit++) {
           const judgement = evidence.judge(unit)
           this.#plan.look(unit, judgement, final)
-          if (judgement.state === 'accepted' || judgement.state === 'failed') this.#settled++
+          if (judgement.state !== 'accepted' && judgement.state !== 'failed') continue
+          this.#settled++
+          if (!judgement.ruled && !this.#decided.has(unit)) this.#unreplayed++
         }
       }
       // Votes of a shard leave memory with it, but for those that are needed.

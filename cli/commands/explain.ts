@@ -6,14 +6,13 @@ import {
   explainMe,
   type Finding,
 } from '../../client/explain.js'
-import { formatDuration, parseInteger } from '../../job/quantity.js'
-import { unitCount } from '../../job/unit-source.js'
+import { formatDuration } from '../../job/quantity.js'
 import type { ProcessState } from '../../proto/admin-messages.js'
 import { GridError } from '../../runtime/errors.js'
 import { type Connection, withConnection } from '../connect.js'
 import { type CommandContext, workerFlags } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
-import { countsText, resolveJob, shortId, taskText } from '../job-view.js'
+import { checkUnit, countsText, readUnit, resolveJob, shortId, taskText } from '../job-view.js'
 import { openAdmin } from '../local-admin.js'
 import { clean, facts, plural, table } from '../output.js'
 import type { CommandTable } from '../program.js'
@@ -56,7 +55,7 @@ async function explainOne(context: CommandContext, connection: Connection, text:
   const jobId = await resolveJob(connection, jobText)
   const words = { job: shortId(jobId), flags: workerFlags(context) }
   const explained = await askWhy(connection.client, jobId, words, unit === undefined ? {} : { unit })
-  if (unit !== undefined) checkUnit(explained, unit)
+  if (unit !== undefined) checkUnit(explained.job.spec, unit)
   context.output.answer(textOf(explained, unit), fieldsOf(explained, unit))
   return EXIT.ok
 }
@@ -117,16 +116,7 @@ function processText(state: ProcessState, findings: readonly Finding[], wallMs: 
 function splitUnit(text: string): { readonly jobText: string; readonly unit: number | undefined } {
   const at = text.lastIndexOf('/')
   if (at < 0) return { jobText: text, unit: undefined }
-  const number = parseInteger(text.slice(at + 1))
-  if (number < 0n || number > BigInt(Number.MAX_SAFE_INTEGER))
-    throw new GridError('invalid', `there is no unit ${number}`)
-  return { jobText: text.slice(0, at), unit: Number(number) }
-}
-
-function checkUnit({ job }: ExplainedJob, unit: number): void {
-  const units = unitCount(job.spec)
-  if (unit >= units)
-    throw new GridError('invalid', `the job has no unit ${unit}`, { hint: `its units are 0 to ${units - 1}` })
+  return { jobText: text.slice(0, at), unit: readUnit(text.slice(at + 1)) }
 }
 
 function textOf({ job, sight, findings, moving, unit }: ExplainedJob, number: number | undefined): string {

@@ -6,6 +6,7 @@ import { GridError } from '../../runtime/errors.js'
 import { networkOf } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
+import { cannotWrite } from '../file-content.js'
 import { suggest } from '../flags.js'
 import { facts } from '../output.js'
 import type { CommandTable } from '../program.js'
@@ -191,8 +192,7 @@ function writeKey(target: string, text: string, shown: string): void {
     writeFileSync(draft, `${text}\n`, { flag: 'wx', mode: 0o600 })
     renameSync(draft, target)
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
-    throw new GridError('unavailable', `${shown} cannot be written (${code})`, { cause })
+    throw cannotWrite(shown, cause)
   }
 }
 

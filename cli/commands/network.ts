@@ -4,6 +4,7 @@ import { GridError } from '../../runtime/errors.js'
 import { networkOf } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
+import { cannotWrite } from '../file-content.js'
 import { suggest } from '../flags.js'
 import { facts } from '../output.js'
 import type { CommandTable } from '../program.js'
@@ -21,6 +22,7 @@ export function defineNetwork(commands: CommandTable): void {
             hint: "'manyhands network show' or 'manyhands network new FILE'",
           })
         }
+        if (file !== undefined) throw new GridError('invalid', "'network show' takes no file")
         const { name, isPrivate, idWorkBits } = networkOf(context)
         context.output.answer(
           facts([
@@ -59,8 +61,7 @@ function newSecret({ output }: CommandContext, file: string | undefined): ExitCo
   try {
     writeFileSync(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
-    throw new GridError('invalid', `the file ${file} cannot be written (${code})`, { cause })
+    throw cannotWrite(file, cause)
   }
   output.answer(file, { file })
   output.note(`give this file to every member, and start each with: --network NAME --secret-file ${file}`)

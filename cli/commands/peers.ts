@@ -26,8 +26,8 @@ export function definePeers(commands: CommandTable): void {
         if (action === 'list' && peers.length === 0) return list(context)
         if ((action === 'add' || action === 'rm') && peers.length > 0)
           return action === 'add' ? add(context, peers) : remove(context, peers)
-        throw new GridError('invalid', `'peers ${[action, ...peers].join(' ')}' is not understood`, {
-          hint: 'peers; peers add HOST:PORT[#ID]; peers rm HOST:PORT, or the first 8 digits of an id',
+        throw new GridError('invalid', `'peers ${[action, ...peers].join(' ')}' is not known`, {
+          hint: "'manyhands peers', 'peers add HOST:PORT[#ID]' or 'peers rm HOST:PORT', or the first 8 digits of an id",
         })
       },
     )
@@ -111,7 +111,7 @@ async function remove(context: CommandContext, peers: readonly string[]): Promis
     const isMeant = (other: { readonly nodeId: string | undefined; readonly address: string }) =>
       address === undefined ? other.nodeId?.startsWith(peer.toLowerCase()) === true : other.address === address
     const found = removeBootPeers(folder, network, isMeant) + (await forgetPeers(folder, network, isMeant))
-    if (found === 0) throw new GridError('notFound', `no peer '${peer}' was added or is remembered here`)
+    if (found === 0) throw new GridError('invalid', `no peer '${peer}' was added or is remembered here`)
     removed += found
   }
   output.answer(`removed ${plural(peers.length, 'peer')}`, { removed })

@@ -1,4 +1,4 @@
-import { open, readFile, stat } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { fetchReceipt, receiptContext } from '../../client/receipt.js'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES_MAX } from '../../client/receipt-file.js'
 import { parseInteger } from '../../job/quantity.js'
@@ -7,14 +7,14 @@ import { contains } from '../../job/selection.js'
 import { createVerifier } from '../../overlay/identity.js'
 import { resolveNetwork } from '../../overlay/network.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
-import { UNITS_MAX } from '../../proto/limits.js'
 import { GridError } from '../../runtime/errors.js'
 import { sha256 } from '../../runtime/hash.js'
 import { retriesOf } from '../collect.js'
 import { withConnection } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
-import { resolveJob, shortId, taskText } from '../job-view.js'
+import { cannotWrite } from '../file-content.js'
+import { checkUnit, readUnit, resolveJob, shortId, taskText } from '../job-view.js'
 import { clean, facts, plural } from '../output.js'
 import type { CommandTable } from '../program.js'
 
@@ -61,15 +61,14 @@ async function receipt(
   [text, unitText]: readonly string[],
   options: Readonly<Record<string, unknown>>,
 ): Promise<ExitCode> {
-  const unit = parseInteger(unitText!)
-  if (unit < 0n || unit >= BigInt(UNITS_MAX))
-    throw new GridError('invalid', `unit ${unitText} is outside 0 to ${UNITS_MAX - 1}`)
+  const unit = readUnit(unitText!)
   return withConnection(context, async (connection) => {
     const { client } = connection
     const asked = await client.job(await resolveJob(connection, text!))
+    checkUnit(asked.spec, unit)
     const retries = await retriesOf(connection, asked.jobId)
-    const job = retries.toReversed().find(({ spec }) => contains(spec.selection, Number(unit))) ?? asked
-    const made = await fetchReceipt(client, job, Number(unit), context.interrupts.first)
+    const job = retries.toReversed().find(({ spec }) => contains(spec.selection, unit)) ?? asked
+    const made = await fetchReceipt(client, job, unit, context.interrupts.first)
     const proved = prove(made, undefined)
     const file = (options.output as string | undefined) ?? `${shortId(job.jobId)}-${unit}.receipt`
     const bytes = encodeReceipt(made, sha256)
@@ -160,16 +159,9 @@ function fieldsOf({ unit }: Receipt, { jobId, spec, evidence, judgement }: Prove
 
 async function write(file: string, bytes: Uint8Array): Promise<void> {
   try {
-    const handle = await open(file, 'w')
-    try {
-      await handle.writeFile(bytes)
-    } finally {
-      await handle.close()
-    }
+    await writeFile(file, bytes)
   } catch (cause) {
-    throw new GridError('unavailable', `${file} cannot be written (${(cause as NodeJS.ErrnoException).code})`, {
-      cause,
-    })
+    throw cannotWrite(file, cause)
   }
 }
 

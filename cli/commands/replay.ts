@@ -4,16 +4,15 @@ import { join } from 'node:path'
 import type { UnitAnswer } from '../../client/answer.js'
 import { type Replay, replayUnit } from '../../client/replay.js'
 import type { KnownJob } from '../../client/session.js'
-import { formatBytes, formatDuration, parseInteger } from '../../job/quantity.js'
+import { formatBytes, formatDuration } from '../../job/quantity.js'
 import { contains } from '../../job/selection.js'
-import { UNITS_MAX } from '../../proto/limits.js'
 import { GridError } from '../../runtime/errors.js'
 import { retriesOf } from '../collect.js'
 import { withConnection } from '../connect.js'
 import { type CommandContext, loadOwnTasks } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { fetchedFile } from '../fetched-file.js'
-import { resolveJob, shortId, taskText } from '../job-view.js'
+import { checkUnit, readUnit, resolveJob, shortId, taskText } from '../job-view.js'
 import { clean, facts, plural } from '../output.js'
 import { startLocalCompute } from '../prepared-job.js'
 import type { CommandTable } from '../program.js'
@@ -54,6 +53,7 @@ async function replay(context: CommandContext, [text, unitText]: readonly string
     const { client } = connection
     const jobId = await resolveJob(connection, text!)
     const asked = await client.job(jobId)
+    checkUnit(asked.spec, unit)
     const retries = await retriesOf(connection, jobId)
     // As `results` reads it: a unit comes from the youngest retry that has it.
     const job = retries.toReversed().find(({ spec }) => contains(spec.selection, unit)) ?? asked
@@ -83,14 +83,6 @@ async function replay(context: CommandContext, [text, unitText]: readonly string
       await rm(folder, { recursive: true, force: true })
     }
   })
-}
-
-function readUnit(text: string): number {
-  const unit = parseInteger(text)
-  if (unit < 0n || unit >= BigInt(UNITS_MAX)) {
-    throw new GridError('invalid', `unit ${text} is outside 0 to ${UNITS_MAX - 1}`)
-  }
-  return Number(unit)
 }
 
 /** Why there is nothing to compare with. */

@@ -6,6 +6,7 @@ import { dayOf, type SettledRow } from '../../worker/ledger.js'
 import { preferencesOfFile } from '../config.js'
 import type { CommandContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
+import { cannotWrite } from '../file-content.js'
 import { plural, table } from '../output.js'
 import type { CommandTable } from '../program.js'
 import { eachOnce, exportText, type LedgerSource, readSource } from '../stats/sources.js'
@@ -90,7 +91,10 @@ function sinceDay(text: string, nowMs: number): number {
 
 function exportLedger(context: CommandContext, file: string, ledger: LedgerSource | undefined): void {
   const { output } = context
-  if (ledger === undefined) throw new GridError('notFound', 'no worker has run here: there is nothing to export')
+  if (ledger === undefined)
+    throw new GridError('invalid', 'no worker has run here: there is nothing to export', {
+      hint: 'name its directory: --data DIR',
+    })
   const text = exportText(ledger)
   if (file === '-') {
     output.line(text)
@@ -99,8 +103,7 @@ function exportLedger(context: CommandContext, file: string, ledger: LedgerSourc
   try {
     writeFileSync(file, text)
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'failed'
-    throw new GridError('unavailable', `cannot write ${file}: ${code}`, { cause: error })
+    throw cannotWrite(file, error)
   }
   output.answer('', { file, ledger: ledger.id, ...countsOf(ledger.rows) })
   output.note(`wrote ${plural(ledger.rows.length, 'row')}; on another machine: manyhands stats ${file} OTHER...`)

@@ -1,6 +1,7 @@
 import { parseDuration } from '../../job/quantity.js'
 import type { AdminClient } from '../../process/admin/admin-client.js'
-import { GridError } from '../../runtime/errors.js'
+import { GridError, toGridError } from '../../runtime/errors.js'
+import { isPreference, PREFERENCE_NAMES } from '../../worker/preferences/read.js'
 import { settingHelp } from '../config.js'
 import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
@@ -48,8 +49,11 @@ export function defineVolunteer(commands: CommandTable): void {
   commands
     .add('prefs', 'show or change what the worker on this machine may do', (context, args) =>
       withAdmin(context, async (admin) => {
-        const preferences = await admin.prefer(args.map(readAssignment))
+        const values = args.map(readAssignment)
         const help: Readonly<Record<string, string>> = { ...settingHelp }
+        const preferences = await admin.prefer(values).catch((error: unknown) => {
+          throw withHint(toGridError(error), values, help)
+        })
         context.output.answer(
           table(
             ['PREFERENCE', 'VALUE', 'FROM', ''],
@@ -91,6 +95,21 @@ function readAssignment(text: string): { name: string; value: string } {
       hint: 'write NAME=VALUE, such as hours=22:00-07:00; NAME= takes away what was set at run time',
     })
   return { name: text.slice(0, at), value: text.slice(at + 1) }
+}
+
+/** A refusal of the process, which says what is wrong, with how it is written. */
+function withHint(
+  error: GridError,
+  values: readonly { readonly name: string }[],
+  help: Readonly<Record<string, string>>,
+): GridError {
+  if (error.code !== 'invalid' || error.hint !== undefined) return error
+  const meant = values.map(({ name }) => name).filter((name) => isPreference(name) && help[name] !== undefined)
+  const hint =
+    meant.length < values.length
+      ? `known: ${PREFERENCE_NAMES.join(' ')} weight.NAME`
+      : meant.map((name) => `${name}: ${help[name]}`).join('\n')
+  return new GridError('invalid', error.message, { hint, cause: error })
 }
 
 /** Runs `action` with the process on the data directory of the command. */

@@ -46,12 +46,12 @@ export function exportText({ id, sinceMs, rows }: LedgerContent): string {
 
 /**
  * The ledger in `path`: a data directory, or a file that `stats --export` wrote. Undefined for a directory in which no
- * worker has run. Rejects with GridError `notFound` when nothing is there, `invalid` for another file.
+ * worker has run. Rejects with GridError `invalid` when nothing is there, or another file.
  */
 export async function readSource(path: string): Promise<LedgerSource | undefined> {
   const found = statSync(path, { throwIfNoEntry: false })
   if (found === undefined)
-    throw new GridError('notFound', `there is no ${path}`, {
+    throw new GridError('invalid', `there is no ${path}`, {
       hint: "name data directories, or files that 'manyhands stats --export FILE' wrote",
     })
   if (found.isDirectory()) {

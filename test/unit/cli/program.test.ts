@@ -74,6 +74,11 @@ usage('--version prints the version alone', async () => {
 usage('an unknown command, option, or word too many is one message and exit code 2', async () => {
   for (const [argv, message] of [
     [['sumbit'], /unknown command 'sumbit'\n\s+Did you mean submit/],
+    [['help', 'sumbit'], /unknown command 'sumbit'\n\s+Did you mean submit/],
+    [['sumbit', '--help'], /unknown command 'sumbit'/],
+    [['submit', 'primes', '--count', '1', '--judge', 'me'], /^error: --judge: 'me' is no key/],
+    [['network', 'show', 'x'], /'network show' takes no file/],
+    [['peers', 'rm', '192.0.2.1:4747'], /no peer '192.0.2.1:4747' was added/],
     [['submit', 'primes', '--rnage', '0..1'], /unknown option '--rnage'/],
     [['submit', 'primes', '1', '2'], /arguments of the program go after --/],
     [['show'], /missing required argument 'job'/],

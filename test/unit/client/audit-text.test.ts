@@ -1,0 +1,47 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { AuditFindings } from '../../../client/audit.js'
+import { describeAudit } from '../../../client/audit-text.js'
+
+const nothing: AuditFindings = {
+  units: 10,
+  settled: 10,
+  sampled: 0,
+  disputed: 0,
+  wrong: [],
+  sampledWrong: 0,
+  errorBound: 1,
+  unreplayed: 10,
+  undecided: 0,
+  left: 0,
+  convicted: 0,
+  dismissed: 0,
+  ruled: 0,
+}
+
+const text = suite('describeAudit')
+
+text('a sample of one promises nothing, and says what does', () => {
+  const said = describeAudit({ ...nothing, sampled: 1, errorBound: 0.9, unreplayed: 9 })
+  assert.match(said, /^replayed here: 1 unit drawn at random; each as its result says; too few .* --sample$/)
+})
+
+text('a sample with something left out ends in its bound', () => {
+  const said = describeAudit({ ...nothing, units: 900, settled: 900, sampled: 300, errorBound: 0.01, unreplayed: 600 })
+  assert.match(said, /at most 1 % of the results drawn from were wrong, at 95 %$/)
+})
+
+text('once every settled unit was replayed there is nothing left to estimate', () => {
+  assert.match(
+    describeAudit({ ...nothing, sampled: 4, errorBound: 0, unreplayed: 0 }),
+    /every settled unit was replayed$/,
+  )
+  assert.is(describeAudit({ ...nothing, errorBound: 0, unreplayed: 0 }), 'every settled unit was replayed before')
+})
+
+text('false results keep their bound, however vague', () => {
+  const said = describeAudit({ ...nothing, sampled: 4, wrong: [2], sampledWrong: 1, errorBound: 0.7, unreplayed: 6 })
+  assert.match(said, /1 had a FALSE result; at most 70 % of the results/)
+})
+
+text.run()
