@@ -54,6 +54,24 @@ export class BenchGrid {
     return this.#children.map(({ pid }) => pid!)
   }
 
+  /** What passed between all processes so far, TLS included: each connection has one end that a peer accepted. */
+  async wireBytes(): Promise<number> {
+    const counts = await Promise.all(
+      this.#children.map(
+        (child) =>
+          new Promise<number>((resolve, reject) => {
+            const timer = setTimeout(() => reject(new Error('a process does not say what it sent')), START_MS)
+            child.once('message', (bytes) => {
+              clearTimeout(timer)
+              resolve(Number(bytes))
+            })
+            child.send('wire')
+          }),
+      ),
+    )
+    return counts.reduce((sum, bytes) => sum + bytes, 0)
+  }
+
   async stop(): Promise<void> {
     await this.#client?.close()
     await Promise.all(
@@ -72,7 +90,7 @@ export class BenchGrid {
   #start(role: 'peer' | 'worker', joinAt: readonly string[], threads: number): Promise<string> {
     const data = join(this.folder, `${role}-${this.#children.length}`)
     const child = spawn(process.execPath, [PROCESS_ENTRY, role, data, joinAt.join(','), String(threads)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     })
     this.#children.push(child)
     return new Promise((resolve, reject) => {

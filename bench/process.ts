@@ -1,9 +1,27 @@
+import { subscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
 import { startProcess } from '../process/compose.js'
 import { silentLogger } from '../runtime/logger.js'
 import { BENCH_NETWORK, TASK_MODULE } from './grid.js'
 
 // One peer or worker of a benchmark: role, data folder, addresses to join, threads. Prints its address when it is ready.
 const [role, dataFolder = '', join = '', threads = '0'] = process.argv.slice(2)
+// TLS lies above these sockets: what they count is what the wire carries.
+const accepted = new Set<Socket>()
+let closedBytes = 0
+const bytesOf = ({ bytesRead, bytesWritten }: Socket) => bytesRead + bytesWritten
+subscribe('net.server.socket', (message) => {
+  const { socket } = message as { socket: Socket }
+  accepted.add(socket)
+  socket.once('close', () => {
+    accepted.delete(socket)
+    closedBytes += bytesOf(socket)
+  })
+})
+process.on('message', () => {
+  process.send?.([...accepted].reduce((sum, socket) => sum + bytesOf(socket), closedBytes))
+})
+process.on('disconnect', () => process.exit(0))
 const running = await startProcess({
   dataFolder,
   network: BENCH_NETWORK,

@@ -3,6 +3,7 @@ import { createCipheriv } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Piscina } from 'piscina'
+import type { JobRequest } from '../client/index.js'
 import { sha256 } from '../runtime/hash.js'
 import { hashText, reversed, spinRounds } from './functions.js'
 import { BenchGrid, withGrid } from './grid.js'
@@ -12,6 +13,8 @@ import { reconcile } from './reconcile.js'
 import { sandboxSuites } from './sandbox.js'
 
 const TINY_UNITS = 100_000
+/** What one shard can hold. */
+const SHARDED_UNITS = 16_384
 const MEDIUM_UNITS = 600
 const MEDIUM_MS = 50
 const LARGE_UNITS = 200
@@ -43,21 +46,61 @@ async function tiny(quorum: number, bar: number): Promise<Measurement> {
 /** The same with one peer, and with three that each keep every fact. */
 async function replicas(): Promise<Measurement> {
   const alone = unitsPerSecond(await hashes(1, 1))
-  const run = await hashes(1, SHARD_OWNERS)
+  let wireBytes = 0
+  const run = await hashes(1, SHARD_OWNERS, {}, (bytes) => {
+    wireBytes = bytes
+  })
   const value = unitsPerSecond(run)
   const bar = Math.max(4_000, 0.4 * alone)
-  return { bench: 'replicas', value, unit: 'units/s', bar, ratio: value / bar, alone, ...detailsOf(run) }
+  const wireBytesPerUnit = Math.round(wireBytes / run.units)
+  return {
+    bench: 'replicas',
+    value,
+    unit: 'units/s',
+    bar,
+    ratio: value / bar,
+    alone,
+    wireBytesPerUnit,
+    ...detailsOf(run),
+  }
 }
 
-function hashes(quorum: number, peers: number): Promise<JobRun> {
+/** Units of `tiny-quorum-1` in 1, 2 and 4 shards over four peers, three owners a shard; the slowest counts. */
+async function shards(): Promise<Measurement> {
+  const rates: number[] = []
+  for (const many of [1, 2, 4]) {
+    const changes = { source: { type: 'count', count: SHARDED_UNITS }, shardUnits: SHARDED_UNITS / many } as const
+    rates.push(unitsPerSecond(await hashes(1, 4, changes)))
+  }
+  const [one, two, four] = rates as [number, number, number]
+  const value = Math.min(...rates)
+  return { bench: 'shards', value, unit: 'units/s', bar: 4_000, ratio: value / 4_000, one, two, four }
+}
+
+/** `wire` is told what passed between all processes during the job. Unit: bytes. */
+function hashes(
+  quorum: number,
+  peers: number,
+  changes: Partial<JobRequest> = {},
+  wire?: (bytes: number) => void,
+): Promise<JobRun> {
   return withGrid(async (grid, address) => {
     const client = await grid.client(address)
     const task = { type: 'builtin', name: 'bench-hash', version: 1 } as const
-    return runJob(
+    const before = await grid.wireBytes()
+    const run = await runJob(
       client,
-      { task, args: ['{i}'], source: { type: 'count', count: TINY_UNITS }, policy: { type: 'quorum', quorum } },
+      {
+        task,
+        args: ['{i}'],
+        source: { type: 'count', count: TINY_UNITS },
+        policy: { type: 'quorum', quorum },
+        ...changes,
+      },
       ({ unit, output }) => output !== undefined && sha256(output.stdout) === sha256(hashText(String(unit))),
     )
+    wire?.((await grid.wireBytes()) - before)
+    return run
   }, peers)
 }
 
@@ -199,6 +242,7 @@ export const suites: Readonly<Record<string, () => Promise<Measurement>>> = {
   'tiny-quorum-1': () => tiny(1, 10_000),
   'tiny-quorum-2': () => tiny(2, 4_000),
   replicas,
+  shards,
   reconcile,
   medium,
   large,
