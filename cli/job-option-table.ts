@@ -106,6 +106,13 @@ export const JOB_OPTIONS = [
     group: CHECKING,
     help: 'answers after which a unit stays disputed (10)',
   },
+  {
+    name: 'workers',
+    kind: 'list',
+    value: 'KEY,...',
+    group: CHECKING,
+    help: 'only these workers or donors may compute it, by key (manyhands id)',
+  },
 
   { name: 'memory', kind: 'text', value: 'SIZE', group: LIMITS, help: 'memory (256MiB)' },
   { name: 'wall', kind: 'text', value: 'TIME', group: LIMITS, help: 'time (1h)' },

@@ -70,6 +70,11 @@ interface Seen {
 
 const UNSEEN: Seen = { votes: [], settled: undefined }
 
+/**
+ * Units computed in one round of a job that goes on. A ring is in many disputes at once, and the first few convict it: what
+ * is ruled before the others are computed saves most of them.
+ */
+export const ROUND_UNITS_MAX = 16
 /** Clean replays that are kept back until so many are there, or the job is through: each order is one of few. */
 const CLEAN_RULINGS_MIN = 64
 
@@ -143,8 +148,9 @@ export class Auditor {
   async round(final: boolean, signal?: AbortSignal): Promise<boolean> {
     this.#job = await this.#client.job(this.#job.jobId, signal ? { signal } : {})
     const seen = await this.#look(final, signal)
-    const due = this.#plan.due(final)
-    this.#left = due.length
+    const all = this.#plan.due(final)
+    const due = final ? all : all.slice(0, ROUND_UNITS_MAX)
+    this.#left = all.length
     let foundWrong = false
     const rulings: Ruling[] = []
     const local = due.length > 0 ? await this.#replay(due, seen, signal) : new Map<number, never>()

@@ -90,6 +90,7 @@ options('every option is understood', () => {
     'max-fails': '5%',
     'max-errors': '4',
     'max-instances': '20',
+    workers: [`${'ab'.repeat(32)},${'cd'.repeat(32)}`, 'ef'.repeat(32)],
     memory: '1GiB',
     wall: '2h',
     fuel: '10^12',
@@ -124,6 +125,7 @@ options('every option is understood', () => {
     priority: -5,
     expiresInMs: 2 * 86_400_000,
     isPublic: true,
+    workers: ['ab', 'cd', 'ef'].map((byte) => byte.repeat(32)),
   })
   assert.equal(inputs, [
     { path: 'data/db.fasta', name: 'db' },
@@ -159,6 +161,7 @@ options('what is out of bounds is refused with the flag and the bounds', () => {
     [{ 'max-fails': '0' }, /--max-fails: 0 is outside/],
     [{ 'max-errors': '101' }, /--max-errors: 101 is outside 1 to 100/],
     [{ 'max-instances': '1001' }, /--max-instances/],
+    [{ workers: 'alice' }, /--workers: 'alice' is not a key/],
     [{ priority: '101' }, /--priority: 101 is outside -100 to 100/],
     [{ expires: '31d' }, /--expires/],
     [{ env: 'novalue' }, /--env: 'novalue' is not of the form NAME=VALUE/],
