@@ -6,6 +6,7 @@ import {
   errorBound,
   rulingBatches,
   rulingOf,
+  Strikes,
 } from '../job/audit.js'
 import { isVote } from '../job/digest.js'
 import type { ShardEvidence } from '../job/evidence.js'
@@ -87,6 +88,7 @@ export class Auditor {
   readonly #client: GridClient
   readonly #options: AuditOptions
   readonly #plan: AuditPlan
+  readonly #strikes = new Strikes()
   readonly #selected: readonly UnitRange[] | undefined
   readonly #wrong = new Set<number>()
   readonly #kept: Ruling[] = []
@@ -173,10 +175,12 @@ export class Auditor {
         this.#wrong.add(entry.unit)
         if (entry.sampled) this.#sampledWrong++
       }
-      const ruling = rulingOf(entry, answer, votes)
+      const ruling = rulingOf(entry, answer, votes, this.#strikes)
       const isFalse = contradicts(votes, answer)
       foundWrong ||= isFalse
-      ;(isFalse ? rulings : this.#kept).push(ruling)
+      // A lone wrong answer that was outvoted changes nothing yet, and orders are few.
+      const isUrgent = convicts(ruling) || (settled !== undefined && !isSameAnswer(settled, answer))
+      ;(isUrgent ? rulings : this.#kept).push(ruling)
     }
     await this.#give(rulings, final, signal)
     return foundWrong

@@ -1,5 +1,5 @@
 import { RULING_CONVICTED_MAX, RULING_GRANTORS_MAX, RULINGS_BYTES_MAX, RULINGS_MAX } from '../proto/limits.js'
-import type { NodeId, Ruling } from '../proto/model.js'
+import type { NodeId, PublicKey, Ruling } from '../proto/model.js'
 import { convictedBy, isSameAnswer, type RuledAnswer } from './rulings.js'
 import type { Judgement, Vote } from './verdict.js'
 
@@ -30,10 +30,26 @@ interface Chance {
   next(): number
 }
 
+/** Who stands against whom on a unit. Winners: none while it is open. */
+interface Dispute {
+  readonly winners: readonly PublicKey[]
+  readonly losers: readonly PublicKey[]
+}
+
+function disputeOf(judgement: Judgement): Dispute {
+  const isSettled = judgement.state === 'accepted' || judgement.state === 'failed'
+  if (!isSettled) return { winners: [], losers: [] }
+  return {
+    winners: judgement.agreeing.map(({ donor }) => donor),
+    losers: judgement.conflicting.map(({ donor }) => donor),
+  }
+}
+
 /**
  * Which units of one job are computed again, as its facts come to be known. A settled unit is drawn or passed over when it
  * is first seen settled, and again when it is settled anew, by randomness that nobody saw when votes were given. Of disputed
- * units the first that come are taken until the budget is used up. Each unit is replayed once. Memory: a bit a unit.
+ * units the most suspicious are taken until the budget is used up. Each unit is replayed once. Memory: a bit a unit, and
+ * the donors of disputed ones.
  */
 export class AuditPlan {
   readonly #random: Chance
@@ -43,7 +59,7 @@ export class AuditPlan {
   readonly #replayed = new Set<number>()
   /** Units drawn, with what was drawn for them. */
   readonly #sampled = new Map<number, number>()
-  readonly #disputed = new Set<number>()
+  readonly #disputed = new Map<number, Dispute>()
   #disputesTaken = 0
   readonly #sampleSize: number
   /** Draws of units that came near, should too few be drawn. */
@@ -73,7 +89,8 @@ export class AuditPlan {
     const isDisputed = isSettled
       ? judgement.conflicting.length > 0
       : judgement.state === 'disputed' && (final || judgement.wanted === 0)
-    if (isDisputed && !this.#replayed.has(unit)) this.#disputed.add(unit)
+    if (!isDisputed) this.#disputed.delete(unit)
+    else if (!this.#replayed.has(unit)) this.#disputed.set(unit, disputeOf(judgement))
     const isSeen = (this.#seen[unit >> 3]! & (1 << (unit & 7))) !== 0
     if (isSettled === isSeen) return
     this.#seen[unit >> 3]! ^= 1 << (unit & 7)
@@ -95,13 +112,33 @@ export class AuditPlan {
     if (final) this.#size()
     const due: AuditUnit[] = []
     let left = this.#disputesMax - this.#disputesTaken
-    for (const unit of this.#disputed) {
+    for (const unit of this.#bySuspicion()) {
       if (this.#sampled.has(unit) || this.#replayed.has(unit)) continue
       if (left-- <= 0) break
       due.push({ unit, sampled: false })
     }
     for (const unit of this.#sampled.keys()) if (!this.#replayed.has(unit)) due.push({ unit, sampled: true })
     return due
+  }
+
+  /**
+   * Disputed units, those first that nobody has decided, then those whose winners lose most elsewhere, and against whom that
+   * is said by donors who lose least. Most disputes are lost by a liar, which proves nothing against its friends; where two
+   * have won, both are convicted, and the unit is wrong.
+   */
+  #bySuspicion(): number[] {
+    const lost = new Map<PublicKey, number>()
+    for (const { losers } of this.#disputed.values())
+      for (const donor of losers) lost.set(donor, (lost.get(donor) ?? 0) + 1)
+    const losses = (donors: readonly PublicKey[]) =>
+      donors.reduce((sum, donor) => sum + (lost.get(donor) ?? 0), 0) / Math.max(1, donors.length)
+    return [...this.#disputed]
+      .map(([unit, { winners, losers }]) => ({
+        unit,
+        suspicion: winners.length === 0 ? Number.POSITIVE_INFINITY : losses(winners) - losses(losers),
+      }))
+      .sort((a, b) => (a.suspicion === b.suspicion ? 0 : b.suspicion - a.suspicion))
+      .map(({ unit }) => unit)
   }
 
   /** A unit of {@link due} was computed, whatever came of it. */
@@ -163,8 +200,45 @@ function poissonBound(sampled: number, wrong: number): number {
   return Math.min(1, high / sampled)
 }
 
+/** Proven answers that nobody shares after which a key is out, and the share of its votes on replayed units beyond which. */
+const STRIKES = 4
+const STRIKES_SHARE = 2 / 3
+
+/**
+ * Keys that replays found wrong again and again, without a friend: a lone wrong answer may be a bad memory chip, three are a
+ * host that nobody can use, when they are most of what it said of the units computed again. Liars of a ring that is outvoted
+ * are found by that, where no two of them have the same unit.
+ */
+export class Strikes {
+  readonly #byDonor = new Map<PublicKey, { right: number; wrong: number; readonly workers: Set<PublicKey> }>()
+
+  /** Takes in the votes on a unit that was computed again; whoever is out by it, ascending. */
+  struck(answer: RuledAnswer, votes: readonly Vote[]): readonly PublicKey[] {
+    const out = new Set<PublicKey>()
+    const heard = new Set<PublicKey>()
+    for (const vote of votes) {
+      if (vote.outcome === 'host' || vote.outcome === 'wall' || heard.has(vote.donor)) continue
+      heard.add(vote.donor)
+      const known = this.#byDonor.get(vote.donor) ?? { right: 0, wrong: 0, workers: new Set() }
+      this.#byDonor.set(vote.donor, known)
+      known.workers.add(vote.worker)
+      if (isSameAnswer(answer, vote)) known.right++
+      else known.wrong++
+      const { right, wrong, workers } = known
+      if (isSameAnswer(answer, vote) || wrong < STRIKES || wrong <= STRIKES_SHARE * (right + wrong)) continue
+      for (const key of [vote.donor, ...workers]) out.add(key)
+    }
+    return [...out].sort()
+  }
+}
+
 /** What a replay that gave `answer` says of the votes on the unit. */
-export function rulingOf({ unit, sampled }: AuditUnit, answer: RuledAnswer, votes: readonly Vote[]): Ruling {
+export function rulingOf(
+  { unit, sampled }: AuditUnit,
+  answer: RuledAnswer,
+  votes: readonly Vote[],
+  strikes: Strikes,
+): Ruling {
   const rightGrantors: NodeId[] = []
   const wrongGrantors: NodeId[] = []
   const heard = new Set<string>()
@@ -175,7 +249,8 @@ export function rulingOf({ unit, sampled }: AuditUnit, answer: RuledAnswer, vote
     const grantors = isSameAnswer(answer, vote) ? rightGrantors : wrongGrantors
     if (grantors.length < RULING_GRANTORS_MAX) grantors.push(vote.grantor)
   }
-  const convicted = convictedBy(answer, votes).slice(0, RULING_CONVICTED_MAX)
+  const guilty = new Set([...convictedBy(answer, votes), ...strikes.struck(answer, votes)])
+  const convicted = [...guilty].sort().slice(0, RULING_CONVICTED_MAX)
   const { outcome, digest } = answer
   return { unit, outcome, digest, convicted, rightGrantors: rightGrantors.sort(), wrongGrantors: wrongGrantors.sort() }
 }

@@ -22,9 +22,11 @@ const SILENCE_MS = 30_000
  * would be another chance for a friend, who comes at once.
  */
 const REDRAW_MS = 60_000
+/** Opinions for each thread that wait for a key that comes for them. Those behind it are drawn anew: it may be slow. */
+const WAITING_PER_THREAD = 16
 /**
- * So many times that long an opinion is kept at most. Else a key that comes for one a minute would keep all others that
- * were ever drawn for it from being answered, at every owner.
+ * So many times its patience an opinion is kept at most. Else a key that comes for one a minute would keep others that were
+ * drawn for it from being answered, at every owner.
  */
 const KEPT_PATIENCES_MAX = 10
 /** Workers away that are remembered for their credit. */
@@ -142,14 +144,15 @@ export class Sweep {
       this.#queue.release(instance, now, true, 'overdue')
       if (worker.session !== undefined) this.#settling.withdraw(worker, record)
     }
-    const comes = now - worker.cameAt < REDRAW_MS
+    let waiting = 0
     for (const record of worker.reserved) {
       const keptMs = now - record.reservedAt
       // The oldest are first: what follows is not due either.
-      if (keptMs < REDRAW_MS * (comes ? KEPT_PATIENCES_MAX : 1)) break
+      if (keptMs < REDRAW_MS) break
+      const isNear = waiting++ < WAITING_PER_THREAD * worker.hello.slots
+      const since = isNear ? Math.max(record.reservedAt, worker.cameAt) : record.reservedAt
       const patience = Math.max(REDRAW_MS, record.shard.job.durations.p95 ?? 0)
-      const isLate = Math.min(keptMs, now - worker.cameAt) >= patience
-      if (isLate || keptMs >= patience * KEPT_PATIENCES_MAX) this.#queue.redraw(record, now)
+      if (now - since >= patience || keptMs >= patience * KEPT_PATIENCES_MAX) this.#queue.redraw(record, now)
     }
   }
 

@@ -1,5 +1,5 @@
 import { ROUND_UNITS_MAX } from '../../client/audit.js'
-import { AuditPlan, type AuditShares, type AuditUnit, rulingBatches, rulingOf } from '../../job/audit.js'
+import { AuditPlan, type AuditShares, type AuditUnit, rulingBatches, rulingOf, Strikes } from '../../job/audit.js'
 import { isSameAnswer, type RuledAnswer } from '../../job/rulings.js'
 import type { Judgement, Vote } from '../../job/verdict.js'
 import { RULING_ORDERS_MAX } from '../../proto/limits.js'
@@ -44,6 +44,7 @@ export interface JudgeParts {
 export class Judge {
   readonly #p: JudgeParts
   readonly #plan: AuditPlan
+  readonly #strikes = new Strikes()
   readonly #kept: Ruling[] = []
   #orders = 0
   #finalRounds = 0
@@ -82,7 +83,7 @@ export class Judge {
     for (const entry of due) {
       this.#plan.replayed(entry)
       this.replayed++
-      const ruling = rulingOf(entry, TRUTH, this.#p.bench.seen(entry.unit)?.votes ?? [])
+      const ruling = rulingOf(entry, TRUTH, this.#p.bench.seen(entry.unit)?.votes ?? [], this.#strikes)
       foundFalse ||= this.#isContradicted(entry.unit)
       ;(isUrgent(ruling) ? urgent : this.#kept).push(ruling)
     }

@@ -38,7 +38,7 @@ const DAY_NAMES = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat']
 const WEIGHT_PREFIX = 'weight.'
 
 /** Whether there is a preference of that name. */
-function isPreference(name: string): boolean {
+export function isPreference(name: string): boolean {
   return (PREFERENCE_NAMES as readonly string[]).includes(name) || isWeight(name)
 }
 

@@ -102,7 +102,15 @@ audit('units that answers differ on come first, up to their share', async () => 
   job.dissent = (unit) => (unit < 20 ? printed('something else\n') : undefined)
   const findings = await audited(grid.client, job, { shares: { sampled: 0, disputed: 0.05 } })
   assert.equal([findings.disputed, findings.sampled, findings.wrong.length], [5, 0, 0])
-  assert.is(findings.convicted, 0, 'a lone wrong answer convicts nobody')
+  assert.is(findings.convicted, 1, 'who is wrong time and again without a friend is out')
+})
+
+audit('three lone wrong answers convict nobody', async () => {
+  const grid = new FakeGrid()
+  const job = jobOf(grid, (unit) => `${unit}`, { policy: { type: 'quorum', quorum: 2 } })
+  job.dissent = (unit) => (unit < 3 ? printed('something else\n') : undefined)
+  const findings = await audited(grid.client, job, { shares: { sampled: 0, disputed: 0.05 } })
+  assert.equal([findings.disputed, findings.convicted], [3, 0])
 })
 
 audit('a machine that computes now this and now that convicts nobody', async () => {

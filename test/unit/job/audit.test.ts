@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { AUDIT_SHARES, AuditPlan, errorBound, rulingBatches, rulingOf } from '../../../job/audit.js'
+import { AUDIT_SHARES, AuditPlan, errorBound, rulingBatches, rulingOf, Strikes } from '../../../job/audit.js'
 import { judge } from '../../../job/verdict.js'
 import { orderCodec } from '../../../proto/codec/facts.js'
 import { RULINGS_BYTES_MAX } from '../../../proto/limits.js'
@@ -43,6 +43,28 @@ plan('takes disputed units up to its budget, but for those that the next opinion
   assert.equal(late.due(false), [])
   late.look(5, split, true)
   assert.equal(late.due(true), [{ unit: 5, sampled: false }])
+})
+
+plan('takes disputes first that were won by donors who lose elsewhere, and none that is over', () => {
+  const one = new AuditPlan(1_000, 1_000, AUDIT_SHARES, { next: () => 0.999 })
+  const lostBy = (liar: string) => judge([voteOf('a', 'x'), voteOf('b', 'x'), voteOf(liar, 'y')], rulesWith(2))
+  for (let unit = 0; unit < 20; unit++) one.look(unit, lostBy(unit % 2 === 0 ? 'p' : 'q'))
+  one.look(700, judge([voteOf('p', 'y'), voteOf('q', 'y'), voteOf('a', 'x')], rulesWith(2)))
+  one.look(800, split, true)
+  assert.equal(
+    one
+      .due(false)
+      .slice(0, 2)
+      .map(({ unit }) => unit),
+    [800, 700],
+  )
+  one.look(700, settled)
+  assert.not(
+    one
+      .due(false)
+      .map(({ unit }) => unit)
+      .includes(700),
+  )
 })
 
 plan('draws again for a unit that is settled anew, and never replays one twice', () => {
@@ -104,11 +126,26 @@ rulings('names the grantors of each donor of a drawn unit, and of no other', () 
     voteOf('c', 'y', { grantor: 'g3' as NodeId }),
     voteOf('d', 'host', { grantor: 'g3' as NodeId }),
   ]
-  const drawn = rulingOf({ unit: 0, sampled: true }, answer, votes)
+  const drawn = rulingOf({ unit: 0, sampled: true }, answer, votes, new Strikes())
   assert.equal([drawn.rightGrantors, drawn.wrongGrantors], [['g1', 'g2'], ['g3']])
-  const disputed = rulingOf({ unit: 0, sampled: false }, answer, votes)
+  const disputed = rulingOf({ unit: 0, sampled: false }, answer, votes, new Strikes())
   assert.equal([disputed.rightGrantors, disputed.wrongGrantors], [[], []])
 })
+
+rulings(
+  'convict a key at its fourth wrong answer that nobody shares, but not one that is right a third of the time',
+  () => {
+    const answer = { outcome: 'done' as const, digest: 'x' as Digest }
+    const strikes = new Strikes()
+    const convicted = (bad: string, said: string) =>
+      rulingOf({ unit: 0, sampled: false }, answer, [voteOf('a', 'x'), voteOf('b', 'x'), voteOf(bad, said)], strikes)
+        .convicted
+    for (const said of ['y1', 'y2', 'y3']) assert.equal(convicted('liar', said), [])
+    assert.equal(convicted('liar', 'y4'), ['liar'])
+    for (const said of ['x', 'x', 'z1', 'z2', 'z3', 'z4'])
+      assert.equal(convicted('unlucky', said), [], 'wrong four times of six')
+  },
+)
 
 rulings('fit into the orders they are cut into, all of them, in order', () => {
   const ruling = fc.record({
