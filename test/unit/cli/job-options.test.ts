@@ -161,7 +161,7 @@ options('what is out of bounds is refused with the flag and the bounds', () => {
     [{ 'max-fails': '0' }, /--max-fails: 0 is outside/],
     [{ 'max-errors': '101' }, /--max-errors: 101 is outside 1 to 100/],
     [{ 'max-instances': '1001' }, /--max-instances/],
-    [{ workers: 'alice' }, /--workers: 'alice' is not a key/],
+    [{ workers: 'alice' }, /--workers: 'alice' is no key/],
     [{ priority: '101' }, /--priority: 101 is outside -100 to 100/],
     [{ expires: '31d' }, /--expires/],
     [{ env: 'novalue' }, /--env: 'novalue' is not of the form NAME=VALUE/],
