@@ -181,9 +181,11 @@ export async function runCommandLine(argv: readonly string[], surroundings: Surr
 
 /** `help` and `--help` of a command that does not exist explain nothing: the word alone is an error that says so. */
 function knownWords(program: Command, typed: readonly string[]): readonly string[] {
-  const named = typed[0] === 'help' ? typed[1] : typed[0]
+  let at = 0
+  while (typed[at]?.startsWith('-')) at += program.options.find(({ long }) => long === typed[at])?.required ? 2 : 1
+  const named = typed[at] === 'help' ? typed[at + 1] : typed[at]
   if (named === undefined || named.startsWith('-') || named === 'help') return typed
-  return program.commands.some((command) => command.name() === named) ? typed : [named]
+  return program.commands.some((command) => command.name() === named) ? typed : [...typed.slice(0, at), named]
 }
 
 /** Commands that do something of their own at the first Ctrl-C: finish, detach, clean up. The others just end. */

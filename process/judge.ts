@@ -1,4 +1,4 @@
-import { mkdir, open, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Judge } from '../client/judge.js'
 import type { GridClient } from '../client/session.js'
@@ -6,6 +6,7 @@ import type { PublicKey } from '../proto/model.js'
 import { systemClock } from '../runtime/clock.js'
 import type { Logger } from '../runtime/logger.js'
 import { startCompute } from '../worker/compute/supervise.js'
+import { fetchedFile } from './fetched-file.js'
 
 export interface JudgeSettings {
   readonly dataFolder: string
@@ -35,15 +36,7 @@ export function startJudge(client: GridClient, settings: JudgeSettings): () => P
       const folder = join(dataFolder, 'judge', jobId)
       await mkdir(folder, { recursive: true, mode: 0o700 })
       return {
-        createFile: async ({ digest }) => {
-          const path = join(folder, digest)
-          const file = await open(path, 'w', 0o600)
-          return {
-            path,
-            write: async (offset, bytes) => void (await file.write(bytes, 0, bytes.length, offset)),
-            finish: () => file.close(),
-          }
-        },
+        createFile: (blob) => fetchedFile(folder, blob),
         remove: () => rm(folder, { recursive: true, force: true }),
       }
     },

@@ -6,7 +6,7 @@ import { collect, readAnswers, retriesOf } from '../collect.js'
 import { type Connection, withConnection } from '../connect.js'
 import { type CommandContext, loadOwnTasks, sameNetworkFlags } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
-import { resolveJob, shortId } from '../job-view.js'
+import { checkUnit, resolveJob, shortId } from '../job-view.js'
 import type { CommandTable } from '../program.js'
 
 /** `manyhands results`: what came of a job, proved on this machine. */
@@ -29,6 +29,7 @@ export function defineResults(commands: CommandTable): void {
         return withConnection(context, async (connection) => {
           const jobId = await resolveJob(connection, text!)
           const job = await connection.client.job(jobId)
+          for (const { first } of units ?? []) checkUnit(job.spec, first)
           if (job.view.removed) throw new GridError('expired', 'the job was removed, and its results with it')
           const retries = await retriesOf(connection, jobId)
           if (options.failed === true) return showFailed(context, connection, job, retries, units)

@@ -75,6 +75,7 @@ usage('an unknown command, option, or word too many is one message and exit code
   for (const [argv, message] of [
     [['sumbit'], /unknown command 'sumbit'\n\s+Did you mean submit/],
     [['help', 'sumbit'], /unknown command 'sumbit'\n\s+Did you mean submit/],
+    [['--data', 'help', '--quiet', 'help', 'sumbit'], /unknown command 'sumbit'/],
     [['sumbit', '--help'], /unknown command 'sumbit'/],
     [['submit', 'primes', '--count', '1', '--judge', 'me'], /^error: --judge: 'me' is no key/],
     [['network', 'show', 'x'], /'network show' takes no file/],
