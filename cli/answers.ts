@@ -56,6 +56,12 @@ export function openFolder(
   return ResultFolder.open(nodeFolder(folder), job, sha256, { stderr, ...(layout === undefined ? {} : { layout }) })
 }
 
+/** What became of the folder of `-o`. */
+export function filesText({ filesWritten, unitsSkipped }: ResultFolder, folder: string): string {
+  const there = unitsSkipped === 0 ? '' : `, results of ${plural(unitsSkipped, 'unit')} were there already`
+  return `${plural(filesWritten, 'file')} written to ${folder}${there}`
+}
+
 /** The task that puts the outputs of a job together, where it is installed here. */
 export function taskOf({ task }: JobSpec): Task | undefined {
   return task.type === 'builtin' ? findTask(task.name, task.version) : undefined

@@ -7,7 +7,15 @@ import { watchJob } from '../client/watch.js'
 import { mergeRanges } from '../job/selection.js'
 import type { JobId } from '../proto/model.js'
 import { GridError, toGridError } from '../runtime/errors.js'
-import { type AnswerOptions, concludeResults, openFolder, resultFields, showAnswers, taskOf } from './answers.js'
+import {
+  type AnswerOptions,
+  concludeResults,
+  filesText,
+  openFolder,
+  resultFields,
+  showAnswers,
+  taskOf,
+} from './answers.js'
 import type { Connection } from './connect.js'
 import { type CommandContext, sameNetworkFlags } from './context.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
@@ -201,11 +209,7 @@ async function show(
         audit: audits.length === 0 ? null : audits.map(({ job: { jobId }, findings }) => ({ jobId, ...findings })),
         exitCode: code,
       })
-    } else if (folder !== undefined) {
-      output.note(
-        `${folder.filesWritten} files written to ${options.folder}, results of ${folder.unitsSkipped} units were there already`,
-      )
-    }
+    } else if (folder !== undefined && options.folder !== undefined) output.note(filesText(folder, options.folder))
     const last = follower?.last
     return { code: code === EXIT.ok && last !== undefined ? exitOf(last) : code, isWhole }
   } catch (error) {

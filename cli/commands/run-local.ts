@@ -6,7 +6,7 @@ import { jobIdOf } from '../../job/spec.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import { sha256 } from '../../runtime/hash.js'
-import { openFolder, resultFields, showAnswers } from '../answers.js'
+import { filesText, openFolder, resultFields, showAnswers } from '../answers.js'
 import { EXIT } from '../exit-codes.js'
 import { addJobFlags, describeJob } from '../job-flags.js'
 import { plural } from '../output.js'
@@ -54,6 +54,8 @@ export function defineRunLocal(commands: CommandTable): void {
           output.note(
             `${plural(done, 'unit')} in ${formatDuration(wallMs)} on ${plural(compute.threads, 'thread')}, ${shown.failed} failed, fuel ${fuel}`,
           )
+          if (folder !== undefined && answerOptions.folder !== undefined)
+            output.note(filesText(folder, answerOptions.folder))
           if (output.json) {
             const summary: Pick<ResultsSummary, 'units' | 'done' | 'failed'> = {
               units,
