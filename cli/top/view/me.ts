@@ -109,8 +109,9 @@ function threadSpans({ thread, unit }: ThreadState, wallMs: number, columns: num
   const number = span(fitToWidth(String(thread), 8))
   if (unit === undefined) return [number, span('waits', 'dim')]
   const limit = Number(unit.fuelMax)
-  const used = limit > 0 ? Number(unit.fuel) / limit : 0
-  const meter = columns < 100 ? [] : [...bar(used, FUEL_COLUMNS, 'accent'), span(' ')]
+  // Without a limit nobody knows how much is left.
+  const hasMeter = columns >= 100 && limit > 0
+  const meter = hasMeter ? [...bar(Number(unit.fuel) / limit, FUEL_COLUMNS, 'accent'), span(' ')] : []
   return [
     number,
     span(fitToWidth(formatDuration(Math.max(0, wallMs - unit.sinceMs)), 7)),
