@@ -29,7 +29,7 @@ export interface ListedUnit extends UnitStatus {
 
 /** Shards asked at a time: a shard has up to 16,384 units. */
 const SHARDS_AT_ONCE = 8
-const SHARDS_AT_ONCE_OF_FEW = 2
+const SHARDS_AT_ONCE_OF_FEW = 1
 const IDLE_MS: Millis = 15_000
 
 /**

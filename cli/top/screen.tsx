@@ -1,5 +1,5 @@
-import { Box, Text, useInput } from 'ink'
-import { memo } from 'react'
+import { Box, type Key as InkKey, Text, useInput } from 'ink'
+import { memo, useCallback } from 'react'
 import type { Key } from './core/messages.js'
 import { readKeys } from './keys.js'
 import type { Line, Span, Tone } from './view/line.js'
@@ -39,7 +39,8 @@ export interface ScreenProps {
 
 /** The lines of a frame, one below the other, and the keys that are pressed. Decides nothing. */
 export function Screen({ lines, columns, isColoured, onKeys }: ScreenProps) {
-  useInput((input, key) => onKeys(readKeys(input, key)))
+  // The same function each time: for another one ink would listen anew with every frame.
+  useInput(useCallback((input: string, key: InkKey) => onKeys(readKeys(input, key)), [onKeys]))
   return (
     <Box flexDirection="column" width={columns} flexShrink={0}>
       {lines.map((line, row) => (

@@ -3,10 +3,10 @@ import type { Clock, Millis, Timer } from '../../runtime/clock.js'
 import type { Key } from './core/messages.js'
 import { FrameWriter } from './frame-writer.js'
 import { Screen, sameLine } from './screen.js'
-import type { Line } from './view/line.js'
+import { EMPTY, type Line } from './view/line.js'
 
 /** Least time between two frames when the grid has changed, and when a key was pressed. Unit: ms. */
-const FRAME_MS: Millis = 250
+const FRAME_MS: Millis = 500
 const KEY_FRAME_MS: Millis = 50
 /** Whoever drags the edge of a window sends many sizes. Unit: ms. */
 const RESIZE_MS: Millis = 60
@@ -27,7 +27,7 @@ export interface TerminalOptions {
   readonly onResize: (size: Size) => void
 }
 
-/** Shows frames on the alternate screen of a terminal, at most four a second, and one at once after a key. */
+/** Shows frames on the alternate screen of a terminal, at most two a second, and one at once after a key. */
 export class Terminal {
   readonly #o: TerminalOptions
   readonly #writer: FrameWriter
@@ -49,21 +49,12 @@ export class Terminal {
   }
 
   open(): void {
-    const { stdin, stdout, draw } = this.#o
+    const { stdout, draw } = this.#o
     this.#writer.enter()
     // However the process ends, the shell gets its screen back.
     process.once('exit', this.#leave)
     stdout.on('resize', this.#resized)
-    this.#lines = draw()
-    this.#drawnAt = this.#o.clock.now()
-    this.#ink = render(this.#screen(), {
-      stdin,
-      stdout: this.#writer as unknown as NodeJS.WriteStream,
-      // Whole frames, each as it is: the writer finds what has changed.
-      debug: true,
-      exitOnCtrlC: false,
-      patchConsole: false,
-    })
+    this.#show(draw())
   }
 
   /** Something may have changed: a frame is drawn soon. `urgent`: a person waits for it. */
@@ -97,6 +88,7 @@ export class Terminal {
     this.#resizing = this.#o.clock.setTimer(RESIZE_MS, () => {
       if (this.#closed) return
       this.#writer.forget()
+      this.#lines = []
       this.#o.onResize(this.size)
       this.#show(this.#o.draw())
     })
@@ -105,19 +97,35 @@ export class Terminal {
   #frame(): void {
     this.#next = undefined
     if (this.#closed) return
-    const lines = this.#o.draw()
-    if (lines.length === this.#lines.length && lines.every((line, i) => sameLine(line, this.#lines[i]!))) return
-    this.#show(lines)
+    this.#show(this.#o.draw())
   }
 
+  /** Renders the rows that differ from what was shown last. */
   #show(lines: readonly Line[]): void {
+    const changed: number[] = []
+    for (let row = 0; row < Math.max(lines.length, this.#lines.length); row++) {
+      const before = this.#lines[row]
+      if (before === undefined || !sameLine(lines[row] ?? EMPTY, before)) changed.push(row)
+    }
     this.#lines = lines
+    if (changed.length === 0) return
     this.#drawnAt = this.#o.clock.now()
-    this.#ink?.rerender(this.#screen())
+    this.#writer.place(changed)
+    const screen = this.#screen(changed.map((row) => lines[row] ?? EMPTY))
+    if (this.#ink !== undefined) this.#ink.rerender(screen)
+    else
+      this.#ink = render(screen, {
+        stdin: this.#o.stdin,
+        stdout: this.#writer as unknown as NodeJS.WriteStream,
+        // What is rendered, as it is: the writer knows where it belongs.
+        debug: true,
+        exitOnCtrlC: false,
+        patchConsole: false,
+      })
   }
 
-  #screen() {
+  #screen(lines: readonly Line[]) {
     const { isColoured, onKeys } = this.#o
-    return <Screen lines={this.#lines} columns={this.size.columns} isColoured={isColoured} onKeys={onKeys} />
+    return <Screen lines={lines} columns={this.size.columns} isColoured={isColoured} onKeys={onKeys} />
   }
 }

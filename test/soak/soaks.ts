@@ -1,6 +1,7 @@
 import { abuse } from './abuse.js'
 import { cpuTime } from './cpu-time.js'
 import { explainSituations } from './explain.js'
+import { dashboard } from './dashboard.js'
 import { fuzz } from './fuzz.js'
 import { killOwners } from './kill-owners.js'
 import { manyPeers } from './many-peers.js'
@@ -12,6 +13,7 @@ export const soaks: readonly Soak[] = [
   // One a line.
   abuse,
   explainSituations,
+  dashboard,
   fuzz,
   killOwners,
   manyPeers,

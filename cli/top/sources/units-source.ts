@@ -17,9 +17,9 @@ export interface UnitsSourceContext {
 }
 
 /** The same units are listed again no more often than this. Unit: ms. */
-const AGAIN_MS: Millis = 1_000
+const AGAIN_MS: Millis = 2_000
 /** What a home said of a job's shards is used for so long. Unit: ms. */
-const SHOWN_MS: Millis = 3_000
+const SHOWN_MS: Millis = 10_000
 /** Bytes of what a unit wrote that are shown. */
 const TEXT_BYTES_MAX = 16_384
 

@@ -185,28 +185,29 @@ screens.run()
 
 const writing = suite('FrameWriter')
 
-writing('only lines that differ are written, each to its place', () => {
+writing('each line goes to its row, and only if it differs', () => {
   const written: string[] = []
   const writer = new FrameWriter({ write: (text) => written.push(text), columns: 10, rows: 5 })
+  writer.place([0, 1, 2])
   writer.write('one\ntwo\nthree')
-  written.length = 0
-  writer.write('one\nTWO\nthree')
-  assert.is(written.length, 1)
-  assert.match(written[0]!, '\u001b[2;1HTWO')
-  assert.not.match(written[0]!, 'one')
-  writer.write('one\nTWO\nthree')
-  assert.is(written.length, 1)
-  writer.write('one')
-  assert.match(written[1]!, /\u001b\[2;1H\u001b\[0m\u001b\[K.*\u001b\[3;1H/)
+  assert.match(written[0]!, /\u001b\[1;1Hone.*\u001b\[2;1Htwo.*\u001b\[3;1Hthree/)
+  writer.place([1, 2])
+  writer.write('TWO\nthree')
+  assert.is(written.length, 2)
+  assert.match(written[1]!, '\u001b[2;1HTWO')
+  assert.not.match(written[1]!, 'three')
+  writer.write('TWO\nthree')
+  assert.is(written.length, 2)
 })
 
-writing('after a resize all is written anew, and never more lines than there are rows', () => {
+writing('after a resize all is written anew, and nothing below the last row', () => {
   const written: string[] = []
-  const size = { columns: 10, rows: 2 }
-  const writer = new FrameWriter({ write: (text) => written.push(text), ...size })
-  writer.write('a\nb\nc\nd')
+  const writer = new FrameWriter({ write: (text) => written.push(text), columns: 10, rows: 2 })
+  writer.place([0, 1, 2])
+  writer.write('a\nb\nc')
   assert.not.match(written[0]!, 'c')
   writer.forget()
+  writer.place([0, 1])
   writer.write('a\nb')
   assert.match(written.at(-1)!, /1;1Ha.*2;1Hb/)
 })

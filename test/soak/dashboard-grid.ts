@@ -1,0 +1,241 @@
+import { buildJob } from '../../client/job-builder.js'
+import { takeRequest } from '../../coordinator/take-request.js'
+import { shardUnits } from '../../job/shard.js'
+import { jobIdOf } from '../../job/spec.js'
+import { EMPTY_SUMMARY } from '../../job/summary.js'
+import { GrpcTransport } from '../../overlay/grpc-transport.js'
+import { createIdentity, createVerifier } from '../../overlay/identity.js'
+import { Overlay, resolveOptions } from '../../overlay/index.js'
+import { jobSpecCodec } from '../../proto/codec/spec.js'
+import type { ShardStatus, ShowReply, StatusReply, UnitStatus } from '../../proto/messages.js'
+import { methods } from '../../proto/methods.js'
+import type { Digest, JobSpec, Signed, Summary } from '../../proto/model.js'
+import { systemClock } from '../../runtime/clock.js'
+import { sha256 } from '../../runtime/hash.js'
+import { silentLogger } from '../../runtime/logger.js'
+import { systemRandom } from '../../runtime/random.js'
+import type { Endpoint } from '../../runtime/transport.js'
+import { VERSION } from '../../runtime/version.js'
+import { testNetwork } from '../support/grpc-nodes.js'
+import { answerParent } from '../support/processes.js'
+
+/*
+ * Many peers in one process, each with its own identity, listener and overlay on loopback. What they say of one job is made
+ * up: its units settle at a steady pace, one in a thousand fails, and homes push news as often as real ones may.
+ */
+
+export interface GridRequest {
+  readonly peers: number
+  readonly units: number
+  /** Units decided at the start, and in a second from then on. */
+  readonly begun: number
+  readonly perSecond: number
+}
+
+export interface StartedGrid {
+  readonly jobId: string
+  readonly address: string
+  /** Peers that are in the network. */
+  readonly joined: number
+}
+
+/** As often as a home pushes to a watcher. Unit: ms. */
+const WATCH_MS = 250
+const LEASED = 4_000
+const WORKERS = 800
+/** Which of a thousand units fails. */
+const FAILS = 7
+const PAGE = 1_000
+const STARTED_AT_ONCE = 10
+const JOIN_MS = 20_000
+
+interface Job {
+  readonly spec: JobSpec
+  readonly signed: Signed
+  readonly shards: readonly number[]
+  /** Units decided by now: all below this one. */
+  decided(): number
+}
+
+const peers: { readonly endpoint: Endpoint; readonly overlay: Overlay }[] = []
+
+/** Failed units below `unit`. */
+function failedBelow(unit: number): number {
+  return Math.floor((unit + 999 - FAILS) / 1_000)
+}
+
+function summaryOf({ decided }: Pick<Job, 'decided'>, first: number, end: number): Summary {
+  const done = Math.max(0, Math.min(decided(), end) - first)
+  const failed = done === 0 ? 0 : failedBelow(first + done) - failedBelow(first)
+  const isWhole = end - first > 100_000
+  return {
+    ...EMPTY_SUMMARY,
+    units: end - first,
+    open: end - first - done,
+    settled: done - failed,
+    failed,
+    leased: isWhole ? LEASED : Math.min(LEASED, end - first - done),
+    granted: done + LEASED,
+    answered: done * 2,
+    disagreeing: Math.floor(done / 5_000),
+    workers: WORKERS,
+    donors: WORKERS,
+    fuel: BigInt(done) * 1_000_000n,
+  }
+}
+
+function statusOf({ decided }: Job, unit: number): UnitStatus {
+  const done = unit < decided()
+  const failed = done && unit % 1_000 === FAILS
+  const outcome = failed ? 'exit' : 'done'
+  return {
+    unit,
+    state: failed ? 'failed' : done ? 'settled' : 'open',
+    instances: done || unit >= decided() + LEASED ? 0 : 1,
+    answers: done ? 2 : 0,
+    errors: 0,
+    result: done ? { digest: unit.toString(16).padStart(64, '0') as Digest, outcome } : undefined,
+    waiting: '',
+  }
+}
+
+function rangeOf(spec: JobSpec, shard: number): readonly [first: number, end: number] {
+  const [range] = shardUnits(spec, shard)
+  return [range!.first, range!.first + range!.count]
+}
+
+function show(job: Job, withShards: boolean): ShowReply {
+  const { spec, signed, shards } = job
+  const statuses = shards.map((shard): ShardStatus => {
+    const owner = peers[shard % peers.length]!.endpoint
+    const [first, end] = rangeOf(spec, shard)
+    return {
+      shard,
+      owner: owner.nodeId,
+      ownerAddress: owner.address,
+      summary: summaryOf(job, first, end),
+      waiting: '',
+      summaryAgeMs: 500,
+      firstGrantAgoMs: 60_000,
+    }
+  })
+  const total = rangeOf(spec, shards.at(-1)!)[1]
+  return {
+    spec: signed,
+    orders: [],
+    summary: summaryOf(job, 0, total),
+    shards: withShards ? statuses : [],
+    waiting: '',
+    ageMs: 60_000,
+    firstGrantAgeMs: 500,
+    holders: [peers[0]!.endpoint.nodeId],
+    wanted: 1,
+  }
+}
+
+function serve(transport: GrpcTransport, job: Job, status: () => StatusReply): void {
+  transport.handleUnary(methods.status, status)
+  transport.handleUnary(methods.show, ({ withShards }) => show(job, withShards))
+  transport.handleStream(methods.watch, (stream) =>
+    takeRequest(systemClock, stream, ({ withShards }) => {
+      const timer = setInterval(() => stream.send(show(job, withShards)), WATCH_MS)
+      stream.onClose(() => clearInterval(timer))
+      stream.send(show(job, withShards))
+    }),
+  )
+  transport.handleStream(methods.listUnits, (stream) =>
+    takeRequest(systemClock, stream, ({ shard, state, limit, fromUnit = 0 }) => {
+      const [first, end] = rangeOf(job.spec, shard)
+      let page: UnitStatus[] = []
+      let left = limit
+      for (let unit = Math.max(first, fromUnit); unit < end && left > 0; unit++) {
+        const one = statusOf(job, unit)
+        if (state !== undefined && one.state !== state) continue
+        left--
+        page.push(one)
+        if (page.length === PAGE) {
+          stream.send({ units: page })
+          page = []
+        }
+      }
+      if (page.length > 0) stream.send({ units: page })
+      stream.end()
+    }),
+  )
+}
+
+async function startPeer(job: Job, number: number, seed: Endpoint | undefined): Promise<void> {
+  const identity = createIdentity()
+  const transport = new GrpcTransport({ identity, network: testNetwork, clock: systemClock, logger: silentLogger })
+  serve(transport, job, () => ({
+    peers: peers.length,
+    workers: 4 + (number % 7),
+    threads: 16 + (number % 40),
+    jobs: 1,
+    readyJobs: 1,
+    settledLastMinute: 500 + (Math.floor(systemClock.now()) % 100),
+    uptimeMs: systemClock.now(),
+    version: VERSION,
+    address: '',
+    eligible: true,
+    shards: 1 + (number % 5),
+    storedBytes: number * 2 ** 20,
+  }))
+  const port = await transport.listen({ host: '127.0.0.1', port: 0 })
+  const endpoint = { nodeId: identity.nodeId, address: `127.0.0.1:${port}` }
+  const overlay = new Overlay({
+    clock: systemClock,
+    random: systemRandom,
+    transport,
+    identity,
+    verifier: createVerifier(),
+    idWorkBits: testNetwork.idWorkBits,
+    logger: silentLogger,
+    options: resolveOptions('lan'),
+    listen: { addresses: [endpoint.address], features: [] },
+  })
+  peers.push({ endpoint, overlay })
+  await overlay.start(seed === undefined ? [] : [{ address: seed.address, nodeId: seed.nodeId }])
+  // One that comes late goes on trying; how many are in is counted at the end.
+  await overlay.whenJoined(JOIN_MS).catch(() => {})
+}
+
+answerParent({
+  /** Starts all peers; resolves once each has joined. */
+  start: async ({ peers: wanted, units, begun, perSecond }: GridRequest): Promise<StartedGrid> => {
+    const submitter = createIdentity()
+    const { spec } = await buildJob(
+      {
+        task: { type: 'builtin', name: 'primes', version: 1 },
+        source: { type: 'count', count: units },
+        name: 'a million',
+      },
+      {
+        sha256,
+        random: systemRandom,
+        nowMs: Date.now(),
+        network: testNetwork.name,
+        submitter: submitter.publicKey,
+        peers: wanted,
+      },
+    )
+    const bytes = jobSpecCodec.encode(spec)
+    const startedAt = systemClock.now()
+    const job: Job = {
+      spec,
+      signed: { bytes, signature: submitter.signer.sign('spec', bytes) },
+      shards: Array.from({ length: Math.ceil(units / spec.shardUnits) }, (_, shard) => shard),
+      decided: () => Math.min(units, Math.floor(begun + (perSecond * (systemClock.now() - startedAt)) / 1_000)),
+    }
+    await startPeer(job, 0, undefined)
+    const first = peers[0]!.endpoint
+    for (let number = 1; number < wanted; number += STARTED_AT_ONCE) {
+      const group = Array.from({ length: Math.min(STARTED_AT_ONCE, wanted - number) }, (_, i) => number + i)
+      // Each through another one: the first peer would turn away so many at once.
+      const seeds = group.map(() => peers[systemRandom.int(peers.length)]!.endpoint)
+      await Promise.all(group.map((one, i) => startPeer(job, one, seeds[i])))
+    }
+    const joined = peers.filter(({ overlay }) => overlay.joined).length
+    return { jobId: jobIdOf(sha256, bytes), address: `${first.address}#${first.nodeId}`, joined }
+  },
+})

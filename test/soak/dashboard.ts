@@ -1,0 +1,98 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { testNetwork } from '../support/grpc-nodes.js'
+import { TestProcesses } from '../support/processes.js'
+import { hasTmux, TmuxScreen } from '../support/tmux.js'
+import type { GridRequest, StartedGrid } from './dashboard-grid.js'
+import { type Soak, say, wholeNumber } from './soak.js'
+
+const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
+/** Most of one core that the dashboard may take. */
+const SHARE_MAX = 0.05
+/** Ticks of the clock of /proc in a second: USER_HZ is 100 on all that Node runs on. */
+const TICKS = 100
+/** Rows of each page that are printed. */
+const SHOWN_ROWS = 8
+/** Time for the peers to join, and for a page to settle before anything is measured. Unit: ms. */
+const START_MS = 600_000
+const SETTLE_MS = 8_000
+/** On a busy machine some peers come late. */
+const JOINED_SHARE_MIN = 0.95
+
+/** Time that a process has spent on a core so far. Unit: s. See proc(5), fields 14 and 15. */
+function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+/** What the dashboard costs on each of its pages, as a share of one core. */
+async function run(args: readonly string[]): Promise<{ readonly skipped: string } | undefined> {
+  if (process.platform !== 'linux' || !hasTmux()) return { skipped: 'it reads /proc and needs tmux' }
+  const { values } = parseArgs({
+    args: [...args],
+    options: { peers: { type: 'string' }, units: { type: 'string' }, seconds: { type: 'string' } },
+  })
+  const request: GridRequest = {
+    peers: wholeNumber('peers', values.peers, 200),
+    units: wholeNumber('units', values.units, 1_000_000),
+    begun: 300_000,
+    perSecond: 1_500,
+  }
+  const seconds = wholeNumber('seconds', values.seconds, 60)
+  const processes = new TestProcesses()
+  const folder = mkdtempSync(join(tmpdir(), 'manyhands-soak-'))
+  let screen: TmuxScreen | undefined
+  try {
+    const grid = processes.start('grid', '../soak/dashboard-grid.js', [])
+    const { jobId, address, joined } = await grid.ask<StartedGrid>('start', request, START_MS)
+    say(`${joined} of ${request.peers} peers have joined; job ${jobId.slice(0, 12)} has ${request.units} units`)
+    if (joined < request.peers * JOINED_SHARE_MIN) throw new Error('too few peers have joined')
+    const where = `--network ${testNetwork.name} --join '${address}' --data '${join(folder, 'data')}'`
+    screen = new TmuxScreen(folder, `exec '${process.execPath}' '${MAIN}' top ${jobId} ${where}`, 200, 60)
+    await screen.until(/running .*a million/, 'the job')
+    const pid = Number(screen.variable('pane_pid'))
+    const pages = [
+      ['jobs', '1', /running .*a million/],
+      ['units', '2', /settled .*done/],
+      ['peers', '3', / 0\.1\.0|\d+ answered/],
+    ] as const
+    const shares: string[] = []
+    let spent = 0
+    for (const [name, key, pattern] of pages) {
+      screen.press(key)
+      await screen.until(pattern, name)
+      await pause(SETTLE_MS)
+      const before = cpuSeconds(pid)
+      const startedAt = performance.now()
+      await pause((seconds * 1_000) / pages.length)
+      const used = cpuSeconds(pid) - before
+      spent += used
+      const share = used / ((performance.now() - startedAt) / 1_000)
+      shares.push(`${name} ${(share * 100).toFixed(1)} %`)
+      say(`${name}: ${(share * 100).toFixed(1)} % of a core`)
+      console.log(screen.rows().slice(0, SHOWN_ROWS).join('\n'))
+    }
+    const rss = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
+    const share = spent / seconds
+    say(`in all ${(share * 100).toFixed(1)} % of a core (${shares.join(', ')}), ${Math.round(Number(rss) / 1024)} MiB`)
+    if (share > SHARE_MAX) throw new Error(`the dashboard took more than ${SHARE_MAX * 100} % of a core`)
+    return undefined
+  } finally {
+    screen?.close()
+    await processes.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+export const dashboard: Soak = {
+  name: 'dashboard',
+  summary:
+    'what `manyhands top` costs with 200 peers and a million units: at most 5 % of a core; 3 minutes [--seconds N]',
+  run,
+}
