@@ -9,9 +9,10 @@ import { Overlay, resolveOptions } from '../../overlay/index.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
 import type { ShardStatus, ShowReply, StatusReply, UnitStatus } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
-import type { Digest, JobSpec, Signed, Summary } from '../../proto/model.js'
+import type { Digest, JobId, JobSpec, Signed, Summary } from '../../proto/model.js'
 import { systemClock } from '../../runtime/clock.js'
 import { sha256 } from '../../runtime/hash.js'
+import { fromHex, toHex } from '../../runtime/hex.js'
 import { silentLogger } from '../../runtime/logger.js'
 import { systemRandom } from '../../runtime/random.js'
 import type { Endpoint } from '../../runtime/transport.js'
@@ -20,23 +21,31 @@ import { testNetwork } from '../support/grpc-nodes.js'
 import { answerParent } from '../support/processes.js'
 
 /*
- * Many peers in one process, each with its own identity, listener and overlay on loopback. What they say of one job is made
+ * Peers in one of several processes, each with its own identity, listener and overlay on loopback. What they say of one job is made
  * up: its units settle at a steady pace, one in a thousand fails, and homes push news as often as real ones may.
  */
 
-export interface GridRequest {
-  readonly peers: number
+/** The job that all peers tell of, as it travels between the processes. */
+export interface MadeJob {
+  readonly jobId: JobId
+  /** Signed spec, hex. */
+  readonly spec: string
+  readonly signature: string
+  readonly startedAtMs: number
+  readonly pace: Pace
+}
+
+export interface Pace {
   readonly units: number
   /** Units decided at the start, and in a second from then on. */
   readonly begun: number
   readonly perSecond: number
 }
 
-export interface StartedGrid {
-  readonly jobId: string
-  readonly address: string
-  /** Peers that are in the network. */
-  readonly joined: number
+export interface StartRequest {
+  readonly job: MadeJob
+  readonly peers: number
+  readonly seeds: readonly Endpoint[]
 }
 
 /** As often as a home pushes to a watcher. Unit: ms. */
@@ -47,7 +56,7 @@ const WORKERS = 800
 const FAILS = 7
 const PAGE = 1_000
 const STARTED_AT_ONCE = 10
-const JOIN_MS = 20_000
+const JOIN_MS = 5_000
 
 interface Job {
   readonly spec: JobSpec
@@ -200,42 +209,63 @@ async function startPeer(job: Job, number: number, seed: Endpoint | undefined): 
   await overlay.whenJoined(JOIN_MS).catch(() => {})
 }
 
+/** Makes the job of a submitter of its own. */
+async function makeJob(pace: Pace): Promise<MadeJob> {
+  const submitter = createIdentity()
+  const { spec } = await buildJob(
+    {
+      task: { type: 'builtin', name: 'primes', version: 1 },
+      source: { type: 'count', count: pace.units },
+      name: 'a million',
+    },
+    {
+      sha256,
+      random: systemRandom,
+      nowMs: Date.now(),
+      network: testNetwork.name,
+      submitter: submitter.publicKey,
+      peers: 200,
+    },
+  )
+  const bytes = jobSpecCodec.encode(spec)
+  return {
+    jobId: jobIdOf(sha256, bytes),
+    spec: toHex(bytes),
+    signature: toHex(submitter.signer.sign('spec', bytes)),
+    startedAtMs: Date.now(),
+    pace,
+  }
+}
+
+function readJob({ spec: hex, signature, startedAtMs, pace }: MadeJob): Job {
+  const bytes = fromHex(hex)
+  const spec = jobSpecCodec.decode(bytes)
+  const { units, begun, perSecond } = pace
+  return {
+    spec,
+    signed: { bytes, signature: fromHex(signature) },
+    shards: Array.from({ length: Math.ceil(units / spec.shardUnits) }, (_, shard) => shard),
+    decided: () => Math.min(units, Math.floor(begun + (perSecond * (Date.now() - startedAtMs)) / 1_000)),
+  }
+}
+
 answerParent({
-  /** Starts all peers; resolves once each has joined. */
-  start: async ({ peers: wanted, units, begun, perSecond }: GridRequest): Promise<StartedGrid> => {
-    const submitter = createIdentity()
-    const { spec } = await buildJob(
-      {
-        task: { type: 'builtin', name: 'primes', version: 1 },
-        source: { type: 'count', count: units },
-        name: 'a million',
-      },
-      {
-        sha256,
-        random: systemRandom,
-        nowMs: Date.now(),
-        network: testNetwork.name,
-        submitter: submitter.publicKey,
-        peers: wanted,
-      },
-    )
-    const bytes = jobSpecCodec.encode(spec)
-    const startedAt = systemClock.now()
-    const job: Job = {
-      spec,
-      signed: { bytes, signature: submitter.signer.sign('spec', bytes) },
-      shards: Array.from({ length: Math.ceil(units / spec.shardUnits) }, (_, shard) => shard),
-      decided: () => Math.min(units, Math.floor(begun + (perSecond * (systemClock.now() - startedAt)) / 1_000)),
-    }
-    await startPeer(job, 0, undefined)
-    const first = peers[0]!.endpoint
-    for (let number = 1; number < wanted; number += STARTED_AT_ONCE) {
+  make: makeJob,
+  /** Starts peers; resolves to where they listen once most of them have joined. */
+  start: async ({ job: made, peers: wanted, seeds }: StartRequest): Promise<readonly Endpoint[]> => {
+    const job = readJob(made)
+    for (let number = 0; number < wanted; number += STARTED_AT_ONCE) {
       const group = Array.from({ length: Math.min(STARTED_AT_ONCE, wanted - number) }, (_, i) => number + i)
-      // Each through another one: the first peer would turn away so many at once.
-      const seeds = group.map(() => peers[systemRandom.int(peers.length)]!.endpoint)
-      await Promise.all(group.map((one, i) => startPeer(job, one, seeds[i])))
+      // Each through another one: a peer turns away too many at once.
+      const known = [...seeds, ...peers.map(({ endpoint }) => endpoint)]
+      if (known.length === 0) {
+        await startPeer(job, 0, undefined)
+        group.shift()
+        known.push(peers[0]!.endpoint)
+      }
+      await Promise.all(group.map((one) => startPeer(job, one, known[systemRandom.int(known.length)])))
     }
-    const joined = peers.filter(({ overlay }) => overlay.joined).length
-    return { jobId: jobIdOf(sha256, bytes), address: `${first.address}#${first.nodeId}`, joined }
+    return peers.map(({ endpoint }) => endpoint)
   },
+  joined: (): number => peers.filter(({ overlay }) => overlay.joined).length,
 })

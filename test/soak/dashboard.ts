@@ -6,7 +6,8 @@ import { parseArgs } from 'node:util'
 import { testNetwork } from '../support/grpc-nodes.js'
 import { TestProcesses } from '../support/processes.js'
 import { hasTmux, TmuxScreen } from '../support/tmux.js'
-import type { GridRequest, StartedGrid } from './dashboard-grid.js'
+import type { Endpoint } from '../../runtime/transport.js'
+import type { MadeJob, Pace } from './dashboard-grid.js'
 import { type Soak, say, wholeNumber } from './soak.js'
 
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
@@ -19,6 +20,8 @@ const SHOWN_ROWS = 8
 /** Time for the peers to join, and for a page to settle before anything is measured. Unit: ms. */
 const START_MS = 600_000
 const SETTLE_MS = 8_000
+/** Processes that share the peers: fifty listeners are as many as one serves with ease. */
+const PROCESSES = 4
 /** On a busy machine some peers come late. */
 const JOINED_SHARE_MIN = 0.95
 
@@ -31,6 +34,22 @@ function cpuSeconds(pid: number): number {
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
+/** Peers in several processes; resolves to their job, and where to join them. Rejects when too few are in. */
+async function startGrid(processes: TestProcesses, wanted: number, pace: Pace) {
+  const groups = Array.from({ length: PROCESSES }, (_, i) =>
+    processes.start(`grid ${i}`, '../soak/dashboard-grid.js', []),
+  )
+  const job = await groups[0]!.ask<MadeJob>('make', pace, START_MS)
+  const peers = Math.ceil(wanted / PROCESSES)
+  const seeds: Endpoint[] = []
+  for (const group of groups) seeds.push(...(await group.ask<Endpoint[]>('start', { job, peers, seeds }, START_MS)))
+  const counts = await Promise.all(groups.map((group) => group.ask<number>('joined')))
+  const joined = counts.reduce((sum, count) => sum + count, 0)
+  say(`${joined} of ${seeds.length} peers have joined; job ${job.jobId.slice(0, 12)} has ${pace.units} units`)
+  if (joined < seeds.length * JOINED_SHARE_MIN) throw new Error('too few peers have joined')
+  return { jobId: job.jobId, address: `${seeds[0]!.address}#${seeds[0]!.nodeId}` }
+}
+
 /** What the dashboard costs on each of its pages, as a share of one core. */
 async function run(args: readonly string[]): Promise<{ readonly skipped: string } | undefined> {
   if (process.platform !== 'linux' || !hasTmux()) return { skipped: 'it reads /proc and needs tmux' }
@@ -38,21 +57,14 @@ async function run(args: readonly string[]): Promise<{ readonly skipped: string 
     args: [...args],
     options: { peers: { type: 'string' }, units: { type: 'string' }, seconds: { type: 'string' } },
   })
-  const request: GridRequest = {
-    peers: wholeNumber('peers', values.peers, 200),
-    units: wholeNumber('units', values.units, 1_000_000),
-    begun: 300_000,
-    perSecond: 1_500,
-  }
+  const wanted = wholeNumber('peers', values.peers, 200)
+  const pace: Pace = { units: wholeNumber('units', values.units, 1_000_000), begun: 300_000, perSecond: 1_500 }
   const seconds = wholeNumber('seconds', values.seconds, 60)
   const processes = new TestProcesses()
   const folder = mkdtempSync(join(tmpdir(), 'manyhands-soak-'))
   let screen: TmuxScreen | undefined
   try {
-    const grid = processes.start('grid', '../soak/dashboard-grid.js', [])
-    const { jobId, address, joined } = await grid.ask<StartedGrid>('start', request, START_MS)
-    say(`${joined} of ${request.peers} peers have joined; job ${jobId.slice(0, 12)} has ${request.units} units`)
-    if (joined < request.peers * JOINED_SHARE_MIN) throw new Error('too few peers have joined')
+    const { jobId, address } = await startGrid(processes, wanted, pace)
     const where = `--network ${testNetwork.name} --join '${address}' --data '${join(folder, 'data')}'`
     screen = new TmuxScreen(folder, `exec '${process.execPath}' '${MAIN}' top ${jobId} ${where}`, 200, 60)
     await screen.until(/running .*a million/, 'the job')
