@@ -91,6 +91,7 @@ test('shows a grid that computes at 80x24 and 200x60, and does what its keys say
 
   shown.resize(200, 60)
   await shown.until(/\n─{200}\n/, 'the wide screen')
+  await shown.until(/history[\s\S]*granted to/, 'who computed the unit')
   shown.press('4')
   await shown.until(/\d[kMG]? steps +mersenne@1 unit \d+ of exponents for [0-9a-f]{8}/, 'what each thread does')
   isWhole(shown, 200, 60)

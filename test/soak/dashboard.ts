@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import type { Endpoint } from '../../runtime/transport.js'
 import { testNetwork } from '../support/grpc-nodes.js'
 import { TestProcesses } from '../support/processes.js'
 import { hasTmux, TmuxScreen } from '../support/tmux.js'
-import type { Endpoint } from '../../runtime/transport.js'
 import type { MadeJob, Pace } from './dashboard-grid.js'
 import { type Soak, say, wholeNumber } from './soak.js'
 
@@ -19,6 +19,7 @@ const TICKS = 100
 const SHOWN_ROWS = 8
 /** Time for the peers to join, and for a page to settle before anything is measured. Unit: ms. */
 const START_MS = 600_000
+const JOIN_MS = 120_000
 const SETTLE_MS = 8_000
 /** Processes that share the peers: fifty listeners are as many as one serves with ease. */
 const PROCESSES = 4
@@ -43,10 +44,15 @@ async function startGrid(processes: TestProcesses, wanted: number, pace: Pace) {
   const peers = Math.ceil(wanted / PROCESSES)
   const seeds: Endpoint[] = []
   for (const group of groups) seeds.push(...(await group.ask<Endpoint[]>('start', { job, peers, seeds }, START_MS)))
-  const counts = await Promise.all(groups.map((group) => group.ask<number>('joined')))
-  const joined = counts.reduce((sum, count) => sum + count, 0)
+  const enough = Math.ceil(seeds.length * JOINED_SHARE_MIN)
+  let joined = 0
+  for (const endAt = performance.now() + JOIN_MS; joined < seeds.length && performance.now() < endAt; ) {
+    const counts = await Promise.all(groups.map((group) => group.ask<number>('joined')))
+    joined = counts.reduce((sum, count) => sum + count, 0)
+    if (joined < seeds.length) await pause(1_000)
+  }
   say(`${joined} of ${seeds.length} peers have joined; job ${job.jobId.slice(0, 12)} has ${pace.units} units`)
-  if (joined < seeds.length * JOINED_SHARE_MIN) throw new Error('too few peers have joined')
+  if (joined < enough) throw new Error('too few peers have joined')
   return { jobId: job.jobId, address: `${seeds[0]!.address}#${seeds[0]!.nodeId}` }
 }
 

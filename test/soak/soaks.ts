@@ -1,7 +1,7 @@
 import { abuse } from './abuse.js'
 import { cpuTime } from './cpu-time.js'
-import { explainSituations } from './explain.js'
 import { dashboard } from './dashboard.js'
+import { explainSituations } from './explain.js'
 import { fuzz } from './fuzz.js'
 import { killOwners } from './kill-owners.js'
 import { manyPeers } from './many-peers.js'

@@ -71,6 +71,8 @@ export interface UnitDetail {
       }
     | undefined
   readonly note: string
+  /** What its owners see of it and remember: who computes it, what it waits for, what happened; newest first. */
+  readonly history: readonly string[]
 }
 
 /** A peer as this process sees it. */

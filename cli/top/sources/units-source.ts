@@ -1,7 +1,9 @@
 import type { UnitAnswer } from '../../../client/answer.js'
+import { askWhy } from '../../../client/explain.js'
 import { ResultsReader } from '../../../client/results.js'
 import type { GridClient, KnownJob } from '../../../client/session.js'
 import { type ListedUnit, listUnits } from '../../../client/units.js'
+import { formatDuration } from '../../../job/quantity.js'
 import { unitCount } from '../../../job/unit-source.js'
 import type { ShowReply } from '../../../proto/messages.js'
 import type { JobId } from '../../../proto/model.js'
@@ -22,6 +24,8 @@ const AGAIN_MS: Millis = 2_000
 const SHOWN_MS: Millis = 10_000
 /** Bytes of what a unit wrote that are shown. */
 const TEXT_BYTES_MAX = 16_384
+/** Events of the past that are shown. */
+const HISTORY_MAX = 20
 
 /** Units of the job on the screen, one page at a time. */
 export class UnitsSource {
@@ -53,7 +57,7 @@ export class UnitsSource {
         if (!stop.signal.aborted) this.#c.emit({ type: 'unitOpened', jobId, unit, detail })
       },
       (error: unknown) => {
-        const detail = { answer: undefined, note: toGridError(error).message }
+        const detail = { answer: undefined, note: toGridError(error).message, history: [] }
         if (!stop.signal.aborted) this.#c.emit({ type: 'unitOpened', jobId, unit, detail })
       },
     )
@@ -117,7 +121,24 @@ export class UnitsSource {
     return this.#shown.reply
   }
 
+  /** What can be proved of a unit, and beside it what its owners say: without the one the other is of use, too. */
   async #detail(jobId: JobId, unit: number, signal: AbortSignal): Promise<UnitDetail> {
+    const [proved, history] = await Promise.all([
+      this.#proved(jobId, unit, signal),
+      this.#history(jobId, unit, signal).catch(() => []),
+    ])
+    return { ...proved, history }
+  }
+
+  async #history(jobId: JobId, unit: number, signal: AbortSignal): Promise<readonly string[]> {
+    const words = { job: jobId.slice(0, 12), flags: '' }
+    const { unit: explained } = await askWhy(this.#c.client, jobId, words, { unit, signal })
+    if (explained === undefined) return []
+    const past = explained.timeline.slice(-HISTORY_MAX).reverse()
+    return [...explained.lines, ...past.map(({ agoMs, text }) => `${formatDuration(agoMs)} ago ${text}`)]
+  }
+
+  async #proved(jobId: JobId, unit: number, signal: AbortSignal): Promise<Omit<UnitDetail, 'history'>> {
     const reader = new ResultsReader(this.#c.client, await this.#known(jobId), {
       units: [{ first: unit, count: 1 }],
       order: 'settled',

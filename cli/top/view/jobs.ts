@@ -126,7 +126,7 @@ function jobLines(row: JobRow): readonly (readonly Span[])[] {
   const differ = span(` · ${compact(summary.disagreeing)} disagreed`, summary.disagreeing > 0 ? 'warn' : 'plain')
   const time = [
     `submitted ${formatDuration(look.ageMs)} ago`,
-    look.end === undefined && rate(look.unitsPerSecond) !== '' ? `${rate(look.unitsPerSecond)} units` : '',
+    look.end === undefined && rate(look.unitsPerSecond) !== '' ? rate(look.unitsPerSecond).replace('/', ' units/') : '',
     look.end === undefined && etaRange(look.eta) !== '' ? `${etaRange(look.eta)} left` : '',
     `${compact(summary.fuel)} steps`,
   ].filter((text) => text !== '')

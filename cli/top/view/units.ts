@@ -114,8 +114,9 @@ function keys(ids: readonly string[]): string {
 function unitLines({ unit, detail }: { unit: number; detail: UnitDetail | undefined }): readonly (readonly Span[])[] {
   const title = span(`unit ${unit}`, 'strong')
   if (detail === undefined) return [[title, span('  fetching what is proved of it ...', 'dim')]]
-  const { answer, note } = detail
-  if (answer === undefined) return [[title], [span(clean(note), 'warn')]]
+  const { answer, note, history } = detail
+  const past = history.map((text) => [span('  '), span(clean(text))])
+  if (answer === undefined) return [[title, span('  '), span(clean(note), 'warn')], ...past]
   const outcome = answer.state === 'failed' ? clean(answer.reason) : `exit code ${answer.exitCode}`
   const lines: (readonly Span[])[] = [
     [title, span('  '), span(answer.outcome, answer.state === 'failed' ? 'bad' : 'good'), span(`  ${outcome}`)],
@@ -133,5 +134,6 @@ function unitLines({ unit, detail }: { unit: number; detail: UnitDetail | undefi
     lines.push([span(name, 'dim'), span(`  ${formatBytes(bytes)}`, 'dim')])
     for (const written of cleanLines(text).split('\n')) lines.push([span('  '), span(written)])
   }
+  if (past.length > 0) lines.push([span('history', 'dim')], ...past)
   return lines
 }

@@ -179,6 +179,7 @@ units('an opened unit shows who agreed on it, why it failed and what it wrote', 
         stdoutBytes: 0,
       },
       note: '',
+      history: [],
     },
   })
   assert.match(top.screen, /unit 0 +exit +exit code 3/)

@@ -72,6 +72,7 @@ function saying(text: string, columns: number, rows: number): TestTop {
         stdoutBytes: 9,
       },
       note: text,
+      history: [text, text],
     },
   })
   return top
