@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Endpoint } from '../../runtime/transport.js'
 import { testNetwork } from '../support/grpc-nodes.js'
-import { TestProcesses } from '../support/processes.js'
+import { type TestProcess, TestProcesses } from '../support/processes.js'
 import { hasTmux, TmuxScreen } from '../support/tmux.js'
 import type { MadeJob, Pace } from './dashboard-grid.js'
 import { type Soak, say, wholeNumber } from './soak.js'
@@ -20,11 +20,17 @@ const SHOWN_ROWS = 8
 /** Time for the peers to join, and for a page to settle before anything is measured. Unit: ms. */
 const START_MS = 600_000
 const JOIN_MS = 120_000
+/** The peers are at rest when they take less than this of a core, for so long; time for that. Unit: ms. */
+const CALM_SHARE = 0.4
+const CALM_WINDOW_MS = 10_000
+const CALM_MS = 400_000
+/** Peers that the dashboard is told of. */
+const JOIN_THROUGH = 4
 const SETTLE_MS = 8_000
 /** Processes that share the peers: fifty listeners are as many as one serves with ease. */
 const PROCESSES = 4
-/** On a busy machine some peers come late. */
-const JOINED_SHARE_MIN = 0.95
+/** On a busy machine some peers come late: so many more are started than have to be in. */
+const STARTED_SHARE = 1.1
 
 /** Time that a process has spent on a core so far. Unit: s. See proc(5), fields 14 and 15. */
 function cpuSeconds(pid: number): number {
@@ -41,19 +47,33 @@ async function startGrid(processes: TestProcesses, wanted: number, pace: Pace) {
     processes.start(`grid ${i}`, '../soak/dashboard-grid.js', []),
   )
   const job = await groups[0]!.ask<MadeJob>('make', pace, START_MS)
-  const peers = Math.ceil(wanted / PROCESSES)
+  const peers = Math.ceil((wanted * STARTED_SHARE) / PROCESSES)
   const seeds: Endpoint[] = []
   for (const group of groups) seeds.push(...(await group.ask<Endpoint[]>('start', { job, peers, seeds }, START_MS)))
-  const enough = Math.ceil(seeds.length * JOINED_SHARE_MIN)
   let joined = 0
-  for (const endAt = performance.now() + JOIN_MS; joined < seeds.length && performance.now() < endAt; ) {
+  for (const endAt = performance.now() + JOIN_MS; joined < wanted && performance.now() < endAt; ) {
     const counts = await Promise.all(groups.map((group) => group.ask<number>('joined')))
     joined = counts.reduce((sum, count) => sum + count, 0)
-    if (joined < seeds.length) await pause(1_000)
+    if (joined < wanted) await pause(1_000)
   }
   say(`${joined} of ${seeds.length} peers have joined; job ${job.jobId.slice(0, 12)} has ${pace.units} units`)
-  if (joined < enough) throw new Error('too few peers have joined')
-  return { jobId: job.jobId, address: `${seeds[0]!.address}#${seeds[0]!.nodeId}` }
+  if (joined < wanted) throw new Error('too few peers have joined')
+  await calm(groups)
+  const some = seeds.filter((_, i) => i % Math.ceil(seeds.length / JOIN_THROUGH) === 0)
+  return { jobId: job.jobId, join: some.map(({ address, nodeId }) => `${address}#${nodeId}`).join(',') }
+}
+
+/** Waits until the peers have met one another: thousands of handshakes would keep the dashboard from joining. */
+async function calm(groups: readonly TestProcess[]): Promise<void> {
+  const spent = () => groups.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0)
+  for (const endAt = performance.now() + CALM_MS; performance.now() < endAt; ) {
+    const before = spent()
+    await pause(CALM_WINDOW_MS)
+    const share = ((spent() - before) * 1_000) / CALM_WINDOW_MS
+    if (share < CALM_SHARE) return
+    say(`the peers take ${share.toFixed(2)} cores to meet`)
+  }
+  throw new Error('the peers do not come to rest')
 }
 
 /** What the dashboard costs on each of its pages, as a share of one core. */
@@ -70,8 +90,8 @@ async function run(args: readonly string[]): Promise<{ readonly skipped: string 
   const folder = mkdtempSync(join(tmpdir(), 'manyhands-soak-'))
   let screen: TmuxScreen | undefined
   try {
-    const { jobId, address } = await startGrid(processes, wanted, pace)
-    const where = `--network ${testNetwork.name} --join '${address}' --data '${join(folder, 'data')}'`
+    const { jobId, join: through } = await startGrid(processes, wanted, pace)
+    const where = `--network ${testNetwork.name} --join '${through}' --data '${join(folder, 'data')}'`
     screen = new TmuxScreen(folder, `exec '${process.execPath}' '${MAIN}' top ${jobId} ${where}`, 200, 60)
     await screen.until(/running .*a million/, 'the job')
     const pid = Number(screen.variable('pane_pid'))
