@@ -198,6 +198,11 @@ async function startPeer(job: Job, number: number, seeds: readonly Endpoint[]): 
     eligible: true,
     shards: 1 + (number % 5),
     storedBytes: number * 2 ** 20,
+    wallMs: Date.now(),
+    firstJobs: 0,
+    firstReadyJobs: 0,
+    firstSettledLastMinute: 100,
+    countedWorkers: [{ version: VERSION, workers: 4, threads: 16 }],
   }))
   const port = await transport.listen({ host: '127.0.0.1', port: 0 })
   const endpoint = { nodeId: identity.nodeId, address: `127.0.0.1:${port}` }

@@ -16,7 +16,7 @@ const COLUMNS: readonly Column<JobRow>[] = [
   { heading: 'STATE', width: 9, rank: 1, cell: (row) => span(clean(jobState(row)), jobTone(row)) },
   {
     heading: 'DONE',
-    width: 13,
+    width: 12,
     grow: 2,
     rank: 0,
     cell: (row, width) => {
@@ -31,7 +31,7 @@ const COLUMNS: readonly Column<JobRow>[] = [
     rank: 2,
     cell: ({ look, units }) => compact(look?.summary.units ?? units),
   },
-  { heading: 'RATE', width: 6, align: 'right', rank: 3, cell: ({ look }) => rate(running(look)?.unitsPerSecond ?? 0) },
+  { heading: 'RATE', width: 7, align: 'right', rank: 3, cell: ({ look }) => rate(running(look)?.unitsPerSecond ?? 0) },
   { heading: 'LEFT', width: 14, align: 'right', rank: 4, cell: ({ look }) => etaRange(running(look)?.eta) },
   { heading: 'WORK', width: 5, align: 'right', rank: 7, cell: ({ look }) => count(running(look)?.summary.workers) },
   { heading: 'DIFFER', width: 6, align: 'right', rank: 10, cell: ({ look }) => alarm(look?.summary.disagreeing) },

@@ -84,7 +84,7 @@ export function peersView(state: Readonly<TopState>): readonly Line[] {
   return lines
 }
 
-/** What all peers say, added up as far as it can be: workers and jobs are known to several peers each. */
+/** What all peers say, added up: each worker and each settled unit is counted by one of them. */
 function sums(peers: readonly PeerRow[]): readonly Span[] {
   const statuses = peers.flatMap(({ status }) => (status === undefined ? [] : [status]))
   const lost = peers.filter(({ trouble }) => trouble !== '').length
@@ -94,6 +94,12 @@ function sums(peers: readonly PeerRow[]): readonly Span[] {
     span(` · ${peers.filter(({ eligible }) => eligible).length} may own jobs`),
     span(` · ${statuses.length} answered`),
   ]
+  const told = statuses.flatMap(({ countedWorkers }) => countedWorkers)
+  const workers = told.reduce((sum, { workers }) => sum + workers, 0)
+  const threads = told.reduce((sum, { threads }) => sum + threads, 0)
+  const settled = statuses.reduce((sum, { firstSettledLastMinute }) => sum + firstSettledLastMinute, 0)
+  if (workers > 0) spans.push(span(` · ${many(workers, 'worker')} with ${many(threads, 'thread')}`))
+  if (settled > 0) spans.push(span(` · ${many(settled, 'unit')} a minute`))
   if (lost > 0) spans.push(span(` · ${lost} lost`, 'bad'))
   if (versions > 1) spans.push(span(` · ${versions} versions`, 'warn'))
   return spans
