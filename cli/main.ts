@@ -11,8 +11,12 @@ const INTERRUPTED_GRACE_MS = 200
 const interrupts = new Interrupts()
 process.on('SIGINT', () => interrupts.raise())
 process.on('SIGTERM', () => interrupts.raise())
-// A reader that has seen enough (`| head`) is no fault; nobody is left to be told about others.
-process.stdout.on('error', () => process.exit(0))
+// A reader that has seen enough (`| head`) is no fault; a full disk is.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  process.stderr.write(`error: standard output cannot be written (${error.code ?? error.message})\n`)
+  process.exit(1)
+})
 process.stderr.on('error', () => {})
 
 const platform = thisPlatform(process.env)
