@@ -167,7 +167,7 @@ test('output files are sorted, none twice, none below another', () => {
   refusedBytes(unitOutputCodec, withNames('\u{1f600}', '\uff5e'), /ascending/)
 })
 
-test('64 units are encoded and decoded within 300 microseconds', () => {
+test('64 units are encoded and decoded within a millisecond', () => {
   const full = report(64)
   const rounds = 500
   const once = () => {
@@ -178,7 +178,7 @@ test('64 units are encoded and decoded within 300 microseconds', () => {
   // The best of a few tries: other programs share the machine.
   const bestMicros = Math.min(once(), once(), once(), once())
   if (process.env.SHOW_TIMES) console.log(`report of 64 units, both ways: ${bestMicros.toFixed(1)} us`)
-  assert.ok(bestMicros < 300, `${bestMicros} us`)
+  assert.ok(bestMicros < 1_000, `${bestMicros} us`)
 })
 
 test.run()
