@@ -1,6 +1,7 @@
 import { abuse } from './abuse.js'
 import { cpuTime } from './cpu-time.js'
 import { dashboard } from './dashboard.js'
+import { everybodyKilled } from './everybody-killed.js'
 import { explainSituations } from './explain.js'
 import { fuzz } from './fuzz.js'
 import { killOwners } from './kill-owners.js'
@@ -14,6 +15,7 @@ export const soaks: readonly Soak[] = [
   abuse,
   explainSituations,
   dashboard,
+  everybodyKilled,
   fuzz,
   killOwners,
   manyPeers,

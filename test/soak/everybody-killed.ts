@@ -1,8 +1,8 @@
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ResultsReader, type UnitAnswer } from '../../client/index.js'
 import { deadline } from '../support/deadline.js'
 import { type GridMember, ProcessGrid } from '../support/process-grid.js'
+import type { Soak } from './soak.js'
 
 const PEERS = 3
 const WORKERS = 2
@@ -11,11 +11,22 @@ const UNIT_MS = 50
 const START_MS = 60_000
 const END_MS = 90_000
 
-const grid = new ProcessGrid()
-const test = suite('a grid of which every process is killed at once')
-test.after(() => grid.close())
+/** Every process of a grid is killed at once: what was acknowledged is there when they are started again. */
+export const everybodyKilled: Soak = {
+  name: 'everybody-killed',
+  summary: 'every process of a grid is killed at once and started again: some 20 s',
+  async run() {
+    const grid = new ProcessGrid()
+    try {
+      await killEverybody(grid)
+    } finally {
+      await grid.close()
+    }
+    return undefined
+  },
+}
 
-test('has everything that was acknowledged when it is started again, and goes on', async () => {
+async function killEverybody(grid: ProcessGrid): Promise<void> {
   const ports = await Promise.all(Array.from({ length: PEERS }, () => ProcessGrid.freePort()))
   const addresses = ports.map((port) => `127.0.0.1:${port}`)
   const peers = await Promise.all(ports.map((port, i) => grid.peer(addresses.slice(0, i), port)))
@@ -69,6 +80,4 @@ test('has everything that was acknowledged when it is started again, and goes on
     [],
     'nothing that was settled is begun again',
   )
-})
-
-test.run()
+}
