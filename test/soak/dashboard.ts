@@ -21,14 +21,14 @@ const SHOWN_ROWS = 8
 const START_MS = 600_000
 const JOIN_MS = 120_000
 /** The peers are at rest when they take less than this of a core, for so long; time for that. Unit: ms. */
-const CALM_SHARE = 0.4
+const CALM_SHARE = 1
 const CALM_WINDOW_MS = 10_000
 const CALM_MS = 400_000
 /** Peers that the dashboard is told of. */
 const JOIN_THROUGH = 4
 const SETTLE_MS = 8_000
-/** Processes that share the peers: fifty listeners are as many as one serves with ease. */
-const PROCESSES = 4
+/** Processes that share the peers: with more listeners in one, handshakes wait for one another past their deadlines. */
+const PROCESSES = 8
 /** On a busy machine some peers come late: so many more are started than have to be in. */
 const STARTED_SHARE = 1.1
 
@@ -102,6 +102,7 @@ async function run(args: readonly string[]): Promise<{ readonly skipped: string 
     ] as const
     const shares: string[] = []
     let spent = 0
+    let most = 0
     for (const [name, key, pattern] of pages) {
       screen.press(key)
       await screen.until(pattern, name)
@@ -112,6 +113,7 @@ async function run(args: readonly string[]): Promise<{ readonly skipped: string 
       const used = cpuSeconds(pid) - before
       spent += used
       const share = used / ((performance.now() - startedAt) / 1_000)
+      most = Math.max(most, share)
       shares.push(`${name} ${(share * 100).toFixed(1)} %`)
       say(`${name}: ${(share * 100).toFixed(1)} % of a core`)
       console.log(screen.rows().slice(0, SHOWN_ROWS).join('\n'))
@@ -119,7 +121,7 @@ async function run(args: readonly string[]): Promise<{ readonly skipped: string 
     const rss = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]
     const share = spent / seconds
     say(`in all ${(share * 100).toFixed(1)} % of a core (${shares.join(', ')}), ${Math.round(Number(rss) / 1024)} MiB`)
-    if (share > SHARE_MAX) throw new Error(`the dashboard took more than ${SHARE_MAX * 100} % of a core`)
+    if (most > SHARE_MAX) throw new Error(`a page of the dashboard took more than ${SHARE_MAX * 100} % of a core`)
     return undefined
   } finally {
     screen?.close()

@@ -31,8 +31,8 @@ const LOOK_MS: Millis = 5_000
 const PEERS_MAX = 2_000
 const FORGET_MS: Millis = 120_000
 /** While the page is shown, each peer is asked again after this time, and at most so many in a second. Unit: ms. */
-const AGAIN_MS: Millis = 20_000
-const CALLS_PER_SECOND = 10
+const AGAIN_MS: Millis = 40_000
+const CALLS_PER_SECOND = 5
 const CALL_MS: Millis = 3_000
 const ID_BYTES = 20
 
