@@ -23,8 +23,6 @@ const AGAIN_SCAN_MAX = 256
 const SUBMITTERS_MAX = 1_024
 /** A worker without work is told why this often. */
 const IDLE_NEWS_MS = 10_000
-/** Instances a thread of a job whose units nobody has timed yet. */
-const UNMEASURED_PER_THREAD = 2
 /** Work a unit is taken to be while nobody knows, for the shares of submitters. */
 const UNKNOWN_UNIT_MS = 1_000
 
@@ -106,7 +104,6 @@ export class Granting {
           room - given,
           window,
           this.#guided(job, worker),
-          unitMs === undefined ? this.#unmeasured(job, worker) : room,
           submitters > 1 ? Math.max(1, Math.ceil(room / submitters)) : room,
         )
         const taken = share > 0 ? this.#take(job, worker, drafts, share, now) : 0
@@ -167,18 +164,6 @@ export class Granting {
     for (const shard of job.shards.values()) left += shard.untouched + shard.again.length
     const fair = Math.max(1, Math.ceil(left / (2 * Math.max(1, this.#state.slots)))) * worker.hello.slots
     return Math.max(0, fair - worker.held.size)
-  }
-
-  /**
-   * How many more of a job whose units nobody has timed yet: a worker asks for as many as it had of tiny ones, and an hour of
-   * work in one hand keeps the further opinions behind it waiting.
-   */
-  #unmeasured(job: Job, worker: WorkerRecord): number {
-    let left = UNMEASURED_PER_THREAD * worker.hello.slots
-    for (const { shard } of worker.held) {
-      if (shard.job === job && --left === 0) break
-    }
-    return left
   }
 
   #take(job: Job, worker: WorkerRecord, drafts: Drafts, most: number, now: Millis): number {
