@@ -31,8 +31,9 @@ const WORKER_THREADS = 8
 const MANGLED = 500
 /** The honest job keeps at least this share of its pace. */
 const PACE_MIN = 0.5
-/** What the peer may hold more than before, after a collection; what the system lends comes on top. Unit: bytes. */
-const HEAP_MAX = 128 * 2 ** 20
+/** What is alive in the peer, the thousands of jobs included that its quotas let strangers leave there. Unit: bytes. */
+const HEAP_MAX = 256 * 2 ** 20
+/** What the system has lent it more than before. Unit: bytes. */
 const RSS_GROWTH_MAX = 400 * 2 ** 20
 const HEALTH_MS = 1_000
 /** How long a peer under attack may take to say how a job stands. Unit: ms. */
