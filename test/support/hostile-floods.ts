@@ -1,17 +1,15 @@
 import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
-import { jobIdOf, specDefaults } from '../../job/spec.js'
 import { parseAddress } from '../../overlay/address.js'
 import { announceMethod, findNodeMethod, pingMethod } from '../../proto/codec/overlay.js'
-import { jobSpecCodec } from '../../proto/codec/spec.js'
 import { methods } from '../../proto/methods.js'
-import type { Digest, JobId, JobSpec, Key, Signed } from '../../proto/model.js'
+import type { Digest, JobId, JobSpec, Key } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { toHex } from '../../runtime/hex.js'
 import type { MessageStream } from '../../runtime/transport.js'
 import { deadline } from './deadline.js'
-import { testNetwork } from './grpc-nodes.js'
-import { type Attack, type Stranger, times } from './hostile-attack.js'
+import { type Attack, times } from './hostile-attack.js'
+import { signSpec, specOf } from './hostile-lies.js'
 
 const HOUR_MS = 3_600_000
 /** Streams that one stranger leaves unread: what one connection may have. */
@@ -22,28 +20,6 @@ const CHUNK_BYTES = 256 * 1024
 
 function hex(attack: Attack, bytes: number): string {
   return toHex(attack.random.bytes(bytes))
-}
-
-/** A spec that any peer would take. */
-function honestSpec(
-  attack: Attack,
-  { identity }: Stranger,
-  changes: Partial<JobSpec> = {},
-): { jobId: JobId; signed: Signed } {
-  const spec: JobSpec = {
-    ...specDefaults,
-    network: testNetwork.name,
-    submitter: identity.publicKey,
-    nonce: hex(attack, 16),
-    createdAtMs: Date.now(),
-    expiresAtMs: Date.now() + HOUR_MS,
-    task: { type: 'builtin', name: 'no-such-task', version: 1 },
-    source: { type: 'count', count: 10 },
-    shardUnits: 16,
-    ...changes,
-  }
-  const bytes = jobSpecCodec.encode(spec)
-  return { jobId: jobIdOf(sha256, bytes), signed: { bytes, signature: identity.signer.sign('spec', bytes) } }
 }
 
 /** Valid questions, as fast as they are answered. */
@@ -69,7 +45,7 @@ export async function floodOfJobs(attack: Attack): Promise<void> {
     const from = attack.any()
     const wide: Partial<JobSpec> = { source: { type: 'count', count: 10_000_000 } }
     const changes = index % 3 === 0 ? wide : index % 50 === 1 ? ({ inputs } as Partial<JobSpec>) : {}
-    const { signed } = honestSpec(attack, from, changes)
+    const { signed } = signSpec(from, specOf(attack, from, changes))
     await attack.call(methods.submit, { spec: signed }, from)
     await attack.call(methods.submit, { spec: { ...signed, signature: attack.random.bytes(64) } }, from)
     await attack.call(methods.activate, { spec: signed, orders: [], shard: index % 7 }, from)

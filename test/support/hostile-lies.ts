@@ -23,12 +23,14 @@ function hex(attack: Attack, bytes: number): string {
   return toHex(attack.random.bytes(bytes))
 }
 
-function signSpec({ identity }: Stranger, spec: JobSpec): { jobId: JobId; signed: Signed } {
+/** A spec as its submitter sends it, and the id that it has. */
+export function signSpec({ identity }: Stranger, spec: JobSpec): { jobId: JobId; signed: Signed } {
   const bytes = jobSpecCodec.encode(spec)
   return { jobId: jobIdOf(sha256, bytes), signed: { bytes, signature: identity.signer.sign('spec', bytes) } }
 }
 
-function specOf(attack: Attack, { identity }: Stranger, changes: Partial<JobSpec> = {}): JobSpec {
+/** A spec of a stranger that any peer takes, but for what `changes` says. */
+export function specOf(attack: Attack, { identity }: Stranger, changes: Partial<JobSpec> = {}): JobSpec {
   return {
     ...specDefaults,
     network: testNetwork.name,

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { workLine } from '../../../cli/work-line.js'
 import type { RunningUnitState, WorkerState } from '../../../proto/admin-messages.js'
 import type { JobId, NodeId, PublicKey } from '../../../proto/model.js'
+import { idleWorker } from '../../support/idle-worker.js'
 
 const alice = 'a1'.repeat(32) as PublicKey
 const mallory = 'b2'.repeat(32) as PublicKey
@@ -14,26 +15,7 @@ const owner = {
   reason: '',
   reasonAtMs: 0,
 }
-const idle: WorkerState = {
-  threads: [
-    { thread: 0, unit: undefined },
-    { thread: 1, unit: undefined },
-  ],
-  owners: [],
-  restraints: [],
-  threadsAllowed: 2,
-  cpuTimeShare: 1,
-  paused: false,
-  draining: false,
-  held: 0,
-  unsettled: 0,
-  computed: 0,
-  agreed: 0,
-  disagreed: 0,
-  fuel: 0n,
-  idleReason: '',
-  preferences: [],
-}
+const idle = idleWorker
 const unit = (submitter: PublicKey, more: Partial<RunningUnitState> = {}): RunningUnitState => ({
   jobId: 'f'.repeat(64) as JobId,
   jobName: '',

@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { explainMe } from '../../../client/core/explain-me.js'
 import type { OwnerState, ProcessState, WorkerState } from '../../../proto/admin-messages.js'
+import { idleWorker } from '../../support/idle-worker.js'
 import { key, nodeId } from '../job/samples.js'
 
 const WALL_MS = 1_750_000_000_000
@@ -16,23 +17,7 @@ const owner: OwnerState = {
 }
 
 function state(worker: Partial<WorkerState> | undefined, changes: Partial<ProcessState> = {}): ProcessState {
-  const whole: WorkerState = {
-    threads: [{ thread: 0, unit: undefined }],
-    owners: [],
-    restraints: [],
-    threadsAllowed: 1,
-    cpuTimeShare: 1,
-    paused: false,
-    draining: false,
-    held: 0,
-    unsettled: 0,
-    computed: 0,
-    agreed: 0,
-    disagreed: 0,
-    fuel: 0n,
-    idleReason: '',
-    preferences: [],
-  }
+  const whole: WorkerState = { ...idleWorker, threads: [{ thread: 0, unit: undefined }], threadsAllowed: 1 }
   return {
     nodeId,
     publicKey: key,

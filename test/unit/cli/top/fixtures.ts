@@ -3,6 +3,7 @@ import { Top } from '../../../../cli/top/core/top.js'
 import { frame } from '../../../../cli/top/view/frame.js'
 import { lineText } from '../../../../cli/top/view/line.js'
 import type { ListedUnit } from '../../../../client/units.js'
+import { EMPTY_SUMMARY } from '../../../../job/summary.js'
 import type { ProcessState } from '../../../../proto/admin-messages.js'
 import type { StatusReply } from '../../../../proto/messages.js'
 import type { JobId, NodeId, PublicKey, Summary, UnitState } from '../../../../proto/model.js'
@@ -23,24 +24,7 @@ export function nodeId(number: number): NodeId {
 export const key = (byte: string): PublicKey => byte.repeat(32) as PublicKey
 
 export function summary(changes: Partial<Summary> = {}): Summary {
-  return {
-    units: 1_000,
-    open: 1_000,
-    accepted: 0,
-    settled: 0,
-    disputed: 0,
-    held: 0,
-    failed: 0,
-    leased: 0,
-    granted: 0,
-    answered: 0,
-    disagreeing: 0,
-    workers: 3,
-    donors: 2,
-    fuel: 0n,
-    ready: 0,
-    ...changes,
-  }
+  return { ...EMPTY_SUMMARY, units: 1_000, open: 1_000, workers: 3, donors: 2, ...changes }
 }
 
 export function look(changes: Partial<JobLook> = {}, counts: Partial<Summary> = {}): JobLook {
