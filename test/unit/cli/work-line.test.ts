@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { workLine } from '../../../cli/work-line.js'
 import type { RunningUnitState, WorkerState } from '../../../proto/admin-messages.js'
 import type { JobId, NodeId, PublicKey } from '../../../proto/model.js'
-import { idleWorker } from '../../support/idle-worker.js'
+import { idleWorker as idle } from '../../support/idle-worker.js'
 
 const alice = 'a1'.repeat(32) as PublicKey
 const mallory = 'b2'.repeat(32) as PublicKey
@@ -15,7 +15,6 @@ const owner = {
   reason: '',
   reasonAtMs: 0,
 }
-const idle = idleWorker
 const unit = (submitter: PublicKey, more: Partial<RunningUnitState> = {}): RunningUnitState => ({
   jobId: 'f'.repeat(64) as JobId,
   jobName: '',
