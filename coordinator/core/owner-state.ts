@@ -150,8 +150,9 @@ export class OwnerState {
   }
 
   /**
-   * An answer with the most votes so far has all the votes of grants from here that count: a further voter who agrees with
-   * it would be used up for nothing, as each donor votes once. Other owners are to ask first.
+   * An answer with the most votes that count so far has all that grants from here can give it: a further voter who agrees
+   * with it would be used up for nothing, as each donor votes once. Other owners are to ask first. Votes over the cap of a
+   * grantor do not make an answer lead: an owner that forges many would hide whom the honest answer lacks.
    */
   leansHere(record: UnitRecord): boolean {
     return this.#leans(record, this.context.self)
@@ -175,21 +176,27 @@ export class OwnerState {
   #leans({ shard, unit, votes }: UnitRecord, owner: NodeId): boolean {
     const { minGrantors, grantorVotesMax } = shard.rules
     if (minGrantors === 1) return false
-    const counts = new Map<string, { all: number; here: number }>()
-    let most = 0
+    const counts = new Map<string, Map<NodeId, number>>()
     const { rulings } = shard.rules
     if (rulings?.answers.has(unit)) return false
     for (const vote of votes) {
       const { outcome, digest, grantor } = vote
       if (outcome === 'host' || (rulings !== undefined && isVoid(rulings, vote))) continue
       const name = outcome + digest
-      const count = counts.get(name) ?? { all: 0, here: 0 }
+      const count = counts.get(name) ?? new Map<NodeId, number>()
       counts.set(name, count)
-      most = Math.max(most, ++count.all)
-      if (grantor === owner) count.here++
+      const given = (count.get(grantor) ?? 0) + 1
+      if (given <= grantorVotesMax) count.set(grantor, given)
     }
-    for (const { all, here } of counts.values()) if (all === most && here >= grantorVotesMax) return true
-    return false
+    let most = 0
+    let leans = false
+    for (const count of counts.values()) {
+      const all = [...count.values()].reduce((sum, given) => sum + given, 0)
+      if (all > most) leans = false
+      most = Math.max(most, all)
+      if (all === most && (count.get(owner) ?? 0) >= grantorVotesMax) leans = true
+    }
+    return leans
   }
 
   /** Ends a lease. The unit is not put back: see {@link UnitQueue.release}. */

@@ -448,6 +448,27 @@ export class OwnerGrid {
     }
   }
 
+  /** An owner makes up a volunteer that it granted a unit, and the volunteer's wrong answer. */
+  forge(liar: OwnerNode, name: string, unit: number): void {
+    const { jobId } = this
+    const key = keyOf(name)
+    const vote: Vote = {
+      unit,
+      donor: key,
+      worker: key,
+      grantor: liar.nodeId,
+      age: 'older',
+      outcome: 'done',
+      digest: answerDigest('forged', unit),
+      reportId: this.nextDigest(),
+      outputBytes: 100,
+      fuel: 100n,
+    }
+    const report = { jobId, shard: 0, worker: key, donor: key, donorSignature: new Uint8Array(0), results: [] }
+    const checked = { factId: this.nextDigest(), report, votes: [vote] }
+    this.keep(checked, { to: liar, session: undefined, wallMs: 1_000, stored: true })
+  }
+
   /** A report is on the disks of all owners. */
   keep(
     checked: CheckedReport,

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { WorkerRecord } from '../../../../coordinator/core/worker-record.js'
-import { OwnerGrid, type OwnerNode, type Volunteer } from '../../../support/owner-grid.js'
+import { answerDigest, OwnerGrid, type OwnerNode, type Volunteer } from '../../../support/owner-grid.js'
 
 const SPEC = { minGrantors: 2 }
 
@@ -61,6 +61,25 @@ test('the owner that granted the leading answer leaves the next opinion to the n
     const givers = next.filter((owner) => grid.record(0, owner)!.held.length === 1)
     assert.is(givers.length, 1, 'one of the two others, and without waiting')
     assert.is(grid.record(0, grantor)!.held.length, 0)
+    grid.finish()
+  }
+})
+
+test('many votes that one owner forges use up no donor whom the others need to settle the truth', () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const grid = new OwnerGrid({ owners: 3, units: 1, seed, spec: SPEC })
+    const liar = grid.owners[seed % 3]!
+    for (const name of ['x', 'y', 'z']) grid.forge(liar, name, 0)
+    const donors = ['a', 'b'].map((name) => grid.join(name, { want: 0 }))
+    for (const one of donors) for (const owner of grid.owners) if (owner !== liar) one.want(1, owner)
+    for (let second = 0; second < 30; second++) {
+      grid.advance(1_000)
+      for (const one of donors) one.answer()
+    }
+    for (const owner of grid.owners) {
+      const { judgement } = grid.record(0, owner)!
+      assert.ok(judgement?.state === 'accepted' && judgement.digest === answerDigest('right', 0), `seed ${seed}`)
+    }
     grid.finish()
   }
 })
