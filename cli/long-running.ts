@@ -22,7 +22,11 @@ import { workLine } from './work-line.js'
 
 /** How often the status line of a worker is looked at. Unit: ms. */
 const LOOK_MS: Millis = 250
-/** Without a terminal, a status line is written when something changed, at most this often. Unit: ms. */
+/**
+ * Without a terminal, a status line is written when something changed: a second after the first, then twice as long from line to
+ * line, while somebody may be looking, up to the longest time. Unit: ms.
+ */
+const FIRST_LINE_MS: Millis = 1_000
 const LINE_MS: Millis = 30_000
 /** On a terminal it is drawn again at most this often. Unit: ms. */
 const DRAW_MS: Millis = 1_000
@@ -153,6 +157,7 @@ class StatusLine {
   readonly #context: CommandContext
   #lastAt: Millis | undefined
   #lastText = ''
+  #lineEveryMs: Millis = FIRST_LINE_MS
 
   constructor(context: CommandContext) {
     this.#context = context
@@ -163,11 +168,12 @@ class StatusLine {
     const { output, clock } = this.#context
     if (output.quiet || output.json) return
     const at = clock.now()
-    const everyMs = output.isInteractive ? DRAW_MS : LINE_MS
+    const everyMs = output.isInteractive ? DRAW_MS : this.#lineEveryMs
     if (this.#lastAt !== undefined && at - this.#lastAt < everyMs) return
     const text = printable(line())
     if (text === this.#lastText) return
     this.#lastAt = at
+    if (this.#lastText !== '') this.#lineEveryMs = Math.min(LINE_MS, 2 * this.#lineEveryMs)
     this.#lastText = text
     if (!output.isInteractive) output.note(text)
     else output.errorStream.write(`\r\u001b[2K${text.slice(0, (output.errorStream.columns ?? 80) - 1)}`)

@@ -395,4 +395,10 @@ Architecture('the lock file records no addresses, and no file names a registry',
   }
 })
 
+Architecture('every folder of the product gets into the image', () => {
+  const kept = readFileSync(join(packageRoot, '.dockerignore'), 'utf8').split('\n')
+  for (const folder of Object.keys(MAY_IMPORT))
+    assert.ok(kept.includes(`!${folder}`), `.dockerignore leaves ${folder} out`)
+})
+
 Architecture.run()
