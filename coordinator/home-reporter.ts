@@ -2,7 +2,7 @@ import { homeKey } from '../job/shard.js'
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
 import type { ShardStatus, SummarizeReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { JobId, NodeId, Signed } from '../proto/model.js'
+import type { JobId, NodeId, Signed, Summary } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
 import type { Clock, Millis } from '../runtime/clock.js'
 import { toGridError } from '../runtime/errors.js'
@@ -24,6 +24,8 @@ export interface HomeReporterContext {
   readonly owner: OwnerDriver
   readonly home: HomeDriver
   readonly options: Pick<CoordinatorOptions, 'homeOwners'>
+  /** How a shard ended that has left memory; undefined: none that is known. */
+  readonly finished: (jobId: JobId, shard: number) => Summary | undefined
   /** Takes in orders that the home passed on. */
   readonly takeOrders: (job: BookedJob, orders: readonly Signed[]) => Promise<void>
 }
@@ -232,8 +234,10 @@ export class HomeReporter {
     const statuses: ShardStatus[] = []
     for (const shard of shards) {
       const report = owner.core.report(jobId, shard)
-      if (report === undefined) continue
-      const { summary, waiting, firstGrantAt } = report
+      // Read back and let go of again since it changed, as after a ruling that left it as it was.
+      const summary = report?.summary ?? this.#c.finished(jobId, shard)
+      if (summary === undefined) continue
+      const { waiting = '', firstGrantAt } = report ?? {}
       const { nodeId, address } = directory.self
       const firstGrantAgoMs = firstGrantAt === undefined ? undefined : clock.now() - firstGrantAt
       statuses.push({

@@ -171,6 +171,7 @@ export class Coordinator {
       owner,
       home,
       options,
+      finished: (jobId, shard) => this.#finished.summary(jobId, shard),
       takeOrders: (job, orders) => this.#takeOrders(job, orders),
     })
     const { unloadAfterMs } = options

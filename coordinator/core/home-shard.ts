@@ -40,6 +40,7 @@ export class HomeShard {
   readonly #heard = new Map<NodeId, Heard>()
   #shown: OwnerStatus | undefined
   #heardAt: Millis
+  #reopenedAt: Millis = Number.NEGATIVE_INFINITY
 
   constructor(shard: number, units: number, now: Millis) {
     this.shard = shard
@@ -79,19 +80,27 @@ export class HomeShard {
     return true
   }
 
+  /** Something was ruled: what finished owners said until now may not hold any more, and those that are there say it again. */
+  reopened(now: Millis): void {
+    this.#reopenedAt = now
+    this.refresh(now)
+  }
+
   /** Owners of the shard that should have said something of it by now, and when they last did. */
   silent(now: Millis): { readonly status: OwnerStatus; readonly at: Millis }[] {
-    return [...this.#heard.values()].filter(
-      ({ status, at }) => now - at >= SUMMARY_SILENCE_MS && !isFinished(status.summary),
-    )
+    return [...this.#heard.values()].filter((heard) => !this.#isFresh(heard, now))
   }
 
   /** To be called as time passes: owners that fall silent are left out, unless nobody else is there. */
   refresh(now: Millis): void {
     const all = [...this.#heard.values()]
-    // An owner with nothing left to do on the shard does not repeat itself.
-    const fresh = all.filter(({ status, at }) => now - at < SUMMARY_SILENCE_MS || isFinished(status.summary))
+    const fresh = all.filter((heard) => this.#isFresh(heard, now))
     this.#shown = together((fresh.length > 0 ? fresh : all).map(({ status }) => status))
+  }
+
+  /** An owner with nothing left to do on the shard does not repeat itself, until something is ruled. */
+  #isFresh({ status, at }: Heard, now: Millis): boolean {
+    return now - at < SUMMARY_SILENCE_MS || (isFinished(status.summary) && at >= this.#reopenedAt)
   }
 }
 

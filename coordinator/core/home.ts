@@ -148,10 +148,18 @@ export class Home {
         const ruledBefore = rulingOrders(job.orders)
         job.orders = event.orders
         job.cancelled = applyOrders(job.spec, event.orders).cancelled
+        // A ruling may open again what is finished, and owners do not speak of finished shards.
+        const isRuled = rulingOrders(event.orders) > ruledBefore
+        if (isRuled) {
+          for (const entry of job.entries.values()) {
+            const before = entry.shown
+            entry.reopened(now)
+            this.#shownAgain(job, entry, before)
+          }
+        }
         // Owners get orders from every home they tell of their shards, too: those of the others need no repetition.
         if (acts(job, now)) {
-          // A ruling may open again what is finished, and owners do not speak of finished shards.
-          const shards = rulingOrders(event.orders) > ruledBefore ? job.entries.keys() : job.unfinished
+          const shards = isRuled ? job.entries.keys() : job.unfinished
           for (const shard of shards) this.#activate(job, shard)
         }
         this.#effects.push({ type: 'changed', jobId: event.jobId })

@@ -192,6 +192,41 @@ homes('leaves out owners that fall silent while others speak', () => {
   bench.done()
 })
 
+homes('lets owners that finished and died not outvote one that is there, once a ruling has opened units again', () => {
+  const [a, b, c] = ['22', '33', '44'].map((byte) => byte.repeat(20) as NodeId)
+  const bench = new HomeBench(1)
+  bench.activated()
+  for (const owner of [a, b, c]) bench.hear(0, { settled: UNITS, ready: 0 }, '', owner)
+  bench.advance(60_000)
+  bench.hear(0, { settled: UNITS - 1 }, '', c)
+  assert.ok(bench.view().finished, 'two that finished stand against one that fell behind')
+  bench.order({ type: 'rulings', judge: specWith({}).submitter, profile: 0, rulings: [] })
+  assert.equal(bench.activated(), [0])
+  assert.not(bench.view().finished, 'the one that is there has units to give')
+  bench.hear(0, { settled: UNITS, ready: 0 }, '', c)
+  assert.ok(bench.view().finished)
+  bench.advance(60_000)
+  assert.ok(bench.view().finished, 'what was said since needs no repetition')
+  assert.equal(bench.activated(), [])
+  bench.done()
+})
+
+homes('believes two owners that say again after a ruling that they are finished, against one that is not', () => {
+  const [a, b, c] = ['22', '33', '44'].map((byte) => byte.repeat(20) as NodeId)
+  const bench = new HomeBench(1)
+  bench.activated()
+  for (const owner of [a, b, c]) bench.hear(0, { settled: UNITS, ready: 0 }, '', owner)
+  bench.order({ type: 'rulings', judge: specWith({}).submitter, profile: 0, rulings: [] })
+  bench.activated()
+  for (const owner of [a, b]) bench.hear(0, { settled: UNITS, ready: 0 }, '', owner)
+  for (let spoken = 0; spoken < 5; spoken++) {
+    bench.advance(SUMMARY_SILENCE_MS / 2)
+    bench.hear(0, { settled: UNITS - 1 }, '', c)
+  }
+  assert.ok(bench.view().finished)
+  bench.done()
+})
+
 homes('looks anew for an owner that has fallen silent, and not for one that speaks', () => {
   const bench = new HomeBench(2)
   bench.activated()
