@@ -3,6 +3,7 @@ import { reportFacts } from '../client/wasm-file.js'
 import { formatBytes, formatDuration } from '../job/quantity.js'
 import { count } from '../job/selection.js'
 import { selectedShards } from '../job/shard.js'
+import type { Policy } from '../proto/model.js'
 import { type CommandContext, shellWord } from './context.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { specFacts } from './job-view.js'
@@ -50,7 +51,7 @@ export async function dryRun(context: CommandContext, prepared: PreparedJob, tri
       ...specFacts(spec),
       ['units', `${units}${units === built.units ? '' : ` of ${built.units}`}`],
       ['shards', `${shards} of ${spec.shardUnits} units`],
-      ['instances', spec.policy.type === 'none' ? units : `${units * spec.policy.quorum} or more`],
+      ['instances', spec.policy.type === 'none' ? units : `${units * leastDonors(spec.policy)} or more`],
       [
         'upload',
         blobs.length === 0 ? 'nothing' : blobs.map(({ label, bytes }) => `${label}: ${formatBytes(bytes)}`).join(', '),
@@ -124,11 +125,16 @@ function secondUnit(selection: PreparedJob['built']['spec']['selection']): numbe
   return first.count > 1 ? first.first + 1 : (next?.first ?? first.first)
 }
 
+/** Fewest donors that settle a unit. */
+function leastDonors(policy: Policy): number {
+  return policy.type === 'quorum' ? policy.quorum : 1
+}
+
 /** What the whole job costs if every unit is like the one that was tried; undefined without a finished trial. */
 function estimateOf({ built }: PreparedJob, units: number, trial: Trial | undefined) {
   if (trial?.answer === undefined) return undefined
   const { policy } = built.spec
-  const copies = policy.type === 'quorum' ? policy.quorum : 1
+  const copies = leastDonors(policy)
   const threadMs = trial.unitMs * units * copies
   const fuel = trial.answer.fuel * BigInt(units)
   const opinions = copies === 1 ? '' : ` (${copies} donors a unit)`

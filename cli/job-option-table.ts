@@ -80,10 +80,10 @@ export const JOB_OPTIONS = [
   {
     name: 'verify',
     kind: 'text',
-    value: 'quorum:K|none',
+    value: 'quorum:K|confidence:P|none',
     group: CHECKING,
-    help: 'the same, or take the first result',
-    suggested: ['quorum:2', 'quorum:3', 'none'],
+    help: 'the same; or ask until an answer is right with probability P; or take the first result',
+    suggested: ['quorum:2', 'quorum:3', 'confidence:0.999', 'none'],
   },
   {
     name: 'max-fails',

@@ -3,7 +3,14 @@ import { parseBytes, parseDuration, parseInteger } from '../job/quantity.js'
 import { parseSelection } from '../job/selection.js'
 import { JOB_LIFE_MS } from '../job/spec.js'
 import { fileNameProblem } from '../proto/file-name.js'
-import { DURATION_MS_MAX, ITEMS_MAX, MEMORY_BYTES_MAX, OUTPUT_BYTES_MAX, UNITS_MAX } from '../proto/limits.js'
+import {
+  CONFIDENCE_ERROR_PPM_MAX,
+  DURATION_MS_MAX,
+  ITEMS_MAX,
+  MEMORY_BYTES_MAX,
+  OUTPUT_BYTES_MAX,
+  UNITS_MAX,
+} from '../proto/limits.js'
 import type { Limits, Policy, UnitRange } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import { type GivenOption, type GivenOptions, type JobOptionName, SOURCE_OPTIONS } from './job-option-table.js'
@@ -155,7 +162,8 @@ function readPair(text: string, example: string): readonly [string, string] {
   return [text.slice(0, equals), text.slice(equals + 1)]
 }
 
-const POLICY_HINT = `--quorum K asks for K agreeing donors, 1 to ${QUORUM_MAX}; --verify none takes the first result`
+const POLICY_HINT = `--quorum K asks for K agreeing donors, 1 to ${QUORUM_MAX}; --verify confidence:P asks until an answer is right with probability P; --verify none takes the first result`
+const MILLION = 1_000_000
 
 function readPolicy(given: GivenOptions): Policy | undefined {
   const quorum = given.get('quorum')
@@ -172,10 +180,24 @@ function readPolicy(given: GivenOptions): Policy | undefined {
   return placed(verify, (): Policy => {
     const text = verify.texts.at(-1) ?? ''
     if (text === 'none') return { type: 'none' }
+    const confidence = /^confidence:(.*)$/.exec(text)
+    if (confidence !== null) return { type: 'confidence', errorPpm: readErrorPpm(confidence[1]!) }
     const match = /^quorum:(.*)$/.exec(text)
     if (match === null) throw new GridError('invalid', `'${text}' is no way to verify`, { hint: POLICY_HINT })
     return { type: 'quorum', quorum: whole(match[1]!, 1, QUORUM_MAX) }
   })
+}
+
+/** The millionths that P leaves, exactly. */
+function readErrorPpm(text: string): number {
+  const digits = /^0?\.([0-9]{1,6})$/.exec(text.trim())?.[1]
+  const errorPpm = MILLION - Number((digits ?? '').padEnd(6, '0'))
+  if (digits === undefined || errorPpm > CONFIDENCE_ERROR_PPM_MAX) {
+    throw new GridError('invalid', `'${text}' is no confidence from 0.950001 to 0.999999`, {
+      hint: 'such as --verify confidence:0.999: at most one answer in a thousand may be wrong',
+    })
+  }
+  return errorPpm
 }
 
 function readMaxFails(text: string): NonNullable<JobRequest['maxFails']> {

@@ -1,8 +1,10 @@
 import { readJobRecords } from '../client/job-records.js'
 import type { JobEnd, JobProgress } from '../client/watch.js'
+import { confidenceText } from '../job/credibility.js'
 import { formatBytes, formatDuration, parseInteger } from '../job/quantity.js'
 import { formatSelection } from '../job/selection.js'
 import { unitCount } from '../job/unit-source.js'
+import { donorsNeeded } from '../job/verdict.js'
 import { UNITS_MAX } from '../proto/limits.js'
 import type { JobId, JobSpec, Policy, Summary, TaskRef, UnitSource } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
@@ -62,9 +64,11 @@ export function sourceText(source: UnitSource): string {
   }
 }
 
-/** `2 agreeing donors`, or that the first result is taken. */
+/** `2 agreeing donors`, `donors believed with 0.999`, or that the first result is taken. */
 export function policyText(policy: Policy): string {
   if (policy.type === 'none') return 'the first result is taken'
+  if (policy.type === 'confidence')
+    return `donors believed with ${confidenceText(policy.errorPpm)}, one to ${donorsNeeded(policy)} of them`
   return policy.quorum === 1 ? 'one donor' : `${policy.quorum} agreeing donors`
 }
 

@@ -5,6 +5,7 @@ import { chooseShardUnits } from '../job/shard.js'
 import { checkSpec, JOB_LIFE_MS, specDefaults, WHOLE_RADIUS } from '../job/spec.js'
 import { recordSeparator } from '../job/splitter.js'
 import { unitCount } from '../job/unit-source.js'
+import { donorsNeeded } from '../job/verdict.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
 import { JUDGES_MAX, MODULE_BYTES_MAX } from '../proto/limits.js'
 import type { JobId, JobSpec, Key, Limits, Policy, PublicKey, TaskRef, UnitRange, UnitSource } from '../proto/model.js'
@@ -148,7 +149,7 @@ function assemble(
   const { outputBytes = OUTPUT_BYTES_GUESS, unitMs = 0 } = request.estimate ?? {}
   const units = unitCount({ source, perUnit, repeat })
   const selection = typeof request.units === 'string' ? parseSelection(request.units) : (request.units ?? [])
-  const quorum = policy.type === 'quorum' ? policy.quorum : 1
+  const quorum = donorsNeeded(policy)
   const judges = request.judges ?? specDefaults.judges
   if (judges.length > JUDGES_MAX) throw new GridError('invalid', `a job names at most ${JUDGES_MAX} judges`)
   return {
@@ -183,7 +184,7 @@ function assemble(
     owners: request.owners ?? specDefaults.owners,
     workers: request.workers ?? specDefaults.workers,
     judges,
-    requires: judges.length > 0 ? ['judges'] : specDefaults.requires,
+    requires: [...(judges.length > 0 ? ['judges'] : []), ...(policy.type === 'confidence' ? ['confidence'] : [])],
     shardUnits:
       request.shardUnits ?? chooseShardUnits({ units, outputBytes: Math.min(outputBytes, limits.outputBytes), unitMs }),
     minGrantors: minGrantorsOf(policy, shardOwners),
@@ -197,10 +198,10 @@ const OWNERS_FOR_TWO = 3
 
 /**
  * Different owners whose grants must stand behind a result: two, so that no owner settles a unit alone, where there are
- * three owners a shard, so that any one of them may be gone. `shardOwners`: owners that the submitter sees.
+ * three owners a shard, so that any one of them may be gone. Under `confidence:P`: behind what makes a donor believed. `shardOwners`: owners that the submitter sees.
  */
 export function minGrantorsOf(policy: Policy, shardOwners: number): number {
-  return shardOwners >= OWNERS_FOR_TWO && policy.type === 'quorum' && policy.quorum >= 2 ? 2 : 1
+  return shardOwners >= OWNERS_FOR_TWO && donorsNeeded(policy) >= 2 ? 2 : 1
 }
 
 /**

@@ -54,7 +54,7 @@ export async function fetchReceipt(
   await readShardFacts(client, job, shard, {
     ...options,
     onFact: (fact, { votes }) => {
-      if (votes.some((vote) => vote.unit === unit)) facts.push(fact)
+      if (job.spec.policy.type === 'confidence' || votes.some((vote) => vote.unit === unit)) facts.push(fact)
     },
   })
   const bearing = orders.filter(({ bytes }) => {

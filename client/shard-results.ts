@@ -2,7 +2,7 @@ import { ShardEvidence, type UnitEvidence } from '../job/evidence.js'
 import { mergeRanges } from '../job/selection.js'
 import { verdictRules } from '../job/verdict.js'
 import { SELECTION_RANGES_MAX } from '../proto/limits.js'
-import type { ResultsReply } from '../proto/messages.js'
+import type { ResultsReply, SettledUnit } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { Digest, Outcome, ReportFact, UnitRange } from '../proto/model.js'
 import { type Millis, pause } from '../runtime/clock.js'
@@ -81,6 +81,8 @@ export class ShardResults {
   readonly #signatures: SignatureChecks
   readonly #proved = new Map<number, { readonly outcome: Outcome; readonly digest: Digest }>()
   readonly #unproved = new Set<number>()
+  /** Under `confidence:P`: claims that other facts of the shard are needed for, which may be on their way. */
+  readonly #pending = new Map<number, { readonly claim: SettledUnit; readonly owner: Endpoint }>()
   readonly #liars = new Set<string>()
   readonly #wholeShard: boolean
   #answered = false
@@ -284,12 +286,20 @@ export class ShardResults {
       }
     }
     const batch: ProvedUnit[] = []
-    for (const { unit, digest, outcome, output } of reply.settled) {
+    const claims = reply.settled.map((claim) => ({ claim, owner }))
+    if (reply.facts.length > 0) claims.unshift(...this.#pending.values())
+    for (const { claim, owner: from } of claims) {
+      const { unit, digest, outcome, output } = claim
+      this.#pending.delete(unit)
       if (!this.left.has(unit)) continue
       const evidence = this.#evidence.check({ unit, digest, outcome })
       if (!evidence.ok) {
         // The owner may not have heard of the rulings yet: no reason to doubt it.
         if (evidence.judgement.ruled || evidence.judgement.voided) continue
+        if (this.#job.spec.policy.type === 'confidence' && evidence.reason !== 'otherResult') {
+          this.#pending.set(unit, { claim, owner: from })
+          continue
+        }
         this.#unproved.add(unit)
         this.#liars.add(owner.nodeId)
         this.#tell(reading, 'unproved', owner, unit, evidence.reason)
@@ -298,7 +308,7 @@ export class ShardResults {
       this.left.delete(unit)
       this.#unproved.delete(unit)
       this.#proved.set(unit, { digest, outcome })
-      batch.push({ evidence, inline: output, from: owner })
+      batch.push({ evidence, inline: output, from })
     }
     return batch
   }

@@ -202,6 +202,10 @@ class ResultsStream {
     }
   }
 
+  get #isByConfidence(): boolean {
+    return this.#shard.rules.policy.type === 'confidence'
+  }
+
   #wants(unit: number): boolean {
     if (this.#done.has(unit)) return false
     const { units } = this.#request
@@ -220,9 +224,11 @@ class ResultsStream {
         const checked = checkReportFact(decoded, this.#job.trustingContext())
         if (
           !checked.ok ||
-          !checked.votes.some(
-            ({ unit }) => this.#request.units.length === 0 || this.#wants(unit) || this.#due.has(unit),
-          )
+          // Who is to be believed shows on other units of the shard.
+          (!this.#isByConfidence &&
+            !checked.votes.some(
+              ({ unit }) => this.#request.units.length === 0 || this.#wants(unit) || this.#due.has(unit),
+            ))
         )
           continue
         facts.push(decoded)
@@ -233,8 +239,9 @@ class ResultsStream {
         bytes = 0
       }
       if (facts.length > 0) await this.#send(facts, [])
-      await this.#sendSettled()
-      if (page.length < FACTS_PAGE || this.#signal.aborted) return
+      const isAll = page.length < FACTS_PAGE
+      if (isAll || !this.#isByConfidence) await this.#sendSettled()
+      if (isAll || this.#signal.aborted) return
     }
   }
 

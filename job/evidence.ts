@@ -1,4 +1,5 @@
 import type { Digest, Outcome, ReportFact } from '../proto/model.js'
+import { Credibility } from './credibility.js'
 import { type CheckedFact, CheckedFacts, checkReportFact, type FactContext, type FactRefusal, factId } from './facts.js'
 import { type Judgement, judge, type VerdictRules, type Vote } from './verdict.js'
 
@@ -59,9 +60,13 @@ export class ShardEvidence {
   readonly #factsMax: number
   readonly #facts = new Set<Digest>()
   readonly #votes = new Map<number, Vote[]>()
+  /** What donors are worth, where that decides, and units whose votes are not in it yet. */
+  readonly #credibility: Credibility | undefined
+  readonly #unweighed = new Set<number>()
 
   constructor(context: EvidenceContext) {
     this.#context = context.checked ? context : { ...context, checked: new CheckedFacts() }
+    this.#credibility = context.rules.policy.type === 'confidence' ? new Credibility() : undefined
     this.#factsMax = context.spec.shardUnits * FACTS_PER_UNIT_MAX
   }
 
@@ -80,6 +85,7 @@ export class ShardEvidence {
       const votes = this.#votes.get(vote.unit)
       if (votes) votes.push(vote)
       else this.#votes.set(vote.unit, [vote])
+      if (this.#credibility !== undefined) this.#unweighed.add(vote.unit)
     }
     return { type: 'kept', fact: checked }
   }
@@ -91,7 +97,10 @@ export class ShardEvidence {
 
   /** The verdict on a unit by the facts taken in so far. */
   judge(unit: number): Judgement {
-    return judge(this.#votes.get(unit) ?? [], this.#context.rules)
+    const { rules } = this.#context
+    for (const other of this.#unweighed) this.#credibility?.update(other, this.#votes.get(other) ?? [], rules)
+    this.#unweighed.clear()
+    return judge(this.#votes.get(unit) ?? [], rules, this.#credibility)
   }
 
   /**

@@ -8,7 +8,7 @@ import { applyOrders, checkOrder, type KnownOrder, type OrdersView } from './ord
 import { contains } from './selection.js'
 import { jobIdOf } from './spec.js'
 import { unitCount } from './unit-source.js'
-import { type Judgement, verdictRules } from './verdict.js'
+import { type Judgement, type Vote, verdictRules } from './verdict.js'
 
 /** All that shows how one unit of a job came to its result, to be checked far from any network. */
 export interface Receipt {
@@ -16,7 +16,7 @@ export interface Receipt {
   readonly spec: Signed
   /** The orders that bear on it: amendments and rulings. */
   readonly orders: readonly Signed[]
-  /** Reports with the grants they answer; those that contradict the result, too. */
+  /** Reports with the grants they answer; those that contradict the result, too. Under `confidence:P` all of the shard. */
   readonly facts: readonly ReportFact[]
   /** The encoded output; empty for an outcome that has none. */
   readonly output: Uint8Array
@@ -85,11 +85,15 @@ export function checkReceipt(
     ...factContext({ spec, jobId, orders: view, sha256, verifier, decoders }),
     rules: verdictRules(spec, view),
   })
+  // Whether a donor is to be believed shows on the other units of the shard.
+  const byConfidence = spec.policy.type === 'confidence'
+  const inShard = (vote: Vote) => Math.floor(vote.unit / spec.shardUnits) === Math.floor(unit / spec.shardUnits)
   for (const fact of facts) {
     const reception = evidence.add(fact)
     if (reception.type === 'known') return refuse('a report stands twice')
     if (reception.type === 'refused') return refuse(`a report is void: ${reception.reason}`)
-    if (!reception.fact.votes.some((vote) => vote.unit === unit))
+    const { votes } = reception.fact
+    if (!(byConfidence ? votes.every(inShard) : votes.some((vote) => vote.unit === unit)))
       return refuse(`a report does not speak of unit ${unit}`)
   }
 

@@ -6,6 +6,7 @@ import { unitInvocation } from './program.js'
 import { createSplitter } from './splitter.js'
 import { compileTemplate } from './template.js'
 import { groupCount, itemCount, unitCount } from './unit-source.js'
+import { donorsNeeded } from './verdict.js'
 
 /** Version of the message `JobSpec` that this program writes and reads. */
 export const SPEC_FORMAT = 1
@@ -17,7 +18,7 @@ export const VERDICT_VERSION = 1
  */
 export const PROFILES_KNOWN = Object.freeze({ oldest: 1, newest: 1 })
 /** Features that a spec may require (`requires`) and this program has. */
-export const FEATURES: ReadonlySet<string> = new Set<string>(['judges'])
+export const FEATURES: ReadonlySet<string> = new Set<string>(['judges', 'confidence'])
 /** Default life of a job. Unit: ms. */
 export const JOB_LIFE_MS = 30 * 24 * 3600 * 1000
 /** How far the clock of a submitter may be ahead of ours. Unit: ms. */
@@ -98,6 +99,8 @@ function checkVersions(spec: JobSpec): string | undefined {
   if (missing !== undefined) return `the job requires '${missing}', which this program does not have`
   // Who does not know rulings would give another verdict.
   if (spec.judges.length > 0 && !spec.requires.includes('judges')) return "a job with judges requires 'judges'"
+  if (spec.policy.type === 'confidence' && !spec.requires.includes('confidence'))
+    return "a job checked by confidence requires 'confidence'"
   if (spec.task.type === 'module' && spec.profile === 0) return 'a WebAssembly task needs a sandbox profile'
   if (spec.task.type === 'builtin' && spec.profile !== 0) return 'a built-in task has no sandbox profile'
   const { oldest, newest } = PROFILES_KNOWN
@@ -148,7 +151,10 @@ function checkPolicy(spec: JobSpec): string | undefined {
     return `quorum ${policy.quorum} cannot be reached with at most ${maxInstances} instances a unit`
   }
   if (policy.type === 'quorum' && policy.quorum < 1) return 'a quorum is 1 or more'
-  if (minGrantors > (policy.type === 'quorum' ? policy.quorum : 1)) {
+  const needed = donorsNeeded(policy)
+  if (policy.type === 'confidence' && needed > maxInstances)
+    return `this confidence takes ${needed} donors at first, and at most ${maxInstances} instances a unit are allowed`
+  if (minGrantors > needed) {
     return `grants of ${minGrantors} owners are wanted behind each result, more than results agree`
   }
   return undefined

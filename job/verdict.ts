@@ -1,4 +1,5 @@
 import type { Digest, JobSpec, NodeId, Outcome, Policy, PublicKey } from '../proto/model.js'
+import { isEnough, NEWCOMER_BITS, newcomersFor, type Weights } from './credibility.js'
 import type { OrdersView } from './orders.js'
 import { isSameAnswer, isVoid, type RuledAnswer, type RulingsView } from './rulings.js'
 import {
@@ -19,7 +20,7 @@ export { compareVotes, type Equivocation, type Vote } from './votes.js'
 /** What the verdict needs to know of a job; see {@link verdictRules}. */
 export interface VerdictRules {
   readonly policy: Policy
-  /** Agreeing donors needed: K of `quorum:K`, 1 for `none`. */
+  /** Agreeing donors needed: K of `quorum:K`, 1 for `none`; for `confidence:P` donors nobody knows yet. */
   readonly quorum: number
   /** Different grantors needed behind the votes that count; 1 to `quorum`. */
   readonly minGrantors: number
@@ -91,6 +92,8 @@ export type Judgement =
   | ({ readonly state: 'accepted'; readonly outcome: 'done' } & Settled & Tally)
   | ({ readonly state: 'failed'; readonly outcome: Exclude<Outcome, 'done' | 'host'> } & Settled & Tally)
 
+/** Weights where nothing is known of anybody. */
+const STRANGERS: Weights = { weight: () => NEWCOMER_BITS }
 const NO_VOTES: readonly Vote[] = Object.freeze([])
 const NO_GRANTORS: readonly NodeId[] = Object.freeze([])
 const UNTOUCHED: Judgement = Object.freeze({
@@ -113,7 +116,7 @@ const UNTOUCHED: Judgement = Object.freeze({
  * outnumbering K different wrong ones.
  */
 export function verdictRules(spec: JobSpec, orders?: OrdersView): VerdictRules {
-  const quorum = spec.policy.type === 'none' ? 1 : Math.max(1, spec.policy.quorum)
+  const quorum = donorsNeeded(spec.policy)
   const minGrantors = Math.max(1, Math.min(spec.minGrantors, quorum))
   const maxInstances = Math.max(quorum, orders?.maxInstances ?? spec.maxInstances)
   const rulings = orders?.rulings
@@ -138,7 +141,11 @@ export function verdictRules(spec: JobSpec, orders?: OrdersView): VerdictRules {
  * 3. `quorum:K`: settled iff one answer has K or more of the votes that count, more than half of them, and they carry
  *    grants of `minGrantors` owners. `none`: the vote with the smallest report id wins; owners grant one instance, so a
  *    second vote exists only where a lost worker or an endgame copy made one, and differs only where somebody is wrong.
- * 4. `wall` is looked at only when there is no vote of another kind: then K donors over the limit fail the unit.
+ *    `confidence:P`: settled iff one answer is right with probability P, by what its donors have shown on other units of the
+ *    shard (`job/credibility.ts`): one vote is enough of a donor that has agreed with others often enough. `minGrantors` owners
+ *    must stand behind the agreements that make a donor believed, and votes of one grantor are capped as if all were unknown.
+ * 4. `wall` is looked at only when there is no vote of another kind: then K donors over the limit fail the unit, with
+ *    `confidence:P` as many as are needed of unknown ones.
  * 5. Undecided: one more opinion at a time, until `maxInstances` donors have answered. Of one grantor at most
  *    `maxInstances / minGrantors` answers count here, so that forged votes of one owner cannot end a unit as disputed.
  *
@@ -158,7 +165,7 @@ export function verdictRules(spec: JobSpec, orders?: OrdersView): VerdictRules {
  *
  * Cost: at most one small allocation for no vote, one vote, and two that agree; sorting otherwise.
  */
-export function judge(votes: readonly Vote[], rules: VerdictRules): Judgement {
+export function judge(votes: readonly Vote[], rules: VerdictRules, weights: Weights = STRANGERS): Judgement {
   if (votes.length === 0) return UNTOUCHED
   const { rulings } = rules
   if (rulings !== undefined) {
@@ -166,15 +173,21 @@ export function judge(votes: readonly Vote[], rules: VerdictRules): Judgement {
     if (answer !== undefined) return judgeRuled(votes, answer, rules)
     const voided = new Set<PublicKey>()
     const counted = votes.filter((vote) => !isVoid(rulings, vote) || !voided.add(vote.donor))
-    if (voided.size > 0) return { ...judgeVotes(counted, rules), voided: voided.size }
+    if (voided.size > 0) return { ...judgeVotes(counted, rules, weights), voided: voided.size }
   }
-  return judgeVotes(votes, rules)
+  return judgeVotes(votes, rules, weights)
 }
 
-function judgeVotes(votes: readonly Vote[], rules: VerdictRules): Judgement {
+function judgeVotes(votes: readonly Vote[], rules: VerdictRules, weights: Weights): Judgement {
   if (votes.length === 0) return UNTOUCHED
   const first = votes[0]!
   if (isDeterministic(first.outcome)) {
+    const { policy } = rules
+    if (policy.type === 'confidence') {
+      if (votes.length > 1) return judgeAny(votes, rules, weights)
+      const isBelieved = isEnough(weights.weight(first.donor), [], policy)
+      return isBelieved ? settle(votes.slice(), 0, NO_VOTES, NO_EQUIVOCATIONS) : openAfterOne(first, rules)
+    }
     if (votes.length === 1) {
       return rules.quorum === 1 ? settle(votes.slice(), 0, NO_VOTES, NO_EQUIVOCATIONS) : openAfterOne(first, rules)
     }
@@ -191,7 +204,7 @@ function judgeVotes(votes: readonly Vote[], rules: VerdictRules): Judgement {
       return settle(agreeing, 0, NO_VOTES, NO_EQUIVOCATIONS)
     }
   }
-  return judgeAny(votes, rules)
+  return judgeAny(votes, rules, weights)
 }
 
 /** A unit whose answer a replay has proved. */
@@ -233,6 +246,12 @@ function judgeRuled(votes: readonly Vote[], answer: RuledAnswer, rules: VerdictR
   }
 }
 
+/** Agreeing donors that settle a unit when nothing is known of them. */
+export function donorsNeeded(policy: Policy): number {
+  if (policy.type === 'quorum') return Math.max(1, policy.quorum)
+  return policy.type === 'none' ? 1 : newcomersFor(policy)
+}
+
 /** Whether a further opinion granted by `grantor` is wanted now. Owners ask this before they issue one. */
 export function wantedFrom(judgement: Judgement, grantor: NodeId): 0 | 1 {
   if (judgement.state !== 'open' && judgement.state !== 'disputed') return 0
@@ -245,7 +264,8 @@ export function agrees(judgement: Judgement, vote: Pick<Vote, 'outcome' | 'diges
   return judgement.outcome === vote.outcome && judgement.digest === vote.digest
 }
 
-function openAfterOne(vote: Vote, rules: VerdictRules): Judgement {
+/** A unit that is to have a second opinion although one is believed: see `SPOT_CHECKED` of the owner's core. */
+export function openAfterOne(vote: Vote, rules: VerdictRules): Judgement {
   return {
     state: 'open',
     votes: 1,
@@ -264,7 +284,7 @@ interface Answer {
   readonly byGrantor: Map<NodeId, number>
 }
 
-function judgeAny(votes: readonly Vote[], rules: VerdictRules): Judgement {
+function judgeAny(votes: readonly Vote[], rules: VerdictRules, weights: Weights): Judgement {
   const sorted = [...votes].sort(compareVotes)
   const hosts = new Set<PublicKey>()
   const opinions = new Map<PublicKey, Opinion>()
@@ -275,7 +295,7 @@ function judgeAny(votes: readonly Vote[], rules: VerdictRules): Judgement {
   const equivocations = equivocationsOf(sorted, opinions)
   const valid = validVotes(sorted, opinions)
   const answers = countVotes(valid, rules)
-  const winner = winnerOf(valid, answers, rules)
+  const winner = winnerOf(valid, answers, rules, weights)
   if (winner) {
     const { outcome, digest } = winner[0]!
     const conflicting = valid.filter((vote) => vote.outcome !== outcome || vote.digest !== digest)
@@ -333,8 +353,18 @@ function winnerOf(
   valid: readonly Vote[],
   answers: ReadonlyMap<string, Answer>,
   rules: VerdictRules,
+  weights: Weights,
 ): readonly Vote[] | undefined {
   if (rules.policy.type === 'none') return valid[0] && answers.get(answerOf(valid[0]))?.votes
+  const { policy } = rules
+  if (policy.type === 'confidence' && valid[0] && isDeterministic(valid[0].outcome)) {
+    const bits = (votes: readonly Vote[]) => votes.reduce((sum, { donor }) => sum + weights.weight(donor), 0)
+    const weighed = [...answers.values()].map((answer) => ({ votes: answer.votes, bits: bits(answer.votes) }))
+    return weighed.find(({ votes, bits }) => {
+      const others = weighed.filter((other) => other.votes !== votes).map((other) => other.bits)
+      return isEnough(bits, others, policy)
+    })?.votes
+  }
   let all = 0
   for (const answer of answers.values()) all += answer.votes.length
   for (const { votes, byGrantor } of answers.values()) {

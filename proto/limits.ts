@@ -66,6 +66,8 @@ export const RULINGS_BYTES_MAX = 12 * 1024
 export const RULINGS_MAX = 128
 export const RULING_CONVICTED_MAX = 64
 export const RULING_GRANTORS_MAX = 32
+/** Millionths that an answer under `confidence:P` may be wrong: with more, the word of one unknown donor would be enough. */
+export const CONFIDENCE_ERROR_PPM_MAX = 49_999
 /** Keys that may rule besides the submitter. */
 export const JUDGES_MAX = 8
 /** Holders named in one acknowledgement. */

@@ -71,7 +71,11 @@ export type TaskRef =
   | { readonly type: 'module'; readonly module: BlobRef }
 
 /** When a unit's result is accepted (`job/verdict.ts`). `none`: the first valid report. */
-export type Policy = { readonly type: 'quorum'; readonly quorum: number } | { readonly type: 'none' }
+export type Policy =
+  | { readonly type: 'quorum'; readonly quorum: number }
+  | { readonly type: 'none' }
+  /** The first answer that is right with this confidence, by what its donors have shown; `errorPpm`: millionths it may be wrong. */
+  | { readonly type: 'confidence'; readonly errorPpm: number }
 
 /** What one instance may use. */
 export interface Limits {

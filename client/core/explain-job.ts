@@ -1,5 +1,6 @@
 import { formatBytes, formatDuration } from '../../job/quantity.js'
 import { barText, declineText, restraintText } from '../../job/standing.js'
+import { donorsNeeded } from '../../job/verdict.js'
 import type { WorkerBar, WorkerGroup } from '../../proto/explain-messages.js'
 import { clockFindings, clocksOf } from './clocks.js'
 import { type Finding, type FindingCode, inOrder } from './findings.js'
@@ -110,7 +111,7 @@ function workerFindings(sight: JobSight, words: CommandWords): Finding[] {
   const groups = workersSeen(sight)
   const able = Math.max(...owning.map(({ reply }) => reply.workersAble))
   const donors = Math.max(...owning.map(({ reply }) => reply.donorsAble))
-  const quorum = sight.spec.policy.type === 'quorum' ? sight.spec.policy.quorum : 1
+  const quorum = donorsNeeded(sight.spec.policy)
   const findings: Finding[] = groups.flatMap((group) => barred(sight, group, able === 0, words))
   if (groups.length === 0)
     findings.push({
@@ -126,7 +127,7 @@ function workerFindings(sight: JobSight, words: CommandWords): Finding[] {
     findings.push({
       code: 'quorum',
       blocks: true,
-      sentence: `${counted(donors, 'donor')} of workers ${donors === 1 ? 'is' : 'are'} here, and ${quorum} have to agree on each unit`,
+      sentence: `${counted(donors, 'donor')} of workers ${donors === 1 ? 'is' : 'are'} here, and ${quorum} have to agree on each unit${sight.spec.policy.type === 'confidence' ? ' at first' : ''}`,
       sinceMs: undefined,
       by,
       value: `${donors} of quorum ${quorum}`,

@@ -1,4 +1,6 @@
+import { confidenceText } from '../../job/credibility.js'
 import { formatDuration } from '../../job/quantity.js'
+import { donorsNeeded } from '../../job/verdict.js'
 import type { UnitEventWord, UnitSight } from '../../proto/explain-messages.js'
 import type { NodeId } from '../../proto/model.js'
 import { type JobSight, nameOf, type PeerAnswer } from './job-sight.js'
@@ -36,13 +38,13 @@ export function explainUnit({ answers, spec }: JobSight, unit: number): Explaine
   if (best === undefined)
     return { sight: undefined, lines: ['no owner has it yet: its shard was not given out'], timeline }
   const sight = best.reply.unit!
-  const quorum = spec.policy.type === 'quorum' ? spec.policy.quorum : 1
+  const needed = donorsNeeded(spec.policy)
   const lines = [
     `${sight.state}: ${WAITS[sight.wait] ?? sight.wait}${sight.sinceMs === undefined ? '' : ` (for ${formatDuration(sight.sinceMs)})`}`,
   ]
   if (sight.state !== 'settled' && sight.state !== 'failed')
     lines.push(
-      `${counted(sight.answers, 'answer')} so far, ${quorum} have to agree; at most ${sight.instancesMax} are asked for`,
+      `${counted(sight.answers, 'answer')} so far, ${spec.policy.type === 'confidence' ? `enough are needed for a confidence of ${confidenceText(spec.policy.errorPpm)}: ${needed} of donors without agreements in this shard, fewer of those with many` : `${needed} have to agree`}; at most ${sight.instancesMax} are asked for`,
     )
   if (sight.errors > 0) lines.push(`hosts failed ${sight.errors} times; with ${sight.errorsMax} it is held`)
   for (const answer of sights) lines.push(...leaseLines(answer))

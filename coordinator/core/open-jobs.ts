@@ -92,6 +92,7 @@ export class OpenJobs {
     for (const shard of job.shards.values()) {
       // Blocks of an owner that grants no more are for the others.
       if (isRuled) shard.setOwners(shard.owners)
+      if (isRuled) shard.weighAgain()
       const decided: number[] = []
       for (const record of shard.records()) {
         if (!isRuled && record.state !== 'held' && record.state !== 'disputed') continue

@@ -2,6 +2,7 @@ import { isVote } from '../../job/digest.js'
 import type { Vote } from '../../job/verdict.js'
 import type { Digest, JobId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
+import { SPOT_CHECKED_SHARE } from './believed.js'
 import { HOST_FAILURES_MAX } from './draw.js'
 import type { CheckedReport, UnitSet } from './messages.js'
 import type { OwnerState } from './owner-state.js'
@@ -57,13 +58,20 @@ export class Settling {
         const isHosts = vote.outcome === 'host'
         shard.history.note(record, isHosts ? 'failedHost' : 'answered', now, worker?.nodeId)
       }
-      const decision = shard.vote(record, [vote], now)
+      let decision = shard.vote(record, [vote], now)
+      if (live && shard.isByOneWord(record) && this.#state.context.random.next() < SPOT_CHECKED_SHARE)
+        decision = { ...shard.spotCheck(record, now), before: decision.before }
       if (live && vote.outcome === 'host' && worker !== undefined) worker.hostFailed(now)
       this.after(decision, now)
       if (decision.after !== decision.before && (decision.after === 'settled' || decision.after === 'failed'))
         decided.push(vote.unit)
       if (live && decision.after !== 'open' && record.judgement !== undefined && agrees(vote, record))
         shard.job.durations.agreed(vote.donor, unitMs)
+    }
+    for (const decision of shard.swayed(now)) {
+      this.after(decision, now)
+      const { after, before, record } = decision
+      if (after !== before && (after === 'settled' || after === 'failed')) decided.push(record.unit)
     }
     if (decided.length > 0)
       this.#state.emit({ type: 'unitsDecided', jobId: report.jobId, shard: report.shard, units: decided })

@@ -1,7 +1,8 @@
 import { ZERO_DIGEST } from '../../job/digest.js'
-import { type Judgement, judge, type VerdictRules, type Vote } from '../../job/verdict.js'
+import { type Judgement, judge, openAfterOne, type VerdictRules, type Vote } from '../../job/verdict.js'
 import type { Digest, JobId, NodeId, PublicKey, Summary, UnitRange, UnitState } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
+import { Believed } from './believed.js'
 import { History, type PastEvent } from './history.js'
 import type { Job } from './job.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
@@ -46,6 +47,8 @@ export interface UnitRecord {
   past: PastEvent[] | undefined
   /** Asked for the bytes already, in vain so far. */
   fetchTried: Set<PublicKey> | undefined
+  /** One donor would be believed, and a second one is asked all the same. */
+  spotChecked: boolean
 }
 
 /** What a vote or an event changed about a unit. */
@@ -90,6 +93,8 @@ export class Shard {
   awaitsOthers = false
   /** Workers have until then to come back with their tickets. */
   returnUntil: Millis = 0
+  /** What donors of the shard are worth, where that decides. */
+  readonly #believed: Believed | undefined
   /** Where the walks over untouched units stand, from the front and from the back. */
   #cursor = { range: 0, offset: 0 }
   #back: { range: number; offset: number }
@@ -103,6 +108,7 @@ export class Shard {
     this.openedAt = now
     this.quietUntil = quietUntil
     this.#back = { range: ranges.length - 1, offset: (ranges.at(-1)?.count ?? 0) - 1 }
+    this.#believed = job.rules.policy.type === 'confidence' ? new Believed() : undefined
   }
 
   get jobId(): JobId {
@@ -194,6 +200,7 @@ export class Shard {
       fetchingSince: 0,
       past: undefined,
       fetchTried: undefined,
+      spotChecked: false,
     }
     this.#records.set(unit, record)
     return record
@@ -277,6 +284,29 @@ export class Shard {
       record.elsewhere?.delete(vote.worker)
       this.#answered++
     }
+    this.#believed?.heard(record, votes, this.rules)
+    return this.#judge(record, now)
+  }
+
+  /** Judges the units again whose donors are worth something else since votes came or rules changed; mostly none. */
+  *swayed(now: Millis): Generator<Decision> {
+    for (const record of this.#believed?.swayed() ?? []) yield this.#judge(record, now)
+  }
+
+  /** Rulings changed: what donors are worth is added up again. To be followed by a review of all units. */
+  weighAgain(): void {
+    this.#believed?.weighAgain(this.#records.values(), this.rules)
+  }
+
+  /** Whether the unit is decided by the word of one donor alone, by what that donor has shown. */
+  isByOneWord({ judgement }: UnitRecord): boolean {
+    if (this.#believed === undefined || (judgement?.state !== 'accepted' && judgement?.state !== 'failed')) return false
+    return judgement.agreeing.length === 1 && judgement.ruled === undefined
+  }
+
+  /** Asks a second donor about a unit that the word of one has decided. */
+  spotCheck(record: UnitRecord, now: Millis): Decision {
+    record.spotChecked = true
     return this.#judge(record, now)
   }
 
@@ -294,7 +324,12 @@ export class Shard {
   #judge(record: UnitRecord, now: Millis): Decision {
     const before = record.state
     const earlier = record.judgement
-    const judgement = judge(record.votes, this.rules)
+    let judgement = judge(record.votes, this.rules, this.#believed?.weights)
+    if (record.spotChecked && judgement.state !== 'open' && judgement.state !== 'disputed') {
+      const [vote] = judgement.agreeing
+      if (judgement.agreeing.length + judgement.conflicting.length === 1 && judgement.ruled === undefined)
+        judgement = openAfterOne(vote!, this.rules)
+    }
     record.judgement = judgement
     const after = this.#stateOf(record, judgement, now)
     if (after === before) {

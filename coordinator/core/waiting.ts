@@ -20,8 +20,7 @@ export interface Workforce {
 export function waitingReason(shard: Shard, { refusal, connected, able, donors }: Workforce): string {
   if (shard.finished) return ''
   if (refusal !== '') return refusal
-  const { policy } = shard.rules
-  const quorum = policy.type === 'quorum' ? policy.quorum : 1
+  const { policy, quorum } = shard.rules
   if (able === 0) {
     if (connected.length === 0) return 'no worker is connected'
     const { spec } = shard.job
@@ -34,7 +33,8 @@ export function waitingReason(shard: Shard, { refusal, connected, able, donors }
     const why = [...reasons].join('; ')
     return `${plural(connected.length, 'worker')} connected, none may take it${why === '' ? '' : `: ${why}`}`
   }
-  if (donors < quorum) return `${plural(donors, 'worker')} here, quorum needs ${quorum}`
+  if (donors < quorum)
+    return `${plural(donors, 'worker')} here, ${policy.type === 'confidence' ? 'this confidence needs' : 'quorum needs'} ${quorum}`
   const summary = shard.summary(able, donors, 0)
   const stuck = summary.disputed + summary.held + summary.accepted === shard.openCount
   if (!stuck || summary.leased > 0) return ''

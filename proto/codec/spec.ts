@@ -4,6 +4,7 @@ import {
   ARGS_BYTES_MAX,
   ARGS_MAX,
   COLUMNS_MAX,
+  CONFIDENCE_ERROR_PPM_MAX,
   DURATION_MS_MAX,
   ITEMS_MAX,
   JUDGES_MAX,
@@ -68,6 +69,7 @@ function specToWire(spec: JobSpec): WireMessage {
     seed: uint64ToWire(spec.seed),
     inputs: spec.inputs.map(({ name, blob }) => ({ name, blob: blobRefToWire(blob) })),
     quorum: spec.policy.type === 'quorum' ? spec.policy.quorum : 0,
+    confidenceErrorPpm: spec.policy.type === 'confidence' ? spec.policy.errorPpm : 0,
     maxErrors: spec.maxErrors,
     maxInstances: spec.maxInstances,
     delayBoundMs: spec.delayBoundMs,
@@ -168,7 +170,12 @@ function readInputs(fields: Fields): SharedInput[] {
 
 function readPolicy(fields: Fields): Policy {
   const quorum = fields.uint32('quorum', { max: 15 })
-  return quorum === 0 ? { type: 'none' } : { type: 'quorum', quorum }
+  const errorPpm = fields.uint32('confidenceErrorPpm', { max: CONFIDENCE_ERROR_PPM_MAX })
+  if (quorum > 0) {
+    if (errorPpm > 0) fields.fail('confidenceErrorPpm', 'stands beside a quorum')
+    return { type: 'quorum', quorum }
+  }
+  return errorPpm === 0 ? { type: 'none' } : { type: 'confidence', errorPpm }
 }
 
 function readMaxFails(fields: Fields): JobSpec['maxFails'] {

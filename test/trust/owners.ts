@@ -6,7 +6,7 @@ import { applyOrders, type KnownOrder } from '../../job/orders.js'
 import { shardList, shardUnits } from '../../job/shard.js'
 import { specDefaults } from '../../job/spec.js'
 import type { Judgement, Vote } from '../../job/verdict.js'
-import type { JobId, JobSpec, NodeId, PublicKey, Ruling, Signed, UnitRange } from '../../proto/model.js'
+import type { JobId, JobSpec, NodeId, Policy, PublicKey, Ruling, Signed, UnitRange } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'
@@ -56,6 +56,7 @@ export interface OwnersParts {
   readonly random: SeededRandom
   readonly units: number
   readonly owners: number
+  readonly policy: Policy
   /** Votes that the first owner forges on each unit. */
   readonly forgedVotes: number
   /** Told of a key that rulings have put out. */
@@ -86,7 +87,7 @@ export class Owners implements Dispatch, Bench {
   constructor(parts: OwnersParts) {
     this.#p = parts
     const { random, owners: count } = parts
-    this.#facts = new JobFacts(sha256(utf8('trust')) as string as JobId, specOf(parts.units, count))
+    this.#facts = new JobFacts(sha256(utf8('trust')) as string as JobId, specOf(parts.units, count, parts.policy))
     this.#owners = Array.from({ length: count }, (_, index) => {
       const key = keyOf(`owner ${index}`)
       const core = new Owner({
@@ -415,7 +416,7 @@ function withdraw(link: Link, unit: number): void {
   if (link.volunteer.withdrawn(unit, link.owner.index, link.stay)) link.held--
 }
 
-function specOf(units: number, owners: number): JobSpec {
+function specOf(units: number, owners: number, policy: Policy): JobSpec {
   return {
     ...specDefaults,
     network: 'trust',
@@ -426,6 +427,8 @@ function specOf(units: number, owners: number): JobSpec {
     name: 'trust',
     task: { type: 'builtin', name: 'primes', version: 1 },
     source: { type: 'count', count: units },
+    policy,
+    requires: policy.type === 'confidence' ? ['confidence'] : [],
     minGrantors: Math.min(2, owners),
     shardUnits: SHARD_UNITS,
   }

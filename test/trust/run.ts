@@ -1,3 +1,4 @@
+import type { Policy as SpecPolicy } from '../../proto/model.js'
 import { SeededRandom } from '../simulation/world/random.js'
 import { Answers } from './answers.js'
 import { Boinc } from './boinc.js'
@@ -19,9 +20,12 @@ import {
 import { Timeline } from './timeline.js'
 import { type Kind, lognormal, Volunteer } from './volunteer.js'
 
-/** How a grid hands out and judges: our owners, and two rules of others to compare with. */
-export type Policy = 'ours' | 'quorum 2' | 'adaptive'
-export const POLICIES: readonly Policy[] = ['ours', 'quorum 2', 'adaptive']
+/** How a grid hands out and judges: our owners with quorum 2 and with `confidence:0.999`, and two rules of others to compare with. */
+export type Policy = 'ours' | 'confidence' | 'quorum 2' | 'adaptive'
+export const POLICIES: readonly Policy[] = ['ours', 'confidence', 'quorum 2', 'adaptive']
+
+const QUORUM: SpecPolicy = { type: 'quorum', quorum: 2 }
+const CONFIDENCE: SpecPolicy = { type: 'confidence', errorPpm: 1_000 }
 
 /** A run ends after this many ideal times, whatever is left. */
 const GIVE_UP_FACTOR = 10
@@ -78,11 +82,12 @@ class Run {
   #makeDispatch(): Dispatch {
     const { policy, units, owners } = this.#o
     const parts = { timeline: this.#timeline, random: this.#random.split('dispatch'), units }
-    if (policy === 'ours') return this.#makeOwners({ ...parts, owners })
+    if (policy === 'ours') return this.#makeOwners({ ...parts, owners, policy: QUORUM })
+    if (policy === 'confidence') return this.#makeOwners({ ...parts, owners, policy: CONFIDENCE })
     return new Boinc({ ...parts, isAdaptive: policy === 'adaptive' })
   }
 
-  #makeOwners(parts: Pick<OwnersParts, 'timeline' | 'random' | 'units' | 'owners'>): Owners {
+  #makeOwners(parts: Pick<OwnersParts, 'timeline' | 'random' | 'units' | 'owners' | 'policy'>): Owners {
     const { forgedVotes = 0, audit } = this.#o.scene
     const bench = new Owners({ ...parts, forgedVotes, convicted: (volunteer) => this.#convicted(volunteer) })
     if (audit !== undefined) {

@@ -136,6 +136,10 @@ options('every option is understood', () => {
 options('a quorum may be written in two ways, not both', () => {
   assert.equal(read({ verify: 'quorum:4' }).request.policy, { type: 'quorum', quorum: 4 })
   assert.equal(read({ verify: 'none' }).request.policy, { type: 'none' })
+  assert.equal(read({ verify: 'confidence:.9999' }).request.policy, { type: 'confidence', errorPpm: 100 })
+  assert.equal(read({ verify: 'confidence:0.999999' }).request.policy, { type: 'confidence', errorPpm: 1 })
+  for (const wrong of ['0.95', '1', '0.9999999', '99%', ''])
+    assert.match(refusal({ verify: `confidence:${wrong}` }).message, /is no confidence from 0.950001 to 0.999999/)
   assert.match(refusal({ verify: 'none', quorum: '2' }).message, /--quorum and --verify say the same thing/)
 })
 

@@ -52,6 +52,8 @@ export class FakeJob {
   computed: Computed
   /** What a third donor says of a unit, if it says anything. */
   dissent: (unit: number) => UnitOutput | undefined = () => undefined
+  /** How many donors answer the 64 units from this one on; undefined: as many as the quorum wants. */
+  opinions: (first: number) => number | undefined = () => undefined
   readonly #facts = new Map<number, readonly ReportFact[]>()
 
   constructor(signed: Signed, computed: Computed) {
@@ -87,7 +89,7 @@ export class FakeJob {
       const kept = this.kept(shard)
       const made: ReportFact[] = []
       for (let at = 0; at < kept.length; at += 64) {
-        for (let vote = 0; vote < votes; vote++)
+        for (let vote = 0; vote < (this.opinions(kept[at]!.unit) ?? votes); vote++)
           made.push(factBy(this, shard, kept.slice(at, at + 64), donors[vote]!, owner, vote))
       }
       const others = this.units(shard).flatMap((unit) => {

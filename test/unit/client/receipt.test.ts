@@ -111,6 +111,19 @@ receipts('keeps votes that contradict the result', async () => {
   assert.is(checked.judgement.conflicting.length, 1)
 })
 
+receipts('of a unit on which one believed donor was enough carries what makes that donor believed', async () => {
+  const grid = new FakeGrid()
+  const policy = { type: 'confidence' as const, errorPpm: 1_000 }
+  const spec = { source: { type: 'count' as const, count: 128 }, shardUnits: 128, policy, requires: ['confidence'] }
+  const job = grid.job(spec, (unit) => printed(`${unit}\n`))
+  job.opinions = (first) => (first === 0 ? 2 : 1)
+  const receipt = await fetchReceipt(grid.client, await grid.client.job(job.jobId), 100)
+  const checked = checkReceipt(decodeReceipt(encodeReceipt(receipt, sha256), sha256), context)
+  assert.ok(checked.ok && checked.evidence.donors === 1)
+  const alone = receipt.facts.filter((_, i) => i === receipt.facts.length - 1)
+  assert.is(reasonOf({ ...receipt, facts: alone }), 'these reports leave unit 100 open')
+})
+
 receipts('says why it proves nothing', async () => {
   const { grid, receipt } = await receiptOf()
   const [first] = receipt.facts

@@ -46,6 +46,30 @@ honest('gives every unit in order, proved by its donors', async () => {
   assert.is(summary.problemCount, 0)
 })
 
+honest('one donor proves a unit where it is believed, whatever order the facts come in', async () => {
+  const grid = new FakeGrid()
+  const policy = { type: 'confidence' as const, errorPpm: 1_000 }
+  const job = grid.job(
+    { source: { type: 'count', count: 192 }, shardUnits: 256, policy, requires: ['confidence'] },
+    (unit) => printed(`${unit}\n`),
+  )
+  // Two donors agree on the first 64 units; then one of them answers alone.
+  job.opinions = (first) => (first === 0 ? 2 : 1)
+  const held: ResultsReply['facts'][number][] = []
+  grid.peers[0]!.lies = {
+    // What makes the donor believed comes behind the claims.
+    reply: (reply) => {
+      if (!reply.done) held.push(...reply.facts)
+      return reply.done ? { ...reply, facts: held.splice(0) } : { ...reply, facts: [] }
+    },
+  }
+  const { answers, summary } = await readAll(grid, job)
+  assert.is(answers.length, 192)
+  assert.is(answers[100]!.donors.length, 1)
+  assert.is(summary.problemCount, 0)
+  assert.is(describeEvidence(summary), '192 of 192 units: 1 to 2 agreeing donors each, checked here')
+})
+
 honest('only the units asked for are read', async () => {
   const grid = new FakeGrid()
   const { answers, summary } = await readAll(grid, grid.job(), { units: [{ first: 60, count: 10 }] })

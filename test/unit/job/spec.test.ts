@@ -73,6 +73,9 @@ test('a policy that cannot be met is refused', () => {
   refused({ policy: { type: 'quorum', quorum: 5 }, maxInstances: 4 }, /cannot be reached/)
   refused({ minGrantors: 3 }, /grants of 3 owners/)
   refused({ policy: { type: 'none' }, minGrantors: 2 }, /grants of 2 owners/)
+  const policy = { type: 'confidence' as const, errorPpm: 100 }
+  refused({ policy }, /requires 'confidence'/)
+  refused({ policy, requires: ['confidence'], maxInstances: 3 }, /takes 4 donors at first/)
 })
 
 test('arguments are tried on the first and the last unit', () => {

@@ -30,6 +30,7 @@ test('bounds of single fields are held', () => {
   refusedSpec({ minGrantors: 9 }, /minGrantors/)
   refusedSpec({ network: '' }, /network/)
   refusedSpec({ policy: { type: 'quorum', quorum: 16 } }, /quorum/)
+  refusedSpec({ policy: { type: 'confidence', errorPpm: 50_000 } }, /confidenceErrorPpm/)
   refusedSpec({ name: 'x'.repeat(201) }, /name/)
   refusedSpec({ args: ['a\0b'] }, /NUL/)
   refusedSpec({ args: ['x'.repeat(70_000), 'x'.repeat(70_000)] }, /args/)
