@@ -82,7 +82,8 @@ export class Credibility implements Weights {
 
   /** Units on which the donor agreed with others, and on which it was wrong. */
   record(donor: PublicKey): { readonly agreements: number; readonly losses: number } {
-    return this.#known.get(donor) ?? { agreements: 0, losses: 0 }
+    const { agreements = 0, losses = 0 } = this.#known.get(donor) ?? {}
+    return { agreements, losses }
   }
 
   /** Takes in all votes on a unit. Gives the donors whose weight is another one now. */
