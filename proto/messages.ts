@@ -72,6 +72,12 @@ export interface DeclinedJob {
   readonly reason: DeclineWord
 }
 
+/** How many instances of one job a worker is willing to hold from an owner. */
+export interface JobWant {
+  readonly jobId: JobId
+  readonly instances: number
+}
+
 /** What a worker says to an owner. */
 export type WorkerMessage =
   | Hello
@@ -84,6 +90,10 @@ export type WorkerMessage =
       readonly declined?: readonly DeclinedJob[]
       /** None at the moment, for it is full with work of others, but further opinions may be kept for it. */
       readonly busy?: boolean | undefined
+      /** Instances of single jobs in hand at most. */
+      readonly jobs?: readonly JobWant[]
+      /** Of a job that is not among these, for its units were never timed here; 0 or undefined: no bound but `instances`. */
+      readonly ofNew?: number
     }
   /** A report with the outputs of its units that are at most 4 KiB encoded. `wallMs`: of all its units together. */
   | {

@@ -240,7 +240,7 @@ function workerGroups(state: OwnerState, job: Job, now: Millis): WorkerGroup[] {
 function passingBar(worker: WorkerRecord, job: Job, now: Millis): Bar {
   if (worker.isResting(job.jobId, now)) return { bar: 'resting', value: '' }
   if (worker.notBefore > now) return { bar: 'failing', value: '' }
-  if (worker.want <= worker.held.size) return { bar: 'full', value: '' }
+  if (worker.roomFor(job) <= 0) return { bar: 'full', value: '' }
   const window = worker.credit.window(worker.hello.slots, job.durations.unitMs)
   if (worker.held.size + worker.unsettled >= window) return { bar: 'window', value: String(Math.floor(window)) }
   return { bar: 'none', value: '' }

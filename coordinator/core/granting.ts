@@ -19,6 +19,8 @@ const COPY_DRAW_MS = 500
 const STRAGGLER_SCAN_MAX = 4_096
 /** Returned units looked at for one worker. */
 const AGAIN_SCAN_MAX = 256
+/** Reserved units passed over for one worker that wants no more of their jobs at the moment. */
+const FULL_SCAN_MAX = 64
 /** Submitters whose share is remembered beside those of the open jobs. */
 const SUBMITTERS_MAX = 1_024
 /** A worker without work is told why this often. */
@@ -50,8 +52,13 @@ export class Granting {
     if (room <= 0) return
     const drafts = new Drafts(worker, this.#state)
     const wallMs = this.#state.context.wallMs()
+    let full = 0
     for (const record of worker.reserved) {
-      if (room <= 0) break
+      if (room <= 0 || full > FULL_SCAN_MAX) break
+      if (worker.roomFor(record.shard.job) <= 0) {
+        full++
+        continue
+      }
       if (record.shard.quietUntil > now || record.shard.job.refusal(wallMs) !== '') continue
       worker.reserved.delete(record)
       worker.cameAt = now
@@ -102,6 +109,7 @@ export class Granting {
         const window = worker.credit.window(worker.hello.slots, unitMs) - worker.held.size - worker.unsettled
         const share = Math.min(
           room - given,
+          worker.roomFor(job),
           window,
           this.#guided(job, worker),
           submitters > 1 ? Math.max(1, Math.ceil(room / submitters)) : room,

@@ -1,7 +1,7 @@
 import type { KnownOrder } from '../../job/orders.js'
 import type { Vote } from '../../job/verdict.js'
 import type { RestraintWord } from '../../proto/explain-messages.js'
-import type { DeclinedJob } from '../../proto/messages.js'
+import type { DeclinedJob, JobWant } from '../../proto/messages.js'
 import type { Digest, Grant, JobId, JobSpec, NodeId, PublicKey, Report, Summary, UnitRange } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 
@@ -83,7 +83,8 @@ export type OwnerEvent =
   | { readonly type: 'sessionHeard'; readonly session: SessionId }
   /**
    * `restraint`: why it is less than it could compute; `declined`: jobs that it takes nothing of. Both replace what was said.
-   * `busy`: it wants nothing now, being full with work of others, but may be drawn.
+   * `busy`: it wants nothing now, being full with work of others, but may be drawn. `jobs`, `ofNew`: instances of these jobs
+   * at most, and of any other; absent or 0: no bound but `instances`.
    */
   | {
       readonly type: 'wantChanged'
@@ -92,6 +93,8 @@ export type OwnerEvent =
       readonly restraint?: RestraintWord | undefined
       readonly declined?: readonly DeclinedJob[]
       readonly busy?: boolean | undefined
+      readonly jobs?: readonly JobWant[]
+      readonly ofNew?: number
     }
   | {
       readonly type: 'progressMade'

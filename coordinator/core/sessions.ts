@@ -113,7 +113,7 @@ export class Sessions {
 
   /** The worker is willing to hold `instances` in all. */
   wantChanged(want: Want, now: Millis): void {
-    const { session, instances, restraint, declined = [], busy = false } = want
+    const { session, instances, restraint, declined = [], busy = false, jobs = [], ofNew = 0 } = want
     const worker = this.heard(session, now)
     if (worker === undefined) {
       for (const takeover of this.#takeovers.values()) if (takeover.session === session) takeover.want = want
@@ -121,6 +121,8 @@ export class Sessions {
     }
     const wasDrawn = worker.mayBeDrawn
     worker.want = instances
+    worker.wantOf = new Map(jobs.map((job) => [job.jobId, job.instances]))
+    worker.wantOfNew = ofNew > 0 ? ofNew : Number.POSITIVE_INFINITY
     worker.busy = busy
     if (worker.restraint !== restraint) worker.restrainedAt = now
     const isSame =
@@ -186,6 +188,8 @@ export class Sessions {
     worker.awaySince = undefined
     worker.connectedAt = now
     worker.want = 0
+    worker.wantOf = new Map()
+    worker.wantOfNew = Number.POSITIVE_INFINITY
     worker.restraint = undefined
     worker.declined = new Map()
     worker.busy = false

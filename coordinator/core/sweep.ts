@@ -164,7 +164,7 @@ export class Sweep {
     const { shard } = record
     const worker = this.#state.connected.find(
       (candidate) =>
-        candidate.want > candidate.held.size &&
+        candidate.roomFor(shard.job) > 0 &&
         mayWork(candidate, shard.jobId, shard.job.spec) &&
         !record.votes.some((vote) => vote.worker === candidate.key),
     )

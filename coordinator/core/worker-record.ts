@@ -3,6 +3,7 @@ import type { DeclineWord, RestraintWord } from '../../proto/explain-messages.js
 import type { AgeClass, JobId, JobSpec, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { Credit, type Creditable } from './credit.js'
+import type { Job } from './job.js'
 import type { SessionId, WorkerHello } from './messages.js'
 import type { Shard, UnitRecord } from './shard.js'
 
@@ -18,6 +19,37 @@ export interface Instance extends Creditable {
   fuel: bigint
   /** Held: being computed, a lease. Reported: answered, not yet settled. Gone: settled, lost or withdrawn. */
   state: 'held' | 'reported' | 'gone'
+}
+
+/** Leases of one worker, counted by job. */
+class HeldInstances extends Set<Instance> {
+  readonly #byJob = new Map<Job, number>()
+
+  /** How many there are of a job. */
+  of(job: Job): number {
+    return this.#byJob.get(job) ?? 0
+  }
+
+  override add(instance: Instance): this {
+    if (!this.has(instance)) this.#count(instance, 1)
+    return super.add(instance)
+  }
+
+  override delete(instance: Instance): boolean {
+    if (this.has(instance)) this.#count(instance, -1)
+    return super.delete(instance)
+  }
+
+  override clear(): void {
+    this.#byJob.clear()
+    super.clear()
+  }
+
+  #count({ shard: { job } }: Instance, by: number): void {
+    const left = this.of(job) + by
+    if (left > 0) this.#byJob.set(job, left)
+    else this.#byJob.delete(job)
+  }
 }
 
 /** What co-owners are told of an instance, or of an opinion that is kept for a worker. */
@@ -58,7 +90,10 @@ export class WorkerRecord {
   want = 0
   /** Full with work of other owners: wants nothing now, and is drawn like everybody else. */
   busy = false
-  readonly held = new Set<Instance>()
+  readonly held = new HeldInstances()
+  /** Instances of single jobs that it is willing to hold, and of one that is not among them, as it says. */
+  wantOf: ReadonlyMap<JobId, number> = new Map()
+  wantOfNew = Number.POSITIVE_INFINITY
   /** Reported and not yet settled. */
   unsettled = 0
   readonly credit: Credit
@@ -94,6 +129,12 @@ export class WorkerRecord {
     this.heardAt = now
     this.connectedAt = now
     this.credit = new Credit(hello.slots)
+  }
+
+  /** Instances of the job that it has room for. */
+  roomFor(job: Job): number {
+    const most = this.wantOf.get(job.jobId) ?? this.wantOfNew
+    return Math.min(this.want - this.held.size, most - this.held.of(job))
   }
 
   /** Chance that a draw for a further opinion takes this key once it has fallen on it. */

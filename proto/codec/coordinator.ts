@@ -52,6 +52,8 @@ const WANT_MAX = 2 ** 20
 
 /** Jobs that a worker says it takes nothing of. */
 const DECLINED_MAX = 64
+/** Jobs of which a worker says how many instances it wants. */
+const JOB_WANTS_MAX = 64
 const WORD_CHARS_MAX = 32
 
 /** Every message a worker sends on the work stream. */
@@ -71,6 +73,11 @@ export const workerMessageCodec: Codec<WorkerMessage> = messageCodec(
           reason: readDecline(declined),
         })),
         busy: want.bool('busy'),
+        jobs: want.list('jobs', { max: JOB_WANTS_MAX }, (job) => ({
+          jobId: job.jobId('jobId'),
+          instances: job.uint32('instances', { max: WANT_MAX }),
+        })),
+        ofNew: want.uint32('ofNew', { max: WANT_MAX }),
       }),
       report: (report) => ({
         type: 'report',
@@ -105,6 +112,10 @@ function workerMessageToWire(message: WorkerMessage): WireMessage {
           declined: (message.declined ?? [])
             .slice(0, DECLINED_MAX)
             .map(({ jobId, reason }) => ({ jobId: hexToWire(jobId), reason })),
+          jobs: (message.jobs ?? [])
+            .slice(-JOB_WANTS_MAX)
+            .map(({ jobId, instances }) => ({ jobId: hexToWire(jobId), instances })),
+          ofNew: message.ofNew ?? 0,
         },
       }
     case 'report': {

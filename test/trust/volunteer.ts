@@ -1,3 +1,4 @@
+import type { JobId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { Capacity } from '../../worker/core/capacity.js'
 import type { SeededRandom } from '../simulation/world/random.js'
@@ -8,6 +9,8 @@ import type { Timeline } from './timeline.js'
 
 /** Instances that liars who answer at once, or never, ask for: what would last an honest thread for two seconds. */
 const GREEDY_INSTANCES = 64
+/** A run has one job. */
+const THE_JOB = '00'.repeat(32) as JobId
 /** Time between signs of life. */
 const BEAT_MS: Millis = 5_000
 
@@ -86,7 +89,7 @@ export class Volunteer {
   /** Instances it wants to hold beyond those in hand. */
   get room(): number {
     const { answerMs, isSilent } = this.#p
-    const most = isSilent || answerMs !== undefined ? GREEDY_INSTANCES : this.#capacity.instances
+    const most = isSilent || answerMs !== undefined ? GREEDY_INSTANCES : this.#capacity.of(THE_JOB)
     return Math.max(0, most - this.hand.length)
   }
 
@@ -140,6 +143,7 @@ export class Volunteer {
   granted(held: Held, stay: number): boolean {
     if (this.stay !== stay) return false
     this.#p.answers.granted(this, held.unit)
+    this.#capacity.granted(THE_JOB)
     this.hand.push(held)
     if (this.hand.length === 1) this.#start()
     return true
@@ -167,7 +171,7 @@ export class Volunteer {
       if (this.stay !== stay || this.hand[0] !== held) return
       this.hand.shift()
       this.#busyMs += duration
-      this.#capacity.measured(1, duration)
+      this.#capacity.measured(THE_JOB, 1, duration)
       dispatch.reported(this, held, this.#p.answers.answer(this, held.unit), duration)
       this.answered++
       this.#start()

@@ -37,8 +37,13 @@ export interface Link {
   heartbeatAt: Millis
   /** Instances in hand from this owner; `WorkInHand` counts them. */
   held: number
+  /** The same of each job; none is 0. */
+  readonly heldOf: Map<JobId, number>
   /** Instances it was last told are wanted, and whether none for being busy. */
   wanted: number
+  /** Of single jobs, and of a job that is not among them. */
+  wantedOf: ReadonlyMap<JobId, number>
+  wantedOfNew: number
   /** What it was told along with that: the restraint and the jobs declined. */
   told: object | undefined
   busy: boolean
@@ -133,6 +138,8 @@ export class Links {
     link.state = 'open'
     link.attempts = 0
     link.wanted = 0
+    link.wantedOf = new Map()
+    link.wantedOfNew = 0
     link.told = undefined
     link.busy = false
     link.declined = 0
@@ -265,7 +272,10 @@ export class Links {
       usefulAt: now,
       heartbeatAt: now + HEARTBEAT_MS,
       held: 0,
+      heldOf: new Map(),
       wanted: 0,
+      wantedOf: new Map(),
+      wantedOfNew: 0,
       told: undefined,
       busy: false,
       declined: 0,

@@ -1,5 +1,5 @@
 import type { DeclineWord, RestraintWord } from '../../proto/explain-messages.js'
-import type { DeclinedJob } from '../../proto/messages.js'
+import type { DeclinedJob, JobWant } from '../../proto/messages.js'
 import type { Digest, Grant, JobId, NodeId, Outcome, Signed } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Endpoint } from '../../runtime/transport.js'
@@ -117,6 +117,9 @@ export type WorkerEffect =
       /** Why it is less than could be computed, and jobs that are not wanted; absent: nothing to say. */
       readonly restraint?: RestraintWord
       readonly declined?: readonly DeclinedJob[]
+      /** Instances of single jobs at most, and of a job that is not among them. */
+      readonly jobs: readonly JobWant[]
+      readonly ofNew: number
     }
   | {
       readonly type: 'sendHandBack'

@@ -129,12 +129,15 @@ export class ReportBook {
    * Makes reports of the batches that have waited for `waitMs`.
    * @returns when the next one has; infinite: none waits
    */
-  flushDue(waitMs: Millis, now: Millis): Millis {
+  flushDue(waitMs: (jobId: JobId) => Millis, now: Millis): Millis {
     let dueAt = Number.POSITIVE_INFINITY
     for (const [name, batch] of this.#batches) {
       if (batch.units.length === 0) this.#batches.delete(name)
-      else if (now >= batch.since + waitMs) this.#flush(name, batch)
-      else dueAt = Math.min(dueAt, batch.since + waitMs)
+      else {
+        const batchDueAt = batch.since + waitMs(batch.jobId)
+        if (now >= batchDueAt) this.#flush(name, batch)
+        else dueAt = Math.min(dueAt, batchDueAt)
+      }
     }
     return dueAt
   }

@@ -26,6 +26,7 @@ export class WorkInHand {
   readonly #effects: WorkerEffect[]
   readonly #held = new Map<string, HeldGrant>()
   readonly #grants = new Map<Digest, HeldGrant>()
+  readonly #byJob = new Map<JobId, number>()
 
   constructor(effects: WorkerEffect[]) {
     this.#effects = effects
@@ -34,6 +35,11 @@ export class WorkInHand {
   /** Instances in hand. */
   get count(): number {
     return this.#held.size
+  }
+
+  /** Instances in hand of each job that has any. */
+  get byJob(): ReadonlyMap<JobId, number> {
+    return this.#byJob
   }
 
   /** Signed grants with units still in hand, `most` at most. */
@@ -81,6 +87,8 @@ export class WorkInHand {
     if (held.left === 0) return undefined
     this.#grants.set(grantId, held)
     link.held += held.left
+    count(link.heldOf, jobId, held.left)
+    count(this.#byJob, jobId, held.left)
     return { held, units }
   }
 
@@ -91,6 +99,8 @@ export class WorkInHand {
     if (held === undefined) return undefined
     this.#held.delete(name)
     held.link.held--
+    count(held.link.heldOf, jobId, -1)
+    count(this.#byJob, jobId, -1)
     if (--held.left === 0) this.#grants.delete(held.id)
     return held
   }
@@ -129,9 +139,25 @@ export class WorkInHand {
 
   checkInvariants(links: Iterable<Link>): void {
     const held = new Map<Link, number>()
-    for (const { link } of this.#held.values()) held.set(link, (held.get(link) ?? 0) + 1)
-    for (const link of links) assert(link.held === (held.get(link) ?? 0), 'instances are counted by link')
+    const byJob = new Map<JobId, number>()
+    for (const { link, grant } of this.#held.values()) {
+      held.set(link, (held.get(link) ?? 0) + 1)
+      count(byJob, grant.jobId, 1)
+    }
+    for (const link of links) {
+      assert(link.held === (held.get(link) ?? 0), 'instances are counted by link')
+      const sum = [...link.heldOf.values()].reduce((all, some) => all + some, 0)
+      assert(sum === link.held, 'instances of a link are counted by job')
+    }
+    assert(byJob.size === this.#byJob.size, 'jobs without instances are forgotten')
+    for (const [jobId, some] of byJob) assert(this.#byJob.get(jobId) === some, 'instances are counted by job')
     for (const grant of this.#grants.values()) assert(grant.left > 0, 'a grant without units is forgotten')
     assert(this.#held.size <= HELD_MAX, 'instances in hand are bounded')
   }
+}
+
+function count(counts: Map<JobId, number>, jobId: JobId, by: number): void {
+  const left = (counts.get(jobId) ?? 0) + by
+  if (left > 0) counts.set(jobId, left)
+  else counts.delete(jobId)
 }

@@ -1,5 +1,5 @@
 import type { DeclineWord, RestraintWord } from '../../proto/explain-messages.js'
-import type { DeclinedJob } from '../../proto/messages.js'
+import type { DeclinedJob, JobWant } from '../../proto/messages.js'
 import type { Digest, JobId, NodeId, Signed } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert, unreachable } from '../../runtime/errors.js'
@@ -7,7 +7,7 @@ import type { Random } from '../../runtime/random.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { Capacity } from './capacity.js'
 import { DeclinedJobs } from './declined-jobs.js'
-import { type LinkNow, Links } from './links.js'
+import { type Link, type LinkNow, Links } from './links.js'
 import type { ComputedUnit, WorkerEffect, WorkerEvent } from './messages.js'
 import { ReportBook } from './report-book.js'
 import { WorkInHand } from './work-in-hand.js'
@@ -208,10 +208,11 @@ export class WorkerCore {
     if (link === undefined) return
     link.usefulAt = now
     // Wants and grants cross on the way, and a want may have sunk meanwhile; beyond that an owner sends what nobody asked for.
-    const most = SURPLUS_FACTOR * this.#roomInAll + SURPLUS_UNITS
+    const most = SURPLUS_FACTOR * Math.min(this.#capacity.most, this.#instancesMax) + SURPLUS_UNITS
     const taken = this.#work.take(link, event, most, (jobId, unit) => this.#reports.has(jobId, unit))
     if (taken === undefined) return
     const { jobId, shard } = event.grant
+    this.#capacity.granted(jobId)
     // Its other owners have opinions of their own to grant.
     if (this.#limits.shardOwners > 1) this.#links.accompany(jobId, shard, now)
     if (this.#draining) this.#work.giveBack((held) => held === taken.held, 'the volunteer is leaving')
@@ -221,14 +222,17 @@ export class WorkerCore {
   }
 
   #computed(units: readonly ComputedUnit[], now: Millis): void {
-    let wallMs = 0
+    const byJob = new Map<JobId, { units: number; wallMs: Millis }>()
     for (const unit of units) {
-      wallMs += unit.wallMs
+      const sum = byJob.get(unit.jobId) ?? { units: 0, wallMs: 0 }
+      byJob.set(unit.jobId, sum)
+      sum.units++
+      sum.wallMs += unit.wallMs
       const held = this.#work.release(unit.jobId, unit.unit)
       if (held !== undefined) this.#reports.add(unit, held, now)
     }
     this.#computedCount += units.length
-    this.#capacity.measured(units.length, wallMs)
+    for (const [jobId, sum] of byJob) this.#capacity.measured(jobId, sum.units, sum.wallMs)
   }
 
   #paused(reason: string | undefined, atOnce: boolean, now: Millis): void {
@@ -261,7 +265,10 @@ export class WorkerCore {
       this.#work.giveBack(() => true, this.#pause.reason)
     }
     // With nothing else coming there is nobody to wait for.
-    const batchesAt = this.#reports.flushDue(this.#work.count > 0 ? this.#capacity.reportWaitMs : 0, now)
+    const batchesAt = this.#reports.flushDue(
+      (jobId) => (this.#work.count > 0 ? this.#capacity.reportWaitMs(jobId) : 0),
+      now,
+    )
     this.#links.tend(now)
     this.#reports.seekOwners(now)
     this.#links.connectCandidates(now)
@@ -276,10 +283,17 @@ export class WorkerCore {
     }
   }
 
-  /** Instances that are wanted in hand. */
-  get #roomInAll(): number {
+  /** Instances to hold at most, whatever they are of: what the volunteer allows. */
+  get #instancesMax(): number {
     const { instancesMax = Number.POSITIVE_INFINITY } = this.#limits
-    return Math.min(this.#capacity.instances, instancesMax, Math.max(0, this.#unitsMax - this.#computedCount))
+    return Math.min(instancesMax, Math.max(0, this.#unitsMax - this.#computedCount))
+  }
+
+  /** The part of what may be held that is free, 0 to 1: units in hand of each job fill their part of what may be held of it. */
+  get #free(): number {
+    let free = 1
+    for (const [jobId, held] of this.#work.byJob) free -= held / this.#capacity.of(jobId)
+    return Math.max(0, free)
   }
 
   /** Shares the room there is between the open links. */
@@ -287,21 +301,30 @@ export class WorkerCore {
     const open = this.#links.open()
     if (open.length === 0) return
     const isClosed = this.#draining || this.#outputsFull || this.#pause !== undefined
-    const room = isClosed ? 0 : Math.max(0, this.#roomInAll - this.#work.count)
-    const share = Math.ceil(room / open.length)
+    const room = isClosed ? 0 : Math.max(0, this.#instancesMax - this.#work.count)
+    const free = this.#free
+    /** Of what may be held of one job alone. */
+    const shareOf = (instances: number) => Math.ceil(Math.min(room, ceilOf(free * instances)) / open.length)
+    const share = shareOf(this.#capacity.most)
+    const jobs = [...this.#capacity.jobs].map((jobId) => ({ jobId, share: shareOf(this.#capacity.of(jobId)) }))
+    const ofNew = Math.ceil(this.#capacity.ofNew / open.length)
     for (const link of open) {
       const wanted = isClosed ? 0 : link.held + share
+      const wants = jobs.map(({ jobId, share }) => ({ jobId, instances: (link.heldOf.get(jobId) ?? 0) + share }))
       // A little less or more is not worth a message, unless its owner has nothing left to fill or the worker is full.
-      const isSmall = Math.abs(wanted - link.wanted) < link.wanted / 4 && share > 0 && link.held < link.wanted
+      const isSmall = share > 0 && isNear(wanted, link.wanted, link.held)
+      const areSmall = isClosed || areNear(wants, link)
       // Full with the work of other owners, which still may draw it; or taking nothing more.
       const busy = wanted === 0 && !isClosed && this.#computedCount < this.#unitsMax
       const conditions = this.#conditions
       const isTold = link.told === conditions || (link.told === undefined && conditions === this.#initial)
       const owner = link.endpoint.nodeId
       const version = this.#offers.version(owner)
-      const isSame = isTold && version === link.declined
+      const isSame = isTold && version === link.declined && areSmall && (isClosed || ofNew === link.wantedOfNew)
       if (isSame && ((wanted === link.wanted && busy === link.busy) || isSmall)) continue
       link.wanted = wanted
+      link.wantedOf = new Map(wants.map(({ jobId, instances }) => [jobId, instances]))
+      link.wantedOfNew = ofNew
       link.told = conditions
       link.busy = busy
       link.declined = version
@@ -313,11 +336,30 @@ export class WorkerCore {
         owner,
         instances: wanted,
         busy,
+        jobs: wants,
+        ofNew,
         ...(restraint && { restraint }),
         ...(declined.length > 0 && { declined }),
       })
     }
   }
+}
+
+/** Rounded up, where it is not a whole number but for the last bits of a sum of shares. */
+function ceilOf(instances: number): number {
+  return Math.ceil(instances - 1e-6)
+}
+
+/** Whether `wanted` differs little from what was told, and there is still something to fill. */
+function isNear(wanted: number, told: number, held: number): boolean {
+  return Math.abs(wanted - told) < told / 4 && held < told
+}
+
+function areNear(wants: readonly JobWant[], { wantedOf, heldOf }: Link): boolean {
+  return wants.every(({ jobId, instances }) => {
+    const told = wantedOf.get(jobId)
+    return told === instances || (told !== undefined && isNear(instances, told, heldOf.get(jobId) ?? 0))
+  })
 }
 
 /** What owners cannot tell from a hello: that the volunteer does not want to. */
