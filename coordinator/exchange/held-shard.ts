@@ -25,7 +25,7 @@ export interface HeldShard {
   told: string
   /** Since when this node has stood too far down to keep it; undefined: it has not. */
   outsideSince: Millis | undefined
-  /** Syncs since then that found no difference. */
+  /** Syncs since then that found nothing lacking at the peer. */
   cleanSyncs: number
 }
 

@@ -119,9 +119,9 @@ export class Replication {
     this.#copies.pushOne(job, shard, unit, digest)
   }
 
-  /** As `FactExchange.isSafe`. */
+  /** As `FactExchange.isSafe`. Of a shard that is still being read back nobody knows yet who else has what. */
   isSafe(jobId: JobId, shard: number, worker: PublicKey, unit: number): boolean {
-    return this.#c.shards.get(jobId, shard)?.custody.isSafe(worker, unit) ?? true
+    return this.#c.shards.get(jobId, shard)?.custody.isSafe(worker, unit) ?? false
   }
 
   /** A co-owner has all facts that were here when `snapshot` was taken; large outputs follow. */

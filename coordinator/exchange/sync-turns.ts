@@ -118,7 +118,7 @@ export class SyncTurns {
     }
   }
 
-  async #synced(link: PeerLink, { held, outcome, snapshot }: SyncResult): Promise<void> {
+  async #synced(link: PeerLink, { held, outcome, isClean, snapshot }: SyncResult): Promise<void> {
     const { nodeId } = link.endpoint
     const { clock, logger, shards, onMet, onAnswered } = this.#c
     if (outcome === 'unknown') {
@@ -133,10 +133,10 @@ export class SyncTurns {
           )
       }
     }
-    if (outcome === 'equal' || outcome === 'merged') onMet(held, nodeId, snapshot)
-    if (outcome === 'equal' && held.outsideSince !== undefined) held.cleanSyncs++
+    if (outcome === 'equal' || outcome === 'merged' || outcome === 'given') onMet(held, nodeId, snapshot)
+    if (isClean && held.outsideSince !== undefined) held.cleanSyncs++
     else held.cleanSyncs = 0
-    if (outcome !== 'failed') onAnswered(held)
+    if (outcome !== 'failed' && outcome !== 'given') onAnswered(held)
     shards.forgetIds(held)
   }
 }

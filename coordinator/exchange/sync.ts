@@ -22,13 +22,16 @@ const MESSAGES_MAX = 8_192
 
 /**
  * How a sync of one shard ended. `equal`: both had the same. `merged`: the peer has what was here when the sync began, and
- * what it had is here. `unknown`: the peer does not keep the shard. `failed`: it is not known what the peer has.
+ * what it had is here. `given`: the peer has what was here, and keeps to itself what it had, as it does not take this node
+ * for an owner. `unknown`: the peer does not keep the shard. `failed`: it is not known what the peer has.
  */
-export type SyncOutcome = 'equal' | 'merged' | 'unknown' | 'failed'
+export type SyncOutcome = 'equal' | 'merged' | 'given' | 'unknown' | 'failed'
 
 export interface SyncResult {
   readonly held: HeldShard
   readonly outcome: SyncOutcome
+  /** The peer lacked nothing of what was here. */
+  readonly isClean: boolean
   /** What was on too few disks when the sync began. */
   readonly snapshot: CustodySnapshot
 }
@@ -83,7 +86,10 @@ export async function syncShards(
     const { code, message } = toGridError(error)
     context.logger.debug('sync ended early', { peer: link.endpoint.nodeId, code, message })
   }
-  return comparing.map(({ held, outcome = 'failed', snapshot }) => ({ held, outcome, snapshot }))
+  return comparing.map(({ held, outcome = 'failed', snapshot, missingThere }) => {
+    const isClean = outcome !== 'failed' && outcome !== 'unknown' && missingThere.length === 0
+    return { held, outcome, isClean, snapshot }
+  })
 }
 
 /** Asks until it is known how all the shards differ. */
@@ -140,11 +146,22 @@ function sizeOf({ prints, wanted }: RangeRequest): number {
   return prints.reduce((sum, entry) => sum + entry.prints.length + 80, 64 + wanted.length * 110)
 }
 
-/** Fetches what is missing here and passes on what is missing there. */
+/**
+ * Passes on what is missing there, then fetches what is missing here: a former owner may have what nobody else has, and is
+ * given nothing any more.
+ */
 async function merge(context: SyncContext, link: PeerLink, one: Comparing): Promise<SyncOutcome> {
+  const given = await giveMissing(context, link, one)
+  if (link.isSilent) return 'failed'
+  const fetched = await fetchMissing(context, link, one)
+  if (!given || !one.complete || fetched === 'incomplete') return 'failed'
+  return fetched === 'refused' ? 'given' : 'merged'
+}
+
+/** Passes on what is missing there. Resolves to whether all of it was taken. */
+async function giveMissing(context: SyncContext, link: PeerLink, one: Comparing): Promise<boolean> {
   const { job, shard } = one.held
   const { jobId } = job
-  const fetched = await fetchMissing(context, link, one)
   let given = true
   for (let at = 0; at < one.missingThere.length; at += PUSH_FACTS) {
     const ids = one.missingThere.slice(at, at + PUSH_FACTS)
@@ -153,23 +170,33 @@ async function merge(context: SyncContext, link: PeerLink, one: Comparing): Prom
     // Refused for good is no reason to offer it for ever; it counts here by rules that the peer does not know of yet.
     if (states.includes('refused')) await link.introduce(job, shard)
     given &&= raw.length === ids.length && states.every((state) => state === 'kept')
-    if (link.isSilent) return 'failed'
+    if (link.isSilent) return false
   }
-  return fetched && given && one.complete ? 'merged' : 'failed'
+  return given
 }
 
-async function fetchMissing(context: SyncContext, link: PeerLink, { held, missingHere }: Comparing): Promise<boolean> {
+/** Fetches what is missing here. `incomplete`: the peer has named facts that it does not give, or that are void. */
+async function fetchMissing(
+  context: SyncContext,
+  link: PeerLink,
+  { held, missingHere }: Comparing,
+): Promise<'complete' | 'incomplete' | 'refused'> {
   const { job, shard } = held
   const known = await context.factsOf(held)
   let left = missingHere.filter((id) => !known.has(id))
   while (left.length > 0) {
     const factIds = left.slice(0, FETCH_FACTS_MAX)
-    const { facts } = await link.call(methods.fetchFacts, { jobId: job.jobId, shard, factIds })
+    let facts: readonly OfferedFact[]
+    try {
+      ;({ facts } = await link.call(methods.fetchFacts, { jobId: job.jobId, shard, factIds }))
+    } catch (error) {
+      if (toGridError(error).code === 'forbidden') return 'refused'
+      throw error
+    }
     await Promise.all(facts.map((fact) => context.take(fact)))
     const before = left.length
     left = left.filter((id) => !known.has(id))
-    // It says that it has facts that it does not give, or that are void.
-    if (left.length === before) return false
+    if (left.length === before) return 'incomplete'
   }
-  return true
+  return 'complete'
 }

@@ -24,7 +24,7 @@ interface OpenReport extends KeptReport {
   taken: boolean
   link: Link | undefined
   offeredAt: Millis
-  /** Its owner has had it for long and does not settle it: the next owner that is found gets it. */
+  /** Its owner has had it for long and does not settle it: the next owner that is found gets it, if there is one. */
   moves: boolean
 }
 
@@ -213,7 +213,10 @@ export class ReportBook {
       if (!moves && link !== undefined && (link.state === 'open' || links.includes(link))) continue
       const others = links.filter((other) => !moves || other !== link)
       const next = others.find(({ state }) => state === 'open') ?? others[0]
-      if (next === undefined) continue
+      if (next === undefined) {
+        report.moves = false
+        continue
+      }
       link?.reports.delete(report.reportId)
       report.link = next
       report.taken = false
@@ -261,10 +264,12 @@ export class ReportBook {
     for (const report of this.#reports.values()) {
       const { link } = report
       if (link?.state === 'open') {
-        if (now - report.offeredAt < REOFFER_MS) continue
-        this.#offer(report, link, now)
-        report.moves = true
-        this.#links.seek(report.jobId, report.shard, now)
+        if (now - report.offeredAt >= REOFFER_MS) {
+          this.#offer(report, link, now)
+          report.moves = true
+        }
+        // Until it is known who else there is: that may have been asked a moment ago, and then is not asked again.
+        if (report.moves) this.#links.seek(report.jobId, report.shard, now)
         continue
       }
       if (link === undefined || now - link.lostAt >= LOST_OWNER_MS) this.#links.seek(report.jobId, report.shard, now)

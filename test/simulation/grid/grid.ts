@@ -1,6 +1,7 @@
 import { ResultsReader } from '../../../client/results.js'
 import type { GridClient } from '../../../client/session.js'
 import { submitJob } from '../../../client/submit.js'
+import type { UnitRecord } from '../../../coordinator/core/shard.js'
 import { SYNC_MS } from '../../../coordinator/exchange/shard-exchange.js'
 import type { Coordinator } from '../../../coordinator/index.js'
 import { shardKey } from '../../../job/shard.js'
@@ -31,7 +32,12 @@ import { tapCalls, tapTransport } from './tap.js'
 /** Time for peers to find one another before anything is submitted. Unit: ms. */
 const WARM_UP_MS = 10_000
 /** All units are settled and seen this long after the last fault: the stated bound. Unit: ms. */
-export const LIVENESS_MS = 240_000
+const LIVENESS_MS = 240_000
+/**
+ * The same where a shard has one owner: peers that took it for theirs while the network was in pieces tell one another
+ * nothing, and each has it computed to the end. Unit: ms.
+ */
+const LONE_LIVENESS_MS = 480_000
 /**
  * Owners are alike and producers have offered what they keep this long after that: a stream that went half-open is noticed
  * after 40 s, its owner looked for after 5 s more, and owners compare twice. Unit: ms.
@@ -189,10 +195,10 @@ export class Grid {
 
   /** Tells the oracle which shards another owner has told this one of. */
   #noteAsked(host: Host, boot: number, transport: Transport): Transport {
-    return tapCalls(transport, methods.reconcile, ({ shards }, { shards: answers }) => {
+    return tapCalls(transport, methods.reconcile, (from, { shards }, { shards: answers }) => {
       for (const [i, { jobId, shard }] of shards.entries()) {
         const state = answers[i]?.state ?? 'notNow'
-        if (state !== 'notNow') this.oracle.othersAsked(host, boot, jobId, shard)
+        if (state !== 'notNow') this.oracle.othersAsked(host, boot, jobId, shard, from.nodeId)
       }
     })
   }
@@ -322,7 +328,7 @@ export class Grid {
   /** Runs until the client has seen every unit that somebody is left to decide. */
   async #finish(): Promise<void> {
     try {
-      await this.world.run(() => this.oracle.hasSeenAll(), LIVENESS_MS)
+      await this.world.run(() => this.oracle.hasSeenAll(), this.plan.owners > 1 ? LIVENESS_MS : LONE_LIVENESS_MS)
     } catch (error) {
       if (!this.oracle.isExhausted(this.peers, this.workers)) throw this.#explain(error)
       this.world.count('donorsExhausted')
@@ -339,23 +345,23 @@ export class Grid {
         for (const { shard } of job.shards.values()) {
           const report = coordinator.owner.core.report(job.jobId, shard)
           const text = JSON.stringify(report, (_, value) => (typeof value === 'bigint' ? String(value) : value))
-          lines.push(`${host.name}: ${text}`)
-          const record =
-            this.plan &&
-            [...job.shards.get(shard)!.records()].filter(({ state }) => state !== 'settled' && state !== 'failed')
-          for (const { unit, state, votes, held, judgement, reservedFor } of record) {
-            lines.push(`  unit ${unit} ${state}, ${held.length} held, reserved ${reservedFor !== undefined}`)
-            lines.push(
-              `    ${votes.map(({ donor, grantor, outcome, digest }) => [donor, grantor, outcome, digest].map((part) => part.slice(0, 6)).join(' ')).join(', ')}`,
-            )
-            if (judgement?.state === 'open' || judgement?.state === 'disputed')
-              lines.push(
-                `    wanted ${judgement.wanted}, spent ${judgement.spentGrantors.map((part) => part.slice(0, 6)).join(' ')}`,
-              )
-          }
+          lines.push(`${host.name}: ${text}`, ...[...job.shards.get(shard)!.records()].flatMap(describeOpen))
         }
       }
     }
     return new Error(lines.join('\n'), { cause: error })
   }
+}
+
+/** An undecided unit as its owner sees it; nothing for a decided one. */
+function describeOpen({ unit, state, votes, held, judgement, reservedFor }: UnitRecord): string[] {
+  if (state === 'settled' || state === 'failed') return []
+  const short = (parts: readonly string[]) => parts.map((part) => part.slice(0, 6)).join(' ')
+  const voted = votes.map(({ donor, grantor, outcome, digest }) => short([donor, grantor, outcome, digest]))
+  const isOpen = judgement?.state === 'open' || judgement?.state === 'disputed'
+  return [
+    `  unit ${unit} ${state}, ${held.length} held, reserved ${reservedFor !== undefined}`,
+    `    ${voted.join(', ')}`,
+    ...(isOpen ? [`    wanted ${judgement.wanted}, spent ${short(judgement.spentGrantors)}`] : []),
+  ]
 }

@@ -22,6 +22,7 @@ interface SentReport {
   readonly shard: number
   readonly units: readonly number[]
   readonly worker: Host
+  readonly sentAtMs: number
   /** Key of the worker when it sent it: another one after its disk was lost. */
   readonly producer: NodeId
   /** Units that an owner has told the worker to be settled. */
@@ -71,6 +72,8 @@ export class Oracle {
   readonly #seen = new Map<string, string>()
   #seenNow = new Set<string>()
   readonly #votes = new Map<Digest, readonly SmallVote[]>()
+  /** When a withholder last said that it has all that another owner has of a shard. */
+  readonly #claimedAt = new Map<string, number>()
   /** Shards that processes have opened and asked nobody about yet. */
   readonly #opened = new Map<string, { readonly atMs: number; readonly awaits: () => boolean }>()
 
@@ -186,6 +189,7 @@ export class Oracle {
       // A host failure is no vote: its producer need not keep it.
       units: results.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit),
       worker,
+      sentAtMs: this.#world.nowMs,
       producer: worker.caller.nodeId,
       settled: new Set(),
       acks: [],
@@ -238,18 +242,28 @@ export class Oracle {
   }
 
   /**
-   * A producer that is told that all its units are settled drops its report: two owners must have it by then, whatever the
-   * acknowledgement said. Not looked at once a disk has been lost since it was sent: an owner may count on that one still.
+   * A producer that is told that all its units are settled drops its report: by then two owners must have, of each unit, this
+   * report or another of that producer, whatever the acknowledgement said. A withholder that says it has everything is
+   * believed. Not looked at once a disk has been lost since it was sent: an owner may count on that one still.
    */
-  #checkSettled({ reportId, worker, acks, settled, units, diskLosses, isRefused }: SentReport): void {
+  #checkSettled(report: SentReport): void {
+    const { reportId, jobId, shard, worker, acks, settled, units, diskLosses, isRefused, sentAtMs } = report
     if (this.#plan.owners === 1 || isRefused || settled.size < units.length || units.length === 0) return
     if (acks.length === 0 || acks.some(({ isDurable }) => isDurable) || diskLosses !== this.#diskLosses) return
-    const disks = this.#world.hosts.filter(({ disk }) => readStore(disk).reports.has(reportId)).length
+    const claims = (this.#claimedAt.get(shardName(jobId, shard)) ?? Number.NEGATIVE_INFINITY) >= sentAtMs ? 1 : 0
+    const disks = Math.min(...units.map((unit) => this.#disksWith(report, unit)))
     this.#check(
-      disks >= 2,
+      disks + claims >= 2,
       `${worker.name} is told that all of report ${reportId.slice(0, 8)} is settled, which ${disks} owners have on disk`,
     )
     this.#world.count('thinMadeDurable')
+  }
+
+  /** Hosts with what the producer of a report said of a unit, in that report or in the one that most of them have. */
+  #disksWith({ producer, jobId }: SentReport, unit: number): number {
+    const reports = [...(this.#byUnit.get(`${producer} ${unitName(jobId, unit)}`) ?? [])]
+    const disks = this.#world.hosts.map(({ disk }) => readStore(disk).reports)
+    return Math.max(...reports.map(({ reportId }) => disks.filter((kept) => kept.has(reportId)).length))
   }
 
   // --------------------------------------------------------------------------------------------------- what owners say
@@ -295,7 +309,8 @@ export class Oracle {
   }
 
   /** Another owner has answered the process about the shard. */
-  othersAsked(owner: Host, boot: number, jobId: JobId, shard: number): void {
+  othersAsked(owner: Host, boot: number, jobId: JobId, shard: number, from: NodeId): void {
+    if (this.#withholds(from)) this.#claimedAt.set(shardName(jobId, shard), this.#world.nowMs)
     if (this.#opened.delete(openedName(owner, boot, jobId, shard))) this.#world.count('askedBeforeServing')
   }
 

@@ -74,17 +74,17 @@ export function tapTransport<Up, Down>(
   }
 }
 
-/** `transport` with somebody who sees each answered call of one method, before the caller does. */
+/** `transport` with somebody who sees each answered call of one method, and who answered, before the caller does. */
 export function tapCalls<Request, Response>(
   transport: Transport,
   method: UnaryMethod<Request, Response>,
-  answered: (request: Request, response: Response) => void,
+  answered: (to: Endpoint, request: Request, response: Response) => void,
 ): Transport {
   return {
     call: async <Q, R>(to: Endpoint, other: UnaryMethod<Q, R>, request: Q, options: CallOptions) => {
       const response = await transport.call(to, other, request, options)
       // The path names the types: it is the very method that is listened to.
-      if (other.path === method.path) answered(request as unknown as Request, response as unknown as Response)
+      if (other.path === method.path) answered(to, request as unknown as Request, response as unknown as Response)
       return response
     },
     probe: (address, options) => transport.probe(address, options),

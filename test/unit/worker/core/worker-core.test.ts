@@ -411,6 +411,30 @@ reports('go to another owner when theirs has had them for a minute and settles n
   bench.done()
 })
 
+reports('that are due just after their owners were asked for have them asked for again soon', () => {
+  const { bench } = reported()
+  bench.log.ignore('openLink')
+  bench.advance(2_000)
+  bench.grant('x', 1)
+  bench.log.one('compute')
+  bench.compute(1)
+  const [late] = bench.journal()
+  bench.advance(MINUTE_MS - 1_000)
+  const found = () =>
+    bench.handle({ type: 'ownersFound', jobId: JOB, shard: 0, owners: [endpointOf('x'), endpointOf('y')] })
+  bench.log.one('findOwners')
+  found()
+  bench.handle({ type: 'linkOpened', owner: ownerNamed('y') })
+  assert.not(
+    bench.log.take('offerReport').some(({ owner, reportId }) => owner === ownerNamed('y') && reportId === late),
+  )
+  bench.advance(8_000)
+  bench.log.one('findOwners')
+  found()
+  assert.equal(bench.log.take('offerReport').at(-1), { type: 'offerReport', owner: ownerNamed('y'), reportId: late })
+  bench.log.drain()
+})
+
 reports('go to whichever owner is found when theirs is lost for five seconds', () => {
   const { bench, reportId } = reported()
   bench.log.ignore('openLink')
