@@ -1,6 +1,9 @@
 import { cpus } from 'node:os'
+import { keepHeapRoom } from '../runtime/heap-room.js'
 import { suites } from './suites.js'
 
+// As every command does.
+keepHeapRoom()
 // npm run bench [-- NAME...]: one JSON line a benchmark. Bars and how they are measured stand in docs/benchmarks.md.
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => suites[name] === undefined)

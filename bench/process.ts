@@ -1,9 +1,11 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { startProcess } from '../process/compose.js'
+import { keepHeapRoom } from '../runtime/heap-room.js'
 import { silentLogger } from '../runtime/logger.js'
 import { BENCH_NETWORK, TASK_MODULE } from './grid.js'
 
+keepHeapRoom()
 // One peer or worker of a benchmark: role, data folder, addresses to join, threads. Prints its address when it is ready.
 const [role, dataFolder = '', join = '', threads = '0'] = process.argv.slice(2)
 // TLS lies above these sockets: what they count is what the wire carries.

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { systemClock } from '../runtime/clock.js'
+import { keepHeapRoom } from '../runtime/heap-room.js'
 import { thisPlatform } from '../runtime/platform.js'
 import { answerCompletion, COMPLETE } from './completion/answer.js'
 import { Interrupts } from './interrupts.js'
@@ -34,6 +35,7 @@ if (process.argv[2] === COMPLETE) {
   }
   process.stdout.write(await answerCompletion(process.argv.slice(3), platform, make))
 } else {
+  keepHeapRoom()
   const { runCommandLine } = await import('./program.js')
   process.exitCode = await runCommandLine(process.argv.slice(2), {
     stdin: process.stdin,
