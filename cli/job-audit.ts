@@ -18,7 +18,7 @@ import { startProgress } from './progress.js'
 
 /** Time for replays of `submit --wait` and `results`: they are not what was asked for. Unit: ms. */
 export const AUDIT_MS: Millis = 60_000
-/** Time between two looks at a job that goes on, at least, and as a multiple of what the last one took. */
+/** Time between two looks at a job that goes on, at least, and as a multiple of what reading took the last time. */
 const ROUND_MS: Millis = 15_000
 const ROUND_FACTOR = 10
 /** Time between two looks while units are computed again. */
@@ -71,13 +71,14 @@ export class JobAudit {
       await pause(clock, pauseMs, stop)
       if (stop.aborted) return
       const startedAt = clock.now()
+      const { computedMs } = this.#auditor
       try {
         await this.#auditor.round(false, stop)
       } catch (error) {
         if (stop.aborted) return
         this.#say(toGridError(error).message)
       }
-      pauseMs = Math.max(ROUND_MS, ROUND_FACTOR * (clock.now() - startedAt))
+      pauseMs = Math.max(ROUND_MS, ROUND_FACTOR * (clock.now() - startedAt - (this.#auditor.computedMs - computedMs)))
     }
   }
 

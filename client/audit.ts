@@ -71,11 +71,6 @@ interface Seen {
 
 const UNSEEN: Seen = { votes: [], settled: undefined }
 
-/**
- * Units computed in one round of a job that goes on. A ring is in many disputes at once, and the first few convict it: what
- * is ruled before the others are computed saves most of them.
- */
-export const ROUND_UNITS_MAX = 16
 /** Clean replays that are kept back until so many are there, or the job is through: each order is one of few. */
 const CLEAN_RULINGS_MIN = 64
 
@@ -123,6 +118,11 @@ export class Auditor {
     return this.#job
   }
 
+  /** Time spent on computing so far. */
+  get computedMs(): Millis {
+    return this.#spentMs
+  }
+
   get findings(): AuditFindings {
     const rulings = this.#job.view.rulings
     return {
@@ -151,7 +151,7 @@ export class Auditor {
     this.#job = await this.#client.job(this.#job.jobId, signal ? { signal } : {})
     const seen = await this.#look(final, signal)
     const all = this.#plan.due(final)
-    const due = final ? all : all.slice(0, ROUND_UNITS_MAX)
+    const due = this.#plan.round(final)
     this.#left = all.length
     let foundWrong = false
     const rulings: Ruling[] = []

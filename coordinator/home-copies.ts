@@ -209,9 +209,7 @@ export class HomeCopies {
     const { commits, clock } = this.#c
     const { jobId } = job
     const fresh = job.newOrders(orders, clock.wallMs())
-    const writes = fresh.map(({ signed, known }) => {
-      return { type: 'order' as const, jobId, order: signed, seq: known.order.seq }
-    })
+    const writes = job.orderWrites(fresh)
     const spec = { type: 'spec' as const, jobId, role: 'home' as const, spec: job.signed, receivedAtMs: clock.wallMs() }
     await commits.commit(withSpec ? [spec, ...writes] : writes)
     let added = false

@@ -125,11 +125,11 @@ export class HomeDriver {
   }
 
   /** Takes an order: on disk here before it resolves and at the other homes as far as the reply says. */
-  async give(jobId: JobId, seq: number, signed: Signed): Promise<OrderReply> {
+  async give(jobId: JobId, signed: Signed): Promise<OrderReply> {
     const { book, commits, clock } = this.#c
     const job = book.need(jobId)
-    job.checkOrder(signed, clock.wallMs())
-    const kept = commits.commit([{ type: 'order', jobId, order: signed, seq }]).then(() => {
+    const order = job.checkOrder(signed, clock.wallMs())
+    const kept = commits.commit(job.orderWrites([order])).then(() => {
       if (job.addOrder(signed)) this.ordersAdded(job)
       else if (!job.hasOrder(signed)) throw new GridError('quota', 'other orders took the last room of the job')
     })

@@ -304,8 +304,7 @@ export class Coordinator {
       return this.home.submit(spec)
     })
     transport.handleUnary(methods.give, ({ order }) => {
-      const { jobId, seq } = orderCodec.decode(order.bytes)
-      return this.home.give(jobId, seq, order)
+      return this.home.give(orderCodec.decode(order.bytes).jobId, order)
     })
     transport.handleUnary(methods.show, ({ jobId, withShards }) => this.home.show(jobId, withShards))
     transport.handleUnary(methods.activate, (request) => this.#activate(request))
@@ -406,7 +405,7 @@ export class Coordinator {
     if (fresh.length === 0) return
     await this.#commits.commit([
       { type: 'spec', jobId, role: 'shard', spec: job.signed, receivedAtMs: nowMs },
-      ...fresh.map(({ signed, known }) => ({ type: 'order' as const, jobId, order: signed, seq: known.order.seq })),
+      ...job.orderWrites(fresh),
     ])
     for (const { signed } of fresh) job.addOrder(signed)
     this.home.ordersAdded(job)

@@ -4,29 +4,18 @@ import { type ShardList, shardKey, shardList, shardUnits } from '../job/shard.js
 import { checkSpec } from '../job/spec.js'
 import { grantCodec, orderCodec, reportCodec } from '../proto/codec/facts.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
-import { ORDERS_MAX, RULING_ORDERS_MAX } from '../proto/limits.js'
 import type { Digest, Grant, JobId, JobSpec, Key, PublicKey, Signed, UnitRange } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
 import { utf8 } from '../runtime/hex.js'
+import { type HeldOrder, keptOrders, lackOfRoom, orderWrites } from './kept-orders.js'
+import type { Write } from './store.js'
 
 /** Own grants remembered by id, so that their signature is not checked again when they come back with a report. */
 const OWN_GRANTS_MAX = 50_000
 
-/**
- * Orders with rulings kept of the submitter, and of all judges: some more than count, so that peers that heard of two
- * written at one time in different orders end up with the same ones.
- */
-const RULING_ORDERS_KEPT_MAX = RULING_ORDERS_MAX + 4
-
 /** How far the clock of whoever gave an order may be ahead of ours. Unit: ms. */
 const ORDER_AHEAD_MS_MAX = 3_600_000
-
-/** An order that was checked, with the bytes it came in. */
-interface HeldOrder {
-  readonly signed: Signed
-  readonly known: KnownOrder
-}
 
 /** A job as this peer holds it: the signed bytes, what they say, and what facts about it are checked against. */
 export class BookedJob {
@@ -37,7 +26,7 @@ export class BookedJob {
   readonly shards: ShardList
   readonly #sha256: Sha256
   readonly #verifier: SignatureVerifier
-  readonly #orders = new Map<Digest, HeldOrder>()
+  #orders: ReadonlyMap<Digest, HeldOrder> = new Map()
   /** What follows from the orders, asked for with every fact. */
   #view: OrdersView | undefined
   readonly #ownGrants = new Map<Digest, Grant>()
@@ -89,13 +78,17 @@ export class BookedJob {
   }
 
   /**
-   * Takes an order in after checking it. False: it was known, or there is no room for it.
+   * Takes an order in after checking it; one that it leaves no room may go (`kept-orders.ts`). False: it was known, or there is
+   * no room for it.
    * @throws GridError `invalid` or `forbidden`
    */
   addOrder(signed: Signed): boolean {
-    const known = this.#check(signed)
-    if (this.#orders.has(known.id) || lacksRoom(this.spec, this.#orders.values(), known) !== undefined) return false
-    this.#orders.set(known.id, { signed, known })
+    const order = { signed, known: this.#check(signed) }
+    const { id } = order.known
+    if (this.#orders.has(id)) return false
+    const kept = this.#with([order])
+    if (!kept.has(id)) return false
+    this.#orders = kept
     this.#context = undefined
     this.#view = undefined
     return true
@@ -109,12 +102,12 @@ export class BookedJob {
    * Checks an order that somebody gives at `nowMs` of the wall clock, without taking it in.
    * @throws GridError `invalid`, `forbidden` or `quota`
    */
-  checkOrder(signed: Signed, nowMs: number): void {
-    const known = this.#check(signed)
-    if (isAhead(known, nowMs))
+  checkOrder(signed: Signed, nowMs: number): HeldOrder {
+    const order = { signed, known: this.#check(signed) }
+    if (isAhead(order.known, nowMs))
       throw new GridError('invalid', 'the order is from the future: a clock is wrong, yours or that of this peer')
-    const lack = this.#orders.has(known.id) ? undefined : lacksRoom(this.spec, this.#orders.values(), known)
-    if (lack !== undefined) throw new GridError('quota', lack)
+    if (!this.#with([order]).has(order.known.id)) throw new GridError('quota', lackOfRoom(this.spec.submitter, order))
+    return order
   }
 
   /**
@@ -123,17 +116,24 @@ export class BookedJob {
    * @throws GridError `invalid` or `forbidden` for one that can never count
    */
   newOrders(orders: readonly Signed[], nowMs: number): readonly HeldOrder[] {
-    const held = new Map(this.#orders)
-    const fresh: HeldOrder[] = []
+    const fresh = new Map<Digest, HeldOrder>()
     for (const signed of orders) {
       if (this.hasOrder(signed)) continue
       const known = this.#check(signed)
-      if (held.has(known.id) || isAhead(known, nowMs) || lacksRoom(this.spec, held.values(), known) !== undefined)
-        continue
-      held.set(known.id, { signed, known })
-      fresh.push({ signed, known })
+      if (!isAhead(known, nowMs)) fresh.set(known.id, { signed, known })
     }
-    return fresh
+    if (fresh.size === 0) return []
+    const kept = this.#with([...fresh.values()])
+    return [...fresh.values()].filter(({ known }) => kept.has(known.id))
+  }
+
+  /** What to put on disk for orders that {@link newOrders} or {@link checkOrder} gave. */
+  orderWrites(fresh: readonly HeldOrder[]): readonly Write[] {
+    return orderWrites(this.jobId, this.spec.submitter, this.#orders.values(), fresh)
+  }
+
+  #with(fresh: readonly HeldOrder[]): ReadonlyMap<Digest, HeldOrder> {
+    return keptOrders(this.spec.submitter, [...this.#orders.values(), ...fresh])
   }
 
   #check(signed: Signed): KnownOrder {
@@ -206,23 +206,6 @@ export class BookedJob {
 /** How far an order may extend a job counts from when it says it was given. */
 function isAhead({ order }: KnownOrder, nowMs: number): boolean {
   return order.createdAtMs > nowMs + ORDER_AHEAD_MS_MAX
-}
-
-/** Why one more order has no room beside those that are held, as a sentence; undefined: it has. */
-function lacksRoom({ submitter }: JobSpec, held: Iterable<HeldOrder>, { order }: KnownOrder): string | undefined {
-  let all = 0
-  let same = 0
-  const { body } = order
-  for (const { known } of held) {
-    const { body: other } = known.order
-    all++
-    if (body.type === 'rulings' && other.type === 'rulings')
-      if ((other.judge === submitter) === (body.judge === submitter)) same++
-  }
-  if (all >= ORDERS_MAX) return `a job takes at most ${ORDERS_MAX} orders`
-  if (same >= RULING_ORDERS_KEPT_MAX)
-    return `a job takes at most ${RULING_ORDERS_KEPT_MAX} orders with rulings of its submitter, and of its judges`
-  return undefined
 }
 
 /** Checks of keys for everything a job brings along, specs included. */

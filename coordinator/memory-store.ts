@@ -191,6 +191,7 @@ export class MemoryStore implements Store {
     if (write.type === 'dropJob') this.#jobs.delete(write.jobId)
     else if (write.type === 'dropRole') job.roles.delete(write.role)
     else if (write.type === 'order') applyOrder(job, write.seq, write.order)
+    else if (write.type === 'dropOrder') dropOrder(job, write.seq, write.order)
     else if (write.type === 'dropShard') job.shards.delete(write.shard)
     else if (write.type === 'shard') applyShard(job, write.shard, write.activatedAtMs)
     else {
@@ -258,6 +259,12 @@ function applyOrder(job: MemoryJob, seq: number, order: Signed): void {
   const signature = Buffer.from(order.signature)
   if (!job.orders.some((known) => known.seq === seq && signature.equals(known.order.signature)))
     job.orders.push({ seq, order })
+}
+
+function dropOrder(job: MemoryJob, seq: number, order: Signed): void {
+  const signature = Buffer.from(order.signature)
+  const at = job.orders.findIndex((known) => known.seq === seq && signature.equals(known.order.signature))
+  if (at >= 0) job.orders.splice(at, 1)
 }
 
 function applyShard(job: MemoryJob, shard: number, activatedAtMs: number): void {

@@ -40,6 +40,7 @@ const SQL = {
   dropLargeOutputs: 'DELETE FROM large_outputs WHERE place = ?',
   dropShards: 'DELETE FROM shards WHERE job_id = ?',
   dropShard: 'DELETE FROM shards WHERE job_id = ? AND shard = ?',
+  dropOrder: 'DELETE FROM orders WHERE job_id = ? AND seq = ? AND signature = ?',
   dropOrders: 'DELETE FROM orders WHERE job_id = ?',
   dropRole: 'UPDATE jobs SET is_home = min(is_home, ?2), is_shard = min(is_shard, ?3) WHERE job_id = ?1',
   dropJob: 'DELETE FROM jobs WHERE job_id = ?',

@@ -234,6 +234,9 @@ export class SqliteStore implements Store {
       case 'order':
         sql.addOrder.run([write.seq, write.order.bytes, write.order.signature, fromHex(write.jobId)])
         return
+      case 'dropOrder':
+        sql.dropOrder.run([fromHex(write.jobId), write.seq, write.order.signature])
+        return
       case 'shard':
         if (this.#place(write.jobId, write.shard)) return
         if (sql.addShard.run([this.#nextPlace, write.shard, write.activatedAtMs, fromHex(write.jobId)]).changes > 0)

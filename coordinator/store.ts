@@ -20,6 +20,8 @@ export type Write =
     }
   /** Two orders may carry one seq when a submitter signed two; both are kept. */
   | { readonly type: 'order'; readonly jobId: JobId; readonly order: Signed; readonly seq: number }
+  /** Forgets one order; `order` and `seq` as they were given. */
+  | { readonly type: 'dropOrder'; readonly jobId: JobId; readonly order: Signed; readonly seq: number }
   /** This peer owns the shard from now on. */
   | { readonly type: 'shard'; readonly jobId: JobId; readonly shard: number; readonly activatedAtMs: number }
   /** `fact` is an encoded ReportFact; `outputs` those of its units that came with it. */

@@ -17,6 +17,10 @@ export interface AuditShares {
  */
 export const AUDIT_SHARES: AuditShares = { disputed: 0.01, sampled: 0.005 }
 
+/** Units of a round of a job that goes on, at first and at most: rulings are of use while it still does. */
+const ROUND_UNITS_MIN = 4
+const ROUND_UNITS_MAX = 16
+
 /** A unit to be computed again. */
 export interface AuditUnit {
   readonly unit: number
@@ -61,6 +65,7 @@ export class AuditPlan {
   readonly #sampled = new Map<number, number>()
   readonly #disputed = new Map<number, Dispute>()
   #disputesTaken = 0
+  #computed = 0
   readonly #sampleSize: number
   /** Draws of units that came near, should too few be drawn. */
   readonly #near = new Map<number, number>()
@@ -122,6 +127,21 @@ export class AuditPlan {
   }
 
   /**
+   * What of {@link due} one round computes: all when `final`, else a few first, and more as nothing comes of them: what convicts a
+   * ring that answers at once is worth most in the first minute. Half of a round is for the sample where it has so many: under an
+   * owner that lies every unit is disputed, and it is the sample that finds such an owner.
+   */
+  round(final: boolean): readonly AuditUnit[] {
+    const due = this.due(final)
+    if (final) return due
+    const most = Math.min(ROUND_UNITS_MAX, Math.max(ROUND_UNITS_MIN, this.#computed))
+    const sampled = due.filter((entry) => entry.sampled)
+    const disputed = due.filter((entry) => !entry.sampled)
+    const share = Math.min(sampled.length, Math.max(most >> 1, most - disputed.length))
+    return [...disputed.slice(0, most - share), ...sampled.slice(0, share)]
+  }
+
+  /**
    * Disputed units, those first that nobody has decided, then those whose winners lose most elsewhere, and against whom that
    * is said by donors who lose least. Most disputes are lost by a liar, which proves nothing against its friends; where two
    * have won, both are convicted, and the unit is wrong.
@@ -145,6 +165,7 @@ export class AuditPlan {
   replayed({ unit, sampled }: AuditUnit): void {
     this.#replayed.add(unit)
     this.#disputed.delete(unit)
+    this.#computed++
     if (!sampled) this.#disputesTaken++
   }
 

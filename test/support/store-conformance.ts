@@ -124,6 +124,17 @@ export function storeConformance(name: string, make: () => Promise<StoreUnderTes
     }
   })
 
+  test('an order that is dropped is gone, over a restart, and others with its seq are not', async (context) => {
+    const order = (by: string) => ({ jobId: job, order: signedOf(by), seq: 3 })
+    await context.store.commit([specWrite(job), { type: 'order', ...order('x') }, { type: 'order', ...order('y') }])
+    await context.store.commit([{ type: 'dropOrder', ...order('x') }])
+    for await (const store of lives(context)) {
+      const [stored] = await store.jobs()
+      assert.is(stored!.orders.length, 1)
+      assert.ok(Buffer.from(signedOf('y').bytes).equals(stored!.orders[0]!.order.bytes))
+    }
+  })
+
   test('two different orders with one seq are both kept', async ({ store }) => {
     await store.commit([specWrite(job), { type: 'order', jobId: job, order: signedOf('x'), seq: 1 }])
     await store.commit([{ type: 'order', jobId: job, order: signedOf('y'), seq: 1 }])

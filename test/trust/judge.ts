@@ -1,4 +1,3 @@
-import { ROUND_UNITS_MAX } from '../../client/audit.js'
 import { AuditPlan, type AuditShares, type AuditUnit, rulingBatches, rulingOf, Strikes } from '../../job/audit.js'
 import { isSameAnswer, type RuledAnswer } from '../../job/rulings.js'
 import type { Judgement, Vote } from '../../job/verdict.js'
@@ -70,8 +69,7 @@ export class Judge {
       const seen = bench.seen(unit)
       if (seen !== undefined) this.#plan.look(unit, seen.judgement, final)
     }
-    const all = this.#plan.due(final)
-    const due = final ? all : all.slice(0, ROUND_UNITS_MAX)
+    const due = this.#plan.round(final)
     let workMs = 0
     for (const { unit } of due) workMs += (this.#isContradicted(unit) ? 2 : 1) * unitMs[unit]!
     timeline.after(workMs / THREADS, () => this.#rule(due, final))

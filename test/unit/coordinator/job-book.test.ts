@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BookedJob } from '../../../coordinator/job-book.js'
@@ -21,13 +22,13 @@ const signed = (bytes: Uint8Array): Signed => ({ bytes, signature: new Uint8Arra
 const newJob = () => new BookedJob(jobId, signed(specBytes), spec, sha256, verifier)
 const order = (seq: number, body: OrderBody, createdAtMs = nowMs) =>
   signed(orderCodec.encode({ jobId, seq, createdAtMs, body }))
-const ruling = (seq: number) => {
+const ruling = (seq: number, judge = JUDGE, salt = 0) => {
   const rulings = [{ unit: 0, outcome: 'done', digest: sha256(specBytes), convicted: [] } as const].map((one) => ({
     ...one,
     rightGrantors: [],
     wrongGrantors: [],
   }))
-  return order(seq, { type: 'rulings', judge: JUDGE, profile: spec.profile, rulings })
+  return order(seq, { type: 'rulings', judge, profile: spec.profile, rulings }, nowMs + salt)
 }
 const codeOf = (action: () => void) => {
   try {
@@ -58,7 +59,55 @@ book('are all read back from a disk that has more of them than there is room for
   const job = newJob()
   const orders = Array.from({ length: ORDERS_MAX + 9 }, (_, seq) => order(seq, { type: 'seal' }))
   for (const one of orders) job.addOrder(one)
-  assert.is(job.orders.length, ORDERS_MAX)
+  assert.is(job.orders.length, ORDERS_MAX - 40, 'room for rulings stays')
+  const cancel = order(9_999, { type: 'cancel' })
+  job.checkOrder(cancel, nowMs)
+  assert.ok(job.addOrder(cancel), 'what ends the job has room always')
+})
+
+book('are the same at all peers that heard of them, whatever came first, and how often', () => {
+  const kinds: readonly ((seq: number, salt: number) => Signed)[] = [
+    (seq, salt) => ruling(seq, JUDGE, salt),
+    (seq, salt) => ruling(seq, spec.submitter, salt),
+    (seq, salt) => order(seq, { type: 'seal' }, nowMs + salt),
+    (seq, salt) => order(seq, { type: 'cancel' }, nowMs + salt),
+  ]
+  const one = fc.record({
+    kind: fc.constantFrom(0, 0, 0, 1, 2, 3),
+    seq: fc.integer({ min: 1, max: 40 }),
+    salt: fc.integer({ min: 0, max: 3 }),
+  })
+  const orders = fc
+    .array(one, { minLength: 50, maxLength: 80 })
+    .map((list) => list.map(({ kind, seq, salt }) => kinds[kind]!(seq, salt)))
+  const shared = orders.chain((all) => fc.tuple(fc.constant(all), fc.shuffledSubarray(all), fc.shuffledSubarray(all)))
+  let crowded = 0
+  fc.assert(
+    fc.property(shared, ([all, here, there]) => {
+      const [a, b] = [newJob(), newJob()]
+      const take = (job: BookedJob, given: readonly Signed[]) => {
+        const disk = new Map(job.signedOrders.map((held) => [sha256(held.bytes), held]))
+        const fresh = job.newOrders(given, nowMs)
+        for (const write of job.orderWrites(fresh)) {
+          if (write.type === 'order') disk.set(sha256(write.order.bytes), write.order)
+          else if (write.type === 'dropOrder') disk.delete(sha256(write.order.bytes))
+        }
+        for (const { signed } of fresh) job.addOrder(signed)
+        assert.equal([...disk.keys()].sort(), job.orders.map(({ id }) => id).sort(), 'the disk has what memory has')
+      }
+      take(a, here)
+      take(b, there)
+      for (const given of all) take(a, [given])
+      take(b, all)
+      assert.is(a.ordersDigest, b.ordersDigest)
+      // What each tells the other afterwards changes nothing.
+      take(a, b.signedOrders)
+      assert.is(a.ordersDigest, b.ordersDigest)
+      if (new Set(all.map(({ bytes }) => sha256(bytes))).size > a.orders.length) crowded++
+    }),
+    { numRuns: 15 },
+  )
+  assert.ok(crowded > 5, 'there were more orders than room')
 })
 
 book('from the future are refused, and left out where peers pass them on: a job would live for ever', () => {

@@ -67,6 +67,29 @@ plan('takes disputes first that were won by donors who lose elsewhere, and none 
   )
 })
 
+plan(
+  'computes a few units first and more later, and keeps half of a round for the sample where all is disputed',
+  () => {
+    let draws = 0
+    const shares = { sampled: 0.1, disputed: 1 }
+    const one = new AuditPlan(1_000, 1_000, shares, { next: () => (draws++ % 10 === 0 ? 0.05 : 0.9) })
+    for (let unit = 0; unit < 400; unit++) one.look(unit, contested)
+    const rounds = Array.from({ length: 5 }, () => {
+      const due = one.round(false)
+      for (const entry of due) one.replayed(entry)
+      return [due.length, due.filter(({ sampled }) => sampled).length]
+    })
+    assert.equal(rounds, [
+      [4, 2],
+      [4, 2],
+      [8, 4],
+      [16, 8],
+      [16, 8],
+    ])
+    assert.is(new Set(one.round(true).map(({ unit }) => unit)).size, 400 - 48)
+  },
+)
+
 plan('draws again for a unit that is settled anew, and never replays one twice', () => {
   let draws = 0
   const one = new AuditPlan(10, 10, { sampled: 0.5, disputed: 0 }, { next: () => (draws++ === 0 ? 0.9 : 0.1) })
