@@ -8,7 +8,6 @@ import { openSocketFolder } from '../process/admin/socket-path.js'
 import { type GridProcess, type ProcessSettings, startProcess } from '../process/compose.js'
 import { announceLocalProcess } from '../process/local-process.js'
 import { type MetricsServer, serveMetrics } from '../process/metrics/metrics-server.js'
-import { prometheusMetrics } from '../process/metrics/prometheus.js'
 import type { JobId } from '../proto/model.js'
 import { printable } from '../proto/printable.js'
 import { type Millis, pause } from '../runtime/clock.js'
@@ -55,7 +54,7 @@ export async function runProcess(
   const log = new LogRing(clock)
   const logger = log.around(settings.logger)
   const at = metricsAt(context)
-  const metrics = at === undefined ? undefined : prometheusMetrics()
+  const metrics = at && (await import('../process/metrics/prometheus.js')).prometheusMetrics()
   const gridProcess = await startProcess({ ...settings, logger, ...(metrics && { meter: metrics }) })
   let forget: () => void = () => {}
   let metricsServer: MetricsServer | undefined

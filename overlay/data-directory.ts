@@ -27,7 +27,8 @@ import {
 } from './identity.js'
 
 const LOCK_FILE = 'lock'
-const KEY_FILE = 'identity.json'
+/** The file of a data directory that holds its key. */
+export const KEY_FILE = 'identity.json'
 /** How often the holder touches its lock. Unit: ms. */
 const LOCK_TOUCH_MS = 15_000
 /** A lock of another host (a container that was replaced) not touched for so long has lost its holder. Unit: ms. */

@@ -22,7 +22,6 @@ import {
   type UnaryHandler,
   type UnaryMethod,
 } from '../runtime/transport.js'
-import { offerReflection } from './grpc-reflection.js'
 import { GrpcStream, toBuffer } from './grpc-stream.js'
 import { Turns } from './turns.js'
 
@@ -66,6 +65,7 @@ export class GrpcServer {
   readonly #streams = new Set<{ cancel(reason?: Error): void }>()
   #injecting: Caller | undefined
   #streamNumber = 0
+  #reflection: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
   constructor(clock: Clock, logger: Logger) {
@@ -85,9 +85,10 @@ export class GrpcServer {
     this.#guardHttp2(http2ServerOf(this.#server))
   }
 
-  /** Describes our services to whoever asks. Once, before the first connection. */
-  offerReflection(): void {
-    offerReflection(this.#server)
+  /** Describes our services to whoever asks. Before the first connection; further calls change nothing. */
+  offerReflection(): Promise<void> {
+    this.#reflection ??= import('./grpc-reflection.js').then(({ offerReflection }) => offerReflection(this.#server))
+    return this.#reflection
   }
 
   /** Takes over a connection of which it is known who is at its other end. */

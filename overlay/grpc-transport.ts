@@ -102,6 +102,7 @@ export class GrpcTransport implements Transport {
    * addresses. Rejects with GridError `unavailable` and a hint when it cannot.
    */
   async listen(at: { host?: string; port: number }): Promise<number> {
+    await this.#server.offerReflection()
     if (this.#closing !== undefined) throw new GridError('closed', 'the node is shutting down')
     const listener = new Listener({
       certificates: this.#certificates,
@@ -110,7 +111,6 @@ export class GrpcTransport implements Transport {
       logger: this.#logger,
       onConnection: (socket, caller) => this.#server.inject(socket, caller),
     })
-    if (this.#listeners.length === 0) this.#server.offerReflection()
     const port = await listener.listen(at.host, at.port)
     this.#listeners.push(listener)
     return port

@@ -10,6 +10,7 @@ import type { Logger } from '../runtime/logger.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { bootPeers } from './boot-peers.js'
 import { type GridProcess, startProcess } from './compose.js'
+import { clientFolder, PEERS_FILE, stateFolder } from './data-folders.js'
 import { findLocalProcess } from './local-process.js'
 
 /** How long a client looks for a first peer. Unit: ms. */
@@ -33,11 +34,6 @@ export function clientDisk(dataFolder: string): Disk {
   return nodeDisk(clientFolder(dataFolder))
 }
 
-/** The folder of {@link clientDisk}. */
-export function clientFolder(dataFolder: string): string {
-  return join(dataFolder, 'client')
-}
-
 /**
  * Where a client may join: the process that runs on this data directory, what was `named` and the boot peers, else the peers
  * remembered from former clients. Empty: a former node has remembered some, which the overlay reads itself. Undefined: nothing is known. Throws
@@ -54,7 +50,7 @@ export async function knownSeeds(
   const seeds = [...new Set([...around, ...named, ...bootPeers(dataFolder, network)])]
   if (seeds.length > 0) return seeds
   const remembered = await readRemembered(dataFolder, network)
-  return remembered.length > 0 || existsSync(join(dataFolder, 'state', 'peers.json')) ? remembered : undefined
+  return remembered.length > 0 || existsSync(join(stateFolder(dataFolder), PEERS_FILE)) ? remembered : undefined
 }
 
 /** Starts a leaf that computes nothing. It joins on its own; `overlay.whenJoined` waits for it. */
@@ -103,7 +99,7 @@ export async function forgetPeers(
 ): Promise<number> {
   const files = [
     { disk: clientDisk(dataFolder), name: rememberedFile(network) },
-    { disk: nodeDisk(join(dataFolder, 'state')), name: 'peers.json' },
+    { disk: nodeDisk(stateFolder(dataFolder)), name: PEERS_FILE },
   ]
   let forgotten = 0
   for (const { disk, name } of files) {

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { openDataDirectory } from '../../overlay/data-directory.js'
+import { KEY_FILE, openDataDirectory } from '../../overlay/data-directory.js'
 import { type Identity, restoreIdentity, type StoredKey, storedKeyOf } from '../../overlay/identity.js'
 import { GridError } from '../../runtime/errors.js'
 import { networkOf } from '../connect.js'
@@ -10,8 +10,6 @@ import { cannotWrite } from '../file-content.js'
 import { suggest } from '../flags.js'
 import { facts } from '../output.js'
 import type { CommandTable } from '../program.js'
-
-const KEY_FILE = 'identity.json'
 
 /** What `id` can do besides showing the key, and how many words each takes. */
 const ACTIONS: ReadonlyMap<string, number> = new Map([

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { DEFAULT_COORDINATOR_OPTIONS } from '../../coordinator/index.js'
+import { DEFAULT_COORDINATOR_OPTIONS } from '../../coordinator/options.js'
 import { parseInteger } from '../../job/quantity.js'
 import { parseAddress } from '../../overlay/address.js'
+import { PEERS_FILE, stateFolder } from '../../process/data-folders.js'
 import { GridError } from '../../runtime/errors.js'
 import { runProcess } from '../long-running.js'
 import { plural } from '../output.js'
@@ -20,7 +21,7 @@ export function defineNode(commands: CommandTable): void {
       const shared = processSettings(context, options, 'info')
       const advertise = settings.advertise.value
       if (advertise !== undefined) parseAddress(advertise)
-      const isFirst = shared.join.length === 0 && !existsSync(join(shared.dataFolder, 'state', 'peers.json'))
+      const isFirst = shared.join.length === 0 && !existsSync(join(stateFolder(shared.dataFolder), PEERS_FILE))
       return runProcess(
         context,
         { ...shared, listen: listenAt(context), advertise, onlyJob: undefined, ...readQuotas(options) },

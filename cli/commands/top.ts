@@ -1,4 +1,4 @@
-import { clientFolder } from '../../process/join.js'
+import { clientFolder } from '../../process/data-folders.js'
 import { withConnection } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
 import { resolveJob } from '../job-view.js'

@@ -1,7 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import { z } from 'zod'
-import { WORKER_FOLDER } from '../../process/compose.js'
+import { workerFolder } from '../../process/data-folders.js'
 import type { JobId, PublicKey } from '../../proto/model.js'
 import { nodeDisk } from '../../runtime/disk.js'
 import { GridError } from '../../runtime/errors.js'
@@ -55,7 +54,7 @@ export async function readSource(path: string): Promise<LedgerSource | undefined
       hint: "name data directories, or files that 'manyhands stats --export FILE' wrote",
     })
   if (found.isDirectory()) {
-    const content = await readLedger(nodeDisk(join(path, WORKER_FOLDER)))
+    const content = await readLedger(nodeDisk(workerFolder(path)))
     return content && { ...content, source: path }
   }
   const wrong = (why: string, cause?: unknown) =>

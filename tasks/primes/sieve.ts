@@ -46,10 +46,22 @@ for (const p of RESIDUES) {
 
 const PRESIEVED = [7, 11, 13, 17]
 const PATTERN_BYTES = 7 * 11 * 13 * 17
-/** The pattern twice over: any phase can be copied as one piece of PATTERN_BYTES. */
-const PATTERN = makePattern()
-/** Primes from 19 to {@link SMALL_PRIME_MAX}. */
-const SMALL_PRIMES = makeSmallPrimes()
+
+/** What every sieving starts from. */
+interface Tables {
+  /** The pattern twice over: any phase can be copied as one piece of PATTERN_BYTES. */
+  readonly pattern: Uint8Array
+  /** Primes from 19 to {@link SMALL_PRIME_MAX}. */
+  readonly smallPrimes: Uint16Array
+}
+
+let made: Tables | undefined
+
+/** Made by the first segment: most processes that list tasks sieve nothing. */
+function tables(): Tables {
+  made ??= { pattern: makePattern(), smallPrimes: makeSmallPrimes() }
+  return made
+}
 
 function makePattern(): Uint8Array {
   const pattern = new Uint8Array(2 * PATTERN_BYTES).fill(255)
@@ -119,9 +131,10 @@ export function sieveSegment(
 }
 
 function sieveBlock(block: Uint8Array, low: bigint, root: number): void {
+  const { pattern, smallPrimes } = tables()
   const phase = Number((low / 30n) % BigInt(PATTERN_BYTES))
   for (let at = 0; at < block.length; at += PATTERN_BYTES) {
-    block.set(PATTERN.subarray(phase, phase + Math.min(PATTERN_BYTES, block.length - at)), at)
+    block.set(pattern.subarray(phase, phase + Math.min(PATTERN_BYTES, block.length - at)), at)
   }
   // The pattern has crossed off its own primes, and 1 is none.
   if (low === 0n) block[0] = 0b1111_1110
@@ -129,8 +142,8 @@ function sieveBlock(block: Uint8Array, low: bigint, root: number): void {
   const [high, middle, least] = pieces(low)
   const lowNumber = low < 1n << 31n ? Number(low) : Number.POSITIVE_INFINITY
   const length = block.length
-  for (let index = 0; index < SMALL_PRIMES.length; index++) {
-    const p = SMALL_PRIMES[index]!
+  for (let index = 0; index < smallPrimes.length; index++) {
+    const p = smallPrimes[index]!
     if (p > root) break
     const reciprocal = 1 / p
     const rest = modulo(
