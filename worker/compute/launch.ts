@@ -136,9 +136,10 @@ function programFiles(program: string): string[] {
   const compiled = dirname(dirname(dirname(program)))
   const piscina = createRequire(import.meta.url).resolve('piscina')
   const packages = piscina.slice(0, piscina.lastIndexOf(`${sep}node_modules${sep}`) + `${sep}node_modules`.length)
-  // The packages may be reached by a link; Node looks at both its place and where it leads.
+  const files = [compiled + sep, packages + sep, join(packageRoot, 'proto') + sep]
+  // The packages may be reached by a link: Node looks at both its place and where it leads. It aborts when told a place twice.
   const linked = join(packageRoot, 'node_modules')
-  const files = [compiled + sep, packages + sep, linked + sep, join(packageRoot, 'proto') + sep]
+  if (linked !== packages) files.push(linked + sep)
   // `packageRoot` is looked for upwards.
   for (let folder = compiled; folder.length > packageRoot.length; folder = dirname(folder))
     files.push(join(dirname(folder), 'package.json'))

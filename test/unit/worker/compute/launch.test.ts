@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type LaunchSurroundings, launches } from '../../../../worker/compute/launch.js'
+import { type LaunchSurroundings, launches, thisMachine } from '../../../../worker/compute/launch.js'
 
 const linuxRoot: LaunchSurroundings = {
   system: 'linux',
@@ -48,6 +48,12 @@ test('the working folder itself may be removed, and nothing is written in it', (
     first?.args.filter((word) => word.startsWith('--allow-fs-read')),
     ['--allow-fs-read=/opt/'],
   )
+})
+
+test('nothing is named twice among what may be read, at which Node aborts', () => {
+  const { programFiles } = thisMachine('/tmp/empty', 1, false)
+  assert.is(new Set(programFiles).size, programFiles.length)
+  assert.ok(programFiles.some((path) => path.endsWith('node_modules/')))
 })
 
 test('without the tools of Linux there is what Node gives', () => {
