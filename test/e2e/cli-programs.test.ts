@@ -42,36 +42,36 @@ test('the grid gives the same bytes as run-local', async () => {
 
 test('results -o writes the output of each unit', async () => {
   const out = join(cluster.folder, 'out')
-  expectCode(await cluster.command(['results', 'last', '-o', out, '--layout', 'r_{i:03}.bin']), 0)
+  expectCode(await cluster.asked(['results', 'last', '-o', out, '--layout', 'r_{i:03}.bin']), 0)
   assert.is(readdirSync(out).length, 21)
   assert.is(readFileSync(join(out, 'r_000.bin')).toString('hex'), FIRST)
 })
 
 test('replay computes an accepted unit again and finds the same digest', async () => {
-  const replayed = await cluster.command(['replay', 'last', '3', '--json'])
+  const replayed = await cluster.asked(['replay', 'last', '3', '--json'])
   expectCode(replayed, 0)
   const { verdict, donors, grantors, accepted, here } = json(replayed.stdout)
   assert.is(verdict, 'match')
   assert.equal([(donors as []).length, (grantors as []).length], [2, 1])
   assert.is((accepted as { digest: string }).digest, (here as { digest: string }).digest)
-  const shown = await cluster.command(['replay', 'last', '3'])
+  const shown = await cluster.asked(['replay', 'last', '3'])
   assert.match(shown.stdout, /checked here +signatures of 2 reports and \d+ grants\n.*\nmatch: /s)
-  expectCode(await cluster.command(['replay', 'last', '20']), 2)
+  expectCode(await cluster.asked(['replay', 'last', '20']), 2)
 })
 
 test('a job that has finished cannot be cancelled any more, and it is said', async () => {
-  const result = await cluster.command(['cancel', 'last'])
+  const result = await cluster.asked(['cancel', 'last'])
   expectCode(result, 0)
   assert.match(result.stdout, /has finished already: 20 settled/)
 })
 
 test('a crash is agreed on, shown, and replay says where', async () => {
-  const failing = await cluster.command(['submit', crashing, '--count', '2', '--no-trial', '--wait'])
+  const failing = await cluster.asked(['submit', crashing, '--count', '2', '--no-trial', '--wait'])
   expectCode(failing, 1)
   assert.match(failing.stderr, /unit 0 failed: the program crashed/)
-  const units = await cluster.command(['units', 'last', '--state', 'failed'])
+  const units = await cluster.asked(['units', 'last', '--state', 'failed'])
   assert.match(units.stderr, /manyhands replay [0-9a-f]{12} 0 /)
-  const replayed = await cluster.command(['replay', 'last', '0'])
+  const replayed = await cluster.asked(['replay', 'last', '0'])
   expectCode(replayed, 0)
   assert.match(replayed.stdout, /crashed +unreachable in function 0\n.*match: /s)
 })
@@ -84,7 +84,7 @@ test('a limit that was hit is named with its value and flag', async () => {
 })
 
 test('a program that is refused is never sent', async () => {
-  const refused = await cluster.command(['submit', forbidden, '--count', '2'])
+  const refused = await cluster.asked(['submit', forbidden, '--count', '2'])
   expectCode(refused, 2)
   assert.match(refused.stderr, /forbidden\.wasm is refused: /)
 })
@@ -109,11 +109,11 @@ test('map runs a program for each line', async () => {
 test('several jobs are waited for, each with a line of its own', async () => {
   const ids: string[] = []
   for (const seed of ['1', '2']) {
-    const submitted = await cluster.command(['submit', random, '--count', '4', '--seed', seed, '--no-trial', '--quiet'])
+    const submitted = await cluster.asked(['submit', random, '--count', '4', '--seed', seed, '--no-trial', '--quiet'])
     expectCode(submitted, 0)
     ids.push(submitted.stdout.trim())
   }
-  const waited = await cluster.command(['wait', ...ids, '--timeout', '30s'])
+  const waited = await cluster.asked(['wait', ...ids, '--timeout', '30s'])
   expectCode(waited, 0)
   for (const id of ids) {
     assert.match(waited.stderr, new RegExp(`^${id.slice(0, 12)}  4/4`, 'm'))

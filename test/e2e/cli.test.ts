@@ -2,13 +2,13 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
+import { type CommandResult, clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
 
 const cluster = new GridCluster()
 const PRIMES = ['submit', 'primes', '--range', '0..10^7:10^6'] as const
 
 async function submitted(args: readonly string[]): Promise<string> {
-  const result = await cluster.command(args)
+  const result = await cluster.asked(args)
   expectCode(result, 0)
   assert.match(result.stdout, /^[0-9a-f]{64}\n$/)
   return result.stdout.trim()
@@ -16,10 +16,14 @@ async function submitted(args: readonly string[]): Promise<string> {
 
 const cli = suite('the command over a real grid')
 const test = clusterTests(cluster, cli)
+/** Looks for a peer for as long as any client does, beside the other tests. */
+let lonely: Promise<CommandResult>
 
 cli.before(async () => {
   await cluster.node('peer-1')
   await Promise.all([cluster.node('peer-2'), cluster.worker('worker-1'), cluster.worker('worker-2')])
+  lonely = cluster.run(['jobs', '--join', '127.0.0.1:9'], { data: 'lonely' })
+  lonely.catch(() => {})
 })
 cli.after(() => cluster.close())
 
@@ -36,14 +40,14 @@ test('submit prints the job id alone, and what to run next', async () => {
   assert.match(result.stdout, /^[0-9a-f]{64}\n$/)
   assert.match(result.stderr, /manyhands results [0-9a-f]{12} --data .* --network .* --join/)
   const id = result.stdout.trim()
-  expectCode(await cluster.command(['wait', 'last', '--timeout', '30s']), 0)
-  const byPrefix = await cluster.command(['results', id.slice(0, 8)])
+  expectCode(await cluster.asked(['wait', 'last', '--timeout', '30s']), 0)
+  const byPrefix = await cluster.asked(['results', id.slice(0, 8)])
   assert.is(byPrefix.stdout, '664579\n')
-  const shown = await cluster.command(['show', 'last', '--json'])
+  const shown = await cluster.asked(['show', 'last', '--json'])
   const { jobId, name, state, summary } = JSON.parse(shown.stdout) as Record<string, unknown>
   assert.equal([jobId, name, state], [id, 'a name', 'finished'])
   assert.is((summary as { settled: number }).settled, 10)
-  const units = await cluster.command(['units', 'last', '--json', '--units', '3-4'])
+  const units = await cluster.asked(['units', 'last', '--json', '--units', '3-4'])
   const listed = units.stdout
     .trim()
     .split('\n')
@@ -58,7 +62,7 @@ test('submit prints the job id alone, and what to run next', async () => {
 })
 
 test('with --json submit --wait is one value with the result and its evidence', async () => {
-  const result = await cluster.command([...PRIMES, '--wait', '--json'])
+  const result = await cluster.asked([...PRIMES, '--wait', '--json'])
   expectCode(result, 0)
   assert.is(result.stderr, '')
   const { v, result: text, proved, donorsMin } = JSON.parse(result.stdout) as Record<string, unknown>
@@ -66,25 +70,25 @@ test('with --json submit --wait is one value with the result and its evidence', 
 })
 
 test('jobs, status and peers answer', async () => {
-  const jobs = JSON.parse((await cluster.command(['jobs', '--json'])).stdout) as { jobs: { state: string }[] }
+  const jobs = JSON.parse((await cluster.asked(['jobs', '--json'])).stdout) as { jobs: { state: string }[] }
   assert.ok(jobs.jobs.length >= 3)
   assert.ok(jobs.jobs.every(({ state }) => state === 'finished'))
-  const status = JSON.parse((await cluster.command(['status', '--json'])).stdout) as Record<string, unknown>
+  const status = JSON.parse((await cluster.asked(['status', '--json'])).stdout) as Record<string, unknown>
   assert.is(status.peers, 2)
-  const peers = JSON.parse((await cluster.command(['peers', '--json'])).stdout) as { peers: unknown[] }
+  const peers = JSON.parse((await cluster.asked(['peers', '--json'])).stdout) as { peers: unknown[] }
   assert.is(peers.peers.length, 2)
 })
 
 test('results -o writes what the task makes, its units, and a manifest', async () => {
   const out = join(cluster.folder, 'picture')
   const argv = ['submit', 'mandelbrot', '--count', '4', '--wait', '-o', out, '--', '--width', '64', '--height', '32']
-  const first = await cluster.command(argv)
+  const first = await cluster.asked(argv)
   expectCode(first, 0)
   assert.ok(existsSync(join(out, 'mandelbrot.png')))
   const { entries } = JSON.parse(readFileSync(join(out, 'manifest.json'), 'utf8')) as { entries: { unit?: number }[] }
   assert.is(entries.filter(({ unit }) => unit !== undefined).length, 4)
   const again = join(cluster.folder, 'again')
-  expectCode(await cluster.command(['results', 'last', '-o', again, '--layout', 'tile_{i:03}.ppm']), 0)
+  expectCode(await cluster.asked(['results', 'last', '-o', again, '--layout', 'tile_{i:03}.ppm']), 0)
   assert.equal(readdirSync(again).sort(), [
     'mandelbrot.png',
     'manifest.json',
@@ -99,13 +103,13 @@ test('failed units say why, and retry makes them good', async () => {
   const failing = await cluster.command([...PRIMES, '--fuel', '100', '--no-trial', '--wait'])
   expectCode(failing, 1)
   assert.match(failing.stderr, /unit 0 failed: out of fuel: the limit is 100 steps \(raise --fuel\)/)
-  const parent = (JSON.parse((await cluster.command(['show', 'last', '--json'])).stdout) as { jobId: string }).jobId
-  const failed = await cluster.command(['results', 'last', '--failed', '--json'])
+  const parent = (JSON.parse((await cluster.asked(['show', 'last', '--json'])).stdout) as { jobId: string }).jobId
+  const failed = await cluster.asked(['results', 'last', '--failed', '--json'])
   expectCode(failed, 1)
   assert.is(failed.stdout.trim().split('\n').length, 10)
   await submitted(['retry', parent, '--failed', '--fuel', '0'])
-  expectCode(await cluster.command(['wait', 'last']), 0)
-  const results = await cluster.command(['results', parent])
+  expectCode(await cluster.asked(['wait', 'last']), 0)
+  const results = await cluster.asked(['results', parent])
   expectCode(results, 0)
   assert.is(results.stdout, '664579\n')
 })
@@ -124,11 +128,11 @@ test('too few workers for the quorum is said within three seconds, Ctrl-C detach
   assert.is(await waiting.exited, 130)
   assert.match(waiting.stderr, /detached; job [0-9a-f]{12} goes on/)
   assert.match(waiting.stderr, /manyhands watch [0-9a-f]{12}/)
-  const shown = await cluster.command(['show', 'last'])
+  const shown = await cluster.asked(['show', 'last'])
   assert.match(shown.stdout, /waits +2 workers here, quorum needs 3/)
-  expectCode(await cluster.command(['wait', 'last', '--timeout', '200ms']), 4)
-  expectCode(await cluster.command(['cancel', 'last']), 0)
-  const after = JSON.parse((await cluster.command(['show', 'last', '--json'])).stdout) as { state: string }
+  expectCode(await cluster.asked(['wait', 'last', '--timeout', '200ms']), 4)
+  expectCode(await cluster.asked(['cancel', 'last']), 0)
+  const after = JSON.parse((await cluster.asked(['show', 'last', '--json'])).stdout) as { state: string }
   assert.is(after.state, 'cancelled')
 })
 
@@ -148,8 +152,8 @@ test('map gives outputs in the order of its lines', async () => {
 })
 
 test('a job that nobody knows is exit code 6', async () => {
-  expectCode(await cluster.command(['show', 'f'.repeat(64)]), 6)
-  expectCode(await cluster.command(['show', 'abcd'], { data: 'newcomer' }), 6)
+  expectCode(await cluster.asked(['show', 'f'.repeat(64)]), 6)
+  expectCode(await cluster.asked(['show', 'abcd'], { data: 'newcomer' }), 6)
 })
 
 test('a data directory or a port in use has one clear message', async () => {
@@ -173,12 +177,12 @@ test('commands find the node of their data directory by themselves', async () =>
 })
 
 test('a second command needs no --join', async () => {
-  expectCode(await cluster.run(['jobs', '--join', cluster.address], { data: 'forgetful' }), 0)
+  expectCode(await cluster.asked(['jobs'], { data: 'forgetful' }), 0)
   expectCode(await cluster.run(['jobs'], { data: 'forgetful' }), 0)
 })
 
 test('nobody at the address that was named is exit code 3, with the command to run', async () => {
-  const result = await cluster.run(['jobs', '--join', '127.0.0.1:9'], { data: 'lonely' })
+  const result = await lonely
   expectCode(result, 3)
   assert.match(result.stderr, /no peer of the network .* answered at 127\.0\.0\.1:9/)
   assert.match(result.stderr, /manyhands jobs --join 127\.0\.0\.1:9 .*--join HOST/)

@@ -179,7 +179,7 @@ test('the peer they talked to has counted it, and its log is JSON lines with ids
 })
 
 test('doctor finds a sound machine sound, and says what to do about one that is not', async () => {
-  const sound = await cluster.command(['doctor', '--json', '--listen', '127.0.0.1:0'])
+  const sound = await cluster.asked(['doctor', '--json', '--listen', '127.0.0.1:0'])
   const { findings } = JSON.parse(sound.stdout) as {
     findings: { name: string; health: string; says: string; hint?: string }[]
   }
@@ -205,7 +205,7 @@ test('doctor finds a sound machine sound, and says what to do about one that is 
 
 test('a peer that was added is joined without --join, until it is taken away', async () => {
   const [address = ''] = cluster.address.split('#')
-  const run = (...words: string[]) => cluster.run(words, { data: 'boot' })
+  const run = (...words: string[]) => cluster.asked(words, { data: 'boot', alone: true })
   assert.is((await run('peers')).code, 3)
   const added = await run('peers', 'add', address)
   assert.is(added.stdout, `added ${cluster.address}\n`)

@@ -41,7 +41,7 @@ dashboard.before(async () => {
   const program = join(cluster.folder, 'complain.wasm')
   writeFileSync(program, complaining())
   const submit = (...words: readonly string[]) =>
-    cluster.command(['submit', ...words, '--quorum', '1', '--no-trial'], { data: 'worker' })
+    cluster.asked(['submit', ...words, '--quorum', '1', '--no-trial'], { data: 'worker' })
   expectCode(await submit(program, '--count', '3', '--name', 'evil\u202eeman \u65e5\u672c'), 0)
   expectCode(await submit('mersenne', '--array', '20000-30000', '--name', 'exponents'), 0)
 })

@@ -4,8 +4,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SqliteStore } from '../../coordinator/sqlite-store.js'
 import { type BlobEntry, folderBlobFiles } from '../../storage/blob-files.js'
-import { clusterTests, GridCluster } from '../support/grid-cluster.js'
-import { type RunResult, run } from '../unit/cli/run.js'
+import { type CommandResult, clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
 
 const DAY_MS = 86_400_000
 
@@ -22,15 +21,10 @@ const here = (name: string) => join(cluster.folder, name)
 
 type Fields = Readonly<Record<string, unknown>>
 
-/** Runs a command of the submitter, or of another data directory, in this process: many are needed. */
-function asked(args: readonly string[], data = 'submitter'): Promise<RunResult> {
-  const flags = ['--network', cluster.network, '--data', join(cluster.folder, data), '--join', cluster.address]
-  return run([...args, ...flags], { home: cluster.folder })
-}
-
-async function done(args: readonly string[], data?: string): Promise<RunResult> {
-  const result = await asked(args, data)
-  assert.is(result.code, 0, `${args.join(' ')}: ${result.stdout}${result.stderr}`)
+/** Runs a command of the submitter, or of another data directory, that is to succeed. */
+async function done(args: readonly string[], data = 'submitter'): Promise<CommandResult> {
+  const result = await cluster.asked(args, { data })
+  expectCode(result, 0)
   return result
 }
 
@@ -101,7 +95,7 @@ test('a job that is extended keeps inputs and outputs longer, one that is remove
   const first = await command(['rm', idOf('first')])
   assert.equal([first.removed, first.inputs], [true, 0], 'the second job has the same inputs')
   assert.is((await kept()).filter(({ kind }) => kind === 'blob').length, inputs.length)
-  const gone = await asked(['results', idOf('first')])
+  const gone = await cluster.asked(['results', idOf('first')])
   assert.is(gone.code, 6, gone.stderr)
   const second = await command(['rm', idOf('second')])
   assert.is(second.inputs, inputs.length)

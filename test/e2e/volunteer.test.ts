@@ -56,7 +56,7 @@ function isStopped(): boolean {
 }
 
 const prefer = (name: string, value: string) => admin!.prefer([{ name, value }])
-const command = (...args: string[]) => cluster.run(args, { data: 'worker' })
+const command = (...args: string[]) => cluster.asked(args, { data: 'worker', alone: true })
 
 volunteer.before(async () => {
   mkdirSync(join(cluster.folder, 'manyhands'))
@@ -71,7 +71,7 @@ volunteer.before(async () => {
   await cluster.node('node')
   // Units of minutes: there is always something to compute.
   expectCode(
-    await cluster.command(['submit', 'primes', '--range', '0..10^13:10^11', '--verify', 'none', '--no-trial']),
+    await cluster.asked(['submit', 'primes', '--range', '0..10^13:10^11', '--verify', 'none', '--no-trial']),
     0,
   )
   worker = await cluster.worker('worker', ['--pause-for', 'steam'], {
@@ -110,7 +110,7 @@ scenario('heat and programs stop it where it is, and it goes on there', async ()
 
 scenario('pause and resume act at once; config shows what was said at run time', async () => {
   expectCode(await command('pause', '1h'), 0)
-  assert.ok(isStopped())
+  await cluster.until(isStopped, 'the compute process stands still', FELT_MS)
   const { paused, held, restraints } = await state()
   assert.ok(paused && held > 0)
   assert.ok(restraints[0]!.untilMs > Date.now() + 3_500_000)
@@ -168,7 +168,7 @@ scenario('drain ends it well, and so does the last unit that was asked for', asy
   expectCode(await command('drain'), 0)
   assert.is(await worker.exited, 0)
   config('')
-  expectCode(await cluster.command(['submit', 'primes', '--range', '0..4000:100', '--verify', 'none', '--no-trial']), 0)
+  expectCode(await cluster.asked(['submit', 'primes', '--range', '0..4000:100', '--verify', 'none', '--no-trial']), 0)
   const few = cluster.spawn('few', ['work', '--cpus', '1', '--units', '5', '--json', '--job', 'last'], {
     data: 'submitter',
   })

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as assert from 'uvu/assert'
+import { run } from '../unit/cli/run.js'
+import { deadline } from './deadline.js'
 
 /** The program under test: the one compiled along with this file. */
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
@@ -21,7 +23,6 @@ export interface CommandResult {
   readonly code: number | null
   readonly stdout: string
   readonly stderr: string
-  readonly wallMs: number
 }
 
 export interface ProcessOptions {
@@ -101,23 +102,12 @@ export class GridCluster {
   /** Starts any command; `--network` and `--data` are added. */
   spawn(name: string, args: readonly string[], options: ProcessOptions = {}): ClusterProcess {
     const { environment = {}, data = name, stdin } = options
-    const at = args.indexOf('--')
-    const [own, passed] = at < 0 ? [args, []] : [args.slice(0, at), args.slice(at)]
     const inherited = Object.entries(process.env).filter(([variable]) => !variable.startsWith('MANYHANDS_'))
-    const child = spawn(
-      process.execPath,
-      [MAIN, ...own, '--network', this.network, '--data', join(this.folder, data), ...passed],
-      {
-        cwd: this.folder,
-        stdio: ['pipe', 'pipe', 'pipe'],
-        env: {
-          ...Object.fromEntries(inherited),
-          XDG_CONFIG_HOME: this.folder,
-          MANYHANDS_ON_BATTERY: 'yes',
-          ...environment,
-        },
-      },
-    )
+    const child = spawn(process.execPath, [MAIN, ...this.#placed(args, data)], {
+      cwd: this.folder,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...Object.fromEntries(inherited), ...this.#environment(), ...environment },
+    })
     child.stdin.on('error', () => {})
     if (stdin !== undefined) child.stdin.end(stdin)
     const started = new ClusterProcess(name, child)
@@ -127,19 +117,42 @@ export class GridCluster {
 
   /** Runs a command of the submitter, joined to the first node, to its end. */
   async command(args: readonly string[], options: ProcessOptions = {}): Promise<CommandResult> {
-    const at = args.indexOf('--')
-    const [own, passed] = at < 0 ? [args, []] : [args.slice(0, at), args.slice(at)]
-    const joined = this.#address === '' || own.includes('--join') ? own : [...own, '--join', this.#address]
-    return this.run([...joined, ...passed], { data: 'submitter', ...options })
+    return this.run(this.#joined(args), { data: 'submitter', ...options })
   }
 
   /** Runs any command to its end, without adding where to join. */
   async run(args: readonly string[], options: ProcessOptions = {}): Promise<CommandResult> {
-    const startedAt = performance.now()
     const started = this.spawn(args.slice(0, 2).join(' '), args, { stdin: '', ...options })
     await this.until(() => started.hasExited, `'${args.join(' ')}' ends`, COMMAND_MS, started)
     const { stdout, stderr } = started
-    return { code: await started.exited, stdout, stderr, wallMs: performance.now() - startedAt }
+    return { code: await started.exited, stdout, stderr }
+  }
+
+  /**
+   * Runs a command to its end in this process: what it does and says is the same, and the second that a process takes to
+   * start is saved. Joined to the first node, unless it is `alone`. What belongs to the process takes {@link command}: signals,
+   * and that it ends.
+   */
+  async asked(
+    args: readonly string[],
+    { data = 'submitter', stdin, alone = false }: Pick<ProcessOptions, 'data' | 'stdin'> & { alone?: boolean } = {},
+  ): Promise<CommandResult> {
+    const argv = this.#placed(alone ? args : this.#joined(args), data)
+    const environment = this.#environment()
+    const running = run(argv, { home: this.folder, environment, ...(stdin !== undefined && { stdin }) })
+    return deadline(running, COMMAND_MS, `'${args.join(' ')}' ends`)
+  }
+
+  #environment(): Record<string, string> {
+    return { XDG_CONFIG_HOME: this.folder, MANYHANDS_ON_BATTERY: 'yes' }
+  }
+
+  #joined(args: readonly string[]): readonly string[] {
+    return this.#address === '' || args.includes('--join') ? args : withFlags(args, '--join', this.#address)
+  }
+
+  #placed(args: readonly string[], data: string): readonly string[] {
+    return withFlags(args, '--network', this.network, '--data', join(this.folder, data))
   }
 
   /** Sends a signal to a process of this cluster. */
@@ -181,6 +194,12 @@ export class GridCluster {
     await Promise.all(this.#processes.splice(0).map(({ exited }) => exited))
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
   }
+}
+
+/** A command line with flags of ours, before what it passes on to the task. */
+function withFlags(args: readonly string[], ...flags: readonly string[]): readonly string[] {
+  const at = args.indexOf('--')
+  return at < 0 ? [...args, ...flags] : [...args.slice(0, at), ...flags, ...args.slice(at)]
 }
 
 /** Registers tests that say what the processes of `cluster` said when one fails. */

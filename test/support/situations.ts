@@ -45,7 +45,7 @@ export class SituationGrid {
   /** Public key of the submitter. */
   async submitter(): Promise<string> {
     if (this.#submitter === '') {
-      const { stdout } = await this.cluster.command(['id', '--json'])
+      const { stdout } = await this.cluster.asked(['id', '--json'])
       this.#submitter = (JSON.parse(stdout) as { publicKey: string }).publicKey
     }
     return this.#submitter
@@ -92,27 +92,33 @@ export class SituationGrid {
   }
 
   /** Submits primes in ten units. Resolves to the id. */
-  async submit(args: readonly string[] = [], environment: Record<string, string> = {}): Promise<string> {
+  async submit(args: readonly string[] = [], environment?: Record<string, string>): Promise<string> {
     const task = args.find((word) => word.startsWith('primes')) ?? 'primes'
     const rest = args.filter((word) => word !== task)
     const argv = ['submit', task, '--range', '0..10^6:10^5', '--no-trial', ...rest]
-    const result = await this.cluster.command(argv, { environment })
+    const result = await (environment === undefined
+      ? this.cluster.asked(argv)
+      : this.cluster.command(argv, { environment }))
     expectCode(result, 0)
     return result.stdout.trim()
   }
 
   async command(...args: readonly string[]): Promise<void> {
-    expectCode(await this.cluster.command(args), 0)
+    expectCode(await this.cluster.asked(args), 0)
   }
 
   /** Runs a command on the data directory of a worker. */
   async on(worker: string, ...args: readonly string[]): Promise<void> {
-    expectCode(await this.cluster.run(args, { data: worker }), 0)
+    expectCode(await this.cluster.asked(args, { data: worker, alone: true }), 0)
   }
 
   /** What `explain` finds. */
-  async explain({ ask = ['last'], data = 'submitter', environment = {} }: Partial<Staged> = {}): Promise<Explained> {
-    const { stdout, stderr, code } = await this.cluster.command(['explain', ...ask, '--json'], { data, environment })
+  async explain({ ask = ['last'], data = 'submitter', environment }: Partial<Staged> = {}): Promise<Explained> {
+    const argv = ['explain', ...ask, '--json']
+    const { stdout, stderr, code } =
+      environment === undefined
+        ? await this.cluster.asked(argv, { data })
+        : await this.cluster.command(argv, { data, environment })
     if (code !== 0) throw new Error(`explain ${ask.join(' ')} ended with ${code}\n${stdout}${stderr}`)
     return JSON.parse(stdout) as Explained
   }
