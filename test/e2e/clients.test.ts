@@ -11,7 +11,7 @@ import { type PythonClient, pythonClient } from '../support/python-client.js'
 import { rejects } from '../support/rejects.js'
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/library/primes.js', import.meta.url))
-const END_MS = 40_000
+const END_MS = 120_000
 
 const cluster = new GridCluster()
 const clients = suite('programs as clients of a real grid')

@@ -11,8 +11,8 @@ import { deadline } from './deadline.js'
 /** The program under test: the one compiled along with this file. */
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 /** Time a process has to say that it is ready, and a command to end. Unit: ms. */
-const READY_MS = 20_000
-const COMMAND_MS = 40_000
+const READY_MS = 60_000
+const COMMAND_MS = 120_000
 /** How often a condition is looked at. Unit: ms. */
 const LOOK_MS = 25
 /** Kept output of a process. Unit: characters. */

@@ -13,7 +13,7 @@ import type { GridProcessSettings } from './grid-process.js'
 import { testNetwork } from './grpc-nodes.js'
 import { type TestProcess, TestProcesses } from './processes.js'
 
-const START_MS = 20_000
+const START_MS = 60_000
 
 /** A peer or worker in a process of its own, and how to run it again on the same data. */
 export interface GridMember {

@@ -8,7 +8,7 @@ import { packageRoot } from '../../runtime/package-root.js'
 
 /** Where a system keeps the Python that its packages are for. */
 const PYTHON = '/usr/bin/python3'
-const LOOK_MS = 20_000
+const LOOK_MS = 60_000
 
 /** The client in Python and what it runs with. */
 export interface PythonClient {

@@ -8,7 +8,7 @@ export function hasTmux(): boolean {
 }
 
 /** Time for a screen to show what it should. Unit: ms. */
-const SHOWN_MS = 20_000
+const SHOWN_MS = 60_000
 
 /** A program on a terminal of its own. */
 export class TmuxScreen {
