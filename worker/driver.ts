@@ -117,7 +117,10 @@ export class Worker {
       sensors: volunteer?.sensors,
       localAt: volunteer?.localAt ?? (() => ({ day: 0, minute: 0 })),
       worker: {
-        restrain: (reason, share, word) => this.#restrain(reason, share, word),
+        restrain: (reason, share, word, stoppedBy) => this.#restrain(reason, share, word, stoppedBy),
+        get stoppedPid() {
+          return dependencies.compute.stoppedPid?.()
+        },
         prefer: (preferences) => this.#prefer(preferences),
         finish: (reason, atOnce) => this.#finishEarly(reason, atOnce),
         get computed() {
@@ -249,10 +252,15 @@ export class Worker {
   }
 
   /** Computing stands still while there is a reason; what is in hand is kept for a minute. */
-  #restrain(reason: string | undefined, share: number, restraint?: RestraintWord): void {
+  #restrain(
+    reason: string | undefined,
+    share: number,
+    restraint: RestraintWord | undefined,
+    stoppedBy: 'us' | 'others',
+  ): void {
     if (this.#closed) return
     // Where nothing can be stopped, what runs is dropped.
-    const canStop = this.#throttle.set(reason !== undefined, share)
+    const canStop = this.#throttle.set(reason !== undefined && stoppedBy === 'us', share)
     if (reason === this.#pausedFor) return
     this.#pausedFor = reason
     this.#handle({ type: 'paused', reason, atOnce: !canStop, ...(restraint && { restraint }) })

@@ -10,6 +10,7 @@ import type { Logger } from '../../runtime/logger.js'
 import { FrameReader } from './frames.js'
 import { type Launch, launches, NOBODY, thisMachine } from './launch.js'
 import { decodeFacts, FRAME } from './messages.js'
+import { isStopped } from './process-cpu.js'
 import { type Restrictions, readRestrictions } from './restrictions.js'
 
 /** Wait before a dead child is replaced; doubles with each that dies without an answer. */
@@ -83,6 +84,13 @@ export class ChildLife {
   /** Process id of the child, undefined while there is none. */
   get pid(): number | undefined {
     return this.#child?.process.pid
+  }
+
+  /** Process id of the child while it stands still though nobody here has paused it. */
+  get stoppedPid(): number | undefined {
+    const child = this.#child
+    const pid = child?.process.pid
+    return pid !== undefined && child?.stoppedAt === undefined && isStopped(pid) ? pid : undefined
   }
 
   /** What is kept from the child, once it is ready; undefined when that never happened before {@link close}. */

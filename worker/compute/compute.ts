@@ -76,6 +76,8 @@ export interface Compute {
   reshape(threads: number, memoryBytes: number): void
   /** Processor time that the compute process took since it started; undefined: unknown, or there is none. Unit: ms. */
   cpuMs(): Millis | undefined
+  /** Process id of a compute process that somebody else has stopped; undefined: nobody has, or the platform does not tell. */
+  stoppedPid?(): number | undefined
   /** Ends everything; units in hand give no result. Safe to call twice. */
   close(): Promise<void>
 }

@@ -4,18 +4,30 @@ import { readFileSync } from 'node:fs'
 const TICK_MS = 10
 
 /**
+ * Whether a process was stopped by a signal and not continued: `state` of `/proc/PID/stat` (proc(5)). False where there is
+ * no such file.
+ */
+export function isStopped(pid: number): boolean {
+  return fieldsOf(pid)?.[0] === 'T'
+}
+
+/**
  * Processor time that all threads of a process took so far, to 10 ms: `utime` and `stime` of `/proc/PID/stat` (proc(5)).
  * Undefined where there is no such file.
  */
 export function processCpuMs(pid: number): number | undefined {
-  let text: string
+  const fields = fieldsOf(pid)
+  const ticks = Number(fields?.[11]) + Number(fields?.[12])
+  return Number.isFinite(ticks) ? ticks * TICK_MS : undefined
+}
+
+/** What `/proc/PID/stat` says after the name, from the third field on. */
+function fieldsOf(pid: number): string[] | undefined {
   try {
-    text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    // The name, in brackets, may hold anything.
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')
   } catch {
     return undefined
   }
-  // The name, in brackets, may hold anything.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  const ticks = Number(fields[11]) + Number(fields[12])
-  return Number.isFinite(ticks) ? ticks * TICK_MS : undefined
 }

@@ -266,6 +266,10 @@ export class ComputeProcess implements Compute {
     return this.pid === undefined ? undefined : processCpuMs(this.pid)
   }
 
+  stoppedPid(): number | undefined {
+    return this.#life.stoppedPid
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     this.#units.clear()

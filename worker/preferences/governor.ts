@@ -16,14 +16,21 @@ export type { Decision } from './core/decision.js'
 /** How often file, machine and clock are looked at: what changes is felt within this time. */
 const LOOK_MS: Millis = 2_000
 
+type StoppedBy = Decision['stoppedBy']
+
 /** What a governor steers. */
 export interface Governed {
-  /** Nothing may be computed, for this reason; undefined: it may go on, for this share of the time. */
-  restrain(reason: string | undefined, share: number, word?: RestraintWord): void
+  /**
+   * Nothing may be computed, for this reason; undefined: it may go on, for this share of the time. `stoppedBy` others: the
+   * compute process stands still already, and is left so.
+   */
+  restrain(reason: string | undefined, share: number, word: RestraintWord | undefined, stoppedBy: StoppedBy): void
   /** What the volunteer wants has changed. */
   prefer(preferences: Preferences): void
   /** All that was asked for is done. `atOnce`: give back what is in hand. Called once. */
   finish(reason: string, atOnce: boolean): void
+  /** Process id of a compute process that somebody else has stopped. */
+  readonly stoppedPid?: number | undefined
   /** Units computed since the start. */
   readonly computed: number
 }
@@ -148,15 +155,21 @@ export class Governor {
       this.#trouble = message
     }
     const { batteryMin, temperatureMax, whenIdleMs, pauseFor } = this.preferences
-    const conditions = await sensors?.read({
-      battery: batteryMin !== 0,
-      temperature: temperatureMax !== undefined,
-      idle: whenIdleMs !== undefined,
-      programs: pauseFor,
-    })
-    this.#looking = false
-    this.#conditions = conditions ?? NOTHING_KNOWN
-    this.#apply()
+    try {
+      const conditions = await sensors?.read({
+        battery: batteryMin !== 0,
+        temperature: temperatureMax !== undefined,
+        idle: whenIdleMs !== undefined,
+        programs: pauseFor,
+      })
+      this.#conditions = conditions ?? NOTHING_KNOWN
+    } catch (error) {
+      // What was seen before holds until the next look.
+      logger.warn('the machine does not tell how it is', { error: toGridError(error).message })
+    } finally {
+      this.#looking = false
+      this.#apply()
+    }
   }
 
   #decide(wasHot: boolean): Decision {
@@ -167,7 +180,8 @@ export class Governor {
       computed: worker.computed,
       wasHot,
     }
-    return decide(this.preferences, course, this.#conditions, clock.wallMs(), localAt)
+    const conditions = { ...this.#conditions, stoppedPid: worker.stoppedPid }
+    return decide(this.preferences, course, conditions, clock.wallMs(), localAt)
   }
 
   #apply(): void {
@@ -175,7 +189,7 @@ export class Governor {
     const { clock, worker, logger, book } = this.#parts
     const before = this.#decision
     this.#decision = this.#decide(before.isHot)
-    const { share, restraints, nextMs, done } = this.#decision
+    const { share, restraints, stoppedBy, nextMs, done } = this.#decision
     if (this.#applied !== this.preferences) {
       this.#applied = this.preferences
       worker.prefer(this.preferences)
@@ -185,7 +199,7 @@ export class Governor {
       if (reasons.length > 0) logger.info('computing restrained', { reasons: reasons.join('; ') })
       else logger.info('computing no longer restrained')
     }
-    worker.restrain(reasons[0], share, wordOf(restraints[0]))
+    worker.restrain(reasons[0], share, wordOf(restraints[0]), stoppedBy)
     if (done !== undefined && !this.#isDone) {
       this.#isDone = true
       worker.finish(done, this.preferences.unitsMax !== undefined && worker.computed >= this.preferences.unitsMax)

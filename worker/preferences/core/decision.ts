@@ -16,6 +16,8 @@ export interface Conditions {
   readonly idleMs: Millis | undefined
   /** Which of the programs asked for run. */
   readonly running: readonly string[]
+  /** Process id of the compute process, when somebody else has stopped it. */
+  readonly stoppedPid?: number | undefined
 }
 
 export const NOTHING_KNOWN: Conditions = { battery: undefined, temperature: undefined, idleMs: undefined, running: [] }
@@ -38,6 +40,8 @@ export interface Decision {
   readonly share: number
   /** Why it computes nothing, what the volunteer said first. */
   readonly restraints: readonly Restraint[]
+  /** Who stops the compute process while there are restraints. What others have stopped is theirs to continue. */
+  readonly stoppedBy: 'us' | 'others'
   /** It has done what it was asked for: finish what is in hand and stop. The reason; undefined: not yet. */
   readonly done: string | undefined
   readonly isHot: boolean
@@ -62,7 +66,7 @@ export function decide(
   }
   const { schedule, whenIdleMs, batteryMin, temperatureMax, forMs, unitsMax } = preferences
   const { pausedUntilMs, startedMs, computed, wasHot } = course
-  const { battery, temperature, idleMs, running } = conditions
+  const { battery, temperature, idleMs, running, stoppedPid } = conditions
 
   if (pausedUntilMs !== undefined && pausedUntilMs > nowMs)
     restrain('pause', 'paused', Number.isFinite(pausedUntilMs) ? pausedUntilMs : undefined)
@@ -83,6 +87,9 @@ export function decide(
     restrain('when-idle', `in use ${ago(idleMs)}`, nowMs + whenIdleMs - idleMs)
   }
   if (preferences.threads === 0) restrain('cpus', 'no threads')
+  const stoppedBy = stoppedPid === undefined || restraints.length > 0 ? 'us' : 'others'
+  if (stoppedPid !== undefined)
+    restrain('stopped', `the compute process was stopped from outside; 'kill -CONT ${stoppedPid}' lets it go on`)
   const endMs = forMs === undefined ? undefined : startedMs + forMs
   if (endMs !== undefined && endMs > nowMs) changes.push(endMs)
   const done =
@@ -95,6 +102,7 @@ export function decide(
     threads: restraints.length > 0 ? 0 : preferences.threads,
     share: preferences.share,
     restraints,
+    stoppedBy,
     done,
     isHot,
     nextMs: changes.length === 0 ? undefined : Math.min(...changes),

@@ -209,6 +209,7 @@ ends(
     bench.compute.pause()
     const isStopped = () => /State:\s+T/.test(readFileSync(`/proc/${bench.compute.pid}/status`, 'utf8'))
     if (process.platform === 'linux') await eventually(isStopped, 2000, 'the process is stopped')
+    assert.is(bench.compute.stoppedPid(), undefined, 'not by somebody else')
     const started = performance.now()
     await eventually(() => performance.now() - started > 1500, 3000, 'the pause')
     assert.is(bench.results.length, 0)
@@ -218,6 +219,17 @@ ends(
     assert.ok(result!.wallMs < 1400, `${result!.wallMs} ms`)
   },
 )
+
+if (process.platform === 'linux') {
+  ends('it is seen that somebody else has stopped the process, and that he lets it go on', async ({ bench }) => {
+    const { compute } = bench
+    await compute.restrictions()
+    process.kill(compute.pid!, 'SIGSTOP')
+    await eventually(() => compute.stoppedPid() === compute.pid, 5000, 'it is seen')
+    process.kill(compute.pid!, 'SIGCONT')
+    await eventually(() => compute.stoppedPid() === undefined, 5000, 'it is seen')
+  })
+}
 
 ends('a short unit does not wait behind a long one while a thread is free', async ({ bench }) => {
   const short = bench.submit(computeSpec('hash', 2000), 1000)

@@ -43,13 +43,14 @@ function governed(flags: Readonly<Record<string, string>>, wallMs = Date.UTC(202
   const { clock, pass } = manualClock(wallMs)
   const said: string[] = []
   const worker = {
-    restrain: (reason: string | undefined, share: number, word?: string) => {
-      const line = reason === undefined ? `run ${share}` : `${word}: ${reason}`
+    restrain: (reason: string | undefined, share: number, word: string | undefined, stoppedBy: string) => {
+      const line = reason === undefined ? `run ${share}` : `${word}: ${reason}${stoppedBy === 'us' ? '' : ' (others)'}`
       if (said.at(-1) !== line) said.push(line)
     },
     prefer: () => {},
     finish: (reason: string, atOnce: boolean) => void said.push(`finish ${atOnce}: ${reason}`),
     computed: 0,
+    stoppedPid: undefined as number | undefined,
   }
   const file: { texts?: Record<string, string> } = { texts: {} }
   const book = new PreferenceBook(
@@ -69,9 +70,14 @@ function governed(flags: Readonly<Record<string, string>>, wallMs = Date.UTC(202
     const date = new Date(ms)
     return { day: date.getDay(), minute: date.getHours() * 60 + date.getMinutes() }
   }
-  const sensors = { refusal: () => undefined, read: async () => NOTHING_KNOWN }
+  const machine = { trouble: '' }
+  const look = async () => {
+    if (machine.trouble !== '') throw new Error(machine.trouble)
+    return NOTHING_KNOWN
+  }
+  const sensors = { refusal: () => undefined, read: look }
   const governor = new Governor({ clock, logger: silentLogger, worker, preferences: read({}), book, sensors, localAt })
-  return { governor, said, pass, worker, file, book }
+  return { governor, said, pass, worker, file, book, machine }
 }
 
 const governors = suite('Governor')
@@ -146,6 +152,37 @@ governors('a pause ends by itself to the moment, and its end is not the end of o
   assert.is(said.at(-1), 'pause: paused')
   await pass(1)
   assert.not(governor.isPaused)
+  assert.match(said.at(-1) ?? '', /^hours: outside/)
+  governor.close()
+})
+
+governors('who has stopped the compute process by hand is to continue it; what the volunteer says comes first', async () => {
+  const { governor, said, pass, worker } = governed({})
+  await governor.start()
+  worker.stoppedPid = 77
+  await pass(2_000)
+  assert.is(
+    said.at(-1),
+    "other: the compute process was stopped from outside; 'kill -CONT 77' lets it go on (others)",
+  )
+  governor.pause(0)
+  assert.is(said.at(-1), 'pause: paused')
+  governor.resume()
+  assert.match(said.at(-1) ?? '', /CONT 77/)
+  worker.stoppedPid = undefined
+  await pass(2_000)
+  assert.is(said.at(-1), 'run 0.9')
+  governor.close()
+})
+
+governors('a machine that cannot be looked at once is looked at again', async () => {
+  const { governor, said, pass, file, machine } = governed({})
+  await governor.start()
+  machine.trouble = 'no such device'
+  await pass(2_000)
+  machine.trouble = ''
+  file.texts = { hours: '1-2' }
+  await pass(4_000)
   assert.match(said.at(-1) ?? '', /^hours: outside/)
   governor.close()
 })
