@@ -7,6 +7,7 @@ import { fuzz } from './fuzz.js'
 import { killOwners } from './kill-owners.js'
 import { manyPeers } from './many-peers.js'
 import { partition } from './partition.js'
+import { preferences } from './preferences.js'
 import type { Soak } from './soak.js'
 
 /** Every long run, by name. */
@@ -21,4 +22,5 @@ export const soaks: readonly Soak[] = [
   manyPeers,
   partition,
   cpuTime,
+  preferences,
 ]

@@ -41,6 +41,8 @@ export interface Link {
   readonly heldOf: Map<JobId, number>
   /** Instances it was last told are wanted, and whether none for being busy. */
   wanted: number
+  /** The most it was told lately that are wanted, and when: its grants answer that, until it has heard of less. */
+  asked: { readonly most: number; readonly at: Millis }
   /** Of single jobs, and of a job that is not among them. */
   wantedOf: ReadonlyMap<JobId, number>
   wantedOfNew: number
@@ -138,6 +140,7 @@ export class Links {
     link.state = 'open'
     link.attempts = 0
     link.wanted = 0
+    link.asked = { most: 0, at: now }
     link.wantedOf = new Map()
     link.wantedOfNew = 0
     link.told = undefined
@@ -274,6 +277,7 @@ export class Links {
       held: 0,
       heldOf: new Map(),
       wanted: 0,
+      asked: { most: 0, at: now },
       wantedOf: new Map(),
       wantedOfNew: 0,
       told: undefined,

@@ -12,9 +12,11 @@ import type { ComputedUnit, WorkerEffect, WorkerEvent } from './messages.js'
 import { ReportBook } from './report-book.js'
 import { WorkInHand } from './work-in-hand.js'
 
-/** Instances of one owner are taken up to so many times what is wanted of all together, and these. */
+/** Instances of one owner are taken up to so many times what it was asked for, and these. */
 const SURPLUS_FACTOR = 2
 const SURPLUS_UNITS = 1_024
+/** Grants may answer a want that was sent so long ago: owner, worker or the way between them may be slow. */
+const ASKED_MS = 30_000
 /** A pause longer than this gives back what is in hand: others compute it meanwhile. Long ones are common, a job should not wait. */
 const PAUSE_HELD_MS = 60_000
 /** Time between looks at reports that nobody takes. */
@@ -208,7 +210,8 @@ export class WorkerCore {
     if (link === undefined) return
     link.usefulAt = now
     // Wants and grants cross on the way, and a want may have sunk meanwhile; beyond that an owner sends what nobody asked for.
-    const most = SURPLUS_FACTOR * Math.min(this.#capacity.most, this.#instancesMax) + SURPLUS_UNITS
+    // What goes back for that keeps the job away for a while, so that it must not happen to an owner that is right.
+    const most = SURPLUS_FACTOR * link.asked.most + SURPLUS_UNITS
     const taken = this.#work.take(link, event, most, (jobId, unit) => this.#reports.has(jobId, unit))
     if (taken === undefined) return
     const { jobId, shard } = event.grant
@@ -272,7 +275,7 @@ export class WorkerCore {
     this.#links.tend(now)
     this.#reports.seekOwners(now)
     this.#links.connectCandidates(now)
-    this.#sendWants()
+    this.#sendWants(now)
     let wakeAt = Math.min(batchesAt, this.#links.nextWakeup())
     if (this.#pause !== undefined && !this.#pause.gaveBack) wakeAt = Math.min(wakeAt, this.#pause.giveBackAt)
     if (this.#reports.unsettledCount > 0 || this.#links.isSeeking) wakeAt = Math.min(wakeAt, now + SEEK_MS)
@@ -297,7 +300,7 @@ export class WorkerCore {
   }
 
   /** Shares the room there is between the open links. */
-  #sendWants(): void {
+  #sendWants(now: Millis): void {
     const open = this.#links.open()
     if (open.length === 0) return
     const isClosed = this.#draining || this.#outputsFull || this.#pause !== undefined
@@ -310,6 +313,9 @@ export class WorkerCore {
     const ofNew = Math.ceil(this.#capacity.ofNew / open.length)
     for (const link of open) {
       const wanted = isClosed ? 0 : link.held + share
+      // What an owner has sent beyond what there is room for was not asked for, though it counts as wanted now.
+      const asked = Math.min(wanted, this.#capacity.most)
+      if (asked >= link.asked.most || now - link.asked.at > ASKED_MS) link.asked = { most: asked, at: now }
       const wants = jobs.map(({ jobId, share }) => ({ jobId, instances: (link.heldOf.get(jobId) ?? 0) + share }))
       // A little less or more is not worth a message, unless its owner has nothing left to fill or the worker is full.
       const isSmall = share > 0 && isNear(wanted, link.wanted, link.held)

@@ -239,6 +239,19 @@ work('far beyond what was asked for goes back, so that no owner takes all the ro
   bench.done()
 })
 
+work('that was asked for a moment ago is taken, though units take longer meanwhile', () => {
+  const bench = begin()
+  bench.grant('x', 0, 1_000)
+  bench.compute(0, 1_000, { wallMs: 0.4 })
+  bench.grant('x', 1_000)
+  bench.compute(1_000, 1, { wallMs: 600_000 })
+  // A thousand were wanted before that, and one is now.
+  bench.grant('x', 2_000, 2_000)
+  assert.equal(bench.log.take('sendHandBack'), [])
+  assert.is(bench.core.heldCount, 2_000)
+  bench.log.drain()
+})
+
 work('goes on while the link is broken, and its tickets are shown on the next', () => {
   const bench = begin()
   const first = bench.grant('x', 0, 2)

@@ -156,24 +156,27 @@ governors('a pause ends by itself to the moment, and its end is not the end of o
   governor.close()
 })
 
-governors('who has stopped the compute process by hand is to continue it; what the volunteer says comes first', async () => {
-  const { governor, said, pass, worker } = governed({})
-  await governor.start()
-  worker.stoppedPid = 77
-  await pass(2_000)
-  assert.is(
-    said.at(-1),
-    "other: the compute process was stopped from outside; 'kill -CONT 77' lets it go on (others)",
-  )
-  governor.pause(0)
-  assert.is(said.at(-1), 'pause: paused')
-  governor.resume()
-  assert.match(said.at(-1) ?? '', /CONT 77/)
-  worker.stoppedPid = undefined
-  await pass(2_000)
-  assert.is(said.at(-1), 'run 0.9')
-  governor.close()
-})
+governors(
+  'who has stopped the compute process by hand is to continue it; what the volunteer says comes first',
+  async () => {
+    const { governor, said, pass, worker } = governed({})
+    await governor.start()
+    worker.stoppedPid = 77
+    await pass(2_000)
+    assert.is(
+      said.at(-1),
+      "other: the compute process was stopped from outside; 'kill -CONT 77' lets it go on (others)",
+    )
+    governor.pause(0)
+    assert.is(said.at(-1), 'pause: paused')
+    governor.resume()
+    assert.match(said.at(-1) ?? '', /CONT 77/)
+    worker.stoppedPid = undefined
+    await pass(2_000)
+    assert.is(said.at(-1), 'run 0.9')
+    governor.close()
+  },
+)
 
 governors('a machine that cannot be looked at once is looked at again', async () => {
   const { governor, said, pass, file, machine } = governed({})
