@@ -20,8 +20,9 @@ import { startProgress } from './progress.js'
 export const AUDIT_MS: Millis = 60_000
 /** Time between two looks at a job that goes on, at least, and as a multiple of what reading took the last time. */
 const ROUND_MS: Millis = 15_000
+const FIRST_MS: Millis = 5_000
 const ROUND_FACTOR = 10
-/** Time between two looks while units are computed again. */
+/** Time between two looks while units are computed again, and after something false: whoever has a share in it has more. */
 const AGAIN_MS: Millis = 1_000
 const AGAIN_MAX_MS: Millis = 10_000
 /** Times that results are audited anew since something was false. */
@@ -66,19 +67,23 @@ export class JobAudit {
   /** Audits a job that goes on, until `stop` aborts. What fails is tried again later: waiting goes on without it. */
   async along(stop: AbortSignal): Promise<void> {
     const { clock } = this.#context
-    let pauseMs = ROUND_MS
+    let pauseMs = FIRST_MS
     for (;;) {
       await pause(clock, pauseMs, stop)
       if (stop.aborted) return
       const startedAt = clock.now()
       const { computedMs } = this.#auditor
+      let foundFalse = false
       try {
-        await this.#auditor.round(false, stop)
+        foundFalse = await this.#auditor.round(false, stop)
       } catch (error) {
         if (stop.aborted) return
         this.#say(toGridError(error).message)
       }
-      pauseMs = Math.max(ROUND_MS, ROUND_FACTOR * (clock.now() - startedAt - (this.#auditor.computedMs - computedMs)))
+      pauseMs = Math.max(
+        foundFalse ? AGAIN_MS : ROUND_MS,
+        ROUND_FACTOR * (clock.now() - startedAt - (this.#auditor.computedMs - computedMs)),
+      )
     }
   }
 

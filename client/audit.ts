@@ -3,7 +3,9 @@ import {
   AuditPlan,
   type AuditShares,
   type AuditUnit,
+  dismissesAnother,
   errorBound,
+  isWorthAnOrder,
   rulingBatches,
   rulingOf,
   Strikes,
@@ -19,7 +21,7 @@ import type { Ruling, UnitRange } from '../proto/model.js'
 import type { Millis } from '../runtime/clock.js'
 import { toGridError } from '../runtime/errors.js'
 import type { Compute } from '../worker/compute/compute.js'
-import { giveRulings, mayRule } from './orders.js'
+import { giveRulings, mayRule, rulingOrders } from './orders.js'
 import { fetchMaterial, type MaterialOptions, type ReplayMaterial, runMaterial } from './replay-material.js'
 import { aborted, type GridClient, type KnownJob } from './session.js'
 import { readShardFacts } from './shard-facts.js'
@@ -71,9 +73,6 @@ interface Seen {
 
 const UNSEEN: Seen = { votes: [], settled: undefined }
 
-/** Clean replays that are kept back until so many are there, or the job is through: each order is one of few. */
-const CLEAN_RULINGS_MIN = 64
-
 /**
  * Replays units of a job here and rules on them. Each {@link round} reads what all owners have, computes the disputed and the
  * drawn units that are new, and gives rulings to the homes. A difference is computed a second time before anybody is
@@ -86,7 +85,8 @@ export class Auditor {
   readonly #strikes = new Strikes()
   readonly #selected: readonly UnitRange[] | undefined
   readonly #wrong = new Set<number>()
-  readonly #kept: Ruling[] = []
+  /** Rulings to be given, and whether one changes something now. */
+  readonly #kept: { readonly ruling: Ruling; readonly isUrgent: boolean }[] = []
   #job: KnownJob
   #material: Promise<ReplayMaterial> | undefined
   #compute: Compute | undefined
@@ -154,7 +154,6 @@ export class Auditor {
     const due = this.#plan.round(final)
     this.#left = all.length
     let foundWrong = false
-    const rulings: Ruling[] = []
     const local = due.length > 0 ? await this.#replay(due, seen, signal) : new Map<number, never>()
     for (const entry of due) {
       const answer = local.get(entry.unit)
@@ -180,9 +179,9 @@ export class Auditor {
       foundWrong ||= isFalse
       // A lone wrong answer that was outvoted changes nothing yet, and orders are few.
       const isUrgent = convicts(ruling) || (settled !== undefined && !isSameAnswer(settled, answer))
-      ;(isUrgent ? rulings : this.#kept).push(ruling)
+      this.#kept.push({ ruling, isUrgent })
     }
-    await this.#give(rulings, final, signal)
+    await this.#give(final, signal)
     return foundWrong
   }
 
@@ -295,11 +294,20 @@ export class Auditor {
   }
 
   /** What convicts first, then what is clean, when there is enough of it. */
-  async #give(rulings: readonly Ruling[], final: boolean, signal: AbortSignal | undefined): Promise<void> {
+  async #give(final: boolean, signal: AbortSignal | undefined): Promise<void> {
     if (!mayRule(this.#client, this.#job)) return
     const options = signal ? { signal } : {}
-    const isWorthIt = final || rulings.length > 0 || this.#kept.length >= CLEAN_RULINGS_MIN
-    const all = isWorthIt ? [...rulings, ...this.#kept.splice(0)] : []
+    const urgent = this.#kept.filter(({ isUrgent }) => isUrgent).length
+    const given = rulingOrders(this.#client, this.#job)
+    const { spec, orders } = this.#job
+    const dismisses = dismissesAnother(
+      spec,
+      orders,
+      this.#kept.map(({ ruling }) => ruling),
+    )
+    if (!final && !isWorthAnOrder({ urgent, kept: this.#kept.length, given, dismisses })) return
+    const held = this.#kept.splice(0)
+    const all = held.map(({ ruling }) => ruling)
     if (all.length === 0) return
     // When they do not all fit, what convicts comes first.
     const isOne = rulingBatches(all).length === 1
@@ -308,7 +316,7 @@ export class Auditor {
       for (const part of parts) this.#ruled += await giveRulings(this.#client, this.#job, part, options)
     } catch (error) {
       // Given again next time: the same ruling twice is one.
-      this.#kept.push(...all)
+      this.#kept.push(...held)
       throw error
     }
     this.#job = await this.#client.job(this.#job.jobId, options)

@@ -56,6 +56,14 @@ export function mayRule({ parts: { signer } }: GridClient, { spec }: Pick<KnownJ
   return spec.submitter === signer.publicKey || spec.judges.includes(signer.publicKey)
 }
 
+/** Orders with rulings that the job has of the submitter, if this key is that, else of all judges. */
+export function rulingOrders({ parts: { signer } }: GridClient, { spec, orders }: KnownJob): number {
+  const isSubmitter = signer.publicKey === spec.submitter
+  return orders.filter(
+    ({ order: { body } }) => body.type === 'rulings' && (body.judge === spec.submitter) === isSubmitter,
+  ).length
+}
+
 /**
  * Gives rulings in as few orders as they fit. Those that do not fit into what the job takes are left out, the last first;
  * resolves to how many were given. Rejects as {@link giveOrder}.
@@ -67,14 +75,9 @@ export async function giveRulings(
   options: AskOptions = {},
 ): Promise<number> {
   const judge = client.parts.signer.publicKey
-  const isSubmitter = judge === spec.submitter
   let given = 0
   for (const batch of rulingBatches(rulings)) {
-    const { orders } = await client.job(jobId, options)
-    const before = orders.filter(
-      ({ order: { body } }) => body.type === 'rulings' && (body.judge === spec.submitter) === isSubmitter,
-    )
-    if (before.length >= RULING_ORDERS_MAX) break
+    if (rulingOrders(client, await client.job(jobId, options)) >= RULING_ORDERS_MAX) break
     await giveOrder(client, jobId, { type: 'rulings', judge, profile: spec.profile, rulings: batch }, options)
     given += batch.length
   }

@@ -1,6 +1,13 @@
-import { RULING_CONVICTED_MAX, RULING_GRANTORS_MAX, RULINGS_BYTES_MAX, RULINGS_MAX } from '../proto/limits.js'
-import type { NodeId, PublicKey, Ruling } from '../proto/model.js'
-import { convictedBy, isSameAnswer, type RuledAnswer } from './rulings.js'
+import {
+  RULING_CONVICTED_MAX,
+  RULING_GRANTORS_MAX,
+  RULING_ORDERS_MAX,
+  RULINGS_BYTES_MAX,
+  RULINGS_MAX,
+} from '../proto/limits.js'
+import type { Digest, JobId, JobSpec, NodeId, PublicKey, Ruling } from '../proto/model.js'
+import type { KnownOrder } from './orders.js'
+import { applyRulings, convictedBy, isSameAnswer, type RuledAnswer } from './rulings.js'
 import type { Judgement, Vote } from './verdict.js'
 
 /** How much of a job the submitter's side computes again, as shares of its units. 0 to 1 each. */
@@ -134,7 +141,7 @@ export class AuditPlan {
   round(final: boolean): readonly AuditUnit[] {
     const due = this.due(final)
     if (final) return due
-    const most = Math.min(ROUND_UNITS_MAX, Math.max(ROUND_UNITS_MIN, this.#computed))
+    const most = Math.min(ROUND_UNITS_MAX, Math.max(ROUND_UNITS_MIN, this.#computed >> 2))
     const sampled = due.filter((entry) => entry.sampled)
     const disputed = due.filter((entry) => !entry.sampled)
     const share = Math.min(sampled.length, Math.max(most >> 1, most - disputed.length))
@@ -144,7 +151,8 @@ export class AuditPlan {
   /**
    * Disputed units, those first that nobody has decided, then those whose winners lose most elsewhere, and against whom that
    * is said by donors who lose least. Most disputes are lost by a liar, which proves nothing against its friends; where two
-   * have won, both are convicted, and the unit is wrong.
+   * have won, both are convicted, and the unit is wrong. Each further unit that the same have won
+   * counts for less, so that a few units convict many.
    */
   #bySuspicion(): number[] {
     const lost = new Map<PublicKey, number>()
@@ -152,12 +160,26 @@ export class AuditPlan {
       for (const donor of losers) lost.set(donor, (lost.get(donor) ?? 0) + 1)
     const losses = (donors: readonly PublicKey[]) =>
       donors.reduce((sum, donor) => sum + (lost.get(donor) ?? 0), 0) / Math.max(1, donors.length)
+    const bySuspicion = (a: { readonly suspicion: number }, b: { readonly suspicion: number }) =>
+      a.suspicion === b.suspicion ? 0 : b.suspicion - a.suspicion
+    const trials = new Map<PublicKey, number>()
     return [...this.#disputed]
       .map(([unit, { winners, losers }]) => ({
         unit,
+        winners,
         suspicion: winners.length === 0 ? Number.POSITIVE_INFINITY : losses(winners) - losses(losers),
       }))
-      .sort((a, b) => (a.suspicion === b.suspicion ? 0 : b.suspicion - a.suspicion))
+      .sort(bySuspicion)
+      .map(({ unit, winners, suspicion }) => {
+        let before = 0
+        for (const donor of winners) {
+          const times = trials.get(donor) ?? 0
+          before = Math.max(before, times)
+          trials.set(donor, times + 1)
+        }
+        return { unit, suspicion: suspicion > 0 ? suspicion / (1 + before) : suspicion }
+      })
+      .sort(bySuspicion)
       .map(({ unit }) => unit)
   }
 
@@ -274,6 +296,40 @@ export function rulingOf(
   const convicted = [...guilty].sort().slice(0, RULING_CONVICTED_MAX)
   const { outcome, digest } = answer
   return { unit, outcome, digest, convicted, rightGrantors: rightGrantors.sort(), wrongGrantors: wrongGrantors.sort() }
+}
+
+/** Orders with rulings that are given at once, and those left for the end of a job. */
+const PROMPT_ORDERS = 6
+const LAST_ORDERS = 4
+/** Rulings that change nothing yet are kept back until so many are there. */
+const CLEAN_RULINGS_MIN = 64
+
+/** Rulings of an audit that have not been given yet, and how many orders have been. */
+export interface RulingsAtHand {
+  readonly urgent: number
+  readonly kept: number
+  readonly given: number
+  /** {@link dismissesAnother}; default false. */
+  readonly dismisses?: boolean
+}
+
+/** Whether `kept` rulings, given beside the orders that a job has, would keep one more owner's grants from counting. */
+export function dismissesAnother(spec: JobSpec, orders: readonly KnownOrder[], kept: readonly Ruling[]): boolean {
+  if (kept.every(({ wrongGrantors }) => wrongGrantors.length === 0)) return false
+  const body = { type: 'rulings' as const, judge: spec.submitter, profile: spec.profile, rulings: kept }
+  const order = { jobId: '' as JobId, seq: 0, createdAtMs: 0, body }
+  const dismissed = (all: readonly KnownOrder[]) => applyRulings(spec, all)?.dismissed.size ?? 0
+  return dismissed([...orders, { id: '' as Digest, order }]) > dismissed(orders)
+}
+
+/**
+ * Whether rulings are worth one of the few orders that count. `urgent`: how many of the `kept` ones convict somebody or count
+ * against a grantor; `given`: orders of this rank that the job has. The first are given at once, each later one with twice as much:
+ * an owner that makes up voters has new keys to convict on every unit.
+ */
+export function isWorthAnOrder({ urgent, kept, given, dismisses = false }: RulingsAtHand): boolean {
+  if (given >= RULING_ORDERS_MAX - LAST_ORDERS) return false
+  return dismisses || urgent >= 2 ** Math.max(0, given + 1 - PROMPT_ORDERS) || kept >= CLEAN_RULINGS_MIN
 }
 
 /** Bytes that an order has around its rulings, and that a ruling takes at most without its lists. */

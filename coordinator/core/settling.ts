@@ -82,6 +82,7 @@ export class Settling {
   /** The lease behind a vote ends; its fate follows when the unit is settled. */
   #answered(record: UnitRecord, worker: WorkerRecord, vote: Vote, now: Millis): void {
     const instance = heldBy(worker, record)
+    if (vote.outcome !== 'host') worker.hasLapsed = false
     if (instance === undefined) {
       this.#answeredElsewhere(record, worker, vote, now)
       return

@@ -26,8 +26,10 @@ export class UnitQueue {
     if (instance.state !== 'held') return
     instance.shard.history.note(instance.record, what, now, instance.worker.nodeId, detail)
     this.#state.endLease(instance)
-    if (blame) instance.worker.credit.lost(instance)
-    else instance.fate = 'void'
+    if (blame) {
+      instance.worker.credit.lost(instance)
+      instance.worker.hasLapsed = true
+    } else instance.fate = 'void'
     this.ask(instance.record, now)
   }
 

@@ -7,6 +7,9 @@ import type { Job } from './job.js'
 import type { SessionId, WorkerHello } from './messages.js'
 import type { Shard, UnitRecord } from './shard.js'
 
+/** How often a key is drawn, of what its credit gives, that let its last instance lapse; until it answers one. */
+const LAPSED_WEIGHT = 1 / 16
+
 /** One granted copy of a unit, from the grant until its fate is known. */
 export interface Instance extends Creditable {
   readonly shard: Shard
@@ -115,6 +118,8 @@ export class WorkerRecord {
   connectedAt: Millis
   /** Work granted of each submitter, over its weight, where the volunteer has weights. Unit: ms. */
   readonly served = new Map<PublicKey, number>()
+  /** It let the last instance go without an answer, and has answered none since. */
+  hasLapsed = false
   /** When it was last told why there is no work for it. */
   toldIdleAt: Millis = Number.NEGATIVE_INFINITY
 
@@ -137,9 +142,12 @@ export class WorkerRecord {
     return Math.min(this.want - this.held.size, most - this.held.of(job))
   }
 
-  /** Chance that a draw for a further opinion takes this key once it has fallen on it. */
+  /**
+   * Chance that a draw for a further opinion takes this key once it has fallen on it. Credit does not tell a key that answers
+   * nothing from a new one, so that hoarders would hold up as many units of a job that begins as they are keys.
+   */
   get drawWeight(): number {
-    return this.credit.drawWeight(this.hello.slots)
+    return this.credit.drawWeight(this.hello.slots) * (this.hasLapsed ? LAPSED_WEIGHT : 1)
   }
 
   /** Notes work of a submitter that was granted; kept where the volunteer has weights alone. */

@@ -1,4 +1,12 @@
-import { AuditPlan, type AuditShares, type AuditUnit, rulingBatches, rulingOf, Strikes } from '../../job/audit.js'
+import {
+  AuditPlan,
+  type AuditShares,
+  type AuditUnit,
+  isWorthAnOrder,
+  rulingBatches,
+  rulingOf,
+  Strikes,
+} from '../../job/audit.js'
 import { isSameAnswer, type RuledAnswer } from '../../job/rulings.js'
 import type { Judgement, Vote } from '../../job/verdict.js'
 import { RULING_ORDERS_MAX } from '../../proto/limits.js'
@@ -9,9 +17,10 @@ import { digestOf } from './facts.js'
 import { RIGHT } from './scene.js'
 import type { Timeline } from './timeline.js'
 
-/** As `cli/job-audit.ts` and `client/audit.ts` have it: time between two looks, and clean rulings kept back. */
+/** As `cli/job-audit.ts` and `client/audit.ts` have it: time between two looks. */
 const ROUND_MS: Millis = 15_000
-const KEPT_MIN = 64
+const FIRST_MS: Millis = 5_000
+const AGAIN_MS: Millis = 1_000
 const FINAL_ROUNDS_MAX = 16
 /** Threads, of speed 1, of the submitter's machine. */
 const THREADS = 4
@@ -22,6 +31,8 @@ const TRUTH: RuledAnswer = { outcome: 'done', digest: digestOf(RIGHT) }
 export interface Bench {
   /** What the facts say of a unit; undefined when nobody has answered. */
   seen(unit: number): { readonly judgement: Judgement; readonly votes: readonly Vote[] } | undefined
+  /** Whether these rulings, given now, would dismiss an owner. */
+  dismisses(rulings: readonly Ruling[]): boolean
   /** Gives one order with rulings. */
   rule(rulings: readonly Ruling[]): void
   /** Nothing more settles by itself. */
@@ -56,11 +67,11 @@ export class Judge {
     this.#p = parts
     const units = parts.unitMs.length
     this.#plan = new AuditPlan(units, units, parts.shares, parts.random)
-    this.#later()
+    this.#later(FIRST_MS)
   }
 
-  #later(): void {
-    this.#p.timeline.after(ROUND_MS, () => this.#round(this.#p.bench.isOver))
+  #later(ms: Millis): void {
+    this.#p.timeline.after(ms, () => this.#round(this.#p.bench.isOver))
   }
 
   #round(final: boolean): void {
@@ -76,24 +87,32 @@ export class Judge {
   }
 
   #rule(due: readonly AuditUnit[], final: boolean): void {
-    const urgent: Ruling[] = []
+    const { bench } = this.#p
     let foundFalse = false
     for (const entry of due) {
       this.#plan.replayed(entry)
       this.replayed++
       const ruling = rulingOf(entry, TRUTH, this.#p.bench.seen(entry.unit)?.votes ?? [], this.#strikes)
       foundFalse ||= this.#isContradicted(entry.unit)
-      ;(isUrgent(ruling) ? urgent : this.#kept).push(ruling)
+      this.#kept.push(ruling)
     }
-    const isWorthIt = final || urgent.length > 0 || this.#kept.length >= KEPT_MIN
-    for (const batch of rulingBatches(isWorthIt ? [...urgent, ...this.#kept.splice(0)] : [])) {
+    const urgent = this.#kept.filter(isUrgent).length
+    const isWorthIt =
+      final ||
+      isWorthAnOrder({
+        urgent,
+        kept: this.#kept.length,
+        given: this.#orders,
+        dismisses: bench.dismisses(this.#kept),
+      })
+    for (const batch of rulingBatches(isWorthIt ? this.#kept.splice(0) : [])) {
       if (this.#orders >= RULING_ORDERS_MAX) break
       this.#orders++
       this.#p.bench.rule(batch)
     }
     if (final) this.#finalRounds++
     this.isDone = final && (!foundFalse || this.#finalRounds >= FINAL_ROUNDS_MAX)
-    if (!this.isDone) this.#later()
+    if (!this.isDone) this.#later(foundFalse ? AGAIN_MS : ROUND_MS)
   }
 
   #isContradicted(unit: number): boolean {

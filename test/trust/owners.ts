@@ -2,6 +2,7 @@ import type { GrantDraft, OwnerEffect, OwnerEvent, SessionId } from '../../coord
 import { Owner } from '../../coordinator/core/owner.js'
 import type { UnitRecord } from '../../coordinator/core/shard.js'
 import { outstandingMessages } from '../../coordinator/exchange/outstanding.js'
+import { dismissesAnother } from '../../job/audit.js'
 import { applyOrders, type KnownOrder } from '../../job/orders.js'
 import { shardList, shardUnits } from '../../job/shard.js'
 import { specDefaults } from '../../job/spec.js'
@@ -345,6 +346,10 @@ export class Owners implements Dispatch, Bench {
   seen(unit: number): { readonly judgement: Judgement; readonly votes: readonly Vote[] } | undefined {
     const record = this.#record(unit)
     return record?.judgement === undefined ? undefined : { judgement: record.judgement, votes: record.votes }
+  }
+
+  dismisses(rulings: readonly Ruling[]): boolean {
+    return dismissesAnother(this.#facts.spec, this.#orders, rulings)
   }
 
   rule(rulings: readonly Ruling[]): void {

@@ -1,13 +1,22 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { AUDIT_SHARES, AuditPlan, errorBound, rulingBatches, rulingOf, Strikes } from '../../../job/audit.js'
+import {
+  AUDIT_SHARES,
+  AuditPlan,
+  dismissesAnother,
+  errorBound,
+  isWorthAnOrder,
+  rulingBatches,
+  rulingOf,
+  Strikes,
+} from '../../../job/audit.js'
 import { judge } from '../../../job/verdict.js'
 import { orderCodec } from '../../../proto/codec/facts.js'
 import { RULINGS_BYTES_MAX } from '../../../proto/limits.js'
 import type { Digest, NodeId, Ruling } from '../../../proto/model.js'
 import { seededRandom } from '../../support/seeded-random.js'
-import { digestOf, jobId, keyOf, rulesWith, voteOf } from './fixture.js'
+import { digestOf, jobId, keyOf, rulesWith, specWith, voteOf } from './fixture.js'
 
 const settled = judge([voteOf('a', 'x'), voteOf('b', 'x')], rulesWith(2))
 const contested = judge([voteOf('a', 'x'), voteOf('b', 'x'), voteOf('c', 'y')], rulesWith(2))
@@ -74,21 +83,41 @@ plan(
     const shares = { sampled: 0.1, disputed: 1 }
     const one = new AuditPlan(1_000, 1_000, shares, { next: () => (draws++ % 10 === 0 ? 0.05 : 0.9) })
     for (let unit = 0; unit < 400; unit++) one.look(unit, contested)
-    const rounds = Array.from({ length: 5 }, () => {
+    const rounds = Array.from({ length: 18 }, () => {
       const due = one.round(false)
       for (const entry of due) one.replayed(entry)
       return [due.length, due.filter(({ sampled }) => sampled).length]
     })
-    assert.equal(rounds, [
-      [4, 2],
-      [4, 2],
-      [8, 4],
-      [16, 8],
-      [16, 8],
-    ])
-    assert.is(new Set(one.round(true).map(({ unit }) => unit)).size, 400 - 48)
+    assert.equal(rounds.slice(0, 4), Array(4).fill([4, 2]))
+    assert.is(rounds.at(-1)![0], 16)
+    const done = rounds.reduce((sum, [units]) => sum + units!, 0)
+    assert.is(new Set(one.round(true).map(({ unit }) => unit)).size, 400 - done)
   },
 )
+
+plan('puts many keys on trial with few units', () => {
+  const one = new AuditPlan(1_000, 1_000, AUDIT_SHARES, { next: () => 0.999 })
+  let honest = 0
+  const won = (a: string, b: string) =>
+    judge([voteOf(a, 'y'), voteOf(b, 'y'), voteOf(`honest ${honest++}`, 'x')], rulesWith(2))
+  // One pair of a ring has won again and again, another one once.
+  for (let unit = 0; unit < 8; unit++) one.look(unit, won('p', 'q'))
+  one.look(500, won('r', 's'))
+  for (let unit = 600; unit < 608; unit++)
+    one.look(unit, judge([voteOf('a', 'x'), voteOf('b', 'x'), voteOf(unit % 2 === 0 ? 'p' : 'r', 'y')], rulesWith(2)))
+  const first = one.round(false).map(({ unit }) => unit)
+  assert.ok(first.indexOf(500) >= 0 && first.indexOf(500) <= 1, first.join())
+})
+
+plan('gives the first rulings at once, and later ones together, as orders are few', () => {
+  const least = (given: number) => {
+    for (let urgent = 0; urgent < 64; urgent++) if (isWorthAnOrder({ urgent, kept: urgent, given })) return urgent
+    return Number.POSITIVE_INFINITY
+  }
+  const never = Number.POSITIVE_INFINITY
+  assert.equal([0, 5, 6, 7, 10, 12, 16].map(least), [1, 1, 2, 4, 32, never, never])
+  assert.ok(isWorthAnOrder({ urgent: 0, kept: 64, given: 3 }))
+})
 
 plan('draws again for a unit that is settled anew, and never replays one twice', () => {
   let draws = 0
@@ -169,6 +198,26 @@ rulings(
       assert.equal(convicted('unlucky', said), [], 'wrong four times of six')
   },
 )
+
+rulings('are given at once where they keep an owner that lies from counting', () => {
+  const spec = specWith()
+  const of = (units: number, wrong: number): Ruling[] =>
+    Array.from({ length: units }, (_, unit) => ({
+      unit,
+      outcome: 'done',
+      digest: digestOf('x'),
+      convicted: [],
+      rightGrantors: Array<NodeId>(2).fill('aa'.repeat(20) as NodeId),
+      wrongGrantors: Array<NodeId>(wrong).fill('bb'.repeat(20) as NodeId),
+    }))
+  assert.not.ok(dismissesAnother(spec, [], of(5, 0)))
+  assert.not.ok(dismissesAnother(spec, [], of(4, 2)), 'eight votes are too few')
+  assert.ok(dismissesAnother(spec, [], of(5, 2)))
+  const body = { type: 'rulings' as const, judge: spec.submitter, profile: 0, rulings: of(5, 2) }
+  const given = { id: digestOf('order'), order: { jobId, seq: 1, createdAtMs: 0, body } }
+  assert.not.ok(dismissesAnother(spec, [given], of(5, 2)), 'it does not count any more')
+  assert.ok(isWorthAnOrder({ urgent: 0, kept: 5, given: 11, dismisses: true }))
+})
 
 rulings('fit into the orders they are cut into, all of them, in order', () => {
   const ruling = fc.record({

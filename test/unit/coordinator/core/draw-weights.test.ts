@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { WorkerRecord } from '../../../../coordinator/core/worker-record.js'
 import { OwnerGrid, type Volunteer } from '../../../support/owner-grid.js'
 
 const NONE = { policy: { type: 'none' } } as const
@@ -10,6 +11,11 @@ const UNIT_MS = 1_050
 /** Its answers agree until it has the credit for full weight. */
 function prove(volunteer: Volunteer): void {
   for (let i = 0; i < 5; i++) volunteer.answer()
+}
+
+/** The owner's record of a volunteer that holds something. */
+function recordOf(grid: OwnerGrid, volunteer: Volunteer): WorkerRecord {
+  return [...grid.owner.core.outstanding()].find(({ worker }) => worker.key === volunteer.key)!.worker
 }
 
 const weights = suite('The weights of a draw')
@@ -32,6 +38,24 @@ weights('hold where every key is younger than the job, as with the first job of 
     ).length
   assert.ok(drawn(newcomer) > 0)
   assert.ok(drawn(newcomer) * 8 < drawn(proven), `${drawn(newcomer)} against ${drawn(proven)}`)
+  grid.finish()
+})
+
+weights('are a sixteenth for a key that let its last instance lapse, until it answers one', () => {
+  const grid = new OwnerGrid({ units: 20, spec: NONE })
+  const hoarder = grid.join('hoarder', { want: 2 })
+  grid.join('other', { want: 1 }).answer()
+  const weight = () => grid.owner.core.sessionOf(hoarder.key) !== undefined && recordOf(grid, hoarder).drawWeight
+  const before = weight()
+  grid.advance(1_000)
+  assert.ok(hoarder.units().length > 0)
+  hoarder.leave()
+  grid.advance(10_000)
+  hoarder.connect()
+  grid.advance(1_000)
+  assert.is(weight(), Number(before) / 16)
+  hoarder.answer()
+  assert.ok(Number(weight()) >= Number(before), 'as before, or more by what it answered')
   grid.finish()
 })
 
