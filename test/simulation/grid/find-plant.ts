@@ -8,9 +8,9 @@ export interface PlantFound {
   readonly message: string
 }
 
-/** Runs grids with a planted mistake, or what else it is looked for with, seed after seed from 1, until one fails; undefined when none of `seedsMax` does. */
-export async function findPlant(plant: Plant, seedsMax: number): Promise<PlantFound | undefined> {
-  for (let seed = 1; seed <= seedsMax; seed++) {
+/** Runs grids with a planted mistake, or what else it is looked for with, seed after seed, until one fails; undefined when none up to `seedsMax` does. */
+export async function findPlant(plant: Plant, seedsMax: number, firstSeed = 1): Promise<PlantFound | undefined> {
+  for (let seed = firstSeed; seed <= seedsMax; seed++) {
     const world = new World(seed, { scenario: 'grid' })
     try {
       await (plant.run === undefined ? runGrid(world, plant) : plant.run(world, true))
