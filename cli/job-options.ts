@@ -1,5 +1,5 @@
 import type { JobRequest } from '../client/job-builder.js'
-import { parseBytes, parseDuration, parseInteger } from '../job/quantity.js'
+import { formatBytes, parseBytes, parseDuration, parseInteger } from '../job/quantity.js'
 import { parseSelection } from '../job/selection.js'
 import { JOB_LIFE_MS } from '../job/spec.js'
 import { fileNameProblem } from '../proto/file-name.js'
@@ -45,6 +45,8 @@ const INSTANCES_MAX = 1_000
 const ERRORS_MAX = 100
 const QUORUM_MAX = 15
 const EXIT_CODE_MAX = 2 ** 31 - 1
+/** The page in which a program has its memory: no program starts with less. */
+const MEMORY_BYTES_MIN = 65_536
 const SEED_LIMIT = 1n << 64n
 
 /**
@@ -60,7 +62,7 @@ export function readJobOptions(given: GivenOptions): JobOptions {
     return option?.texts.map((text) => placed(option, () => parse(text)))
   }
   const limits = present({
-    memoryBytes: read('memory', (text) => within(parseBytes(text), 1, MEMORY_BYTES_MAX, 'bytes')),
+    memoryBytes: read('memory', readMemory),
     wallMs: read('wall', (text) => within(parseDuration(text), 1, DURATION_MS_MAX, 'ms')),
     fuel: read('fuel', (text) => within64(parseInteger(text))),
     outputBytes: read('output-limit', (text) => within(parseBytes(text), 0, OUTPUT_BYTES_MAX, 'bytes')),
@@ -218,6 +220,20 @@ function whole(text: string, min: number, max: number): number {
 function within(value: number, min: number, max: number, unit: string): number {
   if (value < min || value > max) throw new GridError('invalid', `${value} is outside ${min} to ${max} ${unit}`)
   return value
+}
+
+/** A number alone is one of bytes, and hardly meant so. */
+function readMemory(text: string): number {
+  const bytes = parseBytes(text)
+  if (bytes < MEMORY_BYTES_MIN) {
+    const isPlain = /^\d+$/.test(text.trim())
+    throw new GridError('invalid', `${formatBytes(bytes)} is less than any program starts with`, {
+      hint: isPlain
+        ? `write a unit: ${text.trim()}MiB`
+        : `write ${formatBytes(MEMORY_BYTES_MIN)} or more, such as 256MiB`,
+    })
+  }
+  return within(bytes, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX, 'bytes')
 }
 
 function within64(value: bigint): bigint {

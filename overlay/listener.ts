@@ -209,13 +209,18 @@ function listenError(error: NodeJS.ErrnoException, host: string | undefined, por
         cause: error,
         hint: 'choose a port above 1023 with --listen HOST:PORT',
       })
-    case 'EADDRNOTAVAIL':
+    // A name that nobody knows was said wrong; all others may pass: the address may only not be up yet.
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return new GridError('unavailable', `${where} is not an address of this machine`, {
-        cause: error,
-        hint: 'leave the host out to listen on all addresses; --advertise names the one others should dial',
-      })
+    case 'EADDRNOTAVAIL':
+      return new GridError(
+        error.code === 'EADDRNOTAVAIL' ? 'unavailable' : 'invalid',
+        `${where} is not an address of this machine`,
+        {
+          cause: error,
+          hint: 'leave the host out to listen on all addresses; --advertise names the one others should dial',
+        },
+      )
     default:
       return new GridError('unavailable', `cannot listen on ${where} (${error.code ?? error.message})`, {
         cause: error,

@@ -31,12 +31,12 @@ export function defineKeep(commands: CommandTable): void {
           (error: unknown) => toGridError(error),
         )
         const leftMs = Math.max(0, expiresAtMs - clock.wallMs())
+        const isCapped = expiresAtMs < job.view.expiresAtMs + byMs
         context.output.answer(
           `${shortId(jobId)} is kept until ${new Date(expiresAtMs).toISOString().slice(0, 16).replace('T', ' ')} UTC, ${formatDuration(leftMs)} from now`,
-          { jobId, expiresAtMs, leftMs, holders, wanted, inputsKept: missing === undefined },
+          { jobId, expiresAtMs, leftMs, holders, wanted, inputsKept: missing === undefined, capped: isCapped },
         )
-        if (expiresAtMs < job.view.expiresAtMs + byMs)
-          context.output.note('that is as far as an order reaches: 90 days from now')
+        if (isCapped) context.output.note('that is as far as an order reaches: 90 days from now')
         if (missing === undefined) return EXIT.ok
         context.output.warn(
           `its inputs may not be kept as long, so that units still open may not be computed: ${missing.message}`,

@@ -16,7 +16,7 @@ export function defineResults(commands: CommandTable): void {
       'results <job>',
       'fetch the results of a job, checking every signature and digest here',
       async (context, [text], options) => {
-        const units = options.unit === undefined ? undefined : parseSelection(String(options.unit))
+        const units = options.units === undefined ? undefined : parseSelection(String(options.units))
         if (options.failed === true && options.output !== undefined) {
           throw new GridError('invalid', '--failed and -o do not go together', {
             hint: '-o DIR keeps what failed units wrote below DIR/failed anyway',
@@ -48,7 +48,7 @@ export function defineResults(commands: CommandTable): void {
     )
     .option('-o, --output <dir>', 'write files to this folder, and manifest.json with the proof; skips what is there')
     .option('--layout <pattern>', "names of files in it: 'f_{i:06}.png'")
-    .option('--unit <sel>', 'only these units, as they are: 0-9,17')
+    .option('--units <sel>', 'only these units, as they are: 0-9,17')
     .option('--raw', 'outputs one after another, not put together by the task')
     .option('--sum', 'numbers in the outputs added up, in place of outputs that are the same but for them')
     .option('--failed', 'only the units that failed, with reason and standard error')

@@ -14,12 +14,12 @@ export function defineTop(commands: CommandTable): void {
         // The screen's library is large: other commands do without it.
         const { runTop } = await import('../top/run.js')
         const { adminConnection } = await import('../top/sources/admin-connection.js')
-        await runTop(context, connection, {
+        const end = await runTop(context, connection, {
           named,
           listFolder: clientFolder(context.settings.data.value),
           openAdmin: async () => adminConnection(openAdmin(context)),
         })
-        return EXIT.ok
+        return end === 'interrupted' ? EXIT.interrupted : EXIT.ok
       }),
     )
     .addHelpText(

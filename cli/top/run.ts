@@ -36,11 +36,15 @@ const NETWORK_LIST_MS = 300_000
 /** After a change of the folder, which comes as several. Unit: ms. */
 const LIST_CHANGED_MS = 200
 
-/** Shows the dashboard, or plain lines where there is no terminal, until it is quit. */
-export async function runTop(context: CommandContext, connection: Connection, options: TopOptions): Promise<void> {
+/** Shows the dashboard, or plain lines where there is no terminal, until it is quit. Resolves to whether that was by Ctrl-C. */
+export async function runTop(
+  context: CommandContext,
+  connection: Connection,
+  options: TopOptions,
+): Promise<'quit' | 'interrupted'> {
   const { interrupts, clock, stdin, stdout, output } = context
   const stop = new AbortController()
-  void aborting(interrupts.first).then(() => stop.abort())
+  void aborting(interrupts.first).then(() => stop.abort('interrupt'))
   const isTerminal = stdout.isTTY === true && (stdin as Partial<NodeJS.ReadStream>).isTTY === true && !output.json
   const show = isTerminal ? await openScreen(context, connection, stop) : plainLines(context)
   const sources = startSources(connection, options, clock, stop.signal, show.emit)
@@ -52,6 +56,7 @@ export async function runTop(context: CommandContext, connection: Connection, op
     show.close()
     await sources.closed()
   }
+  return stop.signal.reason === 'interrupt' ? 'interrupted' : 'quit'
 }
 
 /** Somewhere to show what happens. */
@@ -80,7 +85,7 @@ async function openScreen(context: CommandContext, connection: Connection, stop:
   let perform: (effect: TopEffect) => void = () => {}
   const handle = (event: TopEvent, urgent = false) => {
     for (const effect of top.handle(event)) {
-      if (effect.type === 'quit') stop.abort()
+      if (effect.type === 'quit' || effect.type === 'interrupt') stop.abort(effect.type)
       else perform(effect)
     }
     terminal.changed(urgent)
@@ -149,6 +154,7 @@ function startSources(
     perform(effect) {
       switch (effect.type) {
         case 'quit':
+        case 'interrupt':
           return
         case 'showTab':
           peers.isShown = effect.tab === 'peers'

@@ -79,11 +79,13 @@ test('a job that is extended keeps inputs and outputs longer, one that is remove
 
   // Longer: the order counts from the present expiry, and whoever keeps bytes heeds it.
   const now = Date.now()
-  const { expiresAtMs } = await command(['extend', idOf('first'), '20d'])
+  const { expiresAtMs, capped } = await command(['extend', idOf('first'), '20d'])
+  assert.is(capped, false)
   assert.ok(Math.abs(Number(expiresAtMs) - (now + 21 * DAY_MS)) < 3_600_000, `expires at ${expiresAtMs}`)
   for (const { keepUntilMs } of (await kept()).filter(({ kind }) => kind === 'blob'))
     assert.ok(keepUntilMs >= now + 20 * DAY_MS, 'inputs are kept as long as the job')
   const far = await command(['extend', idOf('drawn'), '80d'])
+  assert.is(far.capped, true)
   assert.ok(Number(far.leftMs) > 89 * DAY_MS && Number(far.leftMs) < 91 * DAY_MS, `${far.leftMs} ms left`)
   await cluster.until(
     async () => (await kept()).every(({ kind, keepUntilMs }) => kind === 'blob' || keepUntilMs > now + 89 * DAY_MS),

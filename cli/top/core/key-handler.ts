@@ -19,7 +19,7 @@ export class KeyHandler {
 
   press(key: Key): readonly TopEffect[] {
     const state = this.#state
-    if (key === 'interrupt') return [{ type: 'quit' }]
+    if (key === 'interrupt') return [{ type: 'interrupt' }]
     if (state.question !== undefined) return this.#answer(key)
     if (state.isSearching) return this.#type(key)
     if (state.isHelpShown) {

@@ -141,6 +141,8 @@ export type TopEvent =
 /** What is to be done, in this order. */
 export type TopEffect =
   | { readonly type: 'quit' }
+  /** The same by Ctrl-C. */
+  | { readonly type: 'interrupt' }
   | { readonly type: 'showTab'; readonly tab: Tab }
   | { readonly type: 'listUnits'; readonly query: UnitsQuery }
   | { readonly type: 'openUnit'; readonly jobId: JobId; readonly unit: number }

@@ -48,7 +48,7 @@ keys('a question takes the next key, whatever it is, and quitting still works', 
   const top = threeJobs()
   assert.equal(top.press('c', 'q'), [])
   assert.equal(top.press('q'), [{ type: 'quit' }])
-  assert.equal(top.press('c', 'interrupt'), [{ type: 'quit' }])
+  assert.equal(top.press('c', 'interrupt'), [{ type: 'interrupt' }])
 })
 
 keys('p pauses this machine, and lets a paused one go on', () => {
