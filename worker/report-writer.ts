@@ -18,6 +18,8 @@ import type { NewlyCounted } from './ledger.js'
 
 /** Outputs on their way to owners at a time; requests for more are not heard, and owners ask again. */
 const UPLOADS_MAX = 16
+/** Reports remembered that are to leave the journal while the ledger cannot be written. */
+const DROPPED_MAX = 16_384
 
 type Fetch = Extract<OwnerMessage, { type: 'fetch' }>
 
@@ -64,6 +66,8 @@ export class ReportWriter {
   #writtenBytes = 0
   /** Of large outputs. */
   readonly rate: Rate
+  /** Reports that are done with, and stay in the journal until the ledger is on disk. */
+  readonly #dropped = new Set<Digest>()
   /** Outputs on their way, by unit. */
   readonly #uploading = new Set<string>()
   #full = false
@@ -172,10 +176,18 @@ export class ReportWriter {
     this.#written.delete(reportId)
     if (written !== undefined) this.#writtenBytes -= bytesOf(written)
     this.#checkFull()
+    this.#dropped.add(reportId)
     ledger.flushed().then(
-      () => journal.remove([reportId]),
-      // Offered again at the next start, and then counted.
-      (error: unknown) => logger.warn('settled units not kept on disk', { error: toGridError(error).message }),
+      () => {
+        const ids = [...this.#dropped]
+        this.#dropped.clear()
+        return journal.remove(ids)
+      },
+      (error: unknown) => {
+        logger.warn('settled units not kept on disk', { error: toGridError(error).message })
+        // Removed after the next flush that succeeds; the oldest of very many are offered again at the next start.
+        if (this.#dropped.size > DROPPED_MAX) this.#dropped.delete(this.#dropped.keys().next().value!)
+      },
     )
   }
 

@@ -62,7 +62,10 @@ export class Sweep {
     this.#settling = settling
   }
 
-  /** Whether the process stood still until now; said once. */
+  /**
+   * Whether the process stood still until now; said once. What workers said meanwhile is not read yet: nobody counts as
+   * silent, and no lease as overdue, for that time.
+   */
   hasStoodStill(now: Millis): boolean {
     const { nextSweep, context } = this.#state
     if (nextSweep === undefined) return false
@@ -71,6 +74,13 @@ export class Sweep {
     if (lateMs < STOOD_STILL_MS) return false
     this.#sweptAtWallMs = wallMs
     this.#state.nextSweep = now
+    // A clock that stood still, too, has let no time pass.
+    const stoodMs = Math.max(0, now - nextSweep)
+    for (const worker of this.#state.workers.values()) {
+      worker.heardAt += stoodMs
+      if (worker.awaySince !== undefined) worker.awaySince += stoodMs
+      for (const instance of worker.held) instance.movedAt += stoodMs
+    }
     return true
   }
 

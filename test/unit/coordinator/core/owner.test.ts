@@ -21,6 +21,22 @@ leases('of a broken stream end about a second later, and the units go elsewhere'
   grid.finish()
 })
 
+leases('outlive an owner that stood still: what workers said meanwhile is not read yet', () => {
+  const grid = new OwnerGrid()
+  const a = grid.join('a', { slots: 2 })
+  const held = a.units()
+  assert.is(held.length, 2)
+  grid.now += 3_600_000
+  grid.handle(grid.owner, { type: 'woke' })
+  assert.equal(a.units(), held)
+  assert.equal(grid.log.take('closeSession'), [])
+  assert.is(grid.summary().leased, 2)
+  a.heartbeats = false
+  grid.advance(31_000)
+  assert.is(grid.log.take('closeSession').length, 1, 'from then on silence counts')
+  grid.finish()
+})
+
 leases('of a worker that is silent end after 30 s, and its stream is closed', () => {
   const grid = new OwnerGrid({ units: 1 })
   const a = grid.join('a')
