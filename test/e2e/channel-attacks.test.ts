@@ -1,28 +1,18 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { connect as connectHttp2, constants } from 'node:http2'
 import { type AddressInfo, connect, createServer, type Server as TcpServer } from 'node:net'
-import { createSecureContext, createServer as createTlsServer, type TLSSocket, connect as tlsConnect } from 'node:tls'
+import { createServer as createTlsServer } from 'node:tls'
 import { Client, credentials, Metadata, Server, ServerCredentials, type ServiceError, status } from '@grpc/grpc-js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { caNameOf, createCertificates, leafCertificate, readPeer } from '../../overlay/certificate.js'
 import { createIdentity, type Identity, idWorkOf, privateKeyFromSeed } from '../../overlay/identity.js'
 import { createNetworkSecret, type Network, resolveNetwork } from '../../overlay/network.js'
-import { GridError } from '../../runtime/errors.js'
-import { toHex, utf8 } from '../../runtime/hex.js'
-import type { Codec, MessageStream, StreamMethod, Transport, UnaryMethod } from '../../runtime/transport.js'
-import { deadline, eventually } from '../support/deadline.js'
+import type { GridError } from '../../runtime/errors.js'
+import { toHex } from '../../runtime/hex.js'
+import { SOON, serve, whoAmI } from '../support/channel-methods.js'
+import { deadline } from '../support/deadline.js'
 import { GrpcNodes, testNetwork } from '../support/grpc-nodes.js'
 import { rejects } from '../support/rejects.js'
-
-const text: Codec<string> = { encode: utf8, decode: (bytes) => new TextDecoder().decode(bytes) }
-const blob: Codec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes }
-/** Answers with the node id of whoever asks. */
-const whoAmI: UnaryMethod<string, string> = { path: '/test.Attack/WhoAmI', request: text, response: text }
-const echo: StreamMethod<string, string> = { path: '/test.Attack/Echo', up: text, down: text }
-const flood: StreamMethod<string, Uint8Array> = { path: '/test.Attack/Flood', up: text, down: blob }
-const gulp: StreamMethod<Uint8Array, string> = { path: '/test.Attack/Gulp', up: blob, down: text }
-const SOON = { deadlineMs: 5_000 }
 
 const caKey = privateKeyFromSeed(testNetwork.caSeed)
 const caPem = Buffer.from(createCertificates(createIdentity(), testNetwork).caPem)
@@ -38,14 +28,6 @@ test.after.each(async () => {
   await nodes.closeAll()
 })
 
-const serve = (transport: Transport) => {
-  transport.handleUnary(whoAmI, (_, caller) => caller.nodeId)
-  transport.handleStream(echo, (stream) => {
-    stream.onMessage((message) => stream.send(message))
-    stream.onEnd(() => stream.end())
-    stream.onClose(() => {})
-  })
-}
 const bobListens = () => nodes.peer(serve, { identity: bob })
 
 function keyPem(key: KeyObject): Buffer {
@@ -112,24 +94,6 @@ async function listening(server: TcpServer): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   cleanUps.push(() => server.close())
   return (server.address() as AddressInfo).port
-}
-
-/** Passes bytes to and from `port`, each `delayMs` later. */
-function slowRelay(port: number, delayMs: number): Promise<number> {
-  return listening(
-    createServer((near) => {
-      const far = connect(port, '127.0.0.1')
-      for (const [from, to] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        from.on('data', (bytes: Buffer) => setTimeout(() => to.write(bytes), delayMs))
-        from.on('error', () => to.destroy())
-        from.on('close', () => to.destroy())
-      }
-      cleanUps.push(() => near.destroy())
-    }),
-  )
 }
 
 /** Passes bytes between a client and `port`, through `change`. */
@@ -328,219 +292,6 @@ test('an id with too little work is refused by both sides', async () => {
   const strongPeer = await nodes.peer(serve, { identity: createIdentity(8), network: strict })
   await rejects(nodes.leaf({ identity: weak }).call(strongPeer.endpoint, whoAmI, '', SOON), 'unreachable')
   assert.is(await strongLeaf.call(strongPeer.endpoint, whoAmI, '', SOON), strong.nodeId)
-})
-
-test('handlers that reject, in calls and streams, leave the process running', async () => {
-  let unhandled = 0
-  const count = () => {
-    unhandled++
-  }
-  process.on('unhandledRejection', count)
-  cleanUps.push(() => process.removeListener('unhandledRejection', count))
-  const fail: UnaryMethod<string, string> = { ...whoAmI, path: '/test.Attack/Fail' }
-  const { endpoint } = await nodes.peer((transport) => {
-    serve(transport)
-    transport.handleUnary(fail, async () => {
-      throw new Error('boom')
-    })
-    transport.handleStream({ ...echo, path: '/test.Attack/FailStream' }, () => {
-      throw new Error('boom')
-    })
-  })
-  const leaf = nodes.leaf({ identity: alice })
-  for (let i = 0; i < 20; i++) {
-    await rejects(leaf.call(endpoint, fail, '', SOON), 'internal')
-    const stream = leaf.open(endpoint, { ...echo, path: '/test.Attack/FailStream' })
-    const reason = await deadline(new Promise<Error | undefined>((resolve) => stream.onClose(resolve)), 5_000, 'close')
-    assert.is((reason as GridError).code, 'internal')
-  }
-  assert.is(await leaf.call(endpoint, whoAmI, '', SOON), alice.nodeId)
-  assert.is(unhandled, 0)
-})
-
-test('a reader that stops reading holds back the sender, whose memory does not grow', async () => {
-  const piece = new Uint8Array(256 * 1024)
-  const total = 1024
-  let sent = 0
-  const { endpoint } = await nodes.peer((transport) => {
-    transport.handleStream(flood, (stream: MessageStream<string, Uint8Array>) => {
-      stream.onClose(() => {})
-      void (async () => {
-        for (; sent < total; sent++) if (!stream.send(piece)) await stream.drained()
-        stream.end()
-      })()
-    })
-  })
-  const stream = nodes.leaf().open(endpoint, flood)
-  const before = process.memoryUsage()
-  await deadline(
-    new Promise<void>((resolve) => {
-      stream.onMessage(() => {
-        stream.pause(true)
-        resolve()
-      })
-    }),
-    5_000,
-    'the first piece',
-  )
-  let last = -1
-  for (let still = 0; still < 10; still = sent === last ? still + 1 : 0) {
-    last = sent
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  const grown = process.memoryUsage().arrayBuffers - before.arrayBuffers
-  assert.ok(sent < total / 4, `${sent} of ${total} pieces were taken from the sender`)
-  assert.ok(grown < 96 * 1024 * 1024, `memory of both sides grew by ${grown >> 20} MiB`)
-  stream.cancel()
-})
-
-test('a link with 50 ms of round trip carries megabytes a second both ways', async () => {
-  const { port, endpoint } = await nodes.peer((transport) => {
-    transport.handleStream(flood, (stream) => {
-      stream.onMessage(() => {})
-      stream.onEnd(() => void pour(stream))
-    })
-    transport.handleStream(gulp, (stream) => {
-      let bytes = 0
-      stream.onMessage((piece) => {
-        bytes += piece.length
-      })
-      stream.onEnd(() => {
-        stream.send(String(bytes))
-        stream.end()
-      })
-    })
-  })
-  const BYTES = 4 * 1024 * 1024
-  const pour = async (stream: MessageStream<string, Uint8Array>): Promise<void> => {
-    for (let sent = 0; sent < BYTES; sent += 256 * 1024)
-      if (!stream.send(new Uint8Array(256 * 1024))) await stream.drained()
-    stream.end()
-  }
-  const far = { ...endpoint, address: `127.0.0.1:${await slowRelay(port, 25)}` }
-  const leaf = nodes.leaf()
-  // With the default windows of 64 KB either way takes 6 s and more.
-  let start = performance.now()
-  const down = leaf.open(far, flood)
-  let received = 0
-  down.onMessage((piece) => {
-    received += piece.length
-  })
-  down.end()
-  const end = new Promise<Error | undefined>((resolve) => down.onClose(resolve))
-  assert.is(await deadline(end, 20_000, 'the transfer'), undefined)
-  assert.is(received, BYTES)
-  assert.ok(performance.now() - start < 3_000, `download took ${performance.now() - start} ms`)
-
-  start = performance.now()
-  const up = leaf.open(far, gulp)
-  const answer = new Promise<string>((resolve) => up.onMessage(resolve))
-  void pour(up)
-  assert.is(await deadline(answer, 20_000, 'the answer'), String(BYTES))
-  assert.ok(performance.now() - start < 3_000, `upload took ${performance.now() - start} ms`)
-})
-
-test('thousands of quick cancels end the connection at worst, and the next call has a new one', async () => {
-  const { endpoint } = await bobListens()
-  const leaf = nodes.leaf({ identity: alice })
-  await leaf.call(endpoint, whoAmI, '', SOON)
-  const bystander = leaf.open(endpoint, echo)
-  bystander.onMessage(() => {})
-  bystander.send('x')
-  let lost: Error | undefined
-  bystander.onClose((reason) => {
-    lost = reason
-  })
-  for (let round = 0; round < 60 && lost === undefined; round++) {
-    const closes = Array.from({ length: 40 }, () => {
-      const stream = leaf.open(endpoint, echo)
-      stream.send('x')
-      // Only a stream that has reached the server counts as reset there.
-      stream.onMessage(() => stream.cancel())
-      return new Promise<void>((resolve) => stream.onClose(() => resolve()))
-    })
-    await deadline(Promise.all(closes), 10_000, 'all streams closed')
-  }
-  // Node ends such a connection after about a thousand resets, with status 13 for everybody on it.
-  if (lost !== undefined) assert.is((lost as GridError).code, 'closed')
-  bystander.cancel()
-  // One call may still meet the connection that is being closed: that is an error worth a retry, never another.
-  const answer = await leaf.call(endpoint, whoAmI, '', SOON).catch((error: unknown) => {
-    assert.ok(error instanceof GridError && error.retryable, String(error))
-    return leaf.call(endpoint, whoAmI, '', SOON)
-  })
-  assert.is(answer, alice.nodeId)
-})
-
-test('connections beyond the limit of an address are dropped, those within it are served', async () => {
-  const limits = {
-    limitLoopback: true,
-    connectionsPerAddressMax: 10,
-    handshakesPerAddressMax: 10,
-    handshakeTimeoutMs: 30_000,
-  }
-  const { endpoint, port, transport } = await nodes.peer(serve, { limits })
-  const honest = nodes.leaf({ identity: alice })
-  await honest.call(endpoint, whoAmI, '', SOON)
-  let dropped = 0
-  for (let i = 0; i < 200; i++) {
-    const socket = connect(port, '127.0.0.1')
-    socket.on('error', () => {})
-    socket.on('close', () => dropped++)
-    cleanUps.push(() => socket.destroy())
-  }
-  await eventually(() => dropped >= 191, 5_000, 'all but nine dropped')
-  assert.is(transport.connections, 10)
-  assert.is(await honest.call(endpoint, whoAmI, '', SOON), alice.nodeId)
-})
-
-test('HTTP/2 that is no gRPC, from a peer with a good key, is refused and harms nobody', async () => {
-  const { endpoint, port } = await bobListens()
-  const { certificatePem, keyPem: key } = createCertificates(mallory, testNetwork)
-  const socket: TLSSocket = tlsConnect({
-    port,
-    host: '127.0.0.1',
-    secureContext: createSecureContext({ ca: caPem, cert: certificatePem, key, minVersion: 'TLSv1.3' }),
-    ALPNProtocols: ['h2'],
-    checkServerIdentity: () => undefined,
-  })
-  const session = connectHttp2('https://x', { createConnection: () => socket })
-  session.on('error', () => {})
-  cleanUps.push(() => session.destroy())
-  const grpc = { ':method': 'POST', ':path': whoAmI.path, 'content-type': 'application/grpc', te: 'trailers' }
-  const hostile: [Record<string, string>, Buffer][] = [
-    [{ ':method': 'GET', ':path': '/' }, Buffer.alloc(0)],
-    [{ ...grpc, ':path': '/nothing/\u00ff\u00e9%zz' }, Buffer.alloc(0)],
-    [{ ...grpc, ':path': `/${'x'.repeat(8_000)}` }, Buffer.alloc(0)],
-    [{ ...grpc, 'grpc-timeout': 'soon' }, Buffer.alloc(5)],
-    [{ ...grpc, 'grpc-timeout': '99999999H' }, Buffer.alloc(5)],
-    [{ ...grpc, 'grpc-encoding': 'gzip' }, Buffer.from([1, 0, 0, 0, 4, 1, 2, 3, 4])],
-    [{ ...grpc, 'grpc-encoding': 'no-such' }, Buffer.from([1, 0, 0, 0, 1, 0])],
-    [{ ...grpc, 'x-bin': 'not base64 \u00ff' }, Buffer.alloc(5)],
-    [{ ...grpc, 'manyhands-stream': '0' }, Buffer.alloc(5)],
-    [grpc, Buffer.from([0, 255, 255, 255, 255])],
-    [grpc, Buffer.alloc(0)],
-    [grpc, Buffer.alloc(10)],
-    [{ ...grpc, ':path': echo.path }, Buffer.from([0, 0, 0])],
-  ]
-  for (const [headers, body] of hostile) {
-    await deadline(
-      new Promise<void>((resolve) => {
-        const request = session.request(headers)
-        request.on('error', () => {})
-        request.on('close', () => resolve())
-        request.on('response', () => {})
-        request.resume()
-        request.end(body)
-      }),
-      5_000,
-      JSON.stringify(headers),
-    )
-  }
-  const reset = session.request(grpc)
-  reset.on('error', () => {})
-  reset.close(constants.NGHTTP2_CANCEL)
-  assert.is(await nodes.leaf({ identity: alice }).call(endpoint, whoAmI, '', SOON), alice.nodeId)
 })
 
 test.run()
