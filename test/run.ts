@@ -14,10 +14,13 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
 import { packageRoot } from '../runtime/package-root.js'
 
-/** Slowest kinds first, so that the two lanes end at about the same time. */
+/** Slowest kinds first, so that the lanes end at about the same time. */
 const KINDS = ['e2e', 'simulation', 'property', 'unit']
-/** Test files at once; more would make tests with deadlines compete on a small machine. */
-const LANES = 2
+/**
+ * Test files at once. One more than a small machine has cores: those that start processes wait about as long as they compute.
+ * Many more would make tests with deadlines compete.
+ */
+const LANES = 3
 /** Time a file may take in all. Unit: s. */
 const FILE_LIMIT_S = 300
 /** Time a file has to end once its summary is printed; later than that, something was left open. Unit: ms. */

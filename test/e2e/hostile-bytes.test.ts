@@ -17,7 +17,7 @@ import { type GridMember, ProcessGrid } from '../support/process-grid.js'
 import { seededRandom } from '../support/seeded-random.js'
 
 /** Mangled messages on each method. HOSTILE_MESSAGES and SEED repeat or deepen a run. */
-const MESSAGES = Number(process.env.HOSTILE_MESSAGES ?? 300)
+const MESSAGES = Number(process.env.HOSTILE_MESSAGES ?? 200)
 const SEED = Number(process.env.SEED ?? 1)
 const UNITS = 400
 const UNIT_MS = 40

@@ -11,16 +11,18 @@ const PROCESSES = 10
 const PEERS_PER_PROCESS = 5
 /** Processes that join at a time. */
 const WAVE = 2
-const KEYS = 100
+const KEYS = 60
 const OWNERS = 3
 /** Bounds: generous for a machine that does other things besides. */
-const JOIN_MS = 60_000
-const SETTLE_MS = 30_000
+const JOIN_MS = 150_000
+const SETTLE_MS = 60_000
 const REPAIR_MS = 60_000
 
 const processes = new TestProcesses()
 const test = suite('50 peers over gRPC in 10 processes')
 test.after(() => processes.close())
+
+const NOBODY: LookupAnswer = { owners: [], ms: Number.POSITIVE_INFINITY }
 
 interface Group {
   readonly process: TestProcess
@@ -44,10 +46,9 @@ async function lookUp(groups: readonly Group[], keys: readonly Key[], random: Ra
   const lane = async () => {
     for (const key of queue) {
       const group = groups[random.int(groups.length)]!
-      const { owners, ms } = await group.process.ask<LookupAnswer>('lookup', {
-        peer: random.int(PEERS_PER_PROCESS),
-        key,
-      })
+      const asked = { peer: random.int(PEERS_PER_PROCESS), key }
+      // On a busy machine a lookup may find nobody in time: it is wrong then, and looked up again in the next round.
+      const { owners, ms } = await group.process.ask<LookupAnswer>('lookup', asked).catch(() => NOBODY)
       times.push(ms)
       const expected = trueOwners(key, nodes)
       if (owners.join() !== expected.join()) wrong.push(`${key}: ${owners.join(' ')}, not ${expected.join(' ')}`)
@@ -58,12 +59,16 @@ async function lookUp(groups: readonly Group[], keys: readonly Key[], random: Ra
   return { wrong, median: times[times.length >> 1]!, p95: times[Math.floor(times.length * 0.95)]! }
 }
 
-/** Looks up keys, new ones each round, until all of a round are right. Rejects after `ms`. */
+/** Looks up keys, new ones each round, until all of a round are right; tells of that round. Rejects after `ms`. */
 async function untilRight(groups: readonly Group[], random: Random, ms: number) {
   const began = performance.now()
   for (let rounds = 1; ; rounds++) {
-    const { wrong } = await lookUp(groups, randomKeys(random), random)
-    if (wrong.length === 0) return { ms: performance.now() - began, rounds }
+    const before = await requests(groups)
+    const { wrong, median, p95 } = await lookUp(groups, randomKeys(random), random)
+    if (wrong.length === 0) {
+      const perLookup = ((await requests(groups)) - before) / KEYS
+      return { ms: performance.now() - began, rounds, median, p95, perLookup }
+    }
     if (performance.now() - began > ms) throw new Error(`${wrong.length} of ${KEYS} keys are wrong: ${wrong[0]}`)
   }
 }
@@ -105,10 +110,6 @@ test('all join, every lookup finds the true owners, and again after a process wa
 
     // Contacts that were met before they were eligible are met again within a round of upkeep.
     const settled = await untilRight(groups, random, SETTLE_MS)
-    const before = await requests(groups)
-    const all = await lookUp(groups, randomKeys(random), random)
-    const perLookup = ((await requests(groups)) - before) / KEYS
-    assert.equal(all.wrong, [], 'every key has its true owners')
 
     const victim = groups[1 + random.int(PROCESSES - 1)]!
     await victim.process.kill('SIGKILL')
@@ -116,7 +117,7 @@ test('all join, every lookup finds the true owners, and again after a process wa
     const repaired = await untilRight(left, random, REPAIR_MS)
     console.log(
       `joined in ${joinMs.toFixed(0)} ms, all views right after ${settled.ms.toFixed(0)} ms more; lookup: median ` +
-        `${all.median.toFixed(0)} ms, p95 ${all.p95.toFixed(0)} ms, ${perLookup.toFixed(1)} FindNode (upkeep included); ` +
+        `${settled.median.toFixed(0)} ms, p95 ${settled.p95.toFixed(0)} ms, ${settled.perLookup.toFixed(1)} FindNode (upkeep included); ` +
         `right again ${repaired.ms.toFixed(0)} ms after kill -9 of 5 peers (${repaired.rounds} rounds of ${KEYS} keys)`,
     )
   } catch (error) {
