@@ -43,13 +43,30 @@ export function nodeDisk(folder: string): Disk {
     checkFileName(file)
     return join(folder, ...file.split('/'))
   }
+  // Logs, of which a process has a few, grow by many small appends: their folder is made, and their entry in it made durable,
+  // once for all of them.
+  const made = new Set<string>()
+  /** Files of which the folder has a durable entry. */
+  const entered = new Set<string>()
+  const openLog = async (full: string) => {
+    if (made.has(dirname(full))) {
+      const handle = await open(full, 'a', 0o600).catch((error: unknown) => {
+        if (!isMissing(error)) throw error
+      })
+      if (handle !== undefined) return handle
+    }
+    await makeFolder(dirname(full))
+    made.add(dirname(full))
+    return open(full, 'a', 0o600)
+  }
   return {
     append: (file, bytes) =>
       guarded('append to', file, async () => {
-        await makeFolder(dirname(path(file)))
-        const handle = await open(path(file), 'a', 0o600)
+        const full = path(file)
+        const handle = await openLog(full)
         try {
           const { size } = await handle.stat()
+          if (size === 0) entered.delete(full)
           try {
             await handle.appendFile(bytes)
           } catch (error) {
@@ -69,7 +86,9 @@ export function nodeDisk(folder: string): Disk {
         } finally {
           await handle.close()
         }
+        if (entered.has(path(file))) return
         await syncFolder(dirname(path(file)))
+        entered.add(path(file))
       }),
     read: (file) =>
       guarded('read', file, async () => {
@@ -96,6 +115,7 @@ export function nodeDisk(folder: string): Disk {
       }),
     remove: (file) =>
       guarded('remove', file, async () => {
+        entered.delete(path(file))
         await rm(path(file), { force: true })
         await syncFolder(dirname(path(file)))
       }),

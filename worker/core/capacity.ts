@@ -18,9 +18,11 @@ const GROWTH = 1
 
 /** A computed unit waits this long at least and at most for others to share its report. */
 const SHARE_MIN_MS = 10
-const SHARE_MAX_MS = 200
-/** The wait, in times of a unit. Units longer than the longest wait are not worth waiting for. */
-const SHARE_UNITS = 4
+const SHARE_MAX_MS = 500
+/** The wait, in times of a unit. */
+const SHARE_UNITS = 10
+/** Longer units are not worth waiting for: few would come. */
+const SHARED_UNIT_MS_MAX = 200
 
 interface MeasuredJob {
   /** Time of a unit, a moving mean; undefined before the first. */
@@ -88,12 +90,15 @@ export class Capacity {
   }
 
   /**
-   * How long a computed unit waits for others to share its report. A report costs owner and worker about a millisecond
-   * (signature, journal, commit), which units of 50 ms feel; what the wait delays hides behind the work in hand.
+   * How long a computed unit waits for others to share its report, with `inHand` units still to compute. A report costs owner,
+   * worker and reader several milliseconds together (signatures, journal, commit, proof), which units of 50 ms feel; what the
+   * wait delays hides behind what is queued here. Without a queue it would not: owners count what waits here as held, and
+   * grant less for it.
    */
-  reportWaitMs(jobId: JobId): Millis {
+  reportWaitMs(jobId: JobId, inHand: number): Millis {
+    if (inHand === 0) return 0
     const unitMs = this.#jobs.get(jobId)?.unitMs
-    if (unitMs === undefined || unitMs > SHARE_MAX_MS) return SHARE_MIN_MS
+    if (inHand <= this.#threads || unitMs === undefined || unitMs > SHARED_UNIT_MS_MAX) return SHARE_MIN_MS
     return Math.min(SHARE_MAX_MS, Math.max(SHARE_MIN_MS, SHARE_UNITS * unitMs))
   }
 }

@@ -267,11 +267,8 @@ export class WorkerCore {
       this.#pause.gaveBack = true
       this.#work.giveBack(() => true, this.#pause.reason)
     }
-    // With nothing else coming there is nobody to wait for.
-    const batchesAt = this.#reports.flushDue(
-      (jobId) => (this.#work.count > 0 ? this.#capacity.reportWaitMs(jobId) : 0),
-      now,
-    )
+    const inHand = this.#work.count
+    const batchesAt = this.#reports.flushDue((jobId) => this.#capacity.reportWaitMs(jobId, inHand), now)
     this.#links.tend(now)
     this.#reports.seekOwners(now)
     this.#links.connectCandidates(now)

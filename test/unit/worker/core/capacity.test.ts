@@ -70,14 +70,16 @@ capacities('remembers sixteen jobs, those that were granted last', () => {
   assert.is(capacity.of(jobNamed('job 0')), 1, 'forgotten')
 })
 
-capacities('lets units of a few milliseconds share a report, and long ones leave at once', () => {
-  const waitFor = (unitMs: number) => after(new Capacity(1), 40, unitMs).reportWaitMs(JOB)
-  assert.is(new Capacity(1).reportWaitMs(JOB), 10, 'nothing is known yet')
+capacities('lets units of a few milliseconds share a report while more are queued, and long ones leave at once', () => {
+  const waitFor = (unitMs: number, inHand = 9) => after(new Capacity(2), 40, unitMs).reportWaitMs(JOB, inHand)
+  assert.is(new Capacity(2).reportWaitMs(JOB, 9), 10, 'nothing is known yet')
   assert.is(waitFor(0.1), 10)
-  assert.is(waitFor(20), 80)
-  assert.is(waitFor(50), 200)
-  assert.is(waitFor(150), 200)
+  assert.is(waitFor(20), 200)
+  assert.is(waitFor(50), 500)
+  assert.is(waitFor(150), 500)
   assert.is(waitFor(1_000), 10)
+  assert.is(waitFor(50, 2), 10, 'one on each thread, none queued')
+  assert.is(waitFor(50, 0), 0, 'nobody to wait for')
 })
 
 capacities.run()
