@@ -12,16 +12,19 @@ import {
 } from '@grpc/grpc-js'
 import { toStatus } from '../proto/status.js'
 import type { Clock } from '../runtime/clock.js'
+import { consume } from '../runtime/consume.js'
 import { assert, GridError } from '../runtime/errors.js'
 import type { Logger } from '../runtime/logger.js'
 import {
   type Caller,
+  type Codec,
   MESSAGE_BYTES_MAX,
   type StreamHandler,
   type StreamMethod,
   type UnaryHandler,
   type UnaryMethod,
 } from '../runtime/transport.js'
+import type { Describe } from './grpc-reflection.js'
 import { GrpcStream, toBuffer } from './grpc-stream.js'
 import { Turns } from './turns.js'
 
@@ -47,6 +50,14 @@ interface Incoming {
   readonly caller: Caller
 }
 
+/** Services that {@link GrpcServer.offerReflection} stands for, in both versions of the protocol. */
+const REFLECTION_PATHS = ['v1', 'v1alpha'].map(
+  (version) => `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
+)
+/** A tool that asks nothing more for so long has gone. Unit: ms. */
+const REFLECTION_IDLE_MS = 60_000
+
+const RAW: Codec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes }
 const passBytes = (bytes: Buffer): Buffer => bytes
 
 /**
@@ -65,7 +76,8 @@ export class GrpcServer {
   readonly #streams = new Set<{ cancel(reason?: Error): void }>()
   #injecting: Caller | undefined
   #streamNumber = 0
-  #reflection: Promise<void> | undefined
+  #offersReflection = false
+  #describers: Promise<ReadonlyMap<string, Describe>> | undefined
   #closing: Promise<void> | undefined
 
   constructor(clock: Clock, logger: Logger) {
@@ -85,10 +97,24 @@ export class GrpcServer {
     this.#guardHttp2(http2ServerOf(this.#server))
   }
 
-  /** Describes our services to whoever asks. Before the first connection; further calls change nothing. */
-  offerReflection(): Promise<void> {
-    this.#reflection ??= import('./grpc-reflection.js').then(({ offerReflection }) => offerReflection(this.#server))
-    return this.#reflection
+  /** Describes our services to whoever asks; what that needs is loaded when somebody does. Further calls change nothing. */
+  offerReflection(): void {
+    if (this.#offersReflection) return
+    this.#offersReflection = true
+    for (const path of REFLECTION_PATHS)
+      this.handleStream({ path, up: RAW, down: RAW }, (stream) => {
+        const options = { clock: this.#clock, idleMs: REFLECTION_IDLE_MS, until: 'end' } as const
+        consume(stream, options, async (request) => {
+          this.#describers ??= import('./grpc-reflection.js').then(({ describers }) => describers())
+          const describe = (await this.#describers).get(path)
+          assert(describe !== undefined, `${path} is described`)
+          if (!stream.send(describe(request))) await stream.drained()
+        }).then(
+          () => stream.end(),
+          // The stream was cancelled with the reason.
+          () => {},
+        )
+      })
   }
 
   /** Takes over a connection of which it is known who is at its other end. */

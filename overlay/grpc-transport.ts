@@ -102,7 +102,7 @@ export class GrpcTransport implements Transport {
    * addresses. Rejects with GridError `unavailable` and a hint when it cannot.
    */
   async listen(at: { host?: string; port: number }): Promise<number> {
-    await this.#server.offerReflection()
+    this.#server.offerReflection()
     if (this.#closing !== undefined) throw new GridError('closed', 'the node is shutting down')
     const listener = new Listener({
       certificates: this.#certificates,

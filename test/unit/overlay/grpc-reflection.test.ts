@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import protobuf from 'protobufjs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { GridError } from '../../../runtime/errors.js'
 import type { Codec, StreamMethod } from '../../../runtime/transport.js'
 import { deadline } from '../../support/deadline.js'
 import { GrpcNodes } from '../../support/grpc-nodes.js'
@@ -45,7 +46,7 @@ test('a node that listens names its services and describes their messages', asyn
   })
   stream.send({ listServices: '*' })
   stream.send({ fileContainingSymbol: 'manyhands.v1.Jobs' })
-  await deadline(answered, 5_000, 'both answers')
+  await deadline(answered, 10_000, 'both answers')
   stream.cancel()
 
   const { service } = replies[0]!.listServicesResponse as { service: { name: string }[] }
@@ -54,6 +55,26 @@ test('a node that listens names its services and describes their messages', asyn
     assert.ok(names.includes(`manyhands.v1.${name}`), name)
   const { fileDescriptorProto } = replies[1]!.fileDescriptorResponse as { fileDescriptorProto: Uint8Array[] }
   assert.ok(fileDescriptorProto.some((file) => Buffer.from(file).includes('SubmitRequest')))
+})
+
+test('the older version of the protocol is answered as well, and what is no request is refused', async () => {
+  const server = await nodes.peer()
+  const client = nodes.leaf()
+  const path = '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo'
+  const older = client.open(server.endpoint, { ...method, path })
+  const answer = new Promise<Record<string, unknown>>((resolve, reject) => {
+    older.onClose((reason) => reject(reason ?? new Error('closed')))
+    older.onMessage(resolve)
+  })
+  older.send({ listServices: '*' })
+  assert.ok((await deadline(answer, 10_000, 'an answer')).listServicesResponse)
+  older.cancel()
+
+  const broken = client.open(server.endpoint, { ...method, up: { ...method.up, encode: () => Uint8Array.of(0xff) } })
+  const refused = new Promise<Error | undefined>((resolve) => broken.onClose(resolve))
+  broken.onMessage(() => {})
+  broken.send({})
+  assert.is(((await deadline(refused, 10_000, 'a refusal')) as GridError | undefined)?.code, 'invalid')
 })
 
 test.run()
