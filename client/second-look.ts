@@ -10,8 +10,8 @@ export interface SecondLook {
   readonly client: GridClient
   readonly job: KnownJob
   readonly shard: number
-  /** Owners of the shard other than the one that is followed. */
-  readonly others: readonly Endpoint[]
+  /** Looks up the owners of the shard other than the one that is followed; they change while it is. */
+  readonly others: () => Promise<readonly Endpoint[]>
   /** Whether to go by what an owner says. */
   readonly isTrusted: (owner: Endpoint) => boolean
   /** Whether a unit is asked for, and not proved yet. */
@@ -35,20 +35,21 @@ const DECIDED: readonly UnitState[] = ['settled', 'failed']
 /**
  * Looks now and then at what the other owners of a followed shard have settled, one after the other. What the followed one
  * keeps back for some seconds is read from the other beside it: one other at a time, which the next that has more replaces.
- * The followed stream is never cut for it, so that a slow one does not begin anew. Resolves once `signal` aborts, at once
- * when there are no others; never rejects.
+ * The followed stream is never cut for it, so that a slow one does not begin anew. Resolves once `signal` aborts; never
+ * rejects.
  */
 export async function lookBeside(look: SecondLook): Promise<void> {
-  const { client, others, isTrusted, lacks, follow, signal } = look
+  const { client, isTrusted, lacks, follow, signal } = look
   const { clock, random } = client.parts
   let beside: { readonly owner: Endpoint; readonly cut: AbortController; readonly ended: Promise<void> } | undefined
   let waitMs = LOOK_MS
-  for (let turn = 0; others.length > 0; turn++) {
+  for (let turn = 0; ; turn++) {
     await pause(clock, jitter(random, waitMs, 0.3), signal)
     if (signal.aborted) break
     waitMs = Math.min(LOOK_MAX_MS, 2 * waitMs)
-    const owner = others[turn % others.length]!
-    if (!isTrusted(owner) || beside?.owner === owner) continue
+    const others = await look.others().catch(() => [])
+    const owner = others[turn % Math.max(1, others.length)]
+    if (owner === undefined || !isTrusted(owner) || beside?.owner.nodeId === owner.nodeId) continue
     const lacking = (await decidedAt(look, owner)).filter(lacks)
     if (lacking.length === 0) continue
     await pause(clock, GRACE_MS, signal)

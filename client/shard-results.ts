@@ -10,7 +10,7 @@ import { consume } from '../runtime/consume.js'
 import { toGridError } from '../runtime/errors.js'
 import { jitter } from '../runtime/jitter.js'
 import type { Endpoint } from '../runtime/transport.js'
-import { lookBeside } from './second-look.js'
+import { lookBeside, type SecondLook } from './second-look.js'
 import { aborted, type GridClient, type KnownJob } from './session.js'
 import { SignatureChecks } from './signature-checks.js'
 
@@ -160,8 +160,7 @@ export class ShardResults {
         if (reading.signal?.aborted) throw aborted()
         if (this.left.size === 0) return
         try {
-          const others = following ? owners.filter((other) => other !== owner) : []
-          const { wanted, done } = await this.#readFrom(owner, others, following, reading)
+          const { wanted, done } = await this.#readFrom(owner, named, following, reading)
           if (!wanted) return
           answers++
           if (done && this.left.size === 0) return
@@ -201,10 +200,10 @@ export class ShardResults {
     }
   }
 
-  /** Reads from `owner`, and while following from one of `others` beside it that has what `owner` keeps back. */
+  /** Reads from `owner`, and while following from another one, or one of `named`, that has what `owner` keeps back. */
   async #readFrom(
     owner: Endpoint,
-    others: readonly Endpoint[],
+    named: readonly Endpoint[],
     following: boolean,
     reading: ShardReading,
   ): Promise<Answer> {
@@ -214,7 +213,11 @@ export class ShardResults {
     for (const signal of signals) signal?.addEventListener('abort', onAbort, { once: true })
     if (signals.some((signal) => signal?.aborted)) cut.abort()
     const answer: Answer = { wanted: true, done: false }
-    const beside = lookBeside({
+    const others = async () => {
+      const nearest = await this.#client.shardOwners(this.#job.jobId, this.shard)
+      return withOthers(nearest, named).filter(({ nodeId }) => nodeId !== owner.nodeId)
+    }
+    const look: SecondLook = {
       client: this.#client,
       job: this.#job,
       shard: this.shard,
@@ -230,7 +233,8 @@ export class ShardResults {
         })
       },
       signal: cut.signal,
-    })
+    }
+    const beside = following ? lookBeside(look) : undefined
     try {
       await this.#stream(owner, following, reading, cut.signal, async (reply) => {
         await this.#receive(reply, owner, reading, answer)

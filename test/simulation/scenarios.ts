@@ -5,6 +5,7 @@ import { homesScenario } from './scenarios/homes.js'
 import { liarScenarios } from './scenarios/liars.js'
 import { overlayScenario } from './scenarios/overlay.js'
 import { overlayBars } from './scenarios/overlay-bars.js'
+import { takeoverScenarios } from './scenarios/takeover.js'
 import { wasteScenarios } from './scenarios/waste.js'
 
 /** Everything `npm run sim` can run. */
@@ -14,6 +15,7 @@ export const scenarios: readonly Scenario[] = [
   gridScenario,
   homesScenario,
   ...wasteScenarios,
+  ...takeoverScenarios,
   ...liarScenarios,
   ...overlayBars,
 ]

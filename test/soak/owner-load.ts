@@ -5,17 +5,16 @@ import type { GridProcess } from '../../process/compose.js'
 import type { Digest, JobId, NodeId } from '../../proto/model.js'
 import { toGridError } from '../../runtime/errors.js'
 import { sha256 } from '../../runtime/hash.js'
-import { fromHex } from '../../runtime/hex.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { deadline } from '../support/deadline.js'
 import { type GrantedRun, parseGrantedRun } from '../support/grant-tap.js'
 import { GrowingFile } from '../support/growing-file.js'
 import { factIdsAt } from '../support/owner-facts.js'
 import type { ProcessGrid } from '../support/process-grid.js'
+import { turnOf } from '../support/turns.js'
 import { say } from './soak.js'
 
 const OWNERS = 3
-const BLOCK_UNITS = 64
 /** The next job is submitted when fewer units than this were never granted. */
 const LOW_UNITS = 192
 const READ_MS = 120_000
@@ -130,9 +129,9 @@ export class OwnerLoad {
       if (untouched.size === 0 || settledAtMs.size === 0) continue
       const owners = (await this.ownersOf(jobId)).map(({ nodeId }) => nodeId)
       const byOwner = new Map<NodeId, Set<number>>(owners.map((owner) => [owner, new Set()]))
-      for (const unit of untouched) byOwner.get(preferred(owners, jobId, unit, 0))!.add(unit)
+      for (const unit of untouched) byOwner.get(turnOf(owners, jobId, unit, 0))!.add(unit)
       for (const [owner, units] of byOwner) {
-        const isTurn = (unit: number, opinion: number) => preferred(owners, jobId, unit, opinion) === owner
+        const isTurn = (unit: number, opinion: number) => turnOf(owners, jobId, unit, opinion) === owner
         shares.push({ owner, jobId, units, isTurn })
       }
     }
@@ -268,14 +267,6 @@ export class OwnerLoad {
     )
     return { granted, computed, needed }
   }
-}
-
-/** The owner whose turn an opinion on a unit of shard 0 is (docs/protocol.md). */
-function preferred(owners: readonly NodeId[], jobId: JobId, unit: number, opinion: number): NodeId {
-  const place = new DataView(new ArrayBuffer(8))
-  place.setUint32(4, Math.floor(unit / BLOCK_UNITS))
-  const rank = (owner: NodeId) => sha256(fromHex(owner), fromHex(jobId), new Uint8Array(place.buffer))
-  return [...owners].sort((a, b) => (rank(a) < rank(b) ? -1 : 1))[opinion % owners.length]!
 }
 
 /** Waits until `condition` holds; what fails counts as no. @throws Error naming `what` after `ms` */

@@ -6,8 +6,9 @@ import { SYNC_MS } from '../../../coordinator/exchange/shard-exchange.js'
 import type { Coordinator } from '../../../coordinator/index.js'
 import { shardKey } from '../../../job/shard.js'
 import { unitCount } from '../../../job/unit-source.js'
+import { grantCodec } from '../../../proto/codec/facts.js'
 import { methods } from '../../../proto/methods.js'
-import type { JobId } from '../../../proto/model.js'
+import type { Grant, JobId } from '../../../proto/model.js'
 import { pause } from '../../../runtime/clock.js'
 import type { Disk } from '../../../runtime/disk.js'
 import { GridError } from '../../../runtime/errors.js'
@@ -23,7 +24,7 @@ import { Forger } from './forger.js'
 import { GridKeys } from './keys.js'
 import { Oracle } from './oracle.js'
 import { overlayDirectory } from './overlay-directory.js'
-import { lyingDirectory, lyingTransport, mayWant } from './owner-lies.js'
+import { deafToWants, lyingDirectory, lyingTransport, mayWant } from './owner-lies.js'
 import { type Plan, type PlannedJob, specOf } from './plan.js'
 import type { Plant } from './plants.js'
 import { makeClient, type ProcessParts, STORE_FILE, startPeer, startWorker } from './processes.js'
@@ -53,6 +54,10 @@ const UNMET = 'the condition does not hold'
 export interface Course {
   /** Whether a crash may meet an owner between its fsync and its answer now. */
   readonly isFaulty: boolean
+  /** Sees each grant as its owner sends it. */
+  granted?(owner: Host, grant: Grant): void
+  /** Whether an owner hears what workers want now. Default: it does. */
+  mayGrant?(owner: Host): boolean
   /** Resolves once whatever it does to the grid is over, so that all work can end. */
   run(grid: Grid): Promise<void>
 }
@@ -118,7 +123,7 @@ export class Grid {
     await this.#finish()
     this.#checkOwners()
     for (const worker of this.workers) this.oracle.checkLedger(worker)
-    this.oracle.checkEnd(this.peers, (jobId, shard) => this.#trueOwners(jobId, shard))
+    this.oracle.checkEnd(this.peers, (jobId, shard) => this.trueOwners(jobId, shard))
     // What the last checks found is noted as a failure of the world, which only a run reports.
     await world.run(world.nowMs)
   }
@@ -146,13 +151,21 @@ export class Grid {
       if (context.boot > 1) this.oracle.checkKept(host)
       const character = this.plan.peerCharacters[index] ?? 'honest'
       const transport = tapTransport(context.transport, methods.work, {
-        served: (stream) => ({
-          received: (message) => {
-            this.oracle.ownerHeard(host, message)
-            return message.type === 'want' && !mayWant(character, stream.caller, this.workers) ? [] : [message]
-          },
-          sent: (message) => this.oracle.ownerSaid(host, message),
-        }),
+        served: (stream) => {
+          const hear = deafToWants(
+            () => !mayWant(character, stream.caller, this.workers) || this.#course?.mayGrant?.(host) === false,
+          )
+          return {
+            received: (message) => {
+              this.oracle.ownerHeard(host, message)
+              return hear(message)
+            },
+            sent: (message) => {
+              this.oracle.ownerSaid(host, message)
+              if (message.type === 'grant') this.#course?.granted?.(host, grantCodec.decode(message.grant.bytes))
+            },
+          }
+        },
       })
       const disk = this.#crashingDisk(host, context.disk)
       const verifier = this.#plant.verifier?.(this.#keys.verifier) ?? this.#keys.verifier
@@ -319,7 +332,8 @@ export class Grid {
     }
   }
 
-  #trueOwners(jobId: JobId, shard: number): readonly Host[] {
+  /** Hosts of the peers nearest to a shard, nearest first, whoever knows of them. */
+  trueOwners(jobId: JobId, shard: number): readonly Host[] {
     const key = BigInt(`0x${shardKey(sha256, jobId, shard)}`)
     const distance = (host: Host) => BigInt(`0x${host.caller.nodeId}`) ^ key
     return [...this.peers].sort((a, b) => (distance(a) < distance(b) ? -1 : 1)).slice(0, this.plan.owners)

@@ -1,4 +1,5 @@
 import type { OwnerDirectory, ReadyWork } from '../../../coordinator/index.js'
+import type { WorkerMessage } from '../../../proto/messages.js'
 import { methods } from '../../../proto/methods.js'
 import type { JobId } from '../../../proto/model.js'
 import { GridError } from '../../../runtime/errors.js'
@@ -84,5 +85,23 @@ export function lyingDirectory(directory: GridDirectory, { clock }: ProcessConte
         },
       }
     },
+  }
+}
+
+/**
+ * What an owner hears from one worker when it grants nothing as long as `refuses`: that nothing is wanted, and afterwards
+ * what was wanted last.
+ */
+export function deafToWants(refuses: () => boolean): (message: WorkerMessage) => readonly WorkerMessage[] {
+  let want: WorkerMessage | undefined
+  let isDeaf = false
+  return (message) => {
+    if (message.type === 'want') want = message
+    if (want === undefined) return [message]
+    const wasDeaf = isDeaf
+    isDeaf = refuses()
+    const rest = message.type === 'want' ? [] : [message]
+    if (isDeaf) return [...rest, { type: 'want', instances: 0 }]
+    return message.type === 'want' || wasDeaf ? [...rest, want] : rest
   }
 }

@@ -37,7 +37,7 @@ interface Followed {
 }
 
 /** A job of one shard that is followed; `lie` sees the owners in the order in which they are read. */
-async function follow(peers: number, lie: (owners: readonly FakePeer[]) => void): Promise<Followed> {
+async function follow(peers: number, lie: (owners: readonly FakePeer[], grid: FakeGrid) => void): Promise<Followed> {
   const grid = new FakeGrid(peers)
   let settled = SETTLED
   const job = grid.job({ source: { type: 'count', count: UNITS } }, (unit) =>
@@ -45,7 +45,7 @@ async function follow(peers: number, lie: (owners: readonly FakePeer[]) => void)
   )
   const near = await grid.overlay.owners(shardKey(sha256, job.jobId, 0), peers)
   const owners = near.map(({ nodeId }) => grid.peers.find(({ identity }) => identity.nodeId === nodeId)!)
-  lie(owners)
+  lie(owners, grid)
   const client = grid.clientOf(grid.submitter, quick)
   const reader = new ResultsReader(client, await client.job(job.jobId), { follow: true, order: 'settled' })
   const seen = new Set<number>()
@@ -121,6 +121,20 @@ second('all may come from the other alone: then following ends, though the first
   })
   await followed.saw(SETTLED)
   await followed.end(false)
+  assert.is(followed.seen.size, UNITS)
+})
+
+second('an owner that comes while the first is followed and says nothing is read, too', async () => {
+  const followed = await follow(2, ([first], { overlay, network }) => {
+    first!.lies = { reply: nothing }
+    const owners = overlay.owners.bind(overlay)
+    overlay.owners = async (key, count) => {
+      const isFollowed = network.log.some((line) => line.includes('Jobs/Results'))
+      return (await owners(key, count)).filter(({ nodeId }) => isFollowed || nodeId === first!.identity.nodeId)
+    }
+  })
+  await followed.saw(SETTLED)
+  await followed.end()
   assert.is(followed.seen.size, UNITS)
 })
 

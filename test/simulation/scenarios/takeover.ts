@@ -1,0 +1,179 @@
+import type { Grant, JobId, NodeId } from '../../../proto/model.js'
+import type { Millis } from '../../../runtime/clock.js'
+import { turnOf } from '../../support/turns.js'
+import { type Course, Grid } from '../grid/grid.js'
+import type { Plan } from '../grid/plan.js'
+import { NO_PLANT } from '../grid/plants.js'
+import type { Scenario } from '../scenario.js'
+import type { Host } from '../world/host.js'
+import type { World } from '../world/world.js'
+
+const PEERS = 7
+const WORKERS = 5
+const UNIT_MS = 250
+const JOBS = 4
+/** Units of a job, one shard: about a minute's work. */
+const UNITS = 576
+const HARMS = 6
+/** Time between two harms, so that the last owner is back and alike. Unit: ms. */
+const PEACE_MS = 15_000
+const STOPPED_MS = 60_000
+/** Fewest units whose first opinion is an owner's turn for it to be worth harming. */
+const SHARE_MIN = 8
+/** Longest wait for the next grant of a share. Unit: ms. */
+const WAIT_MS = 30_000
+const WORK_MS = 3_600_000
+const LOOK_MS = 500
+
+/** Bars for the 95th percentile from the harm to the next grant by others of what was the owner's turn. Unit: ms. */
+const BARS = { killed: 10_000, stopped: 10_000, refusing: 5_000 } as const
+type Harm = keyof typeof BARS
+
+/** What one owner was to grant of one job before the others, when it was harmed. */
+interface Share {
+  readonly jobId: JobId
+  readonly owner: Host
+  readonly owners: readonly NodeId[]
+  readonly units: ReadonlySet<number>
+}
+
+/** How long after the harm others granted an opinion that was its turn, and a first one. Unit: ms. */
+interface Taken {
+  readonly anyMs: Millis
+  readonly firstMs: Millis
+}
+
+function planOf(): Plan {
+  return {
+    owners: 3,
+    realSignatures: false,
+    realOverlay: false,
+    peers: PEERS,
+    workers: Array.from({ length: WORKERS }, () => 'honest'),
+    unitMs: Array.from({ length: WORKERS }, () => UNIT_MS),
+    jobs: Array.from({ length: JOBS }, (_, i) => ({
+      name: `load-${i}`,
+      units: UNITS,
+      policy: { type: 'quorum', quorum: 2 },
+    })),
+    peerCharacters: [],
+    uplinks: [undefined, undefined],
+    walls: 0,
+    shardUnits: 1_024,
+  }
+}
+
+/** One owner after the other is harmed, each time the one with the largest share or any, and what follows is timed. */
+class HarmOwners implements Course {
+  readonly isFaulty = false
+  readonly taken: Taken[] = []
+  readonly #harm: Harm
+  /** Units that nobody has been granted, by job. */
+  readonly #untouched = new Map<JobId, Set<number>>()
+  #refusing: Host | undefined
+  #waiting: { readonly share: Share; readonly sinceMs: Millis; anyMs?: Millis; firstMs?: Millis } | undefined
+  #nowMs: () => Millis = () => 0
+
+  constructor(harm: Harm) {
+    this.#harm = harm
+  }
+
+  mayGrant(owner: Host): boolean {
+    return owner !== this.#refusing
+  }
+
+  granted(owner: Host, { jobId, runs }: Grant): void {
+    const untouched = this.#untouched.get(jobId)
+    const waiting = this.#waiting
+    for (const { first, count, opinion } of runs) {
+      for (let unit = first; unit < first + count; unit++) {
+        untouched?.delete(unit)
+        if (waiting === undefined || waiting.share.jobId !== jobId || owner === waiting.share.owner) continue
+        const { owners, units } = waiting.share
+        const tookMs = this.#nowMs() - waiting.sinceMs
+        if (turnOf(owners, jobId, unit, opinion) === waiting.share.owner.caller.nodeId) waiting.anyMs ??= tookMs
+        if (opinion === 0 && units.has(unit)) waiting.firstMs ??= tookMs
+      }
+    }
+  }
+
+  async run(grid: Grid): Promise<void> {
+    const { world, oracle } = grid
+    this.#nowMs = () => world.nowMs
+    for (const { jobId, planned } of oracle.jobs)
+      this.#untouched.set(jobId, new Set(Array.from({ length: planned.units }, (_, unit) => unit)))
+    for (let i = 0; i < HARMS; i++) {
+      await world.run(world.nowMs + PEACE_MS)
+      let share: Share | undefined
+      while (share === undefined && !oracle.hasSeenAll()) {
+        await world.run(world.nowMs + LOOK_MS)
+        share = this.#shares(grid).at(i % 2 === 0 ? 0 : -1)
+      }
+      if (share !== undefined) this.taken.push(await this.#harmOne(world, share))
+    }
+    await world.run(() => oracle.hasSeenAll(), WORK_MS)
+  }
+
+  async #harmOne(world: World, share: Share): Promise<Taken> {
+    const { owner } = share
+    const sinceMs = world.nowMs
+    this.#waiting = { share, sinceMs }
+    if (this.#harm === 'killed') owner.crash('killed')
+    else if (this.#harm === 'stopped') owner.pause()
+    else this.#refusing = owner
+    world.count(this.#harm)
+    await world.run(() => this.#waiting?.firstMs !== undefined || world.nowMs > sinceMs + WAIT_MS, 2 * WAIT_MS)
+    const { anyMs = WAIT_MS, firstMs = WAIT_MS } = this.#waiting
+    this.#waiting = undefined
+    if (this.#harm === 'killed') owner.restart()
+    if (this.#harm === 'stopped') {
+      await world.run(sinceMs + STOPPED_MS)
+      owner.resume()
+    }
+    this.#refusing = undefined
+    return { anyMs, firstMs }
+  }
+
+  /** Shares of jobs that have begun, the largest first. */
+  #shares(grid: Grid): Share[] {
+    const shares: Share[] = []
+    for (const [jobId, untouched] of this.#untouched) {
+      if (untouched.size === 0 || untouched.size > UNITS - 32) continue
+      const hosts = grid.trueOwners(jobId, 0)
+      const owners = hosts.map(({ caller }) => caller.nodeId)
+      for (const owner of hosts) {
+        const isTurn = (unit: number) => turnOf(owners, jobId, unit, 0) === owner.caller.nodeId
+        const units = new Set([...untouched].filter(isTurn))
+        if (units.size >= SHARE_MIN && owner.running && !owner.paused) shares.push({ jobId, owner, owners, units })
+      }
+    }
+    return shares.sort((a, b) => b.units.size - a.units.size)
+  }
+}
+
+const p95 = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.ceil(0.95 * values.length) - 1]!
+
+function takeoverScenario(harm: Harm, promise: string): Scenario {
+  return {
+    name: `takeover-${harm}`,
+    onRequest: true,
+    promise: `${promise}: others grant what was its turn, 95th percentile, within ${BARS[harm] / 1_000} s`,
+    run: async (world) => {
+      const course = new HarmOwners(harm)
+      await new Grid(world, planOf(), NO_PLANT).run(course)
+      const any = course.taken.map(({ anyMs }) => anyMs)
+      const first = course.taken.map(({ firstMs }) => firstMs)
+      world.count('anyP95Ms', Math.round(p95(any)))
+      world.count('firstP95Ms', Math.round(p95(first)))
+      const text = course.taken.map(({ anyMs, firstMs }) => `${Math.round(anyMs)}/${Math.round(firstMs)}`).join(' ')
+      world.check(p95(any) < BARS[harm], `any opinion / a first one after ${text} ms`)
+    },
+  }
+}
+
+/** How soon others grant what a lost owner was to. */
+export const takeoverScenarios: readonly Scenario[] = [
+  takeoverScenario('killed', 'an owner is killed, six times'),
+  takeoverScenario('stopped', 'an owner is stopped for a minute, six times'),
+  takeoverScenario('refusing', 'an owner refuses to grant, six times'),
+]
