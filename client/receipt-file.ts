@@ -44,15 +44,14 @@ export function decodeReceipt(bytes: Uint8Array, sha256: Sha256): Receipt {
 }
 
 function textOf({ unit, spec, orders, facts, output }: Receipt): string {
-  const signed = ({ bytes, signature }: Signed) => ({ bytes: base64(bytes), signature: base64(signature) })
   return JSON.stringify(
     {
       v: 1,
       kind: KIND,
       unit,
-      spec: signed(spec),
-      orders: orders.map(signed),
-      facts: facts.map(({ report, grants }) => ({ report: signed(report), grants: grants.map(signed) })),
+      spec: signedJson(spec),
+      orders: orders.map(signedJson),
+      facts: facts.map(({ report, grants }) => ({ report: signedJson(report), grants: grants.map(signedJson) })),
       output: base64(output),
     },
     undefined,
@@ -60,10 +59,14 @@ function textOf({ unit, spec, orders, facts, output }: Receipt): string {
   )
 }
 
-const base64 = (bytes: Uint8Array): string =>
+/** Signed bytes as files have them. */
+export const signedJson = ({ bytes, signature }: Signed) => ({ bytes: base64(bytes), signature: base64(signature) })
+
+export const base64 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')
 
-function bytesOf(value: unknown): Uint8Array {
+/** Bytes from base64. This and the readers below throw TypeError for what is none. */
+export function bytesOf(value: unknown): Uint8Array {
   if (typeof value !== 'string') throw new TypeError('no bytes')
   return new Uint8Array(Buffer.from(value, 'base64'))
 }
@@ -73,12 +76,12 @@ function wholeOf(value: unknown): number {
   return value
 }
 
-function listOf<T>(value: unknown, read: (entry: unknown) => T): readonly T[] {
+export function listOf<T>(value: unknown, read: (entry: unknown) => T): readonly T[] {
   if (!Array.isArray(value)) throw new TypeError('no list')
   return value.map(read)
 }
 
-function signedOf(value: unknown): Signed {
+export function signedOf(value: unknown): Signed {
   const { bytes, signature } = value as Record<string, unknown>
   return { bytes: bytesOf(bytes), signature: bytesOf(signature) }
 }

@@ -12,6 +12,7 @@ import type { Sha256 } from '../runtime/hash.js'
 import type { Logger } from '../runtime/logger.js'
 import type { Random } from '../runtime/random.js'
 import type { Transport } from '../runtime/transport.js'
+import { attest } from './attest.js'
 import type { OwnerSight } from './core/explain.js'
 import type { Shard } from './core/shard.js'
 import type { OwnerDirectory } from './directory.js'
@@ -310,6 +311,9 @@ export class Coordinator {
     transport.handleUnary(methods.activate, (request) => this.#activate(request))
     transport.handleUnary(methods.summarize, ({ jobId, shards, orders }, caller) =>
       this.home.summarized(jobId, shards, orders, caller),
+    )
+    transport.handleUnary(methods.attest, async ({ jobId, shard }, { publicKey }) =>
+      attest(await this.#shard(this.book.need(jobId), shard), publicKey, this.#d.signer, this.#d.clock.wallMs()),
     )
     transport.handleUnary(methods.status, () => this.status())
     transport.handleUnary(methods.explain, (request) => this.explain(request))

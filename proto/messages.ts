@@ -297,6 +297,15 @@ export interface SummarizeReply {
   /** Why nothing more is to be granted; empty: go on. */
   readonly stopped: string
 }
+export interface AttestRequest {
+  readonly jobId: JobId
+  readonly shard: number
+}
+export interface AttestReply {
+  /** An encoded Attestation. */
+  readonly attestation: Signed
+}
+
 export type StatusRequest = Readonly<Record<never, never>>
 export interface StatusReply {
   readonly peers: number

@@ -1,5 +1,6 @@
 import type { Codec, StreamMethod, UnaryMethod } from '../runtime/transport.js'
 import * as admin from './codec/admin.js'
+import * as attestation from './codec/attestation.js'
 import * as blobs from './codec/blobs.js'
 import * as coordinator from './codec/coordinator.js'
 import * as exchange from './codec/exchange.js'
@@ -34,6 +35,7 @@ export const methods = {
   output: stream('Jobs/Output', jobs.outputRequestCodec, jobs.chunkCodec),
   activate: unary('Jobs/Activate', jobs.activateRequestCodec, jobs.activateReplyCodec),
   summarize: unary('Jobs/Summarize', jobs.summarizeRequestCodec, jobs.summarizeReplyCodec),
+  attest: unary('Jobs/Attest', attestation.attestRequestCodec, attestation.attestReplyCodec),
   status: unary('Jobs/Status', jobs.statusRequestCodec, jobs.statusReplyCodec),
   // Explain
   explain: unary('Explain/Job', explain.explainRequestCodec, explain.explainReplyCodec),

@@ -77,6 +77,20 @@ export type Policy =
   /** The first answer that is right with this confidence, by what its donors have shown; `errorPpm`: millionths it may be wrong. */
   | { readonly type: 'confidence'; readonly errorPpm: number }
 
+/** What an owner of a shard says that a worker key has given to it: settled units on which the worker agreed. */
+export interface Attestation {
+  readonly jobId: JobId
+  readonly shard: number
+  readonly owner: PublicKey
+  readonly ownerIdNonce: Uint8Array
+  readonly worker: PublicKey
+  readonly units: number
+  /** Of these units together. */
+  readonly fuel: bigint
+  /** Wall clock of the owner, ms since 1970. */
+  readonly attestedAtMs: number
+}
+
 /** What one instance may use. */
 export interface Limits {
   readonly memoryBytes: number

@@ -1,12 +1,13 @@
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { fetchReceipt, receiptContext } from '../../client/receipt.js'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES_MAX } from '../../client/receipt-file.js'
+import { isTotalsFile } from '../../client/totals-file.js'
 import { parseInteger } from '../../job/quantity.js'
 import { checkReceipt, type ProvedReceipt, type Receipt } from '../../job/receipt.js'
 import { contains } from '../../job/selection.js'
 import { createVerifier } from '../../overlay/identity.js'
-import { resolveNetwork } from '../../overlay/network.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
+import type { JobSpec } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import { sha256 } from '../../runtime/hash.js'
 import { retriesOf } from '../collect.js'
@@ -17,12 +18,14 @@ import { cannotWrite } from '../file-content.js'
 import { checkUnit, readUnit, resolveJob, shortId, taskText } from '../job-view.js'
 import { clean, facts, plural } from '../output.js'
 import type { CommandTable } from '../program.js'
+import { checkTotalsFile, idWorkOf, writeTotals } from '../totals.js'
 
 /** `manyhands receipt` and `check`: one file with all that proves a result, and checking it anywhere. */
 export function defineReceipt(commands: CommandTable): void {
   commands
-    .add('receipt <job> <unit>', 'one file that proves the result of a unit, for anybody to check', receipt)
-    .option('-o, --output <file>', 'where to write it (JOB-UNIT.receipt)')
+    .add('receipt [job] [unit]', 'one file that proves the result of a unit, for anybody to check', receipt)
+    .option('-o, --output <file>', 'where to write it (JOB-UNIT.receipt, or totals.receipt)')
+    .option('--totals', 'instead: what the owners of jobs attest that this machine gave, added to what the file has')
     .addHelpText(
       'after',
       [
@@ -30,13 +33,17 @@ export function defineReceipt(commands: CommandTable): void {
         'The file has the signed spec, the orders that bear on the unit, every report of it with its grants, rulings of replays,',
         "and the output. 'manyhands check FILE' checks it on any machine, without a network.",
         '',
+        '--totals: for each job that units of this machine settled in, the signed spec, and how many units as many of the owners attest as',
+        'a result needs. Write it again now and then to the same file: peers forget a job a day after it has expired.',
+        '',
         'Examples:',
         '  manyhands receipt last 17',
         '  manyhands receipt 3fa9 0 -o unit0.receipt',
+        '  manyhands receipt --totals',
       ].join('\n'),
     )
   commands
-    .add('check <file>', 'check a receipt, on any machine and without a network', check)
+    .add('check <file>', 'check a receipt or totals, on any machine and without a network', check)
     .option('-o, --output <file>', 'write the standard output of the unit to this file')
     .option('--id-work <bits>', "work that ids of the job's network must show, if not that of its name")
     .addHelpText(
@@ -61,10 +68,18 @@ async function receipt(
   [text, unitText]: readonly string[],
   options: Readonly<Record<string, unknown>>,
 ): Promise<ExitCode> {
-  const unit = readUnit(unitText!)
+  if (options.totals === true) {
+    if (text !== undefined) throw new GridError('invalid', '--totals is about all jobs: it takes neither job nor unit')
+    return writeTotals(context, options.output as string | undefined, write)
+  }
+  if (text === undefined || unitText === undefined)
+    throw new GridError('invalid', 'a receipt is about one unit of a job', {
+      hint: 'manyhands receipt JOB UNIT, or --totals',
+    })
+  const unit = readUnit(unitText)
   return withConnection(context, async (connection) => {
     const { client } = connection
-    const asked = await client.job(await resolveJob(connection, text!))
+    const asked = await client.job(await resolveJob(connection, text))
     checkUnit(asked.spec, unit)
     const retries = await retriesOf(connection, asked.jobId)
     const job = retries.toReversed().find(({ spec }) => contains(spec.selection, unit)) ?? asked
@@ -84,13 +99,16 @@ async function receipt(
 }
 
 async function check(
-  { output }: CommandContext,
+  context: CommandContext,
   [file]: readonly string[],
   options: Readonly<Record<string, unknown>>,
 ): Promise<ExitCode> {
   const idWork = options.idWork === undefined ? undefined : parseInteger(String(options.idWork))
   if (idWork !== undefined && (idWork < 0n || idWork > 64n)) throw new GridError('invalid', '--id-work is 0 to 64')
-  const made = decodeReceipt(await read(file!), sha256)
+  const { output } = context
+  const bytes = await read(file!)
+  if (isTotalsFile(bytes)) return checkTotalsFile(context, bytes, idWork === undefined ? undefined : Number(idWork))
+  const made = decodeReceipt(bytes, sha256)
   const proved = prove(made, idWork === undefined ? undefined : Number(idWork))
   const target = options.output as string | undefined
   if (target !== undefined) await write(target, proved.output?.stdout ?? new Uint8Array(0))
@@ -100,18 +118,17 @@ async function check(
 
 /** Throws GridError `corrupt` with the reason for which a receipt is refused. */
 function prove(made: Receipt, idWork: number | undefined): ProvedReceipt {
-  const context = receiptContext(sha256, createVerifier(), idWork ?? idWorkOf(made))
+  const context = receiptContext(sha256, createVerifier(), idWork ?? idWorkOf(jobSpecOf(made)))
   const proved = checkReceipt(made, context)
   if (!proved.ok) throw new GridError('corrupt', `the receipt is refused: ${proved.reason}`)
   return proved
 }
 
-/** What the network of the job asks of ids, by its name. */
-function idWorkOf({ spec }: Receipt): number {
+function jobSpecOf({ spec }: Receipt): Pick<JobSpec, 'network'> {
   try {
-    return resolveNetwork(jobSpecCodec.decode(spec.bytes).network).idWorkBits
+    return jobSpecCodec.decode(spec.bytes)
   } catch {
-    return 0
+    return { network: '' }
   }
 }
 

@@ -111,7 +111,8 @@ function workerFindings(sight: JobSight, words: CommandWords): Finding[] {
   const groups = workersSeen(sight)
   const able = Math.max(...owning.map(({ reply }) => reply.workersAble))
   const donors = Math.max(...owning.map(({ reply }) => reply.donorsAble))
-  const quorum = donorsNeeded(sight.spec.policy)
+  const { policy } = sight.spec
+  const quorum = policy.type === 'confidence' ? 2 : donorsNeeded(policy)
   const findings: Finding[] = groups.flatMap((group) => barred(sight, group, able === 0, words))
   if (groups.length === 0)
     findings.push({
@@ -127,7 +128,7 @@ function workerFindings(sight: JobSight, words: CommandWords): Finding[] {
     findings.push({
       code: 'quorum',
       blocks: true,
-      sentence: `${counted(donors, 'donor')} of workers ${donors === 1 ? 'is' : 'are'} here, and ${quorum} have to agree on each unit${sight.spec.policy.type === 'confidence' ? ' at first' : ''}`,
+      sentence: `${counted(donors, 'donor')} of workers ${donors === 1 ? 'is' : 'are'} here, and ${quorum} have to agree on each unit${policy.type === 'confidence' ? ' at first' : ''}`,
       sinceMs: undefined,
       by,
       value: `${donors} of quorum ${quorum}`,

@@ -20,7 +20,9 @@ export interface Workforce {
 export function waitingReason(shard: Shard, { refusal, connected, able, donors }: Workforce): string {
   if (shard.finished) return ''
   if (refusal !== '') return refusal
-  const { policy, quorum } = shard.rules
+  const { policy } = shard.rules
+  // Two who agree on unit after unit come to be believed.
+  const quorum = policy.type === 'confidence' ? 2 : shard.rules.quorum
   if (able === 0) {
     if (connected.length === 0) return 'no worker is connected'
     const { spec } = shard.job

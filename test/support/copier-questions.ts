@@ -109,6 +109,7 @@ export function questionsOf(known: Known): readonly Question[] {
       { jobId, shards: [], orders: undefined },
       { jobId, shards: [status], orders: guesses[0] },
     ],
+    attest: [{ jobId, shard: 0 }],
     status: [{}],
     explain: [
       { jobId, unit: undefined, events: true },

@@ -13,7 +13,7 @@ import { jobSpecCodec } from '../../../proto/codec/spec.js'
 import { CHUNK_BYTES, INLINE_OUTPUT_BYTES_MAX } from '../../../proto/limits.js'
 import type { ResultsReply, SettledUnit, ShardStatus, ShowReply, UnitStatus } from '../../../proto/messages.js'
 import { methods } from '../../../proto/methods.js'
-import type { JobId, JobSpec, ReportFact, Signed, Summary, UnitOutput } from '../../../proto/model.js'
+import type { JobId, JobSpec, PublicKey, ReportFact, Signed, Summary, UnitOutput } from '../../../proto/model.js'
 import { type Clock, systemClock } from '../../../runtime/clock.js'
 import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
@@ -179,6 +179,8 @@ export class FakePeer {
   readonly blobs = new Map<string, Map<number, Uint8Array>>()
   readonly changed = new Set<() => void>()
   lies: Lies = {}
+  /** What it attests of a shard to a caller. */
+  attests: ((shard: number, caller: PublicKey) => Signed) | undefined
   /** Chunks of blobs that were sent here. */
   chunksTaken = 0
 
@@ -237,6 +239,10 @@ export class FakePeer {
       job.orders.push(order)
       this.notify()
       return { holders: [this.identity.nodeId], wanted: 1 }
+    })
+    transport.handleUnary(methods.attest, ({ shard }, { publicKey }) => {
+      if (this.attests === undefined) throw new GridError('notFound', 'nothing to attest')
+      return { attestation: this.attests(shard, publicKey) }
     })
     transport.handleUnary(methods.show, ({ jobId, withShards }) => this.#show(jobId, withShards))
     transport.handleUnary(methods.blobStat, ({ blob }) => ({

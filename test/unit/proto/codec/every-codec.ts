@@ -1,4 +1,5 @@
 import * as admin from '../../../../proto/codec/admin.js'
+import * as attest from '../../../../proto/codec/attestation.js'
 import * as blobs from '../../../../proto/codec/blobs.js'
 import { blobRefCodec, signedCodec } from '../../../../proto/codec/common.js'
 import * as coordinator from '../../../../proto/codec/coordinator.js'
@@ -23,6 +24,16 @@ function codecCase<T>(name: string, codec: Codec<T>, ...values: readonly T[]): C
 }
 
 const { jobId, nodeId, digest, summary } = s
+const attestation = {
+  jobId,
+  shard: 7,
+  owner: s.otherKey,
+  ownerIdNonce: new Uint8Array(8).fill(4),
+  worker: s.otherKey,
+  units: 16_384,
+  fuel: 2n ** 64n - 1n,
+  attestedAtMs: 1_700_000_000_000,
+}
 const bytes = new Uint8Array([1, 2, 3])
 const blob = { digest, size: 300_000 }
 const status = {
@@ -37,6 +48,9 @@ const status = {
 const stored = { holders: [nodeId], wanted: 2 }
 
 export const factCases: readonly CodecCase[] = [
+  codecCase('Attestation', attest.attestationCodec, attestation, { ...attestation, units: 0, fuel: 0n }),
+  codecCase('AttestRequest', attest.attestRequestCodec, { jobId, shard: 7 }),
+  codecCase('AttestReply', attest.attestReplyCodec, { attestation: s.signed() }),
   codecCase('Signed', signedCodec, s.signed()),
   codecCase('BlobRef', blobRefCodec, blob),
   codecCase('Grant', facts.grantCodec, s.grant, { ...s.grant, age: 'older' }),
