@@ -2,7 +2,7 @@ import type { SeededRandom } from '../simulation/world/random.js'
 import { LONE, RIGHT, RING, type Scene } from './scene.js'
 import type { Volunteer } from './volunteer.js'
 
-/** Members of a careful ring that must have been given a unit before one of them lies about it. */
+/** Members of a careful ring that must have a unit before one of them lies about it. */
 const CAREFUL_FRIENDS = 2
 
 /** What volunteers say of units, and what the ring knows of its own. */
@@ -11,8 +11,9 @@ export class Answers {
   readonly #random: SeededRandom
   /** Units that the ring lies about, where it does not lie about all. */
   readonly #dice: readonly number[]
-  /** Liars that were given a unit, and units that one of them told the truth of. */
-  readonly #friends = new Map<number, number>()
+  /** Liars that have a unit in hand or lied about it, and for a ring that remembers, all that were ever given it. */
+  readonly #friends = new Map<number, Set<Volunteer>>()
+  /** Units that one of them told the truth of. */
   readonly #truths = new Set<number>()
   #lone = LONE
 
@@ -24,17 +25,26 @@ export class Answers {
   }
 
   granted(volunteer: Volunteer, unit: number): void {
-    if (!volunteer.isHonest) this.#friends.set(unit, (this.#friends.get(unit) ?? 0) + 1)
+    if (volunteer.isHonest) return
+    const friends = this.#friends.get(unit)
+    if (friends === undefined) this.#friends.set(unit, new Set([volunteer]))
+    else friends.add(volunteer)
+  }
+
+  /** It has lost the unit without an answer. */
+  lost(volunteer: Volunteer, unit: number): void {
+    if (this.#scene.conduct !== 'mindful') this.#friends.get(unit)?.delete(volunteer)
   }
 
   answer(volunteer: Volunteer, unit: number): number {
     const { honestErrors, honestAnswers = 0, lieShare = 1, conduct } = this.#scene
     if (volunteer.isHonest) return this.#random.chance(honestErrors) ? this.#lone++ : RIGHT
     if (conduct === 'lone') return this.#lone++
+    const isCareful = conduct === 'careful' || conduct === 'mindful'
     const lies =
       volunteer.answered >= honestAnswers &&
       this.#dice[unit]! < lieShare &&
-      (conduct !== 'careful' || (!this.#truths.has(unit) && this.#friends.get(unit)! >= CAREFUL_FRIENDS))
+      (!isCareful || (!this.#truths.has(unit) && this.#friends.get(unit)!.size >= CAREFUL_FRIENDS))
     if (lies) return RING
     this.#truths.add(unit)
     return RIGHT

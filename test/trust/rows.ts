@@ -52,6 +52,7 @@ export const rows: readonly Row[] = [
   row('fast-30', 'ring 30 % in 5 ms', ring(0.3, { answerMs: FAST_MS }), { wrong: 1e-4, captured: 0.05 }),
   row('careful-20', 'careful ring 20 %', ring(0.2, { conduct: 'careful' }), { wrong: 3e-4 }),
   row('careful-40', 'careful ring 40 %', ring(0.4, { conduct: 'careful' }), { wrong: 3e-4 }),
+  row('mindful-40', 'careful ring 40 %, remembers', ring(0.4, { conduct: 'mindful' })),
   row('sleepers-20', 'sleepers 20 %', ring(0.2, { honestAnswers: 100 }), { wrong: 1e-4 }),
   row('rare-20', 'lie on 1 %, 20 %', ring(0.2, { lieShare: 0.01 }), { wrong: 5e-4 }),
   row('rare-40', 'lie on 1 %, 40 %', ring(0.4, { lieShare: 0.01 }), { wrong: 1e-3 }),
@@ -81,6 +82,7 @@ export const rows: readonly Row[] = [
     wrong: 0.002,
     time: TIME,
   }),
+  row('away-mindful-40', 'submitter away: careful 40 %, remembers', away(0.4, { conduct: 'mindful' })),
   row('away-fast-30', 'submitter away: 30 % in 5 ms', away(0.3, { answerMs: FAST_MS })),
   row('away-owner-10', 'submitter away: lying owner', away(0.1, { forgedVotes: 2 })),
 ]

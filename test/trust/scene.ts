@@ -3,9 +3,9 @@ import type { Millis } from '../../runtime/clock.js'
 
 /**
  * What the dishonest of a scene do. `lone`: each its own wrong answer. `ring`: all the same one. `careful`: the ring's, but
- * only where two of the ring were given the unit and none has told the truth. `hoarder`: takes units and never answers.
+ * only where two of the ring have the unit at one moment and none has told the truth; `mindful`: where two were ever given it. `hoarder`: takes units and never answers.
  */
-export type Conduct = 'lone' | 'ring' | 'careful' | 'hoarder'
+export type Conduct = 'lone' | 'ring' | 'careful' | 'mindful' | 'hoarder'
 
 /** Who takes part in one job of the simulator. Shares are shares of the keys at the start, each with one thread. */
 export interface Scene {

@@ -136,6 +136,7 @@ export class Volunteer {
     this.isHere = false
     this.stay++
     this.#onlineMs += timeline.now - this.#joinedAt
+    for (const { unit } of this.hand) this.#p.answers.lost(this, unit)
     this.hand.length = 0
   }
 
@@ -155,6 +156,7 @@ export class Volunteer {
     const at = this.hand.findIndex((held) => held.unit === unit && held.from === from)
     if (at < 0) return false
     if (at === 0 && !this.#p.isSilent) this.#busyMs += this.#p.timeline.now - this.#startedAt
+    this.#p.answers.lost(this, unit)
     this.hand.splice(at, 1)
     if (at === 0) this.#start()
     return true
