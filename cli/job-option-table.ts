@@ -113,6 +113,13 @@ export const JOB_OPTIONS = [
     group: CHECKING,
     help: 'only these workers or donors may compute it, by key (manyhands id)',
   },
+  {
+    name: 'owners',
+    kind: 'list',
+    value: 'KEY,...',
+    group: CHECKING,
+    help: 'only these peers may give it out, by key: for a network of your own, each shard needs one of them near',
+  },
 
   { name: 'memory', kind: 'text', value: 'SIZE', group: LIMITS, help: 'memory (256MiB)' },
   { name: 'wall', kind: 'text', value: 'TIME', group: LIMITS, help: 'time (1h)' },

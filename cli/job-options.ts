@@ -91,6 +91,7 @@ export function readJobOptions(given: GivenOptions): JobOptions {
       expiresInMs: read('expires', (text) => within(parseDuration(text), 1_000, JOB_LIFE_MS, 'ms (30 days)')),
       isPublic: given.has('public') ? true : undefined,
       judges: readAll('judge', (text) => readKeys(text))?.flat(),
+      owners: readAll('owners', (text) => readKeys(text))?.flat(),
       workers: readAll('workers', (text) => readKeys(text))?.flat(),
     }),
   }

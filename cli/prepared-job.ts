@@ -110,7 +110,7 @@ export function finishJob(
       submitter,
       shardUnits,
       ownerRadius: ownerRadius(peers),
-      minGrantors: minGrantorsOf(spec.policy, shardOwners),
+      minGrantors: minGrantorsOf(spec.policy, spec.owners.length > 0 ? 1 : shardOwners),
     },
   }
 }

@@ -187,7 +187,7 @@ function assemble(
     requires: [...(judges.length > 0 ? ['judges'] : []), ...(policy.type === 'confidence' ? ['confidence'] : [])],
     shardUnits:
       request.shardUnits ?? chooseShardUnits({ units, outputBytes: Math.min(outputBytes, limits.outputBytes), unitMs }),
-    minGrantors: minGrantorsOf(policy, shardOwners),
+    minGrantors: minGrantorsOf(policy, request.owners?.length ? 1 : shardOwners),
     ownerRadius: ownerRadius(context.peers),
     parent: request.parent,
   }

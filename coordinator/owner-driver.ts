@@ -82,6 +82,7 @@ export class OwnerDriver {
     const { signer, random, clock, sha256 } = context
     this.core = new Owner({
       self: signer.nodeId,
+      selfKey: signer.publicKey,
       random,
       wallMs: () => clock.wallMs(),
       rank: (owner, jobId, shard, block) => {

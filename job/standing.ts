@@ -8,6 +8,9 @@ export interface Bar {
   readonly value: string
 }
 
+/** What an owner says that may not grant: its grants would be void (`job/facts.ts`). */
+export const OTHER_OWNERS = 'the job names other owners'
+
 /** Restraints that a worker tells of, as people say them. */
 const RESTRAINED: Readonly<Record<string, string>> = {
   pause: 'paused',

@@ -1,5 +1,5 @@
 import { formatBytes, formatDuration } from '../../job/quantity.js'
-import { barText, declineText, restraintText } from '../../job/standing.js'
+import { barText, declineText, OTHER_OWNERS, restraintText } from '../../job/standing.js'
 import { donorsNeeded } from '../../job/verdict.js'
 import type { WorkerBar, WorkerGroup } from '../../proto/explain-messages.js'
 import { clockFindings, clocksOf } from './clocks.js'
@@ -69,6 +69,15 @@ function endOf(sight: JobSight, { job }: CommandWords): Finding | undefined {
   const stopped = said.find(({ reply }) => reply.refusal !== 'expired')
   // Where some grant, nothing is over.
   if (stopped === undefined || said.length < owners(sight).length) return undefined
+  if (said.every(({ reply }) => reply.refusal === OTHER_OWNERS))
+    return {
+      ...base,
+      code: 'owners-named',
+      sentence: `it names its owners (--owners), and none of the ${counted(said.length, 'peer')} near its shards is one`,
+      by,
+      value: counted(sight.spec.owners.length, 'named owner'),
+      cure: 'start named peers, or name those that are near: manyhands peers; or submit it again without --owners',
+    }
   return {
     ...base,
     code: 'stopped',

@@ -3,6 +3,7 @@ export const FINDING_CODES = [
   'cancelled',
   'expired',
   'stopped',
+  'owners-named',
   'not-joined',
   'clock-here',
   'clock-peer',

@@ -1,4 +1,5 @@
 import { applyOrders, errorsAllowed, type KnownOrder, type OrdersView } from '../../job/orders.js'
+import { OTHER_OWNERS } from '../../job/standing.js'
 import { type VerdictRules, verdictRules } from '../../job/verdict.js'
 import type { JobId, JobSpec, NodeId, PublicKey } from '../../proto/model.js'
 import { DurationStatistics } from './delay-bound.js'
@@ -15,11 +16,13 @@ export class Job {
   /** Why the home stopped it, or empty. */
   stopped = ''
   readonly #self: NodeId
+  readonly #isNamed: boolean
 
-  constructor(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[], self: NodeId) {
+  constructor(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[], self: NodeId, selfKey?: PublicKey) {
     this.jobId = jobId
     this.spec = spec
     this.#self = self
+    this.#isNamed = spec.owners.length === 0 || selfKey === undefined || spec.owners.includes(selfKey)
     this.view = applyOrders(spec, orders)
     this.rules = verdictRules(spec, this.view)
   }
@@ -44,6 +47,7 @@ export class Job {
   refusal(wallMs: number): string {
     if (this.view.cancelled) return 'cancelled by the submitter'
     if (wallMs >= this.view.expiresAtMs) return 'expired'
+    if (!this.#isNamed) return OTHER_OWNERS
     if (this.view.rulings?.dismissed.has(this.#self)) return 'most of the sampled votes granted here were false'
     return this.stopped
   }

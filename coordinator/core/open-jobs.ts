@@ -37,7 +37,7 @@ export class OpenJobs {
 
   openJob(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[]): void {
     if (!this.#state.jobs.has(jobId))
-      this.#state.jobs.set(jobId, new Job(jobId, spec, orders, this.#state.context.self))
+      this.#state.jobs.set(jobId, new Job(jobId, spec, orders, this.#state.context.self, this.#state.context.selfKey))
   }
 
   /** Opens a shard of a job that is known. */

@@ -11,6 +11,8 @@ import type { Instance, WorkerRecord } from './worker-record.js'
 /** What an owner needs from outside. All of it is fixed for the life of the process. */
 export interface OwnerContext {
   readonly self: NodeId
+  /** The key that signs grants; absent: jobs that name their owners are granted as all others are. */
+  readonly selfKey?: PublicKey
   readonly random: Random
   /** Wall clock, for expiry and age classes only. */
   readonly wallMs: () => Millis

@@ -90,6 +90,7 @@ options('every option is understood', () => {
     'max-fails': '5%',
     'max-errors': '4',
     'max-instances': '20',
+    owners: ['12'.repeat(32)],
     workers: [`${'ab'.repeat(32)},${'cd'.repeat(32)}`, 'ef'.repeat(32)],
     memory: '1GiB',
     wall: '2h',
@@ -125,6 +126,7 @@ options('every option is understood', () => {
     priority: -5,
     expiresInMs: 2 * 86_400_000,
     isPublic: true,
+    owners: ['12'.repeat(32)],
     workers: ['ab', 'cd', 'ef'].map((byte) => byte.repeat(32)),
   })
   assert.equal(inputs, [

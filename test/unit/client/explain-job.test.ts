@@ -7,6 +7,7 @@ import { explainJob } from '../../../client/core/explain-job.js'
 import { explainUnit } from '../../../client/core/explain-unit.js'
 import { FINDING_CODES } from '../../../client/core/findings.js'
 import type { JobSight, PeerAnswer } from '../../../client/core/job-sight.js'
+import { OTHER_OWNERS } from '../../../job/standing.js'
 import { EMPTY_SUMMARY } from '../../../job/summary.js'
 import type { ExplainReply, ShardSight, UnitGroup, WorkerGroup } from '../../../proto/explain-messages.js'
 import type { NodeId } from '../../../proto/model.js'
@@ -212,6 +213,9 @@ test('what has ended says nothing of workers', () => {
   assert.equal(codes(sight([answer('a')], { cancelled: true })), ['cancelled!'])
   assert.equal(codes(sight([answer('a', { refusal: 'expired' })], { expiresAtMs: WALL_MS - 5 })), ['expired!'])
   assert.equal(codes(sight([answer('a', { refusal: 'all of 20 units failed' })])), ['stopped!'])
+  const strangers = ['a', 'b'].map((name) => answer(name, { refusal: OTHER_OWNERS }))
+  assert.equal(codes(sight(strangers)), ['owners-named!'])
+  assert.not.ok(codes(sight([...strangers, answer('c', able)])).includes('owners-named!'), 'one of the three may grant')
 })
 
 test('a finished job has nothing to explain but what failed', () => {
