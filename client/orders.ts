@@ -197,6 +197,12 @@ export async function retryJobs(
 
 const NONCE_BYTES = 16
 
+/** What a spec with this policy requires, beside what it required before. */
+function requiredBy({ type }: Policy, before: readonly string[]): readonly string[] {
+  const others = before.filter((feature) => feature !== 'confidence')
+  return type === 'confidence' ? [...others, 'confidence'] : others
+}
+
 /** The spec of a child over `units` of a job, checked. */
 export function childJob(
   client: GridClient,
@@ -217,6 +223,7 @@ export function childJob(
     createdAtMs: nowMs,
     expiresAtMs: Math.min(nowMs + expiresInMs, inputsUntilMs),
     limits: { ...parent.limits, ...limits },
+    requires: requiredBy(changes.policy ?? parent.policy, parent.requires),
     selection: mergeRanges(units),
     parent: jobId,
   }

@@ -200,6 +200,8 @@ ordering('a retry is a child job over the failed and held units, with changed li
   assert.is(spec.limits.wallMs, job.spec.limits.wallMs)
   assert.equal(spec.source, job.spec.source)
   assert.is.not(spec.nonce, job.spec.nonce)
+  const believed = { policy: { type: 'confidence', errorPpm: 1_000 } } as const
+  assert.equal((await retryJobs(grid.client, job.jobId, believed))[0]!.spec.requires, ['confidence'])
   assert.equal((await retryJobs(grid.client, job.jobId, { states: ['held'] }))[0]!.spec.selection, [
     { first: 70, count: 1 },
   ])
