@@ -17,6 +17,7 @@ import type { OwnerSight } from './core/explain.js'
 import type { Shard } from './core/shard.js'
 import type { OwnerDirectory } from './directory.js'
 import { ShardExchange } from './exchange/shard-exchange.js'
+import { ExplainBudget } from './explain-budget.js'
 import { type FactExchange, soloExchange } from './fact-exchange.js'
 import { FinishedReview } from './finished-review.js'
 import { FinishedShards, finishedName } from './finished-shards.js'
@@ -316,8 +317,12 @@ export class Coordinator {
       attest(await this.#shard(this.book.need(jobId), shard), publicKey, this.#d.signer, this.#d.clock.wallMs()),
     )
     transport.handleUnary(methods.status, () => this.status())
-    transport.handleUnary(methods.explain, (request) => this.explain(request))
     const { clock } = this.#d
+    const explained = new ExplainBudget(clock)
+    transport.handleUnary(methods.explain, (request, { host }) => {
+      explained.take(host, this.owner.core.waitingUnits(request.jobId))
+      return this.explain(request)
+    })
     transport.handleStream(methods.watch, (stream) =>
       takeRequest(clock, stream, ({ jobId, withShards }) => this.home.watch(stream, jobId, withShards)),
     )

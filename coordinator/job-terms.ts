@@ -6,6 +6,9 @@ import type { BookedJob, JobBook } from './job-book.js'
 import type { OutputFiles } from './output-files.js'
 import type { Store } from './store.js'
 
+/** Removed jobs whose outputs are compared with those of all others in one pass. */
+const REMOVED_AT_ONCE = 256
+
 export interface JobTermsContext {
   readonly logger: Logger
   readonly book: JobBook
@@ -47,20 +50,36 @@ export class JobTerms {
   }
 
   async #look(): Promise<void> {
+    const removed: BookedJob[] = []
     for (const job of this.#c.book.all()) {
       const { jobId, expiresAtMs } = job
-      try {
-        if (job.removed) {
-          if (this.#removed.has(jobId)) continue
-          await this.#remove(job)
-          this.#removed.add(jobId)
-        } else if (expiresAtMs > (this.#extendedTo.get(jobId) ?? job.spec.expiresAtMs)) {
+      if (job.removed) {
+        if (!this.#removed.has(jobId)) removed.push(job)
+      } else if (expiresAtMs > (this.#extendedTo.get(jobId) ?? job.spec.expiresAtMs)) {
+        await this.#carryOut(job, async () => {
           await this.#extend(job)
           this.#extendedTo.set(jobId, expiresAtMs)
-        }
-      } catch (error) {
-        this.#c.logger.warn('an order is not carried out yet', { jobId, error: toGridError(error).message })
+        })
       }
+    }
+    for (let at = 0; at < removed.length; at += REMOVED_AT_ONCE) {
+      const some = removed.slice(at, at + REMOVED_AT_ONCE)
+      const own = new Map<BookedJob, Set<Digest>>()
+      for (const job of some) await this.#carryOut(job, async () => void own.set(job, await this.#digestsOf(job)))
+      const shared = await this.#sharedOf(own).catch((error: unknown) => {
+        this.#c.logger.warn('jobs are not removed yet', { error: toGridError(error).message })
+        return undefined
+      })
+      if (shared === undefined) return
+      for (const [job, digests] of own) await this.#carryOut(job, () => this.#remove(job, digests, shared))
+    }
+  }
+
+  async #carryOut({ jobId }: BookedJob, act: () => Promise<void>): Promise<void> {
+    try {
+      await act()
+    } catch (error) {
+      this.#c.logger.warn('an order is not carried out yet', { jobId, error: toGridError(error).message })
     }
   }
 
@@ -70,17 +89,23 @@ export class JobTerms {
     for (const digest of await this.#digestsOf(job)) await outputs.extend(digest, keepUntilMs)
   }
 
-  async #remove(job: BookedJob): Promise<void> {
-    const { book, store, outputs, dropShard } = this.#c
-    const own = await this.#digestsOf(job)
-    // Equal outputs of several jobs are one file.
-    for (const other of own.size > 0 ? book.all() : []) {
-      if (other === job || other.removed) continue
-      for (const digest of await this.#digestsOf(other)) own.delete(digest)
+  /** Those outputs of removed jobs that others have, too: equal outputs of several jobs are one file. */
+  async #sharedOf(own: ReadonlyMap<BookedJob, ReadonlySet<Digest>>): Promise<ReadonlySet<Digest>> {
+    const shared = new Set<Digest>()
+    const all = new Set([...own.values()].flatMap((digests) => [...digests]))
+    for (const other of all.size > 0 ? this.#c.book.all() : []) {
+      if (other.removed) continue
+      for (const digest of await this.#digestsOf(other)) if (all.has(digest)) shared.add(digest)
     }
+    return shared
+  }
+
+  async #remove(job: BookedJob, own: ReadonlySet<Digest>, shared: ReadonlySet<Digest>): Promise<void> {
+    const { store, outputs, dropShard } = this.#c
     // The files first: only the shards know their names.
-    for (const digest of own) await outputs.remove(digest)
+    for (const digest of own) if (!shared.has(digest)) await outputs.remove(digest)
     for (const { shard } of await store.shards(job.jobId)) await dropShard(job, shard)
+    this.#removed.add(job.jobId)
   }
 
   async #digestsOf({ jobId }: BookedJob): Promise<Set<Digest>> {

@@ -91,12 +91,13 @@ export class ShardLoader {
           stored: new Set(kept.keys()),
           wallMs: 0,
           live: false,
+          fromStore: true,
         })
       }
       if (page.length < FACTS_PAGE) break
     }
     for (const { unit, digest } of await store.largeOutputs(jobId, shard))
-      events.push({ type: 'outputKept', jobId, shard, unit, digest })
+      events.push({ type: 'outputKept', jobId, shard, unit, digest, fromStore: true })
     return events
   }
 

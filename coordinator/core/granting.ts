@@ -208,14 +208,14 @@ export class Granting {
       const record = shard.again.shift()!
       if (record.queue !== 'again') continue
       if (shard.wanted(record) - record.held.length <= 0 || record.state === 'held') {
-        record.queue = undefined
+        shard.setQueue(record, undefined)
         continue
       }
       const ours =
         !state.isElsewhere(record, now) &&
         (state.isPreferred(shard, record.unit, record.held.length) || now - record.wantedSince >= BYPASS_MS)
       if (ours && isDistinct(worker, record)) {
-        record.queue = undefined
+        shard.setQueue(record, undefined)
         return record
       }
       shard.again.push(record)

@@ -27,8 +27,17 @@ export class History {
   /** The last events, in a ring. */
   readonly #ring: PastEvent[] = []
   #next = 0
+  #isQuiet = false
+
+  /** What `action` leads to is not noted: it came about at a time that is not known any more. */
+  quietly(action: () => void): void {
+    this.#isQuiet = true
+    action()
+    this.#isQuiet = false
+  }
 
   note(unit: Remembered, what: UnitEventWord, at: Millis, worker?: NodeId, detail = ''): void {
+    if (this.#isQuiet) return
     const event: PastEvent = { unit: unit.unit, at, what, worker, detail }
     this.#ring[this.#next] = event
     this.#next = (this.#next + 1) % SHARD_EVENTS_MAX

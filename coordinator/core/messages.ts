@@ -126,6 +126,8 @@ export type OwnerEvent =
       readonly wallMs: number
       /** False for facts read back from the store or received from another owner: what they say of time and hosts is not counted. */
       readonly live: boolean
+      /** It was read back from the store: when what it leads to came about is not known. */
+      readonly fromStore?: boolean
     }
   | {
       readonly type: 'outputKept'
@@ -133,6 +135,7 @@ export type OwnerEvent =
       readonly shard: number
       readonly unit: number
       readonly digest: Digest
+      readonly fromStore?: boolean
     }
   | { readonly type: 'outputFetchFailed'; readonly jobId: JobId; readonly unit: number }
   /** Soft state from another owner of the shard: what it has handed out. Repeated while it is out; believed that long. */

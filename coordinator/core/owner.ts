@@ -118,7 +118,7 @@ export class Owner {
         this.#settling.reportKept(event.report, event, now)
         break
       case 'outputKept':
-        this.#settling.outputKept(event.jobId, event.shard, event.unit, event.digest, now)
+        this.#settling.outputKept(event, now)
         break
       case 'outputFetchFailed':
         this.#settling.outputFetchFailed(event.jobId, event.unit, now)
@@ -185,7 +185,7 @@ export class Owner {
     const able = state.connected.filter((worker) => isAble(worker, job))
     const donors = new Set(able.map((worker) => worker.donor)).size
     const refusal = job.refusal(state.context.wallMs())
-    const ready = refusal === '' ? shard.untouched + shard.again.length + shard.undrawn.length : 0
+    const ready = refusal === '' ? shard.untouched + shard.queuedCount : 0
     return {
       jobId,
       shard: number,
@@ -193,6 +193,14 @@ export class Owner {
       waiting: waitingReason(shard, { refusal, connected: state.connected, able: able.length, donors }),
       firstGrantAt: shard.firstGrantAt,
     }
+  }
+
+  /** Units of a job that {@link explain} looks at: those in memory of shards that are not finished. */
+  waitingUnits(jobId: JobId): number {
+    let units = 0
+    for (const shard of this.#state.jobs.get(jobId)?.shards.values() ?? [])
+      if (!shard.finished) units += shard.unitCount - shard.untouched
+    return units
   }
 
   /** What this owner sees of a job, or one unit of it, for whoever asks why; undefined: it has nothing of the job. */

@@ -1,10 +1,10 @@
 import { isVote } from '../../job/digest.js'
 import type { Vote } from '../../job/verdict.js'
-import type { Digest, JobId } from '../../proto/model.js'
+import type { JobId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { SPOT_CHECKED_SHARE } from './believed.js'
 import { HOST_FAILURES_MAX } from './draw.js'
-import type { CheckedReport, UnitSet } from './messages.js'
+import type { CheckedReport, OwnerEvent, UnitSet } from './messages.js'
 import type { OwnerState } from './owner-state.js'
 import type { Decision, Shard, UnitRecord } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
@@ -12,6 +12,8 @@ import { heldBy, type Instance, type WorkerRecord } from './worker-record.js'
 
 /** Equal answers of one key for one unit that are worth keeping: one more is needed where bytes were lost. */
 const ANSWERS_MAX = 2
+
+type OutputKept = Extract<OwnerEvent, { type: 'outputKept' }>
 
 /** What is known of a report that is on disk, beside the report itself. */
 export interface KeptReport {
@@ -21,6 +23,8 @@ export interface KeptReport {
   readonly wallMs: number
   /** Straight from a worker, not read back or passed on by another owner. */
   readonly live: boolean
+  /** Read back: nobody knows any more when it came. */
+  readonly fromStore?: boolean
 }
 
 /**
@@ -41,11 +45,16 @@ export class Settling {
   }
 
   /** A report is on disk: its votes count from now on. A report that counted before changes nothing. */
-  reportKept(checked: CheckedReport, { stored, wallMs, live }: KeptReport, now: Millis): void {
-    const { report, factId, votes } = checked
+  reportKept(checked: CheckedReport, kept: KeptReport, now: Millis): void {
+    const { report, factId } = checked
     const shard = this.#state.shard(report.jobId, report.shard)
     if (shard === undefined || shard.facts.has(factId)) return
     shard.facts.add(factId)
+    if (kept.fromStore) shard.history.quietly(() => this.#count(shard, checked, kept, now))
+    else this.#count(shard, checked, kept, now)
+  }
+
+  #count(shard: Shard, { report, votes }: CheckedReport, { stored, wallMs, live }: KeptReport, now: Millis): void {
     const worker = this.#state.workers.get(report.worker)
     const unitMs = votes.length > 0 ? wallMs / votes.length : 0
     const decided: number[] = []
@@ -135,12 +144,13 @@ export class Settling {
   // ------------------------------------------------------------------------------------------------------------- bytes
 
   /** The bytes of a large output are on disk. */
-  outputKept(jobId: JobId, number: number, unit: number, digest: Digest, now: Millis): void {
+  outputKept({ jobId, shard: number, unit, digest, fromStore }: OutputKept, now: Millis): void {
     const shard = this.#state.shard(jobId, number)
     const record = shard?.record(unit)
     if (shard === undefined || record === undefined) return
     const decision = shard.keep(record, digest, now)
-    this.after(decision, now)
+    if (fromStore) shard.history.quietly(() => this.after(decision, now))
+    else this.after(decision, now)
     if (decision.after === 'settled' && decision.before !== 'settled') {
       this.#state.emit({ type: 'unitsDecided', jobId, shard: number, units: [unit] })
       this.#state.emit({ type: 'shardChanged', jobId, shard: number })

@@ -68,6 +68,7 @@ export class Shard {
   readonly again: UnitRecord[] = []
   /** Units that want a further opinion and have no reservation yet. */
   readonly undrawn: UnitRecord[] = []
+  #queuedCount = 0
   readonly facts = new Set<Digest>()
   readonly #counts: Record<UnitState, number>
   #leased = 0
@@ -384,6 +385,18 @@ export class Shard {
     if (judgement.state === 'accepted') this.#fuel += BigInt(sign) * judgement.fuel
   }
 
+  /** Units that stand in `again` or `undrawn`; an entry whose unit was decided meanwhile does not count. */
+  get queuedCount(): number {
+    return this.#queuedCount
+  }
+
+  /** Notes where the unit waits; its entry in the list is the caller's to make. */
+  setQueue(record: UnitRecord, queue: UnitRecord['queue']): void {
+    if (record.queue !== undefined) this.#queuedCount--
+    if (queue !== undefined) this.#queuedCount++
+    record.queue = queue
+  }
+
   /** Opinions to ask for now, leases and reservations not yet taken off. */
   wanted(record: UnitRecord): number {
     const { judgement } = record
@@ -417,8 +430,10 @@ export class Shard {
   checkInvariants(): void {
     const counts: Record<UnitState, number> = { open: 0, accepted: 0, settled: 0, disputed: 0, held: 0, failed: 0 }
     let leased = 0
+    let queued = 0
     for (const record of this.#records.values()) {
       counts[record.state]++
+      if (record.queue !== undefined) queued++
       leased += record.held.length
     }
     counts.open += this.untouched
@@ -426,6 +441,8 @@ export class Shard {
       if (counts[state] !== this.#counts[state])
         throw new Error(`shard ${this.shard}: ${counts[state]} units are ${state}, counted ${this.#counts[state]}`)
     }
+    if (queued !== this.#queuedCount)
+      throw new Error(`shard ${this.shard}: ${queued} units wait, counted ${this.#queuedCount}`)
     if (leased !== this.#leased) throw new Error(`shard ${this.shard}: ${leased} leases, counted ${this.#leased}`)
   }
 }

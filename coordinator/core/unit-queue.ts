@@ -54,7 +54,7 @@ export class UnitQueue {
     const queue = record.votes.length === 0 ? 'again' : 'undrawn'
     if (record.queue === queue) return
     record.wantedSince = now
-    record.queue = queue
+    shard.setQueue(record, queue)
     if (queue === 'again') {
       shard.again.push(record)
       this.serveEveryone()
@@ -90,14 +90,14 @@ export class UnitQueue {
     const state = this.#state
     if (shard.wanted(record) - record.held.length <= 0 || record.state === 'held') {
       shard.undrawn.pop()
-      record.queue = undefined
+      shard.setQueue(record, undefined)
       return
     }
     if (!this.#isOurs(shard, record, now)) return
     const worker = drawWorker(record, state.connected, drawRules(state, shard, now), state.context.random)
     if (worker === undefined) return
     shard.undrawn.pop()
-    record.queue = undefined
+    shard.setQueue(record, undefined)
     record.reservedFor = worker
     record.reservedAt = now
     shard.history.note(record, 'drawn', now, worker.nodeId)
@@ -122,7 +122,7 @@ export class UnitQueue {
       state.withoutBytes.delete(record)
       state.delayed.delete(record)
       state.cancelReservation(record)
-      record.queue = undefined
+      record.shard.setQueue(record, undefined)
       record.fetchingFrom = undefined
       record.fetchTried = undefined
       return

@@ -254,20 +254,26 @@ const weight: Part = async (stage) => {
   const file = ['[names]', ...names, '[weight]', 'alice = 3', ''].join('\n')
   writeFileSync(join(stage.cluster.folder, 'manyhands', 'config.toml'), file)
   await stage.start()
-  let counts = [0, 0]
-  const isEnough = async () => {
-    counts = await settledOf(stage, jobs)
-    return counts[0]! + counts[1]! >= 120
+  // Weights count work, and how long a unit takes is not known at first.
+  const reach = async (units: number) => {
+    let counts: number[] = []
+    const isEnough = async () => {
+      counts = await settledOf(stage, jobs)
+      return counts[0]! + counts[1]! >= units
+    }
+    await stage.until(isEnough, `${units} units are settled`, 180_000)
+    return counts as [number, number]
   }
-  await stage.until(isEnough, '120 units are settled', 120_000)
-  const [alice, bob] = counts as [number, number]
+  const before = await reach(100)
+  const after = await reach(before[0] + before[1] + 160)
+  const [alice, bob] = [after[0] - before[0], after[1] - before[1]]
   say(`weight: ${alice} units of alice with weight 3, ${bob} of bob`)
   assert.ok(alice / bob > 2 && alice / bob < 4.5, `${alice} to ${bob}`)
 }
 
 const acceptRefuse: Part = async (stage) => {
   const jobs = await twoSubmitters(stage)
-  const [alice] = [await keyOf(stage, 'alice'), await keyOf(stage, 'bob')]
+  const alice = await keyOf(stage, 'alice')
   const gains = async (alices: boolean, bobs: boolean, what: string) => {
     // What was in hand before may still come.
     await stage.until(async () => (await stage.state()).held > 0, `${what}: there is something in hand`)
@@ -283,10 +289,11 @@ const acceptRefuse: Part = async (stage) => {
     if (!bobs) assert.is(now[1], before[1], `${what}: nothing for bob`)
     say(`accept, refuse: ${what}: ${now[0]! - before[0]!} of alice, ${now[1]! - before[1]!} of bob`)
   }
-  await stage.start(['--accept', alice!])
+  await stage.start()
+  await stage.prefer('accept', alice)
   await gains(true, false, 'alice is accepted')
   await stage.prefer('accept', '')
-  await stage.prefer('refuse', alice!)
+  await stage.prefer('refuse', alice)
   await gains(false, true, 'alice is refused')
   await stage.prefer('refuse', '')
 }

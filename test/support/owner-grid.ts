@@ -356,7 +356,7 @@ export class OwnerGrid {
     owner.isUp = true
     owner.core = this.#newCore(owner.nodeId)
     for (const jobId of this.specs.keys()) this.#openAt(owner, jobId, true)
-    for (const { checked, stored } of this.facts) this.#keepAt(owner, checked, stored, undefined, 0, false)
+    for (const { checked, stored } of this.facts) this.#keepAt(owner, checked, stored, undefined, 0, false, true)
   }
 
   handle(owner: OwnerNode, event: OwnerEvent): void {
@@ -486,9 +486,10 @@ export class OwnerGrid {
     session: SessionId | undefined,
     wallMs: number,
     live: boolean,
+    fromStore = false,
   ): void {
     const kept = new Set(stored ? checked.votes.map(({ unit }) => unit) : [])
-    this.handle(owner, { type: 'reportKept', session, report: checked, stored: kept, wallMs, live })
+    this.handle(owner, { type: 'reportKept', session, report: checked, stored: kept, wallMs, live, fromStore })
   }
 
   /** Lets time pass: owners wake when they asked to, volunteers say every 5 s that they are there. */

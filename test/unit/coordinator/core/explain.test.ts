@@ -142,6 +142,25 @@ units('what is lost with a broken stream says so', () => {
   assert.equal(waits(grid), ['again 1'])
 })
 
+units(
+  'that were decided before a restart have no past that is told with wrong times, and none of them is ready',
+  () => {
+    const grid = new OwnerGrid({ units: 2 })
+    const [a, b] = [grid.join('a', { slots: 2 }), grid.join('b', { slots: 2 })]
+    for (let i = 0; i < 3; i++) {
+      grid.advance(1_000)
+      a.answer()
+      b.answer()
+    }
+    assert.ok(grid.isFinished())
+    assert.is(grid.summary().ready, 0)
+    assert.ok(sight(grid, 0).events.some(({ what }) => what === 'settled'))
+    grid.restart(grid.owner)
+    assert.equal(sight(grid, 0).events, [])
+    assert.is(sight(grid, 0).unit?.state, 'settled')
+  },
+)
+
 units('no more than sixteen events of a unit are kept', () => {
   const grid = new OwnerGrid({ units: 1 })
   const a = grid.join('a')
