@@ -2,6 +2,7 @@ import { checkGrant } from '../job/facts.js'
 import { grantCodec, reportCodec } from '../proto/codec/facts.js'
 import type { Hello, OwnerMessage, UnitBytes, WorkerMessage } from '../proto/messages.js'
 import type { Grant, JobId, PublicKey, ReportFact } from '../proto/model.js'
+import { protocolGap } from '../proto/protocol-range.js'
 import type { Millis } from '../runtime/clock.js'
 import { GridError, toGridError, unreachable } from '../runtime/errors.js'
 import { fromHex } from '../runtime/hex.js'
@@ -159,6 +160,12 @@ export class WorkSessions {
 
   #onHello(session: Session, hello: Hello): void {
     const { caller } = session.stream
+    const gap = hello.protocol && protocolGap(hello.protocol)
+    if (gap !== undefined) {
+      const reason = `the worker ${gap}`
+      this.#c.handle({ type: 'workerRefused', nodeId: caller.nodeId, reason, code: 'unsupported' })
+      throw new GridError('unsupported', reason, { hint: 'update the older of the two' })
+    }
     const donor = hello.donor ?? caller.publicKey
     if (donor !== caller.publicKey) {
       const signed = { bytes: fromHex(caller.publicKey), signature: hello.donorSignature }

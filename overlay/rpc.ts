@@ -10,6 +10,7 @@ import {
 } from '../proto/codec/overlay.js'
 import type { Key, NodeId } from '../proto/model.js'
 import type { Announcement, BoardUpdate, Contact, OverlayRecord, WatchBoardRequest } from '../proto/overlay-messages.js'
+import { protocolGap } from '../proto/protocol-range.js'
 import type { Clock, Millis } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import type { Address, Endpoint, MessageStream, Transport, UnaryMethod } from '../runtime/transport.js'
@@ -79,6 +80,10 @@ export class OverlayRpc {
       })
     }
     const fault = problem(contact)
+    if (fault === 'protocol')
+      throw new GridError('unsupported', `the peer at ${address} ${protocolGap(contact)}`, {
+        hint: 'update the older of the two',
+      })
     if (fault !== undefined) throw new GridError('invalid', `the contact record of ${address} is refused: ${fault}`)
     this.#remember(contact.nodeId, { roundTripMs: undefined, address })
     onAnswered(contact)

@@ -1,9 +1,10 @@
 import { decodeContact, encodeContactBody } from '../proto/codec/overlay.js'
 import type { NodeId, PublicKey } from '../proto/model.js'
 import type { Contact } from '../proto/overlay-messages.js'
+import { PROTOCOL_MAX, PROTOCOL_MIN } from '../proto/protocol-range.js'
 import type { Clock } from '../runtime/clock.js'
 import type { Address } from '../runtime/transport.js'
-import { CONTACT_LIFETIME_MS, CONTACT_RENEWAL_MS, CONTACT_TAG, PROTOCOL_MAX, PROTOCOL_MIN } from './core/contact.js'
+import { CONTACT_LIFETIME_MS, CONTACT_RENEWAL_MS, CONTACT_TAG } from './core/contact.js'
 import type { Signer } from './identity.js'
 
 /** What the overlay needs of an identity; the private key is not part of it. */

@@ -190,9 +190,13 @@ export interface WorkerGroup {
   readonly sinceMs: number | undefined
 }
 
+/** Why a worker was turned away: its key runs elsewhere, or it speaks no version of the protocol that the owner does. */
+export type RefusalCode = 'exists' | 'unsupported'
+
 export interface RefusedKey {
   readonly nodeId: NodeId
   readonly reason: string
+  readonly code: RefusalCode
   readonly agoMs: number
 }
 

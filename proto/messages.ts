@@ -14,6 +14,7 @@ import type {
   UnitRange,
   UnitState,
 } from './model.js'
+import type { ProtocolRange } from './protocol-range.js'
 
 // --------------------------------------------------------------------------------------------------------- coordinator
 
@@ -58,6 +59,8 @@ export interface Hello {
   readonly weights?: readonly SubmitterWeight[]
   /** Newest sandbox rules known; 0: built-in tasks only. */
   readonly profile: number
+  /** Versions of the protocol that the worker speaks; absent: 1. */
+  readonly protocol?: ProtocolRange
 }
 
 /** Range of the weight: 0.01 to 100. */

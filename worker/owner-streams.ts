@@ -5,6 +5,7 @@ import { grantCodec } from '../proto/codec/facts.js'
 import type { OwnerMessage, RunningUnit, SubmitterWeight, WorkerMessage } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { Grant, JobSpec, NodeId, Signed } from '../proto/model.js'
+import { PROTOCOL_MAX, PROTOCOL_MIN } from '../proto/protocol-range.js'
 import { GridError, toGridError, unreachable } from '../runtime/errors.js'
 import type { Endpoint, MessageStream } from '../runtime/transport.js'
 import type { WorkerEvent } from './core/messages.js'
@@ -101,6 +102,7 @@ export class OwnerStreams {
       donorSignature: donor?.signature ?? new Uint8Array(0),
       tickets: this.#core.tickets(TICKETS_MAX),
       profile: PROFILES_KNOWN.newest,
+      protocol: { protocolMin: PROTOCOL_MIN, protocolMax: PROTOCOL_MAX },
     })
   }
 

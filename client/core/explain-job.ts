@@ -165,13 +165,17 @@ function workerFindings(sight: JobSight, words: CommandWords): Finding[] {
   for (const { address, nodeId, reply } of owning) {
     for (const refused of reply.refusedKeys)
       findings.push({
-        code: 'key-in-use',
         blocks: false,
         sentence: `worker ${refused.nodeId.slice(0, 12)} was turned away: ${refused.reason}`,
         sinceMs: refused.agoMs,
         by: names([{ address, nodeId }]),
-        value: `key ${refused.nodeId.slice(0, 12)} in two processes`,
-        cure: 'stop one of the two, or give it a key of its own: manyhands id new',
+        ...(refused.code === 'unsupported'
+          ? { code: 'version-old' as const, value: 'version of the protocol', cure: 'update the older of the two' }
+          : {
+              code: 'key-in-use' as const,
+              value: `key ${refused.nodeId.slice(0, 12)} in two processes`,
+              cure: 'stop one of the two, or give it a key of its own: manyhands id new',
+            }),
       })
   }
   return oneEach(findings)

@@ -248,7 +248,7 @@ function passingBar(worker: WorkerRecord, job: Job, now: Millis): Bar {
 
 function refusedKeys(state: OwnerState, now: Millis): RefusedKey[] {
   const keys: RefusedKey[] = []
-  for (const [nodeId, { reason, at }] of state.refused)
-    if (now - at < REFUSED_MS) keys.push({ nodeId, reason, agoMs: now - at })
+  for (const [nodeId, { reason, code, at }] of state.refused)
+    if (now - at < REFUSED_MS) keys.push({ nodeId, reason, code, agoMs: now - at })
   return keys
 }

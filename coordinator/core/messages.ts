@@ -1,6 +1,6 @@
 import type { KnownOrder } from '../../job/orders.js'
 import type { Vote } from '../../job/verdict.js'
-import type { RestraintWord } from '../../proto/explain-messages.js'
+import type { RefusalCode, RestraintWord } from '../../proto/explain-messages.js'
 import type { DeclinedJob, JobWant } from '../../proto/messages.js'
 import type { Digest, Grant, JobId, JobSpec, NodeId, PublicKey, Report, Summary, UnitRange } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
@@ -80,6 +80,13 @@ export type OwnerEvent =
     }
   | { readonly type: 'sessionOpened'; readonly session: SessionId; readonly hello: WorkerHello }
   | { readonly type: 'sessionClosed'; readonly session: SessionId }
+  /** A worker was turned away before it had a session. */
+  | {
+      readonly type: 'workerRefused'
+      readonly nodeId: NodeId
+      readonly reason: string
+      readonly code: RefusalCode
+    }
   | { readonly type: 'sessionHeard'; readonly session: SessionId }
   /**
    * `restraint`: why it is less than it could compute; `declined`: jobs that it takes nothing of. Both replace what was said.

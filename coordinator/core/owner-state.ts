@@ -1,5 +1,5 @@
 import { isVoid, type RulingsView } from '../../job/rulings.js'
-import { EXPLAIN_MAX } from '../../proto/explain-messages.js'
+import { EXPLAIN_MAX, type RefusalCode } from '../../proto/explain-messages.js'
 import type { Digest, JobId, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Random } from '../../runtime/random.js'
@@ -58,7 +58,7 @@ export class OwnerState {
   /** Accepted units whose bytes are not here yet. */
   readonly withoutBytes = new Set<UnitRecord>()
   /** Workers that were turned away of late, the last one last. */
-  readonly refused = new Map<NodeId, { readonly reason: string; readonly at: Millis }>()
+  readonly refused = new Map<NodeId, { readonly reason: string; readonly code: RefusalCode; readonly at: Millis }>()
   effects: OwnerEffect[] = []
   /** When leases, reservations and waits are looked at next; undefined: there is nothing to look at. */
   nextSweep: Millis | undefined
@@ -69,9 +69,9 @@ export class OwnerState {
   }
 
   /** A worker's stream was ended for good. */
-  turnedAway(nodeId: NodeId, reason: string, at: Millis): void {
+  turnedAway(nodeId: NodeId, reason: string, code: RefusalCode, at: Millis): void {
     this.refused.delete(nodeId)
-    this.refused.set(nodeId, { reason, at })
+    this.refused.set(nodeId, { reason, code, at })
     if (this.refused.size > EXPLAIN_MAX.refusedKeys) this.refused.delete(this.refused.keys().next().value!)
   }
 

@@ -97,6 +97,9 @@ export class Owner {
       case 'sessionOpened':
         this.#sessions.open(event.session, event.hello, now)
         break
+      case 'workerRefused':
+        this.#state.turnedAway(event.nodeId, event.reason, event.code, now)
+        break
       case 'sessionClosed':
         this.#sessions.close(event.session, now)
         break

@@ -105,7 +105,7 @@ export class Sessions {
     if (takeover !== undefined) {
       this.#takeovers.delete(worker.key)
       const reason = `this key already runs at ${worker.host}; make a new one with 'manyhands id new'`
-      this.#state.turnedAway(takeover.hello.nodeId, reason, now)
+      this.#state.turnedAway(takeover.hello.nodeId, reason, 'exists', now)
       this.#state.emit({ type: 'closeSession', session: takeover.session, reason })
     }
     return worker

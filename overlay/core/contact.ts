@@ -1,5 +1,6 @@
 import type { PublicKey } from '../../proto/model.js'
 import { CONTACT_BYTES_MAX, type Contact } from '../../proto/overlay-messages.js'
+import { protocolGap } from '../../proto/protocol-range.js'
 import type { Millis } from '../../runtime/clock.js'
 
 /** How long a contact record is believed after it was signed; a peer signs a new one every `CONTACT_RENEWAL_MS`. */
@@ -22,10 +23,6 @@ export type ContactProblem = 'idWork' | 'wrongSignature' | 'expired' | 'tooFarAh
 /** Contacts whose signature is not checked again: several times what a table holds. */
 const VERIFIED_KEPT_MAX = 1_024
 
-/** Versions of the overlay protocol that this code speaks. */
-export const PROTOCOL_MIN = 1
-export const PROTOCOL_MAX = 1
-
 /**
  * Decides which contact records of others are believed. A record is verified once, when it is first dialled or
  * stored: replies name many contacts that are never used.
@@ -45,7 +42,7 @@ export class ContactBook {
     if (contact.expiresAtMs > wallMs + CONTACT_LIFETIME_MS + CLOCK_TOLERANCE_MS) return 'tooFarAhead'
     if (this.#verified.has(contact)) return undefined
     if (contact.signed.bytes.length + contact.signed.signature.length > CONTACT_BYTES_MAX) return 'tooLarge'
-    if (contact.protocolMin > PROTOCOL_MAX || contact.protocolMax < PROTOCOL_MIN) return 'protocol'
+    if (protocolGap(contact) !== undefined) return 'protocol'
     const { publicKey, idNonce, signed } = contact
     if (!this.#checks.enoughIdWork(publicKey, idNonce)) return 'idWork'
     if (!this.#checks.verify(publicKey, CONTACT_TAG, signed.bytes, signed.signature)) return 'wrongSignature'

@@ -150,6 +150,7 @@ function helloToWire(hello: Hello): WireMessage {
     donorSignature: hello.donorSignature,
     tickets: hello.tickets.map(signedToWire),
     profile: hello.profile,
+    ...hello.protocol,
     weights: (hello.weights ?? [])
       .slice(0, WEIGHTS_MAX)
       .map(({ submitter, weight }) => ({ submitter: hexToWire(submitter), weight })),
@@ -162,6 +163,8 @@ function readHello(fields: Fields): Hello {
     submitter: entry.publicKey('submitter'),
     weight: entry.uint32('weight', WEIGHT_RANGE),
   }))
+  const protocolMin = fields.uint32('protocolMin', { max: UINT32_MAX })
+  const protocolMax = fields.uint32('protocolMax', { min: protocolMin, max: UINT32_MAX })
   return {
     type: 'hello',
     bootId: fields.hex('bootId', 8) as BootId,
@@ -174,6 +177,7 @@ function readHello(fields: Fields): Hello {
     tickets: fields.list('tickets', { max: TICKETS_MAX }, readSigned),
     profile: fields.uint32('profile', { max: UINT32_MAX }),
     ...(weights.length > 0 && { weights }),
+    ...(protocolMin > 0 && { protocol: { protocolMin, protocolMax } }),
   }
 }
 

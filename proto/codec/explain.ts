@@ -55,9 +55,10 @@ export const explainReplyCodec: Codec<ExplainReply> = messageCodec(
     home: home && { rank: home.rank, troubles: home.troubles.map(troubleToWire) },
     shards: shards.map(shardToWire),
     workers: workers.map(workersToWire),
-    refusedKeys: refusedKeys.map(({ nodeId, reason, agoMs }) => ({
+    refusedKeys: refusedKeys.map(({ nodeId, reason, code, agoMs }) => ({
       nodeId: hexToWire(nodeId),
       reason: reasonToWire(reason),
+      code,
       agoMs: wholeMs(agoMs),
     })),
     unitSight: unit && unitToWire(unit),
@@ -157,6 +158,8 @@ function readRefused(fields: Fields): RefusedKey {
   return {
     nodeId: fields.nodeId('nodeId'),
     reason: readReason(fields, 'reason'),
+    // Before it was said there was one cause.
+    code: fields.text('code', { max: 32, controls: 'refuse' }) === 'unsupported' ? 'unsupported' : 'exists',
     agoMs: fields.safeInteger('agoMs'),
   }
 }

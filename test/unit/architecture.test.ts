@@ -84,6 +84,7 @@ const ALSO_PURE: ReadonlySet<string> = new Set([
   'proto/overlay-messages.ts',
   'proto/sync-messages.ts',
   'proto/limits.ts',
+  'proto/protocol-range.ts',
   'proto/printable.ts',
   'proto/file-name.ts',
   'runtime/errors.ts',

@@ -249,6 +249,7 @@ export const coordinatorCases: readonly CodecCase[] = [
       donorSignature: new Uint8Array(0),
       tickets: [],
       profile: 0,
+      protocol: { protocolMin: 1, protocolMax: 3 },
     },
     { type: 'want', instances: 0, restraint: undefined, declined: [], busy: true, jobs: [], ofNew: 0 },
     {
@@ -354,7 +355,7 @@ const explained: ExplainReply = {
   ],
   workersAble: 1,
   donorsAble: 1,
-  refusedKeys: [{ nodeId, reason: 'this key already runs', agoMs: 9 }],
+  refusedKeys: [{ nodeId, reason: 'this key already runs', code: 'unsupported', agoMs: 9 }],
   unit: unitSight,
   events: [
     { unit: 17, agoMs: 3, what: 'granted', worker: nodeId, detail: '' },
