@@ -23,7 +23,8 @@ export interface DrawRules {
  * Draws the key that a unit's next opinion is reserved for: among the connected keys with the weight of their credit, not
  * whoever asks next, because a fast ring always asks next. Never the same key or donor as an earlier opinion; a nearby
  * address, an owner of the shard, a second key younger than the job, or a host that failed the unit only where nobody else
- * is there. The weights hold in every case: all keys are younger than the first job of a grid, and a ring among them must
+ * is there; where everybody is one of these, those against whom least speaks: that all keys are young does not open the way
+ * to two votes from one network. The weights hold in every case: all keys are younger than the first job of a grid, and a ring among them must
  * not be drawn as often as keys that have proved themselves.
  */
 export function drawWorker(
@@ -35,32 +36,31 @@ export function drawWorker(
   if (connected.length === 0) return undefined
   const fits = (worker: WorkerRecord) =>
     isDistinct(worker, record) && rules.mayWork(worker, record) && worker.reserved.size < RESERVED_MAX
-  const isBest = (worker: WorkerRecord) =>
-    failuresOf(worker, record) === 0 &&
-    !rules.isOwner(worker, record) &&
-    !isNear(worker, record, rules) &&
-    !isSecondYounger(worker, record)
+  const against = (worker: WorkerRecord) =>
+    Number(failuresOf(worker, record) > 0) +
+    Number(rules.isOwner(worker, record)) +
+    Number(isNear(worker, record, rules)) +
+    Number(isSecondYounger(worker, record))
   for (let i = 0; i < QUICK_TRIES; i++) {
     const worker = connected[random.int(connected.length)]!
-    if (random.next() < worker.drawWeight && fits(worker) && isBest(worker)) return worker
+    if (random.next() < worker.drawWeight && fits(worker) && against(worker) === 0) return worker
   }
-  // The same draw in one pass, among the best if there are any.
-  let best: WorkerRecord | undefined
-  let bestWeight = 0
-  let other: WorkerRecord | undefined
-  let otherWeight = 0
+  // The same draw in one pass, among those against whom least speaks.
+  let drawn: WorkerRecord | undefined
+  let least = Number.POSITIVE_INFINITY
+  let weight = 0
   for (const worker of connected) {
     if (!fits(worker)) continue
     const { drawWeight } = worker
-    if (isBest(worker)) {
-      bestWeight += drawWeight
-      if (random.next() * bestWeight < drawWeight) best = worker
-    } else {
-      otherWeight += drawWeight
-      if (random.next() * otherWeight < drawWeight) other = worker
-    }
+    const point = random.next()
+    const speaks = against(worker)
+    if (speaks > least) continue
+    if (speaks < least) weight = 0
+    least = speaks
+    weight += drawWeight
+    if (point * weight < drawWeight) drawn = worker
   }
-  return best ?? other
+  return drawn
 }
 
 /** Neither the key nor its donor has answered, holds or is to give an opinion on the unit. A host's failure is none. */

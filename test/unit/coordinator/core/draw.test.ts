@@ -98,6 +98,11 @@ draws('avoids a nearby address while others are there', () => {
   assert.equal([...drawnNames(near, { host: '198.51.100.9' })], ['c'])
 })
 
+draws('avoids a nearby address even where all keys are younger than the job', () => {
+  const others = { b: { host: '198.51.100.7', older: false }, c: { host: '203.0.113.1', older: false } }
+  assert.equal([...drawnNames(others, { host: '198.51.100.9', older: false })], ['c'])
+})
+
 draws('takes a nearby address when nobody else is there', () => {
   assert.equal([...drawnNames({ b: { host: '198.51.100.7' } }, { host: '198.51.100.9' })], ['b'])
 })
