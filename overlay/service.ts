@@ -18,6 +18,7 @@ import {
 import type { Clock, Millis } from '../runtime/clock.js'
 import { GridError } from '../runtime/errors.js'
 import type { Address, Caller, MessageStream, Transport } from '../runtime/transport.js'
+import { hostGroup } from './address.js'
 import type { Board, BoardEffect } from './core/board.js'
 import type { RecordStore } from './core/record.js'
 import type { OverlayDriver } from './driver.js'
@@ -79,7 +80,13 @@ export class OverlayService {
     transport.handleUnary(announceMethod, (request, caller) => {
       const contact = this.#authentic(request.caller, caller)
       this.#meet(contact, caller)
-      const posting = this.#d.board.post(request.announcement, contact, caller.nodeId, caller.host, clock.now())
+      const posting = this.#d.board.post(
+        request.announcement,
+        contact,
+        caller.nodeId,
+        hostGroup(caller.host),
+        clock.now(),
+      )
       if (!posting.ok) throw new GridError('quota', `announcement refused: ${posting.reason}`)
       this.push(posting.effects)
       return {}
@@ -124,7 +131,7 @@ export class OverlayService {
         return stream.cancel(new GridError('quota', `more than ${WATCH_CHANGES_PER_MINUTE_MAX} changes a minute`))
       if (watching !== undefined) this.#unwatch(watching)
       watched = boards
-      const added = board.watch(boards, stream.caller.host, clock.now(), worker)
+      const added = board.watch(boards, hostGroup(stream.caller.host), clock.now(), worker)
       watching = added?.watcher
       if (added === undefined) return stream.cancel(new GridError('quota', 'too many watchers of the board'))
       this.#watchers.set(added.watcher, stream)
