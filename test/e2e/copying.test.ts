@@ -7,7 +7,8 @@ import { jobSpecCodec } from '../../proto/codec/spec.js'
 import type { Signed } from '../../proto/model.js'
 import { fromHex, utf8 } from '../../runtime/hex.js'
 import { testNetwork } from '../support/grpc-nodes.js'
-import { type Answer, answerOf, type Cast, type Heard, UnansweredUnit } from '../support/unanswered-unit.js'
+import { type Answer, answerOf } from '../support/raw-worker.js'
+import { type Cast, type Heard, UnansweredUnit } from '../support/unanswered-unit.js'
 
 const HOUR_MS = 3_600_000
 

@@ -121,7 +121,7 @@ class Stage {
     const faults: string[] = []
     for (const name of names) {
       const over = new AbortController()
-      const attack = new Attack(target, seededRandom(seed), over.signal)
+      const attack = new Attack(target, seededRandom(seed), { signal: over.signal })
       const run = this.#rounds(rows[name]!, attack)
       const pace = await this.#pace(seconds * 1_000)
       over.abort()

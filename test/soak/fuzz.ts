@@ -7,6 +7,7 @@ import { mutated } from '../support/hostile-messages.js'
 import { mutatedValue } from '../support/hostile-values.js'
 import { seededRandom } from '../support/seeded-random.js'
 import { allCases } from '../unit/proto/codec/every-codec.js'
+import { fuzzedOverGrpc } from './fuzz-grpc.js'
 import { type Soak, say, wholeNumber } from './soak.js'
 
 /** What may be alive more at the end than after the first tenth. Unit: bytes. */
@@ -27,15 +28,18 @@ interface Fuzzed {
  */
 export const fuzz: Soak = {
   name: 'fuzz',
-  summary: 'hostile messages to every codec, in one process: 1,000,000 in some minutes  [--messages N] [--seed N]',
-  run(args) {
+  summary:
+    'hostile messages to every codec, in one process: 1,000,000 in some minutes; to every method of a peer with --grpc  [--grpc] [--messages N] [--seed N]',
+  async run(args) {
     const { values } = parseArgs({
       args: [...args],
-      options: { messages: { type: 'string' }, seed: { type: 'string' } },
+      options: { grpc: { type: 'boolean' }, messages: { type: 'string' }, seed: { type: 'string' } },
     })
     const messages = wholeNumber('messages', values.messages, MESSAGES)
-    fuzzed(messages, wholeNumber('seed', values.seed, 1))
-    return Promise.resolve(undefined)
+    const seed = wholeNumber('seed', values.seed, 1)
+    if (values.grpc === true) await fuzzedOverGrpc(messages, seed)
+    else fuzzed(messages, seed)
+    return undefined
   },
 }
 

@@ -1,4 +1,5 @@
 import { abuse } from './abuse.js'
+import { addresses } from './addresses.js'
 import { cpuTime } from './cpu-time.js'
 import { dashboard } from './dashboard.js'
 import { everybodyKilled } from './everybody-killed.js'
@@ -14,6 +15,7 @@ import type { Soak } from './soak.js'
 export const soaks: readonly Soak[] = [
   // One a line.
   abuse,
+  addresses,
   explainSituations,
   dashboard,
   everybodyKilled,

@@ -46,6 +46,8 @@ const CALL_MS = 10_000
 /** A stream that says nothing for so long is torn down. Unit: ms. */
 const STREAM_MS = 150
 const UNDOCUMENTED_MAX = 20
+/** What is left of a connection that the peer ended since too many of its streams were reset: see docs/limits.md. */
+const HUNG_UP = /Session closed with error code 2/
 
 const isUnary = (method: object): method is AnyUnary => 'request' in method
 
@@ -57,6 +59,22 @@ export interface Stranger {
   readonly contact: Contact
 }
 
+export interface AttackOptions {
+  /** Keys to attack with. Default: 6. */
+  readonly strangers?: number
+  readonly signal?: AbortSignal
+  /** Deadline of a call. Unit: ms. Default: 10 s. */
+  readonly callMs?: number
+}
+
+/** A method with valid requests to it: as values, and encoded. */
+export interface Surface {
+  readonly method: AnyUnary | AnyStream
+  readonly values: readonly unknown[]
+  /** At least one. */
+  readonly valid: readonly Uint8Array[]
+}
+
 /** Several strangers at work on one peer, and what they were answered. */
 export class Attack {
   readonly target: Target
@@ -66,14 +84,23 @@ export class Attack {
   readonly undocumented: string[] = []
   readonly #codes = new Map<string, number>()
   sent = 0
+  /** Messages by path of their method. */
+  readonly sentTo = new Map<string, number>()
+  #surface: readonly Surface[] | undefined
+  readonly #callMs: number
   /** Aborted: nothing new is begun. */
   readonly signal: AbortSignal
 
-  constructor(target: Target, random: Random, signal: AbortSignal = new AbortController().signal) {
+  constructor(
+    target: Target,
+    random: Random,
+    { strangers = STRANGERS, signal = new AbortController().signal, callMs = CALL_MS }: AttackOptions = {},
+  ) {
     this.target = target
     this.random = random
     this.signal = signal
-    this.strangers = Array.from({ length: STRANGERS }, () => {
+    this.#callMs = callMs
+    this.strangers = Array.from({ length: strangers }, () => {
       const identity = createIdentity()
       const contact = new SelfContact(identity, systemClock, ['127.0.0.1:9'], []).get(true)
       return { identity, contact, transport: new GrpcTransport({ identity, network: testNetwork }) }
@@ -93,8 +120,10 @@ export class Attack {
   }
 
   note(path: string, code: ErrorCode | 'ok', message = ''): void {
-    this.#codes.set(code, (this.#codes.get(code) ?? 0) + 1)
-    if (!DOCUMENTED.has(code) && this.undocumented.length < UNDOCUMENTED_MAX)
+    const isHungUp = code === 'unreachable' && HUNG_UP.test(message)
+    const noted = isHungUp ? 'hung up' : code
+    this.#codes.set(noted, (this.#codes.get(noted) ?? 0) + 1)
+    if (!isHungUp && !DOCUMENTED.has(code) && this.undocumented.length < UNDOCUMENTED_MAX)
       this.undocumented.push(`${path}: ${code} ${message}`)
   }
 
@@ -104,11 +133,11 @@ export class Attack {
     request: Request | Uint8Array,
     from: Stranger = this.any(),
   ): Promise<ErrorCode | 'ok'> {
-    this.sent++
+    this.#count(method.path)
     const bytes = request instanceof Uint8Array ? request : method.request.encode(request)
     try {
       const raw = { path: method.path, request: rawBytes, response: rawBytes }
-      await from.transport.call(this.target.endpoint, raw, bytes, { deadlineMs: CALL_MS })
+      await from.transport.call(this.target.endpoint, raw, bytes, { deadlineMs: this.#callMs })
       this.note(method.path, 'ok')
       return 'ok'
     } catch (error) {
@@ -136,13 +165,18 @@ export class Attack {
       })
     })
     for (const message of messages) {
-      this.sent++
+      this.#count(method.path)
       if (!stream.send(message instanceof Uint8Array ? message : method.up.encode(message))) await stream.drained()
     }
     if (end) stream.end()
     const timer = setTimeout(() => stream.cancel(), waitMs)
     await closed
     clearTimeout(timer)
+  }
+
+  #count(path: string): void {
+    this.sent++
+    this.sentTo.set(path, (this.sentTo.get(path) ?? 0) + 1)
   }
 
   /** Runs `action` for each item, many at a time. */
@@ -163,7 +197,7 @@ export class Attack {
 
   /** `count` mangled messages for each unary method, in turn, so that all are under way at once. */
   async mangledCalls(count: number): Promise<void> {
-    const all = this.#all().filter(({ method }) => isUnary(method))
+    const all = this.surface().filter(({ method }) => isUnary(method))
     await this.each(times(count * all.length), async (index) => {
       const { method, valid } = all[index % all.length]!
       await this.call(method as AnyUnary, this.#mangled(valid))
@@ -172,7 +206,7 @@ export class Attack {
 
   /** `count` mangled messages for each stream: one to four a stream, after a valid one in half of them. */
   async mangledStreams(count: number): Promise<void> {
-    const all = this.#all().filter(({ method }) => !isUnary(method))
+    const all = this.surface().filter(({ method }) => !isUnary(method))
     const left = all.map(() => count)
     await this.each(times(count * all.length), async (index) => {
       const which = index % all.length
@@ -189,8 +223,13 @@ export class Attack {
     return mutated(valid[this.random.int(valid.length)]!, this.random)
   }
 
-  /** Every method with valid encodings of its requests, those that speak of the honest job included. */
-  #all(): { readonly method: AnyUnary | AnyStream; readonly valid: readonly Uint8Array[] }[] {
+  /** Every method with valid requests, those that speak of the honest job included. */
+  surface(): readonly Surface[] {
+    this.#surface ??= this.#everyMethod()
+    return this.#surface
+  }
+
+  #everyMethod(): Surface[] {
     const { contact } = this.strangers[0]!
     const { jobId, spec } = this.target
     const key = jobId.slice(0, 40) as Key
@@ -223,7 +262,8 @@ export class Attack {
       const codec = ('request' in method ? method.request : method.up) as Codec<unknown>
       const values = [...(known.get(codec) ?? []), ...(allCases.find((other) => other.codec === codec)?.values ?? [])]
       const valid = values.map((value) => codec.encode(value))
-      return [{ method: method as unknown as AnyUnary | AnyStream, valid: valid.length > 0 ? valid : [record.bytes] }]
+      const untyped = method as unknown as AnyUnary | AnyStream
+      return [{ method: untyped, values, valid: valid.length > 0 ? valid : [record.bytes] }]
     })
   }
 }

@@ -105,7 +105,8 @@ export class SplitNetwork {
   }
 }
 
-function ip(...words: readonly string[]): void {
+/** Runs `ip` of iproute2. @throws Error with what it says */
+export function ip(...words: readonly string[]): void {
   try {
     execFileSync('ip', words, { stdio: ['ignore', 'ignore', 'pipe'], timeout: COMMAND_MS })
   } catch (error) {

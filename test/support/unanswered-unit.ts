@@ -1,7 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { digestOutput } from '../../job/digest.js'
 import { jobIdOf } from '../../job/spec.js'
 import { GrpcTransport } from '../../overlay/grpc-transport.js'
 import { type Identity, storedKeyOf } from '../../overlay/identity.js'
@@ -9,25 +8,21 @@ import { SelfContact } from '../../overlay/self-contact.js'
 import { type GridProcess, startProcess } from '../../process/compose.js'
 import { type MetricsServer, serveMetrics } from '../../process/metrics/metrics-server.js'
 import { type ProcessMetrics, prometheusMetrics } from '../../process/metrics/prometheus.js'
-import { grantCodec, reportCodec, unitOutputCodec } from '../../proto/codec/facts.js'
-import type { OwnerMessage, WorkerMessage } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
-import type { BootId, Digest, Report, ReportFact, Signed, UnitOutput } from '../../proto/model.js'
+import type { Digest, Signed } from '../../proto/model.js'
 import { systemClock } from '../../runtime/clock.js'
 import { toGridError } from '../../runtime/errors.js'
 import { sha256 } from '../../runtime/hash.js'
 import { type LogFields, type Logger, silentLogger } from '../../runtime/logger.js'
-import type { Codec, Endpoint, MessageStream } from '../../runtime/transport.js'
+import type { Codec, Endpoint } from '../../runtime/transport.js'
 import { FOLLOWED, type Known, type Question, questionsOf } from './copier-questions.js'
 import { deadline, eventually } from './deadline.js'
 import { testNetwork } from './grpc-nodes.js'
 import { rawBytes } from './hostile-messages.js'
+import { type Answer, RawWorker } from './raw-worker.js'
 
 /** Longest wait for anything here. Unit: ms. */
 const WAIT_MS = 60_000
-/** Outputs up to this travel beside their report. Unit: bytes. */
-const INLINE_MAX = 4_096
-const NO_BYTES = new Uint8Array(0)
 
 /** Everybody who has to do with one unit: the same keys in every world, so that only the answer differs. */
 export interface Cast {
@@ -46,18 +41,6 @@ export interface Heard {
   readonly replies: readonly Uint8Array[]
   /** Code and message it ended with; `ok` for a proper end. */
   readonly ending: string
-}
-
-/** An answer, with what would give it away. */
-export interface Answer {
-  readonly output: UnitOutput
-  readonly encoded: Uint8Array
-  readonly digest: Digest
-  readonly fuel: bigint
-}
-
-export function answerOf(output: UnitOutput, fuel: bigint): Answer {
-  return { output, encoded: unitOutputCodec.encode(output), digest: digestOutput(sha256, output), fuel }
 }
 
 /**
@@ -121,13 +104,16 @@ export class UnansweredUnit {
         for (const question of questionsOf(this.#known(transport.identity, spec, guesses, [])))
           if (FOLLOWED.has(question.name)) this.#follow(who, transport, question)
     }
-    const worker = new RawWorker(this.#transport(first), this.#endpoint, this.#specs.length)
+    const worker = new RawWorker(this.#transport(first), this.#endpoint, { slots: this.#specs.length, task: 'copied' })
     this.#workers.push(worker)
     await eventually(() => worker.grants.length === this.#specs.length, WAIT_MS, 'the first worker has all units')
-    const second = new RawWorker(this.#asking.get('waiting')!, this.#endpoint, this.#specs.length)
+    const second = new RawWorker(this.#asking.get('waiting')!, this.#endpoint, {
+      slots: this.#specs.length,
+      task: 'copied',
+    })
     this.#workers.push(second)
     await eventually(() => second.isWelcome, WAIT_MS, 'the second worker is there')
-    for (const grant of worker.grants) worker.answer(grant, answer)
+    for (const grant of worker.grants) worker.answer(grant, () => answer)
     await eventually(() => second.grants.length === this.#specs.length, WAIT_MS, 'the second worker is drawn')
     for (const spec of this.#specs) {
       const request = { jobId: jobIdOf(sha256, spec.bytes), withShards: true }
@@ -142,7 +128,7 @@ export class UnansweredUnit {
   /** The second worker says the same as the first, and the units are decided. */
   async agree(answer: Answer): Promise<void> {
     const second = this.#workers[1]!
-    for (const grant of second.grants) second.answer(grant, answer)
+    for (const grant of second.grants) second.answer(grant, () => answer)
     await eventually(() => second.settled === this.#specs.length, WAIT_MS, 'the units are settled')
   }
 
@@ -240,68 +226,6 @@ export class UnansweredUnit {
     stream.onMessage((reply) => followed.replies.push(reply))
     stream.onClose(() => {})
     for (const message of messages) stream.send(method.up.encode(message))
-  }
-}
-
-/** A worker that computes nothing: takes what it is granted and answers what it is told to. */
-class RawWorker {
-  readonly grants: Signed[] = []
-  /** What the owner said, as it came. */
-  readonly heard: Uint8Array[] = []
-  isWelcome = false
-  settled = 0
-  readonly #identity: Identity
-  readonly #stream: MessageStream<Uint8Array, Uint8Array>
-
-  constructor(transport: GrpcTransport, to: Endpoint, slots: number) {
-    this.#identity = transport.identity
-    this.#stream = transport.open(to, { path: methods.work.path, up: rawBytes, down: rawBytes })
-    this.#stream.onMessage((bytes) => {
-      this.heard.push(bytes)
-      this.#on(methods.work.down.decode(bytes))
-    })
-    this.#stream.onClose(() => {})
-    const hello: WorkerMessage = {
-      type: 'hello',
-      bootId: '33'.repeat(8) as BootId,
-      slots,
-      tasks: [{ name: 'copied', version: 1 }],
-      memoryBytes: 2 ** 40,
-      jobId: undefined,
-      donor: undefined,
-      donorSignature: NO_BYTES,
-      tickets: [],
-      profile: 0,
-    }
-    this.#say(hello)
-    this.#say({ type: 'want', instances: slots, busy: false })
-  }
-
-  answer(grant: Signed, { output, encoded, digest, fuel }: Answer): void {
-    const { publicKey, signer } = this.#identity
-    const { jobId, shard } = grantCodec.decode(grant.bytes)
-    const report: Report = {
-      jobId,
-      shard,
-      worker: publicKey,
-      donor: publicKey,
-      donorSignature: NO_BYTES,
-      results: [{ unit: 0, outcome: output.outcome, digest, outputBytes: encoded.length, fuel }],
-    }
-    const bytes = reportCodec.encode(report)
-    const fact: ReportFact = { report: { bytes, signature: signer.sign('report', bytes) }, grants: [grant] }
-    const outputs = encoded.length <= INLINE_MAX ? [{ unit: 0, bytes: encoded }] : []
-    this.#say({ type: 'report', fact, outputs, wallMs: 10 })
-  }
-
-  #on(message: OwnerMessage): void {
-    if (message.type === 'welcome') this.isWelcome = true
-    if (message.type === 'grant') this.grants.push(message.grant)
-    if (message.type === 'settled') this.settled += message.agreed.length
-  }
-
-  #say(message: WorkerMessage): void {
-    this.#stream.send(methods.work.up.encode(message))
   }
 }
 
