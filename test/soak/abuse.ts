@@ -161,7 +161,12 @@ class Stage {
   async #pace(forMs: number): Promise<number> {
     const settled = async () => {
       const request = { jobId: this.#jobId, withShards: false }
-      const { summary } = await this.#honest.call(this.#peer.endpoint, methods.show, request, { deadlineMs: ASK_MS })
+      const ask = () => this.#honest.call(this.#peer.endpoint, methods.show, request, { deadlineMs: ASK_MS })
+      // A connection may be lost on a busy machine; that it comes back at once is what counts.
+      const { summary } = await ask().catch((error: unknown) => {
+        say(`asked once more: ${error instanceof Error ? error.message : String(error)}`)
+        return ask()
+      })
       return { settled: summary.settled, atMs: performance.now() }
     }
     const first = await settled()
