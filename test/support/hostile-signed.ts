@@ -1,6 +1,8 @@
+import { isLoopback, parseAddress } from '../../overlay/address.js'
 import { grantCodec, orderCodec, reportCodec, reportFactCodec } from '../../proto/codec/facts.js'
 import {
   announceMethod,
+  decodeContact,
   dialBackMethod,
   encodeContactBody,
   encodeRecordBody,
@@ -169,9 +171,19 @@ function record(attack: Attack, from: Stranger): SignedRequest {
   return encoded(storeRecordMethod, { caller: undefined, record: { ...body, signed } })
 }
 
+/** Whether a peer would believe the contact and dial it somewhere else than on this machine: never a target of ours. */
+function mayBeDialled(signed: Signed): boolean {
+  try {
+    return decodeContact(signed).addresses.some((address) => !isLoopback(parseAddress(address).host))
+  } catch {
+    return false
+  }
+}
+
 function contact(attack: Attack, from: Stranger, own: JobId): SignedRequest {
   const { random } = attack
-  const signed = sign(from, 'contact', hostile(random, encodeContactBody, from.contact))
+  const made = sign(from, 'contact', hostile(random, encodeContactBody, from.contact))
+  const signed = mayBeDialled(made) ? from.contact.signed : made
   const caller = { ...from.contact, signed }
   const key = own.slice(0, 40) as Key
   const announcement = {
