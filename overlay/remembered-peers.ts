@@ -1,4 +1,3 @@
-import { z } from 'zod'
 import type { NodeId } from '../proto/model.js'
 import type { Address } from '../runtime/transport.js'
 
@@ -19,10 +18,9 @@ export interface PeerMemory {
 /** Peers read from a file, whoever wrote it. */
 const PEERS_READ_MAX = 256
 
-const schema = z.object({
-  v: z.literal(1),
-  peers: z.array(z.object({ nodeId: z.string().regex(/^[0-9a-f]{40}$/), address: z.string().min(3).max(96) })),
-})
+const NODE_ID = /^[0-9a-f]{40}$/
+const ADDRESS_LENGTH_MIN = 3
+const ADDRESS_LENGTH_MAX = 96
 
 /** The text of a `peers.json`. */
 export function formatPeers(peers: readonly RememberedPeer[]): string {
@@ -37,9 +35,17 @@ export function parsePeers(text: string): RememberedPeer[] {
   } catch {
     return []
   }
-  const parsed = schema.safeParse(value)
-  if (!parsed.success) return []
-  return parsed.data.peers
-    .slice(0, PEERS_READ_MAX)
-    .map(({ nodeId, address }) => ({ nodeId: nodeId as NodeId, address }))
+  const { v, peers } = fieldsOf(value)
+  if (v !== 1 || !Array.isArray(peers) || !peers.every(isPeer)) return []
+  return peers.slice(0, PEERS_READ_MAX).map(({ nodeId, address }) => ({ nodeId, address }))
+}
+
+function isPeer(value: unknown): value is RememberedPeer {
+  const { nodeId, address } = fieldsOf(value)
+  if (typeof nodeId !== 'string' || !NODE_ID.test(nodeId) || typeof address !== 'string') return false
+  return address.length >= ADDRESS_LENGTH_MIN && address.length <= ADDRESS_LENGTH_MAX
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }

@@ -1,6 +1,5 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { z } from 'zod'
 
 /** What a long-running process of a data directory says about itself, for commands on the same machine. */
 export interface LocalProcess {
@@ -15,15 +14,6 @@ export interface LocalProcess {
 }
 
 const FILE = 'process.json'
-const schema = z.object({
-  v: z.literal(1),
-  pid: z.number().int().positive(),
-  network: z.string(),
-  address: z.string().optional(),
-  join: z.array(z.string()),
-  admin: z.string().optional(),
-})
-
 /** Leaves word of this process in its data directory. Returns how to take it away again. */
 export function announceLocalProcess(folder: string, local: LocalProcess): () => void {
   const file = join(folder, FILE)
@@ -35,14 +25,27 @@ export function announceLocalProcess(folder: string, local: LocalProcess): () =>
 
 /** The process that runs on a data directory now; undefined when there is none, or it is in another network. */
 export function findLocalProcess(folder: string, network: string): LocalProcess | undefined {
-  let parsed: z.infer<typeof schema>
+  let value: unknown
   try {
-    parsed = schema.parse(JSON.parse(readFileSync(join(folder, FILE), 'utf8')))
+    value = JSON.parse(readFileSync(join(folder, FILE), 'utf8'))
   } catch {
     return undefined
   }
-  if (parsed.network !== network || !isRunning(parsed.pid)) return undefined
-  return { pid: parsed.pid, network, address: parsed.address, join: parsed.join, admin: parsed.admin }
+  const found = readLocalProcess(value)
+  return found?.network === network && isRunning(found.pid) ? found : undefined
+}
+
+function readLocalProcess(value: unknown): LocalProcess | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { v, pid, network, address, join, admin } = value as Readonly<Record<string, unknown>>
+  if (v !== 1 || typeof pid !== 'number' || !Number.isSafeInteger(pid) || pid < 1) return undefined
+  if (typeof network !== 'string' || !isOptionalText(address) || !isOptionalText(admin)) return undefined
+  if (!Array.isArray(join) || !join.every((seed): seed is string => typeof seed === 'string')) return undefined
+  return { pid, network, address, join, admin }
+}
+
+function isOptionalText(value: unknown): value is string | undefined {
+  return value === undefined || typeof value === 'string'
 }
 
 function isRunning(pid: number): boolean {

@@ -70,7 +70,7 @@ const PACKAGE_PLACES: Readonly<Record<string, readonly string[]>> = {
   ink: ['cli/top/'],
   react: ['cli/top/'],
   'prom-client': ['process/'],
-  zod: ['cli/', 'overlay/remembered-peers.ts', 'process/local-process.ts'],
+  zod: ['cli/'],
 }
 
 /** Folders that are pure throughout, besides every `core/`. */

@@ -27,8 +27,23 @@ processes('a process that is gone, or a file that is damaged, is none', () => {
   const { pid } = spawnSync(process.execPath, ['-e', ''])
   announceLocalProcess(path, { pid, network: 'main', address: undefined, join: [] })
   assert.is(findLocalProcess(path, 'main'), undefined)
-  writeFileSync(join(path, 'process.json'), '{"v":1')
-  assert.is(findLocalProcess(path, 'main'), undefined)
+  const here = { v: 1, pid: process.pid, network: 'main', join: [] }
+  const found = (text: string) => {
+    writeFileSync(join(path, 'process.json'), text)
+    return findLocalProcess(path, 'main')
+  }
+  assert.is(found(JSON.stringify(here))?.pid, process.pid)
+  assert.is(found('{"v":1'), undefined)
+  for (const wrong of [
+    { v: 2 },
+    { pid: '1' },
+    { pid: 0 },
+    { network: 1 },
+    { join: 'h:1' },
+    { join: [1] },
+    { address: 7 },
+  ])
+    assert.is(found(JSON.stringify({ ...here, ...wrong })), undefined, JSON.stringify(wrong))
 })
 
 processes.after(() => folder.close())
