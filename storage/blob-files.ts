@@ -72,7 +72,10 @@ export function folderBlobFiles(folder: string): BlobFiles {
     const parent = dirname(file)
     if (known.has(parent)) return
     await mkdir(parent, { recursive: true, mode: 0o700 })
-    for (const made of [dirname(parent), dirname(dirname(parent))]) await syncFolder(made)
+    const kind = dirname(parent)
+    await syncFolder(kind)
+    if (!known.has(kind)) await syncFolder(dirname(kind))
+    known.add(kind)
     known.add(parent)
   }
   const list = async (kind: BlobKind) => {
