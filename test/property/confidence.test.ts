@@ -18,7 +18,7 @@ const voteArbitrary: fc.Arbitrary<Vote> = fc
     unit: fc.integer({ min: 0, max: UNITS - 1 }),
     donor: fc.integer({ min: 0, max: 4 }),
     grantor: fc.integer({ min: 0, max: 2 }),
-    outcome: fc.constantFrom<Outcome>('done', 'done', 'done', 'done', 'trap', 'wall', 'host'),
+    outcome: fc.constantFrom<Outcome>('done', 'done', 'done', 'trap', 'trap', 'wall', 'host'),
     answer: fc.constantFrom('x', 'x', 'x', 'x', 'y'),
   })
   .map(({ unit, donor, grantor, outcome, answer }) => ({
@@ -121,7 +121,7 @@ confidence('judges every unit as an owner does who heard the votes one by one', 
     }),
     { numRuns: 150 },
   )
-  assert.is(seen.size, 4, 'every state was met')
+  for (const state of ['open', 'disputed', 'accepted']) assert.ok(seen.has(state), `${state} was met`)
 })
 
 confidence('never comes from one owner alone where two are to stand behind what makes a donor believed', () => {
