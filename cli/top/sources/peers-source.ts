@@ -27,6 +27,9 @@ export interface PeersSourceContext {
 
 /** The routing table is looked at, and while its page is shown the network is searched for more. Unit: ms. */
 const LOOK_MS: Millis = 5_000
+/** The same as long as searches find peers that were not known, until so many in a row have found none. Unit: ms. */
+const MORE_MS: Millis = 200
+const FRUITLESS_MAX = 4
 /** Peers kept. One that no lookup found for this long has left. Unit of the second: ms. */
 const PEERS_MAX = 2_000
 const FORGET_MS: Millis = 120_000
@@ -73,11 +76,12 @@ export class PeersSource {
   async #search(): Promise<void> {
     const { overlay, self, random, signal } = this.#c
     let target = self as string as Key
-    while (!signal.aborted) {
+    let fruitless = 0
+    for (let searches = 0; !signal.aborted; searches++) {
       const found = await overlay.lookup(target).catch(() => [])
-      this.#saw([...overlay.contacts(), ...found])
-      target = toHex(random.bytes(ID_BYTES)) as Key
-      await this.#sleep(LOOK_MS)
+      fruitless = this.#saw([...overlay.contacts(), ...found]) ? 0 : fruitless + 1
+      target = targetOf(searches, random)
+      await this.#sleep(fruitless < FRUITLESS_MAX && this.#isShown ? MORE_MS : LOOK_MS)
       // Nobody looks: the routing table, which others keep fresh, is enough for the number of peers.
       while (!this.#isShown && !signal.aborted) {
         this.#saw(overlay.contacts())
@@ -86,9 +90,11 @@ export class PeersSource {
     }
   }
 
-  #saw(contacts: readonly Contact[]): void {
+  /** @returns whether any of them was not known */
+  #saw(contacts: readonly Contact[]): boolean {
     const { overlay, self, clock, emit } = this.#c
     const now = clock.now()
+    const before = this.#known.size
     for (const contact of contacts) {
       if (contact.nodeId === self) continue
       const known = this.#known.get(contact.nodeId)
@@ -97,12 +103,15 @@ export class PeersSource {
       else if (this.#known.size < PEERS_MAX)
         this.#known.set(contact.nodeId, { ...seen, askedAt: undefined, tripMs: undefined })
     }
+    const isNews = this.#known.size > before
     for (const [nodeId, { seenAt }] of this.#known) if (seenAt < now - FORGET_MS) this.#known.delete(nodeId)
     const peers = [...this.#known.values()].map(({ endpoint, eligible }) => ({ ...endpoint, eligible }))
     const told = peers.map(({ nodeId, eligible }) => `${nodeId}${eligible}`).join()
-    if (told === this.#told) return
-    this.#told = told
-    emit({ type: 'peersSeen', peers })
+    if (told !== this.#told) {
+      this.#told = told
+      emit({ type: 'peersSeen', peers })
+    }
+    return isNews
   }
 
   async #ask(): Promise<void> {
@@ -163,4 +172,18 @@ export class PeersSource {
   #wake(): void {
     for (const stop of this.#sleeping) stop.abort()
   }
+}
+
+/**
+ * Where the n-th search looks. The first bits are those of n in reverse order (van der Corput's sequence), so that searches
+ * lie evenly between those before; random keys leave gaps in which peers are found late.
+ */
+function targetOf(n: number, random: Random): Key {
+  const key = random.bytes(ID_BYTES)
+  for (let bit = 0; bit < 16; bit++) {
+    const at = bit >> 3
+    const mask = 0x80 >> (bit & 7)
+    key[at] = (n >> bit) & 1 ? key[at]! | mask : key[at]! & ~mask
+  }
+  return toHex(key) as Key
 }

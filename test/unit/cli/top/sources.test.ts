@@ -6,10 +6,10 @@ import { JobsSource } from '../../../../cli/top/sources/jobs-source.js'
 import { PeersSource } from '../../../../cli/top/sources/peers-source.js'
 import { UnitsSource } from '../../../../cli/top/sources/units-source.js'
 import type { LogEntry, ProcessState } from '../../../../proto/admin-messages.js'
-import type { JobId, Key } from '../../../../proto/model.js'
+import type { JobId, Key, NodeId } from '../../../../proto/model.js'
 import { systemClock } from '../../../../runtime/clock.js'
 import { GridError } from '../../../../runtime/errors.js'
-import { utf8 } from '../../../../runtime/hex.js'
+import { toHex, utf8 } from '../../../../runtime/hex.js'
 import { systemRandom } from '../../../../runtime/random.js'
 import { deadline, eventually } from '../../../support/deadline.js'
 import { FakeGrid, printed } from '../../client/fake-grid.js'
@@ -218,6 +218,49 @@ peers('peers are asked for their status only while somebody looks', async () => 
   await eventually(() => seen.of('peerAnswered').length === 1, WAIT_MS, 'it answers')
   // The first call opened the connection, the second one was measured.
   assert.is(calls, 2)
+  seen.stop.abort()
+  await deadline(running, WAIT_MS, 'the end')
+})
+
+peers('a grid of 208 is found in under forty searches, which then become seldom', async () => {
+  const seen = recording()
+  const ids = Array.from({ length: 208 }, () => toHex(systemRandom.bytes(20)) as NodeId)
+  const distance = (id: string, key: string) => BigInt(`0x${id}`) ^ BigInt(`0x${key}`)
+  const nearest = (key: string) => [...ids].sort((a, b) => (distance(a, key) < distance(b, key) ? -1 : 1)).slice(0, 20)
+  const waits: number[] = []
+  let searches = 0
+  const found = new Set<NodeId>()
+  const source = new PeersSource({
+    ...seen,
+    // Nothing takes any time; what is waited for is noted.
+    clock: {
+      now: () => 0,
+      wallMs: () => 0,
+      setTimer: (delayMs, action) => {
+        waits.push(delayMs)
+        const timer = setImmediate(action)
+        return { cancel: () => clearImmediate(timer) }
+      },
+    },
+    overlay: {
+      contacts: () => [],
+      lookup: async (key: Key) => {
+        const near = nearest(key)
+        if (found.size < ids.length) searches++
+        for (const id of near) found.add(id)
+        return near.map((id) => ({ nodeId: id, eligible: true })) as never
+      },
+      endpoint: (contact) => ({ nodeId: contact.nodeId, address: '127.0.0.1:1' }),
+    },
+    self: nodeId(9),
+    transport: { call: async () => status() as never },
+    random: systemRandom,
+  })
+  source.isShown = true
+  const running = source.run()
+  await eventually(() => seen.of('peersSeen').at(-1)?.peers.length === ids.length, WAIT_MS, 'all are found')
+  await eventually(() => waits.includes(5_000), WAIT_MS, 'nobody new is found')
+  assert.ok(searches < 40, `${searches} searches`)
   seen.stop.abort()
   await deadline(running, WAIT_MS, 'the end')
 })
