@@ -220,7 +220,9 @@ export class Granting {
       }
       shard.again.push(record)
     }
-    const unit = shard.nextUntouched((candidate) => state.isPreferred(shard, candidate, 0))
+    const unit =
+      shard.nextInherited((candidate) => state.isInherited(shard, candidate)) ??
+      shard.nextUntouched((candidate) => state.isPreferred(shard, candidate, 0))
     return unit === undefined ? undefined : shard.touch(unit, now)
   }
 

@@ -36,7 +36,7 @@ export const BLOCK_UNITS = 64
 
 /** Owners of a shard in the order in which they are preferred, by block. */
 interface Ranks {
-  readonly owners: readonly NodeId[]
+  readonly shard: Shard
   readonly rulings: RulingsView | undefined
   readonly byBlock: Map<number, NodeId[]>
 }
@@ -62,7 +62,8 @@ export class OwnerState {
   effects: OwnerEffect[] = []
   /** When leases, reservations and waits are looked at next; undefined: there is nothing to look at. */
   nextSweep: Millis | undefined
-  readonly #ranks = new WeakMap<Shard, Ranks>()
+  /** By the list of owners, as it stands in their shard. */
+  readonly #ranks = new WeakMap<readonly NodeId[], Ranks>()
 
   constructor(context: OwnerContext) {
     this.context = context
@@ -98,18 +99,28 @@ export class OwnerState {
     return shard.owners.length <= 1 || this.preferredFor(shard, unit, opinion) === this.context.self
   }
 
-  /** Who is to grant opinion `opinion` on the unit's block before anybody else; undefined where there are no owners. */
-  preferredFor(shard: Shard, unit: number, opinion: number): NodeId | undefined {
+  /** Whether the first opinion on a unit has become this node's turn because owners were lost. */
+  isInherited(shard: Shard, unit: number): boolean {
+    const { formerOwners, owners } = shard
+    if (formerOwners === undefined || !owners.includes(this.context.self)) return false
+    return this.isPreferred(shard, unit, 0) && this.preferredFor(shard, unit, 0, formerOwners) !== this.context.self
+  }
+
+  /**
+   * Who is to grant opinion `opinion` on the unit's block before anybody else, among `all`, by default the owners there are
+   * now; undefined where there are none.
+   */
+  preferredFor(shard: Shard, unit: number, opinion: number, all = shard.owners): NodeId | undefined {
     const block = Math.floor(unit / BLOCK_UNITS)
-    let cache = this.#ranks.get(shard)
+    let cache = this.#ranks.get(all)
     const { rulings } = shard.rules
-    if (cache === undefined || cache.owners !== shard.owners || cache.rulings !== rulings) {
-      cache = { owners: shard.owners, rulings, byBlock: new Map() }
-      this.#ranks.set(shard, cache)
+    if (cache === undefined || cache.shard !== shard || cache.rulings !== rulings) {
+      cache = { shard, rulings, byBlock: new Map() }
+      this.#ranks.set(all, cache)
     }
     let order = cache.byBlock.get(block)
     if (order === undefined) {
-      const owners = shard.owners.filter((owner) => rulings?.dismissed.has(owner) !== true)
+      const owners = all.filter((owner) => rulings?.dismissed.has(owner) !== true)
       const ranked = owners.map((owner) => ({
         owner,
         rank: this.context.rank(owner, shard.jobId, shard.shard, block),

@@ -92,7 +92,7 @@ export class Owner {
         this.#openJobs.closeJob(event.jobId, event.reason)
         break
       case 'ownersChanged':
-        this.shard(event.jobId, event.shard)?.setOwners(event.owners)
+        this.#ownersChanged(event, now)
         break
       case 'sessionOpened':
         this.#sessions.open(event.session, event.hello, now)
@@ -134,6 +134,16 @@ export class Owner {
       default:
         unreachable(event)
     }
+  }
+
+  /** What was the turn of owners that are lost is granted at once, and not when somebody happens to look. */
+  #ownersChanged({ jobId, shard: number, owners }: Extract<OwnerEvent, { type: 'ownersChanged' }>, now: Millis): void {
+    const shard = this.shard(jobId, number)
+    if (shard === undefined) return
+    shard.setOwners(owners)
+    if (shard.formerOwners === undefined || shard.finished) return
+    this.#queue.draw(shard, now)
+    this.#queue.serveEveryone()
   }
 
   /** Another owner has units out: they are not asked for here while that is believed. */

@@ -51,6 +51,12 @@ export interface UnitRecord {
   spotChecked: boolean
 }
 
+/** A place in a walk over the units of a shard. */
+interface Cursor {
+  range: number
+  offset: number
+}
+
 /** What a vote or an event changed about a unit. */
 export type Decision = { readonly record: UnitRecord; readonly before: UnitState; readonly after: UnitState }
 
@@ -96,9 +102,12 @@ export class Shard {
   returnUntil: Millis = 0
   /** What donors of the shard are worth, where that decides. */
   readonly #believed: Believed | undefined
-  /** Where the walks over untouched units stand, from the front and from the back. */
-  #cursor = { range: 0, offset: 0 }
-  #back: { range: number; offset: number }
+  /** Who took turns before, until what went over from them has been granted; undefined: nothing did. */
+  formerOwners: readonly NodeId[] | undefined
+  /** Where the walks over untouched units stand: from the front, over what went over to this node, and from the back. */
+  #cursor: Cursor = { range: 0, offset: 0 }
+  #heirCursor: Cursor = { range: 0, offset: 0 }
+  #back: Cursor
 
   constructor(job: Job, shard: number, ranges: readonly UnitRange[], now: Millis, quietUntil: Millis) {
     this.job = job
@@ -212,7 +221,21 @@ export class Shard {
    * ours is passed over here and found again by {@link nextUntouchedAnywhere}.
    */
   nextUntouched(mine: (unit: number) => boolean): number | undefined {
-    const cursor = this.#cursor
+    return this.#walk(this.#cursor, mine)
+  }
+
+  /**
+   * The same for units that went over to this node when other owners were lost, for which `inherited` holds: they come first,
+   * for they have waited longest. undefined until owners are lost again.
+   */
+  nextInherited(inherited: (unit: number) => boolean): number | undefined {
+    if (this.formerOwners === undefined) return undefined
+    const unit = this.#walk(this.#heirCursor, inherited)
+    if (unit === undefined) this.formerOwners = undefined
+    return unit
+  }
+
+  #walk(cursor: Cursor, mine: (unit: number) => boolean): number | undefined {
     while (cursor.range < this.ranges.length) {
       const range = this.ranges[cursor.range]!
       while (cursor.offset < range.count) {
@@ -256,8 +279,10 @@ export class Shard {
 
   /** Other owners than before: blocks that were passed over may be ours now. */
   setOwners(owners: readonly NodeId[]): void {
+    this.formerOwners = this.owners.some((owner) => !owners.includes(owner)) ? this.owners : undefined
     this.owners = owners
     this.#cursor = { range: 0, offset: 0 }
+    this.#heirCursor = { range: 0, offset: 0 }
     this.starvedSince = undefined
   }
 

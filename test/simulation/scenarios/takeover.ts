@@ -71,6 +71,8 @@ class HarmOwners implements Course {
   /** Units that nobody has been granted, by job. */
   readonly #untouched = new Map<JobId, Set<number>>()
   #refusing: Host | undefined
+  /** The job that a first opinion was granted of last. */
+  #current: JobId | undefined
   #waiting: { readonly share: Share; readonly sinceMs: Millis; anyMs?: Millis; firstMs?: Millis } | undefined
   #nowMs: () => Millis = () => 0
 
@@ -86,6 +88,7 @@ class HarmOwners implements Course {
     const untouched = this.#untouched.get(jobId)
     const waiting = this.#waiting
     for (const { first, count, opinion } of runs) {
+      if (opinion === 0) this.#current = jobId
       for (let unit = first; unit < first + count; unit++) {
         untouched?.delete(unit)
         if (waiting === undefined || waiting.share.jobId !== jobId || owner === waiting.share.owner) continue
@@ -134,18 +137,17 @@ class HarmOwners implements Course {
     return { anyMs, firstMs }
   }
 
-  /** Shares of jobs that have begun, the largest first. */
+  /** Shares of the job at hand, the largest first. */
   #shares(grid: Grid): Share[] {
+    const jobId = this.#current
+    if (jobId === undefined) return []
+    const untouched = [...this.#untouched.get(jobId)!]
+    const hosts = grid.trueOwners(jobId, 0)
+    const owners = hosts.map(({ caller }) => caller.nodeId)
     const shares: Share[] = []
-    for (const [jobId, untouched] of this.#untouched) {
-      if (untouched.size === 0 || untouched.size > UNITS - 32) continue
-      const hosts = grid.trueOwners(jobId, 0)
-      const owners = hosts.map(({ caller }) => caller.nodeId)
-      for (const owner of hosts) {
-        const isTurn = (unit: number) => turnOf(owners, jobId, unit, 0) === owner.caller.nodeId
-        const units = new Set([...untouched].filter(isTurn))
-        if (units.size >= SHARE_MIN && owner.running && !owner.paused) shares.push({ jobId, owner, owners, units })
-      }
+    for (const owner of hosts) {
+      const units = new Set(untouched.filter((unit) => turnOf(owners, jobId, unit, 0) === owner.caller.nodeId))
+      if (units.size >= SHARE_MIN && owner.running && !owner.paused) shares.push({ jobId, owner, owners, units })
     }
     return shares.sort((a, b) => b.units.size - a.units.size)
   }

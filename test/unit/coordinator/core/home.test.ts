@@ -331,10 +331,10 @@ homes('takes no longer for a job of many shards than for one of few', () => {
     waiting: '',
     firstGrantAgoMs: undefined,
   }
-  const began = performance.now()
+  const began = process.cpuUsage()
   for (let shard = 0; shard < shards; shard++) bench.home.handle({ type: 'shardHeard', jobId, shard, status }, 0)
   assert.ok(bench.view().finished)
-  assert.ok(performance.now() - began < 2_000, 'summaries are added, not summed anew each time')
+  assert.ok(process.cpuUsage(began).user < 2_000_000, 'summaries are added, not summed anew each time')
   bench.log.drain()
 })
 

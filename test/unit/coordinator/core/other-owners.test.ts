@@ -16,13 +16,16 @@ const UNITS = 128
 
 const test = suite('an owner among others')
 
+const rank = (owner: NodeId, jobId: JobId, shard: number, block: number) =>
+  sha256(utf8(`${owner} ${jobId} ${shard} ${block}`))
+
 /** A core with one shard that is opened as told, and a worker that wants everything. */
 function newcomer(opened: { restarted: boolean; awaitsOthers: boolean }) {
   const core = new Owner({
     self: SELF,
     random: seededRandom(1),
     wallMs: () => WALL_MS,
-    rank: (owner, jobId, shard, block) => sha256(utf8(`${owner} ${jobId} ${shard} ${block}`)),
+    rank,
   })
   const grants: OwnerEffect[] = []
   const handle = (event: OwnerEvent, now: number) =>
@@ -35,29 +38,27 @@ function newcomer(opened: { restarted: boolean; awaitsOthers: boolean }) {
   })
   handle({ type: 'jobOpened', jobId: JOB, spec, orders: [] }, 0)
   handle({ type: 'shardOpened', jobId: JOB, shard: 0, ranges: [{ first: 0, count: UNITS }], ...opened }, 0)
-  handle(
-    {
-      type: 'sessionOpened',
-      session: 1,
-      hello: {
-        worker: 'c'.repeat(64) as PublicKey,
-        donor: 'c'.repeat(64) as PublicKey,
-        nodeId: 'c'.repeat(40) as NodeId,
-        host: '127.0.0.1',
-        bootId: 'boot',
-        slots: 1,
-        tasks: new Set(['primes@1']),
-        memoryBytes: 2 ** 30,
-        profile: 0,
-        onlyJob: undefined,
-        firstSeenMs: 0,
-        tickets: [],
-      },
-    },
-    1,
-  )
-  handle({ type: 'wantChanged', session: 1, instances: 4 }, 2)
-  return { core, grants, handle }
+  /** A worker whose key is of this digit comes and wants something. */
+  const join = (session: number, digit: string, now: number) => {
+    const hello = {
+      worker: digit.repeat(64) as PublicKey,
+      donor: digit.repeat(64) as PublicKey,
+      nodeId: digit.repeat(40) as NodeId,
+      host: '127.0.0.1',
+      bootId: 'boot',
+      slots: 1,
+      tasks: new Set(['primes@1']),
+      memoryBytes: 2 ** 30,
+      profile: 0,
+      onlyJob: undefined,
+      firstSeenMs: 0,
+      tickets: [],
+    }
+    handle({ type: 'sessionOpened', session, hello }, now)
+    handle({ type: 'wantChanged', session, instances: 4 }, now + 1)
+  }
+  join(1, 'c', 1)
+  return { core, grants, handle, join }
 }
 
 test('a newcomer grants nothing before another owner was asked', () => {
@@ -147,6 +148,25 @@ for (const seed of [1, 2, 3, 4, 5, 6]) {
     grid.log.ignore('closeSession', 'pingSession')
   })
 }
+
+test('what was the turn of an owner that is lost is granted before what was its own', () => {
+  const first = (owners: readonly NodeId[], block: number) =>
+    owners.toSorted((a, b) => (rank(a, JOB, 0, block) < rank(b, JOB, 0, block) ? -1 : 1))[0]
+  const ids = Array.from({ length: 64 }, (_, i) => i.toString(16).padStart(40, 'd') as NodeId)
+  const lost = ids.find((id) => first([SELF, id], 0) === SELF && first([SELF, id], 1) === id)!
+  const { grants, handle, join } = newcomer({ restarted: false, awaitsOthers: true })
+  handle({ type: 'ownersChanged', jobId: JOB, shard: 0, owners: [SELF, lost] }, 3)
+  handle({ type: 'othersAsked', jobId: JOB, shard: 0 }, 10)
+  const unitOf = (effect?: OwnerEffect) => (effect?.type === 'sendGrant' ? effect.grant.runs[0]?.first : undefined)
+  assert.is(unitOf(grants.at(-1)), 0)
+  handle({ type: 'ownersChanged', jobId: JOB, shard: 0, owners: [SELF] }, 20)
+  join(2, 'e', 30)
+  assert.is(unitOf(grants.at(-1)), 64)
+  // It is back before all of it is granted.
+  handle({ type: 'ownersChanged', jobId: JOB, shard: 0, owners: [SELF, lost] }, 40)
+  join(3, 'f', 50)
+  assert.is(unitOf(grants.at(-1)), 1)
+})
 
 test('with nobody to wait for, granting begins at once', () => {
   assert.is(newcomer({ restarted: false, awaitsOthers: false }).grants.length, 1)
