@@ -1,5 +1,6 @@
 import { echo } from './echo.js'
 import type { Scenario } from './scenario.js'
+import { factsBar } from './scenarios/facts-bar.js'
 import { gridScenario } from './scenarios/grid.js'
 import { homesScenario } from './scenarios/homes.js'
 import { liarScenarios } from './scenarios/liars.js'
@@ -18,4 +19,5 @@ export const scenarios: readonly Scenario[] = [
   ...takeoverScenarios,
   ...liarScenarios,
   ...overlayBars,
+  factsBar,
 ]

@@ -123,7 +123,8 @@ export class Grid {
     await this.#finish()
     this.#checkOwners()
     for (const worker of this.workers) this.oracle.checkLedger(worker)
-    this.oracle.checkEnd(this.peers, (jobId, shard) => this.trueOwners(jobId, shard))
+    const left = this.peers.filter(({ running }) => running)
+    this.oracle.checkEnd(left, (jobId, shard) => this.trueOwners(jobId, shard))
     // What the last checks found is noted as a failure of the world, which only a run reports.
     await world.run(world.nowMs)
   }
@@ -332,11 +333,12 @@ export class Grid {
     }
   }
 
-  /** Hosts of the peers nearest to a shard, nearest first, whoever knows of them. */
+  /** Hosts of the running peers nearest to a shard, nearest first, whoever knows of them. */
   trueOwners(jobId: JobId, shard: number): readonly Host[] {
     const key = BigInt(`0x${shardKey(sha256, jobId, shard)}`)
     const distance = (host: Host) => BigInt(`0x${host.caller.nodeId}`) ^ key
-    return [...this.peers].sort((a, b) => (distance(a) < distance(b) ? -1 : 1)).slice(0, this.plan.owners)
+    const left = this.peers.filter(({ running }) => running)
+    return left.sort((a, b) => (distance(a) < distance(b) ? -1 : 1)).slice(0, this.plan.owners)
   }
 
   /** Runs until the client has seen every unit that somebody is left to decide. */

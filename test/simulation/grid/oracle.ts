@@ -43,6 +43,15 @@ export interface KnownToOracle {
   readonly spec: JobSpec
 }
 
+/** A report that an owner has acknowledged. */
+export interface Acknowledged {
+  readonly reportId: Digest
+  readonly jobId: JobId
+  readonly shard: number
+  /** Its producer has it on disk, and was not told yet that it may drop it. */
+  readonly isKept: boolean
+}
+
 /** A newcomer waits five seconds for others at most, by a clock that may run a little fast. Unit: ms. */
 const ALONE_MS = 4_990
 
@@ -234,6 +243,17 @@ export class Oracle {
         this.#world.count(holders.length >= wanted ? 'durableAcks' : 'partialAcks')
       }
     }
+  }
+
+  /** Every report acknowledged so far. */
+  acknowledged(): Acknowledged[] {
+    const acked = [...this.#reports.values()].filter(({ acks }) => acks.length > 0)
+    return acked.map(({ reportId, jobId, shard, isJournaled, settled, units }) => ({
+      reportId,
+      jobId,
+      shard,
+      isKept: isJournaled && settled.size < units.length,
+    }))
   }
 
   get #diskLosses(): number {
