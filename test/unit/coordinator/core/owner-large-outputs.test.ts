@@ -1,0 +1,102 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { OwnerGrid } from '../../../support/owner-grid.js'
+
+const outputs = suite('Large outputs')
+
+outputs('are fetched from an agreeing worker that is connected; only then the unit is settled', () => {
+  const grid = new OwnerGrid({ units: 1 })
+  const a = grid.join('a')
+  const b = grid.join('b')
+  a.answer([0], 'right', { small: false })
+  b.answer([0], 'right', { small: false })
+  assert.is(grid.summary().accepted, 1)
+  assert.equal(a.agreed, [], 'not settled before its bytes are stored')
+  const { digest } = grid.log.one('fetchOutput')
+  grid.handle(grid.owner, { type: 'outputKept', jobId: grid.jobId, shard: 0, unit: 0, digest })
+  assert.is(grid.summary().settled, 1)
+  assert.equal([a.agreed, b.agreed], [[0], [0]])
+  grid.finish()
+})
+
+outputs('are not asked of a worker whose answer was outvoted', () => {
+  const grid = new OwnerGrid({ units: 1 })
+  const liar = grid.join('liar')
+  liar.answer([0], 'wrong', { small: false })
+  const b = grid.join('b')
+  b.answer([0], 'right', { small: false })
+  const c = grid.join('c')
+  grid.advance(1_000)
+  c.answer([0], 'right', { small: false })
+  const { session } = grid.log.one('fetchOutput')
+  assert.is.not(session, liar.sessions.get(grid.owner))
+  grid.finish()
+})
+
+outputs('are asked of another agreeing worker when the first leaves, or fails', () => {
+  for (const how of ['leaves', 'fails'] as const) {
+    const grid = new OwnerGrid({ units: 1 })
+    const pair = [grid.join('a'), grid.join('b')]
+    for (const one of pair) one.answer([0], 'right', { small: false })
+    const { session } = grid.log.one('fetchOutput')
+    const first = pair.find((one) => one.sessions.get(grid.owner) === session)!
+    const second = pair.find((one) => one !== first)!
+    if (how === 'leaves') first.leave()
+    else grid.handle(grid.owner, { type: 'outputFetchFailed', jobId: grid.jobId, unit: 0 })
+    grid.advance(1_000)
+    assert.is(grid.log.one('fetchOutput').session, second.sessions.get(grid.owner))
+    grid.finish()
+  }
+})
+
+outputs('are asked of another when the first says nothing', () => {
+  const grid = new OwnerGrid({ units: 1 })
+  const pair = [grid.join('a'), grid.join('b')]
+  for (const one of pair) one.answer([0], 'right', { small: false })
+  const { session } = grid.log.one('fetchOutput')
+  grid.advance(30_000)
+  assert.is.not(grid.log.one('fetchOutput').session, session)
+  grid.finish()
+})
+
+outputs('that nobody has any more are computed once more by somebody else', () => {
+  const grid = new OwnerGrid({ units: 1 })
+  const pair = [grid.join('a'), grid.join('b')]
+  for (const one of pair) one.answer([0], 'right', { small: false })
+  for (const one of pair) one.leave()
+  grid.log.drain()
+  const c = grid.join('c')
+  grid.advance(25_000)
+  assert.equal(c.units(), [0])
+  c.answer([0], 'right', { small: false })
+  const { session, digest } = grid.log.one('fetchOutput')
+  assert.is(session, c.sessions.get(grid.owner))
+  grid.handle(grid.owner, { type: 'outputKept', jobId: grid.jobId, shard: 0, unit: 0, digest })
+  assert.ok(grid.isFinished())
+  grid.finish()
+})
+
+outputs('of a cancelled job are not computed once more', () => {
+  const grid = new OwnerGrid({ units: 1 })
+  const pair = [grid.join('a'), grid.join('b')]
+  for (const one of pair) one.answer([0], 'right', { small: false })
+  for (const one of pair) one.leave()
+  grid.log.drain()
+  const c = grid.join('c')
+  grid.order({ type: 'cancel' })
+  grid.advance(60_000)
+  assert.equal(c.granted, [])
+  grid.finish()
+})
+
+outputs('of a unit that failed are fetched too: they say why', () => {
+  const grid = new OwnerGrid({ units: 1 })
+  const pair = [grid.join('a'), grid.join('b')]
+  for (const one of pair) one.answer([0], 'long', { outcome: 'exit', small: false })
+  const { digest } = grid.log.one('fetchOutput')
+  grid.handle(grid.owner, { type: 'outputKept', jobId: grid.jobId, shard: 0, unit: 0, digest })
+  assert.is(grid.summary().failed, 1)
+  grid.finish()
+})
+
+outputs.run()
