@@ -3,9 +3,9 @@ import { isLoopback } from '../overlay/address.js'
 import { PerMinute } from '../overlay/per-minute.js'
 import { orderCodec } from '../proto/codec/facts.js'
 import type { ExplainReply, ExplainRequest } from '../proto/explain-messages.js'
-import type { ActivateReply, ActivateRequest, StatusReply } from '../proto/messages.js'
+import type { StatusReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { BootId, JobId, Summary } from '../proto/model.js'
+import type { BootId } from '../proto/model.js'
 import type { Clock, Timer } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
@@ -14,13 +14,12 @@ import type { Random } from '../runtime/random.js'
 import type { Transport } from '../runtime/transport.js'
 import { attest } from './attest.js'
 import type { OwnerSight } from './core/explain.js'
-import type { Shard } from './core/shard.js'
 import type { OwnerDirectory } from './directory.js'
 import { ShardExchange } from './exchange/shard-exchange.js'
 import { ExplainBudget } from './explain-budget.js'
 import { type FactExchange, soloExchange } from './fact-exchange.js'
 import { FinishedReview } from './finished-review.js'
-import { FinishedShards, finishedName } from './finished-shards.js'
+import { FinishedShards } from './finished-shards.js'
 import { GroupCommit } from './group-commit.js'
 import { HomeDriver } from './home-driver.js'
 import { HomeReporter } from './home-reporter.js'
@@ -28,6 +27,7 @@ import { type BookedJob, JobBook, type SpecVerifier } from './job-book.js'
 import { JobTerms } from './job-terms.js'
 import { type CoordinatorOptions, resolveCoordinatorOptions } from './options.js'
 import type { OutputFiles } from './output-files.js'
+import { OwnedShards } from './owned-shards.js'
 import { type GrantSigner, OwnerDriver } from './owner-driver.js'
 import { ResultsService } from './results-service.js'
 import type { Store } from './store.js'
@@ -88,6 +88,7 @@ export class Coordinator {
   readonly #results: ResultsService
   readonly #reporter: HomeReporter
   readonly #finished: FinishedShards
+  readonly #shards: OwnedShards
   readonly #terms: JobTerms
   readonly #startedAt: number
   readonly #review: FinishedReview
@@ -120,7 +121,7 @@ export class Coordinator {
             book,
             options,
             owner: () => this.owner,
-            dropShard: (job, shard) => this.#dropShard(job, shard),
+            dropShard: (job, shard) => this.#shards.drop(job, shard),
           })
     this.exchange = exchange
     this.owner = new OwnerDriver({
@@ -136,7 +137,7 @@ export class Coordinator {
       exchange,
       bootId: dependencies.bootId,
       options,
-      keepShard: (job, shard) => this.#openShard(job, shard),
+      keepShard: (job, shard) => this.#shards.open(job, shard),
     })
     this.home = new HomeDriver({
       clock,
@@ -151,8 +152,8 @@ export class Coordinator {
       owner: this.owner,
       options,
       openShard: async (job, shard) => {
-        await this.#openShard(job, shard)
-        return this.#summaryOf(job.jobId, shard)
+        await this.#shards.open(job, shard)
+        return this.#shards.summary(job.jobId, shard)
       },
       reviewFinished: (job) => this.#review.soon(job),
     })
@@ -161,7 +162,7 @@ export class Coordinator {
       book,
       store,
       outputs,
-      shard: (job, shard) => this.#shard(job, shard),
+      shard: (job, shard) => this.#shards.inMemory(job, shard),
     })
     const { owner, home } = this
     this.#reporter = new HomeReporter({
@@ -174,7 +175,7 @@ export class Coordinator {
       home,
       options,
       finished: (jobId, shard) => this.#finished.summary(jobId, shard),
-      takeOrders: (job, orders) => this.#takeOrders(job, orders),
+      takeOrders: (job, orders) => this.#shards.takeOrders(job, orders),
     })
     const { unloadAfterMs } = options
     this.#terms = new JobTerms({
@@ -183,17 +184,27 @@ export class Coordinator {
       store,
       outputs,
       deleteAfterMs: options.deleteAfterMs,
-      dropShard: (job, shard) => this.#dropShard(job, shard),
+      dropShard: (job, shard) => this.#shards.drop(job, shard),
     })
     const finished = new FinishedShards({ clock, logger, store, commits, owner, unloadAfterMs })
     this.#finished = finished
+    this.#shards = new OwnedShards({
+      clock,
+      store,
+      commits,
+      book,
+      owner,
+      finished,
+      options,
+      ordersAdded: (job) => this.home.ordersAdded(job),
+    })
     this.#review = new FinishedReview({
       logger,
       store,
       commits,
       finished,
       isInMemory: (jobId, shard) => owner.core.hasShard(jobId, shard),
-      shard: (job, shard) => this.#shard(job, shard),
+      shard: (job, shard) => this.#shards.inMemory(job, shard),
     })
     this.#serve()
   }
@@ -254,7 +265,7 @@ export class Coordinator {
   async explain({ jobId, unit, events }: ExplainRequest): Promise<ExplainReply> {
     const job = this.book.need(jobId)
     const { clock, version } = this.#d
-    if (unit !== undefined) await this.#readBack(job, unit)
+    if (unit !== undefined) await this.#shards.readBack(job, shardOf(job.spec, unit))
     const sight = this.owner.core.explain(jobId, unit, clock.now())
     return {
       version,
@@ -264,13 +275,6 @@ export class Coordinator {
       ...(sight ?? NOTHING_OWNED),
       events: unit !== undefined || events ? (sight?.events ?? []) : [],
     }
-  }
-
-  /** The shard of a unit into memory, where it is kept here. */
-  async #readBack(job: BookedJob, unit: number): Promise<void> {
-    const number = shardOf(job.spec, unit)
-    if (!job.shards.includes(number) || this.owner.core.hasShard(job.jobId, number)) return
-    await this.#shard(job, number).catch(() => {})
   }
 
   /**
@@ -309,12 +313,12 @@ export class Coordinator {
       return this.home.give(orderCodec.decode(order.bytes).jobId, order)
     })
     transport.handleUnary(methods.show, ({ jobId, withShards }) => this.home.show(jobId, withShards))
-    transport.handleUnary(methods.activate, (request) => this.#activate(request))
+    transport.handleUnary(methods.activate, (request) => this.#shards.activate(request))
     transport.handleUnary(methods.summarize, ({ jobId, shards, orders }, caller) =>
       this.home.summarized(jobId, shards, orders, caller),
     )
     transport.handleUnary(methods.attest, async ({ jobId, shard }, { publicKey }) =>
-      attest(await this.#shard(this.book.need(jobId), shard), publicKey, this.#d.signer, this.#d.clock.wallMs()),
+      attest(await this.#shards.inMemory(this.book.need(jobId), shard), publicKey, this.#d.signer, this.#d.clock.wallMs()),
     )
     transport.handleUnary(methods.status, () => this.status())
     const { clock } = this.#d
@@ -338,103 +342,6 @@ export class Coordinator {
     transport.handleStream(methods.work, (stream) => this.owner.onWork(stream))
     transport.handleStream(methods.putOutput, (stream) => this.owner.onPutOutput(stream))
   }
-
-  // ------------------------------------------------------------------------------------------------- shards come and go
-
-  async #activate({ spec, orders, shard }: ActivateRequest): Promise<ActivateReply> {
-    const job = this.book.read(spec)
-    this.book.checkRoom(job, this.options)
-    const booked = this.book.add(spec)
-    await this.#takeOrders(booked, orders)
-    await this.#openShard(booked, shard)
-    return { summary: this.#summaryOf(booked.jobId, shard) }
-  }
-
-  #summaryOf(jobId: JobId, shard: number): Summary {
-    const summary = this.owner.core.report(jobId, shard)?.summary ?? this.#finished.summary(jobId, shard)
-    if (summary === undefined) throw new GridError('unavailable', 'the shard is not open')
-    return summary
-  }
-
-  /** Owns a shard from now on: on disk first. Nothing to do for one that is open, or finished and left memory. */
-  async #openShard(job: BookedJob, shard: number): Promise<void> {
-    const { jobId } = job
-    if (this.owner.core.hasShard(jobId, shard) || this.#finished.summary(jobId, shard) !== undefined) return
-    if (!job.shards.includes(shard)) throw new GridError('invalid', `the job has no shard ${shard}`)
-    if (job.removed) throw new GridError('expired', 'its submitter has removed the job')
-    this.#checkShardRoom(job)
-    const atMs = this.#d.clock.wallMs()
-    await this.#commits.commit([
-      { type: 'spec', jobId, role: 'shard', spec: job.signed, receivedAtMs: atMs },
-      { type: 'shard', jobId, shard, activatedAtMs: atMs },
-    ])
-    await this.owner.openShard(job, shard, false)
-  }
-
-  /** Anybody may ask a peer to own shards, and each that is open takes memory. */
-  #checkShardRoom({ jobId, spec }: BookedJob): void {
-    const { shardsOpenMax, shardsOpenPerSubmitterMax, shardsOpenPerJobMax } = this.options
-    const { core } = this.owner
-    if ((core.job(jobId)?.shards.size ?? 0) >= shardsOpenPerJobMax)
-      throw new GridError('quota', `this peer has at most ${shardsOpenPerJobMax} shards of one job open`)
-    let open = 0
-    let same = 0
-    for (const job of core.jobs()) {
-      open += job.shards.size
-      if (job.spec.submitter === spec.submitter) same += job.shards.size
-    }
-    if (same >= shardsOpenPerSubmitterMax)
-      throw new GridError('quota', `this peer has at most ${shardsOpenPerSubmitterMax} shards of one submitter open`)
-    if (open >= shardsOpenMax) throw new GridError('quota', `this peer has at most ${shardsOpenMax} shards open`)
-  }
-
-  /**
-   * Deletes a shard that other peers own now, or nobody wants. Closed first: what comes while it is being deleted opens it
-   * anew, behind the deletion, or is not acknowledged.
-   */
-  async #dropShard(job: BookedJob, shard: number): Promise<void> {
-    const { jobId } = job
-    this.owner.dropShard(jobId, shard)
-    try {
-      await this.#commits.commit([
-        { type: 'dropShard', jobId, shard },
-        { type: 'meta', name: finishedName(jobId, shard), value: new Uint8Array(0) },
-      ])
-    } catch (error) {
-      await this.owner.openShard(job, shard, true)
-      throw error
-    }
-    this.#finished.forgetShard(jobId, shard)
-  }
-
-  async #takeOrders(job: BookedJob, orders: ActivateRequest['orders']): Promise<void> {
-    const { jobId } = job
-    const nowMs = this.#d.clock.wallMs()
-    const fresh = job.newOrders(orders, nowMs)
-    if (fresh.length === 0) return
-    await this.#commits.commit([
-      { type: 'spec', jobId, role: 'shard', spec: job.signed, receivedAtMs: nowMs },
-      ...job.orderWrites(fresh),
-    ])
-    for (const { signed } of fresh) job.addOrder(signed)
-    this.home.ordersAdded(job)
-  }
-
-  /** The shard in memory, read back if it had left. */
-  async #shard(job: BookedJob, number: number): Promise<Shard> {
-    if (!this.owner.core.hasShard(job.jobId, number)) {
-      const kept = await this.#d.store.shards(job.jobId)
-      if (!kept.some(({ shard }) => shard === number))
-        throw new GridError('notFound', `shard ${number} is not owned here`)
-      await this.owner.openShard(job, number, true)
-    }
-    this.#finished.touch(job.jobId, number)
-    const shard = this.owner.core.shard(job.jobId, number)
-    if (shard === undefined) throw new GridError('unavailable', 'the shard did not open')
-    return shard
-  }
-
-  // ------------------------------------------------------------------------------------------------------------- upkeep
 
   #sweep(): void {
     if (this.#closed) return

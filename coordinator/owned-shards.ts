@@ -1,0 +1,138 @@
+import type { ActivateReply, ActivateRequest } from '../proto/messages.js'
+import type { JobId, Summary } from '../proto/model.js'
+import type { Clock } from '../runtime/clock.js'
+import { GridError } from '../runtime/errors.js'
+import type { Shard } from './core/shard.js'
+import { type FinishedShards, finishedName } from './finished-shards.js'
+import type { GroupCommit } from './group-commit.js'
+import type { BookedJob, JobBook } from './job-book.js'
+import type { CoordinatorOptions } from './options.js'
+import type { OwnerDriver } from './owner-driver.js'
+import type { Store } from './store.js'
+
+/** What {@link OwnedShards} are handed. */
+export interface OwnedShardsDependencies {
+  readonly clock: Clock
+  readonly store: Store
+  readonly commits: GroupCommit
+  readonly book: JobBook
+  readonly owner: OwnerDriver
+  readonly finished: FinishedShards
+  readonly options: CoordinatorOptions
+  /** Tells the home of this peer that a job has new orders. */
+  readonly ordersAdded: (job: BookedJob) => void
+}
+
+/**
+ * The shards that this peer owns, coming and going: opened when others ask, put to rest once they have finished, read back
+ * when somebody wants to see them, dropped when others own them. Always on disk first.
+ */
+export class OwnedShards {
+  readonly #d: OwnedShardsDependencies
+
+  constructor(dependencies: OwnedShardsDependencies) {
+    this.#d = dependencies
+  }
+
+  /** Owns a shard from now on, of a job that may be new here. */
+  async activate({ spec, orders, shard }: ActivateRequest): Promise<ActivateReply> {
+    const job = this.#d.book.read(spec)
+    this.#d.book.checkRoom(job, this.#d.options)
+    const booked = this.#d.book.add(spec)
+    await this.takeOrders(booked, orders)
+    await this.open(booked, shard)
+    return { summary: this.summary(booked.jobId, shard) }
+  }
+
+  /** What the shard counts. @throws GridError `unavailable` when it is not open and has not finished */
+  summary(jobId: JobId, shard: number): Summary {
+    const summary = this.#d.owner.core.report(jobId, shard)?.summary ?? this.#d.finished.summary(jobId, shard)
+    if (summary === undefined) throw new GridError('unavailable', 'the shard is not open')
+    return summary
+  }
+
+  /** Owns a shard from now on: on disk first. Nothing to do for one that is open, or finished and left memory. */
+  async open(job: BookedJob, shard: number): Promise<void> {
+    const { jobId } = job
+    if (this.#d.owner.core.hasShard(jobId, shard) || this.#d.finished.summary(jobId, shard) !== undefined) return
+    if (!job.shards.includes(shard)) throw new GridError('invalid', `the job has no shard ${shard}`)
+    if (job.removed) throw new GridError('expired', 'its submitter has removed the job')
+    this.#checkRoom(job)
+    const atMs = this.#d.clock.wallMs()
+    await this.#d.commits.commit([
+      { type: 'spec', jobId, role: 'shard', spec: job.signed, receivedAtMs: atMs },
+      { type: 'shard', jobId, shard, activatedAtMs: atMs },
+    ])
+    await this.#d.owner.openShard(job, shard, false)
+  }
+
+  /** Anybody may ask a peer to own shards, and each that is open takes memory. */
+  #checkRoom({ jobId, spec }: BookedJob): void {
+    const { shardsOpenMax, shardsOpenPerSubmitterMax, shardsOpenPerJobMax } = this.#d.options
+    const { core } = this.#d.owner
+    if ((core.job(jobId)?.shards.size ?? 0) >= shardsOpenPerJobMax)
+      throw new GridError('quota', `this peer has at most ${shardsOpenPerJobMax} shards of one job open`)
+    let open = 0
+    let same = 0
+    for (const job of core.jobs()) {
+      open += job.shards.size
+      if (job.spec.submitter === spec.submitter) same += job.shards.size
+    }
+    if (same >= shardsOpenPerSubmitterMax)
+      throw new GridError('quota', `this peer has at most ${shardsOpenPerSubmitterMax} shards of one submitter open`)
+    if (open >= shardsOpenMax) throw new GridError('quota', `this peer has at most ${shardsOpenMax} shards open`)
+  }
+
+  /**
+   * Deletes a shard that other peers own now, or nobody wants. Closed first: what comes while it is being deleted opens it
+   * anew, behind the deletion, or is not acknowledged.
+   */
+  async drop(job: BookedJob, shard: number): Promise<void> {
+    const { jobId } = job
+    this.#d.owner.dropShard(jobId, shard)
+    try {
+      await this.#d.commits.commit([
+        { type: 'dropShard', jobId, shard },
+        { type: 'meta', name: finishedName(jobId, shard), value: new Uint8Array(0) },
+      ])
+    } catch (error) {
+      await this.#d.owner.openShard(job, shard, true)
+      throw error
+    }
+    this.#d.finished.forgetShard(jobId, shard)
+  }
+
+  /** Keeps orders that are new here, on disk first. */
+  async takeOrders(job: BookedJob, orders: ActivateRequest['orders']): Promise<void> {
+    const { jobId } = job
+    const nowMs = this.#d.clock.wallMs()
+    const fresh = job.newOrders(orders, nowMs)
+    if (fresh.length === 0) return
+    await this.#d.commits.commit([
+      { type: 'spec', jobId, role: 'shard', spec: job.signed, receivedAtMs: nowMs },
+      ...job.orderWrites(fresh),
+    ])
+    for (const { signed } of fresh) job.addOrder(signed)
+    this.#d.ordersAdded(job)
+  }
+
+  /** The shard in memory, read back if it had left. */
+  async inMemory(job: BookedJob, number: number): Promise<Shard> {
+    if (!this.#d.owner.core.hasShard(job.jobId, number)) {
+      const kept = await this.#d.store.shards(job.jobId)
+      if (!kept.some(({ shard }) => shard === number))
+        throw new GridError('notFound', `shard ${number} is not owned here`)
+      await this.#d.owner.openShard(job, number, true)
+    }
+    this.#d.finished.touch(job.jobId, number)
+    const shard = this.#d.owner.core.shard(job.jobId, number)
+    if (shard === undefined) throw new GridError('unavailable', 'the shard did not open')
+    return shard
+  }
+
+  /** A shard into memory, where it is kept here; else nothing happens. */
+  async readBack(job: BookedJob, number: number): Promise<void> {
+    if (!job.shards.includes(number) || this.#d.owner.core.hasShard(job.jobId, number)) return
+    await this.inMemory(job, number).catch(() => {})
+  }
+}
