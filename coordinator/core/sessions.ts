@@ -35,6 +35,8 @@ export class Sessions {
   readonly #state: OwnerState
   readonly #queue: UnitQueue
   readonly #takeovers = new Map<PublicKey, Takeover>()
+  /** Who is connected, or willing, has changed since the last {@link tellWorkforce}. */
+  #workforceIsNews = false
 
   constructor(state: OwnerState, queue: UnitQueue) {
     this.#state = state
@@ -77,9 +79,7 @@ export class Sessions {
     const takeover = this.#takeovers.get(worker.key)
     if (takeover !== undefined) this.#takeOver(takeover, now)
     state.sweepBy(now + AWAY_GRACE_MS)
-    for (const job of state.jobs.values())
-      for (const shard of job.shards.values())
-        state.emit({ type: 'shardChanged', jobId: job.jobId, shard: shard.shard })
+    this.#workforceIsNews = true
   }
 
   /** Ends the first streams of keys whose newcomers have waited long enough. */
@@ -133,7 +133,7 @@ export class Sessions {
     worker.declined = new Map(declined.map(({ jobId, reason }) => [jobId, reason]))
     for (const record of [...worker.reserved])
       if (worker.declined.has(record.shard.jobId)) this.#queue.redraw(record, now)
-    if (isNews) this.#workforceChanged()
+    if (isNews) this.#workforceIsNews = true
     this.#state.toServe.add(worker)
     if (!worker.mayBeDrawn) for (const record of [...worker.reserved]) this.#queue.redraw(record, now)
     else if (!wasDrawn) this.#drawAll(now)
@@ -196,11 +196,16 @@ export class Sessions {
     state.sessions.set(session, worker)
     state.connect(worker)
     this.#reconcileTickets(worker, hello.tickets, restarted, now)
-    this.#workforceChanged()
+    this.#workforceIsNews = true
   }
 
-  /** Who could work on what there is has changed. */
-  #workforceChanged(): void {
+  /**
+   * Says of every shard under way that who could work on it has changed, if so. At most once a sweep, however many come, go
+   * and change their minds: each time costs as much as there are shards, and anybody may open streams.
+   */
+  tellWorkforce(): void {
+    if (!this.#workforceIsNews) return
+    this.#workforceIsNews = false
     const state = this.#state
     for (const job of state.jobs.values()) {
       for (const shard of job.shards.values()) {

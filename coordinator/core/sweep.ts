@@ -107,6 +107,7 @@ export class Sweep {
     this.#sessions.endTakeovers(now)
     for (const worker of state.workers.values()) this.#sweepWorker(worker, now)
     this.#forgetWorkers()
+    this.#sessions.tellWorkforce()
     for (const record of state.delayed) {
       if (record.notBefore > now || state.isElsewhere(record, now)) continue
       state.delayed.delete(record)

@@ -13,6 +13,11 @@ export class EffectLog<Effect extends { readonly type: string }> {
     this.#unread = this.#unread.filter(({ type }) => !this.#ignored.has(type))
   }
 
+  /** Records kinds again that were ignored. */
+  heed(...types: Effect['type'][]): void {
+    for (const type of types) this.#ignored.delete(type)
+  }
+
   push(effects: readonly Effect[]): void {
     for (const effect of effects) if (!this.#ignored.has(effect.type)) this.#unread.push(effect)
   }
