@@ -318,7 +318,12 @@ export class Coordinator {
       this.home.summarized(jobId, shards, orders, caller),
     )
     transport.handleUnary(methods.attest, async ({ jobId, shard }, { publicKey }) =>
-      attest(await this.#shards.inMemory(this.book.need(jobId), shard), publicKey, this.#d.signer, this.#d.clock.wallMs()),
+      attest(
+        await this.#shards.inMemory(this.book.need(jobId), shard),
+        publicKey,
+        this.#d.signer,
+        this.#d.clock.wallMs(),
+      ),
     )
     transport.handleUnary(methods.status, () => this.status())
     const { clock } = this.#d
