@@ -98,7 +98,7 @@ function unitGroups(state: OwnerState, shard: Shard, now: Millis): UnitGroup[] {
     if (since !== undefined) group.since = Math.min(group.since ?? since, since)
   }
   const { untouched } = shard
-  if (untouched > 0) add('untouched', shard.firstUntouched(), untouched, shard.openedAt)
+  if (untouched > 0) add('untouched', shard.untouchedUnits.first(), untouched, shard.openedAt)
   const sought = { left: DONORS_SOUGHT_MAX }
   for (const record of shard.records()) {
     const wait = waitOf(state, record, sought, now)

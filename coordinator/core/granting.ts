@@ -191,7 +191,7 @@ export class Granting {
       if (shard.owners.length > 1 && shard.untouched > 0) {
         shard.starvedSince ??= now
         while (taken < most && now - shard.starvedSince >= BYPASS_MS) {
-          const unit = shard.nextUntouchedAnywhere()
+          const unit = shard.untouchedUnits.nextAnywhere()
           if (unit === undefined) break
           drafts.add(shard.touch(unit, now), now)
           taken++
@@ -221,8 +221,7 @@ export class Granting {
       shard.again.push(record)
     }
     const unit =
-      shard.nextInherited((candidate) => state.isInherited(shard, candidate)) ??
-      shard.nextUntouched((candidate) => state.isPreferred(shard, candidate, 0))
+      nextInherited(state, shard) ?? shard.untouchedUnits.next((candidate) => state.isPreferred(shard, candidate, 0))
     return unit === undefined ? undefined : shard.touch(unit, now)
   }
 
@@ -280,6 +279,14 @@ export class Granting {
     }
     return false
   }
+}
+
+/** What went over to this node when other owners were lost comes first: it has waited longest. */
+function nextInherited(state: OwnerState, shard: Shard): number | undefined {
+  if (shard.formerOwners === undefined) return undefined
+  const unit = shard.untouchedUnits.nextInherited((candidate) => state.isInherited(shard, candidate))
+  if (unit === undefined) shard.formerOwners = undefined
+  return unit
 }
 
 /** Whether the job has units that nobody has been asked for, or that came back unanswered. */

@@ -264,7 +264,8 @@ export class Owner {
     if (shard === undefined || shard.untouched === 0) return false
     return shard.ranges.some(({ first, count }) => {
       for (let at = first - (first % BLOCK_UNITS); at < first + count; at += BLOCK_UNITS)
-        if (this.#state.preferredFor(shard, at, 0) === owner && shard.hasUntouched(at, BLOCK_UNITS)) return true
+        if (this.#state.preferredFor(shard, at, 0) === owner && shard.untouchedUnits.hasAny(at, BLOCK_UNITS))
+          return true
       return false
     })
   }

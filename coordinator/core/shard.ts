@@ -5,6 +5,7 @@ import type { Millis } from '../../runtime/clock.js'
 import { Believed } from './believed.js'
 import { History, type PastEvent } from './history.js'
 import type { Job } from './job.js'
+import { UntouchedUnits } from './untouched-units.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
 /** Time a unit waits after a host failure: doubles with each, up to the longest. */
@@ -49,12 +50,6 @@ export interface UnitRecord {
   fetchTried: Set<PublicKey> | undefined
   /** One donor would be believed, and a second one is asked all the same. */
   spotChecked: boolean
-}
-
-/** A place in a walk over the units of a shard. */
-interface Cursor {
-  range: number
-  offset: number
 }
 
 /** What a vote or an event changed about a unit. */
@@ -104,10 +99,8 @@ export class Shard {
   readonly #believed: Believed | undefined
   /** Who took turns before, until what went over from them has been granted; undefined: nothing did. */
   formerOwners: readonly NodeId[] | undefined
-  /** Where the walks over untouched units stand: from the front, over what went over to this node, and from the back. */
-  #cursor: Cursor = { range: 0, offset: 0 }
-  #heirCursor: Cursor = { range: 0, offset: 0 }
-  #back: Cursor
+  /** Those never granted nor reported, in the orders in which they are given out. */
+  readonly untouchedUnits: UntouchedUnits
 
   constructor(job: Job, shard: number, ranges: readonly UnitRange[], now: Millis, quietUntil: Millis) {
     this.job = job
@@ -117,7 +110,7 @@ export class Shard {
     this.#counts = { open: this.unitCount, accepted: 0, settled: 0, disputed: 0, held: 0, failed: 0 }
     this.openedAt = now
     this.quietUntil = quietUntil
-    this.#back = { range: ranges.length - 1, offset: (ranges.at(-1)?.count ?? 0) - 1 }
+    this.untouchedUnits = new UntouchedUnits(ranges, (unit) => this.#records.has(unit))
     this.#believed = job.rules.policy.type === 'confidence' ? new Believed() : undefined
   }
 
@@ -216,73 +209,11 @@ export class Shard {
     return record
   }
 
-  /**
-   * The next unit never touched for which `mine` holds, without touching it. Units are walked once; a block that is not
-   * ours is passed over here and found again by {@link nextUntouchedAnywhere}.
-   */
-  nextUntouched(mine: (unit: number) => boolean): number | undefined {
-    return this.#walk(this.#cursor, mine)
-  }
-
-  /**
-   * The same for units that went over to this node when other owners were lost, for which `inherited` holds: they come first,
-   * for they have waited longest. undefined until owners are lost again.
-   */
-  nextInherited(inherited: (unit: number) => boolean): number | undefined {
-    if (this.formerOwners === undefined) return undefined
-    const unit = this.#walk(this.#heirCursor, inherited)
-    if (unit === undefined) this.formerOwners = undefined
-    return unit
-  }
-
-  #walk(cursor: Cursor, mine: (unit: number) => boolean): number | undefined {
-    while (cursor.range < this.ranges.length) {
-      const range = this.ranges[cursor.range]!
-      while (cursor.offset < range.count) {
-        const unit = range.first + cursor.offset
-        if (!this.#records.has(unit) && mine(unit)) return unit
-        cursor.offset++
-      }
-      cursor.range++
-      cursor.offset = 0
-    }
-    return undefined
-  }
-
-  /** Whether one of these units was never touched. */
-  hasUntouched(first: number, count: number): boolean {
-    for (const range of this.ranges) {
-      const end = Math.min(first + count, range.first + range.count)
-      for (let unit = Math.max(first, range.first); unit < end; unit++) if (!this.#records.has(unit)) return true
-    }
-    return false
-  }
-
-  /** The first unit never touched, for people; moves no walk. */
-  firstUntouched(): number | undefined {
-    for (const { first, count } of this.ranges)
-      for (let unit = first; unit < first + count; unit++) if (!this.#records.has(unit)) return unit
-    return undefined
-  }
-
-  /** Any untouched unit, last first, so that owners who help one another out rarely meet. */
-  nextUntouchedAnywhere(): number | undefined {
-    const back = this.#back
-    while (back.range >= 0) {
-      const { first } = this.ranges[back.range]!
-      for (; back.offset >= 0; back.offset--) if (!this.#records.has(first + back.offset)) return first + back.offset
-      back.range--
-      back.offset = (this.ranges[back.range]?.count ?? 0) - 1
-    }
-    return undefined
-  }
-
   /** Other owners than before: blocks that were passed over may be ours now. */
   setOwners(owners: readonly NodeId[]): void {
     this.formerOwners = this.owners.some((owner) => !owners.includes(owner)) ? this.owners : undefined
     this.owners = owners
-    this.#cursor = { range: 0, offset: 0 }
-    this.#heirCursor = { range: 0, offset: 0 }
+    this.untouchedUnits.walkAgain()
     this.starvedSince = undefined
   }
 

@@ -1,4 +1,4 @@
-import { ip } from './namespaces.js'
+import { ip, MadeParts } from './namespaces.js'
 
 /** Addresses of the peer, one for each way to it: benchmarking (RFC 2544) and documentation (RFC 3849). Neither is private. */
 const PEER_V4 = '198.18.0'
@@ -23,8 +23,7 @@ export class CrowdNetwork {
   readonly ways: readonly Way[]
   readonly #namespace = `mh-${process.pid}-p`
   readonly #link = `mh-${process.pid}-c`
-  #removed = false
-  readonly #onExit = () => this.remove()
+  readonly #parts: MadeParts
 
   /** One way from each of these addresses. @throws Error with what `ip` says; nothing is left of what could be made */
   constructor(from: readonly string[]) {
@@ -33,30 +32,18 @@ export class CrowdNetwork {
       from: address,
       to: address.includes(':') ? `${PEER_V6}${(i + 1).toString(16)}` : `${PEER_V4}.${i + 1}`,
     }))
-    process.once('exit', this.#onExit)
-    try {
-      this.#make()
-    } catch (error) {
-      this.remove()
-      throw error
-    }
+    this.#parts = new MadeParts(
+      [
+        ['link', 'del', this.#link],
+        ['netns', 'del', this.#namespace],
+      ],
+      () => this.#make(),
+    )
   }
 
   /** Safe to call twice. */
   remove(): void {
-    if (this.#removed) return
-    this.#removed = true
-    process.off('exit', this.#onExit)
-    for (const words of [
-      ['link', 'del', this.#link],
-      ['netns', 'del', this.#namespace],
-    ]) {
-      try {
-        ip(...words)
-      } catch {
-        // It was never made.
-      }
-    }
+    this.#parts.remove()
   }
 
   #make(): void {

@@ -22,9 +22,8 @@ export class SplitNetwork {
   readonly sides: readonly [Side, Side]
   readonly #router: string
   readonly #here: string
+  readonly #parts: MadeParts
   #isCut = false
-  #removed = false
-  readonly #onExit = () => this.remove()
 
   /** @throws Error with what `ip` says when namespaces cannot be made; nothing is left of those that could. */
   constructor() {
@@ -36,13 +35,10 @@ export class SplitNetwork {
     this.sides = [side('a', 1), side('b', 2)]
     this.#router = name('r')
     this.#here = name('h')
-    process.once('exit', this.#onExit)
-    try {
-      this.#make()
-    } catch (error) {
-      this.remove()
-      throw error
-    }
+    const names = [...this.sides.map(({ under }) => under.at(-1)!), this.#router]
+    this.#parts = new MadeParts([['link', 'del', this.#here], ...names.map((one) => ['netns', 'del', one])], () =>
+      this.#make(),
+    )
   }
 
   /** From here on no packet passes between the sides, and nobody is told: what is sent is lost without an answer. */
@@ -60,17 +56,7 @@ export class SplitNetwork {
 
   /** Safe to call twice. What still runs on a side keeps it, without a name, until it ends. */
   remove(): void {
-    if (this.#removed) return
-    this.#removed = true
-    process.off('exit', this.#onExit)
-    const names = [...this.sides.map(({ under }) => under.at(-1)!), this.#router]
-    for (const words of [['link', 'del', this.#here], ...names.map((name) => ['netns', 'del', name])]) {
-      try {
-        ip(...words)
-      } catch {
-        // It was never made.
-      }
-    }
+    this.#parts.remove()
   }
 
   #make(): void {
@@ -102,6 +88,39 @@ export class SplitNetwork {
       ['iif', 'side1', 'blackhole'],
       ['to', `${NET}.2.0/24`, 'blackhole'],
     ]
+  }
+}
+
+/** What `ip` was told to make, taken away together: when asked, at the exit of the process, or when not all could be made. */
+export class MadeParts {
+  readonly #undo: readonly (readonly string[])[]
+  #removed = false
+  readonly #onExit = () => this.remove()
+
+  /** `undo`: what `ip` is told to take away, in order. @throws what `make` does; nothing is left then */
+  constructor(undo: readonly (readonly string[])[], make: () => void) {
+    this.#undo = undo
+    process.once('exit', this.#onExit)
+    try {
+      make()
+    } catch (error) {
+      this.remove()
+      throw error
+    }
+  }
+
+  /** Safe to call twice. */
+  remove(): void {
+    if (this.#removed) return
+    this.#removed = true
+    process.off('exit', this.#onExit)
+    for (const words of this.#undo) {
+      try {
+        ip(...words)
+      } catch {
+        // It was never made.
+      }
+    }
   }
 }
 

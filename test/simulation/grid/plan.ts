@@ -42,6 +42,22 @@ export interface Plan {
   readonly shardUnits: number
 }
 
+/** Honest workers and three owners a shard with good links and no walls: for runs that harm them in one chosen way. */
+export function honestPlan(
+  own: Pick<Plan, 'peers' | 'unitMs' | 'jobs' | 'shardUnits'> & { readonly realOverlay?: boolean },
+): Plan {
+  return {
+    owners: 3,
+    realSignatures: false,
+    realOverlay: false,
+    workers: own.unitMs.map(() => 'honest'),
+    peerCharacters: [],
+    uplinks: [undefined, undefined],
+    walls: 0,
+    ...own,
+  }
+}
+
 /** The plan of a seed: owners alternate, every fifth seed has real signatures, another fifth the real overlay. */
 export function planOf(seed: number): Plan {
   const random = new SeededRandom(`plan ${seed}`)

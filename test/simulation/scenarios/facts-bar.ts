@@ -2,7 +2,7 @@ import type { Digest } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { type Course, Grid } from '../grid/grid.js'
 import type { Acknowledged } from '../grid/oracle.js'
-import type { Plan } from '../grid/plan.js'
+import { honestPlan } from '../grid/plan.js'
 import { NO_PLANT } from '../grid/plants.js'
 import { readStore } from '../grid/store-log.js'
 import type { Scenario } from '../scenario.js'
@@ -21,19 +21,13 @@ const LOOK_MS = 1_000
 const WORK_MS = 600_000
 
 /** Honest peers over the real overlay and the real exchange. */
-const plan: Plan = {
-  owners: 3,
-  realSignatures: false,
+const plan = honestPlan({
   realOverlay: true,
   peers: PEERS,
-  workers: Array.from({ length: WORKERS }, () => 'honest'),
   unitMs: Array.from({ length: WORKERS }, () => UNIT_MS),
   jobs: [{ name: 'long', units: UNITS, policy: { type: 'quorum', quorum: 2 } }],
-  peerCharacters: [],
-  uplinks: [undefined, undefined],
-  walls: 0,
   shardUnits: 16,
-}
+})
 
 /** A third of the peers is gone with their disks, for good; producers live. */
 class KillPeers implements Course {

@@ -2,7 +2,7 @@ import type { Grant, JobId, NodeId } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { turnOf } from '../../support/turns.js'
 import { type Course, Grid } from '../grid/grid.js'
-import type { Plan } from '../grid/plan.js'
+import { honestPlan } from '../grid/plan.js'
 import { NO_PLANT } from '../grid/plants.js'
 import type { Scenario } from '../scenario.js'
 import type { Host } from '../world/host.js'
@@ -43,25 +43,16 @@ interface Taken {
   readonly firstMs: Millis
 }
 
-function planOf(): Plan {
-  return {
-    owners: 3,
-    realSignatures: false,
-    realOverlay: false,
-    peers: PEERS,
-    workers: Array.from({ length: WORKERS }, () => 'honest'),
-    unitMs: Array.from({ length: WORKERS }, () => UNIT_MS),
-    jobs: Array.from({ length: JOBS }, (_, i) => ({
-      name: `load-${i}`,
-      units: UNITS,
-      policy: { type: 'quorum', quorum: 2 },
-    })),
-    peerCharacters: [],
-    uplinks: [undefined, undefined],
-    walls: 0,
-    shardUnits: 1_024,
-  }
-}
+const plan = honestPlan({
+  peers: PEERS,
+  unitMs: Array.from({ length: WORKERS }, () => UNIT_MS),
+  jobs: Array.from({ length: JOBS }, (_, i) => ({
+    name: `load-${i}`,
+    units: UNITS,
+    policy: { type: 'quorum', quorum: 2 },
+  })),
+  shardUnits: 1_024,
+})
 
 /** One owner after the other is harmed, each time the one with the largest share or any, and what follows is timed. */
 class HarmOwners implements Course {
@@ -162,7 +153,7 @@ function takeoverScenario(harm: Harm, promise: string): Scenario {
     promise: `${promise}: others grant what was its turn, 95th percentile, within ${BARS[harm] / 1_000} s`,
     run: async (world) => {
       const course = new HarmOwners(harm)
-      await new Grid(world, planOf(), NO_PLANT).run(course)
+      await new Grid(world, plan, NO_PLANT).run(course)
       const any = course.taken.map(({ anyMs }) => anyMs)
       const first = course.taken.map(({ firstMs }) => firstMs)
       world.count('anyP95Ms', Math.round(p95(any)))

@@ -1,6 +1,6 @@
 import type { Millis } from '../../../runtime/clock.js'
 import { type Course, Grid } from '../grid/grid.js'
-import type { Plan } from '../grid/plan.js'
+import { honestPlan, type Plan } from '../grid/plan.js'
 import { NO_PLANT } from '../grid/plants.js'
 import type { Scenario } from '../scenario.js'
 import type { Host } from '../world/host.js'
@@ -28,19 +28,12 @@ export const WASTE_BARS = { deaths: 1.05, massacre: 1.15, stops: 1.05 } as const
 /** Honest workers with units of ten seconds, three owners a shard, good links: whatever is issued twice is waste. */
 function planOf(world: World): Plan {
   const random = world.random.split('plan')
-  return {
-    owners: 3,
-    realSignatures: false,
-    realOverlay: false,
+  return honestPlan({
     peers: PEERS,
-    workers: Array.from({ length: WORKERS }, () => 'honest'),
     unitMs: Array.from({ length: WORKERS }, () => UNIT_MS * random.between(0.6, 1.4)),
     jobs: [{ name: 'long', units: UNITS, policy: { type: 'quorum', quorum: QUORUM } }],
-    peerCharacters: [],
-    uplinks: [undefined, undefined],
-    walls: 0,
     shardUnits: 128,
-  }
+  })
 }
 
 /** Does something to one owner, again and again, until the work is nearly done. */
