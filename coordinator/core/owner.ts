@@ -136,11 +136,16 @@ export class Owner {
     }
   }
 
-  /** What was the turn of owners that are lost is granted at once, and not when somebody happens to look. */
+  /** What was the turn of owners that are lost is granted at once, and not when somebody happens to look; what others own is let go. */
   #ownersChanged({ jobId, shard: number, owners }: Extract<OwnerEvent, { type: 'ownersChanged' }>, now: Millis): void {
     const shard = this.shard(jobId, number)
     if (shard === undefined) return
     shard.setOwners(owners)
+    if (this.#state.isOutside(shard)) {
+      this.#queue.leaveToOthers(shard)
+      this.#queue.serveEveryone()
+      return
+    }
     if (shard.formerOwners === undefined || shard.finished) return
     this.#queue.draw(shard, now)
     this.#queue.serveEveryone()

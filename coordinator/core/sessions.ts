@@ -227,7 +227,7 @@ export class Sessions {
     let room = TICKET_UNITS_MAX
     for (const ticket of tickets) {
       const shard = this.#state.shard(ticket.jobId, ticket.shard)
-      if (shard === undefined || ticket.worker !== worker.key) continue
+      if (shard === undefined || this.#state.isOutside(shard) || ticket.worker !== worker.key) continue
       for (const run of ticket.runs) {
         for (let unit = run.first; unit < run.first + run.count && room > 0; unit++) {
           room--

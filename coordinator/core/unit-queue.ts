@@ -33,6 +33,20 @@ export class UnitQueue {
     this.ask(instance.record, now)
   }
 
+  /**
+   * Others own the shard now, and tell this node nothing of it any more. Leases left here would last until their delay bound
+   * and fill workers that have long reported elsewhere, so that they would get no other job's units from here either.
+   */
+  leaveToOthers(shard: Shard): void {
+    for (const record of shard.records()) {
+      this.#state.cancelReservation(record)
+      for (const instance of [...record.held]) {
+        this.#state.endLease(instance)
+        instance.fate = 'void'
+      }
+    }
+  }
+
   /** Asks for what the unit still wants. Safe to call at any time. */
   ask(record: UnitRecord, now: Millis): void {
     const { shard } = record

@@ -16,12 +16,12 @@ import type { Key, Signed } from '../../proto/model.js'
 import { type Contact, REPLY_CONTACTS_MAX } from '../../proto/overlay-messages.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'
-import { silentLogger } from '../../runtime/logger.js'
 import { systemRandom } from '../../runtime/random.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { eventually } from '../support/deadline.js'
 import { testNetwork } from '../support/grpc-nodes.js'
 import { answerOf, RawWorker, unitsOf } from '../support/raw-worker.js'
+import { testSettings } from '../support/test-settings.js'
 
 const WAIT_MS = 120_000
 const CALL_MS = 20_000
@@ -134,20 +134,7 @@ export const spreadOverNetworks = {
 }
 
 function startPeer(dataFolder: string, host: string, seed: Endpoint): Promise<GridProcess> {
-  return startProcess({
-    dataFolder,
-    network: testNetwork,
-    join: [seed.address],
-    listen: { host, port: LISTEN_PORT },
-    advertise: undefined,
-    threads: 0,
-    onlyJob: undefined,
-    lowPriority: false,
-    memoryBytes: 0,
-    taskModules: [],
-    ephemeral: false,
-    logger: silentLogger,
-  })
+  return startProcess(testSettings({ dataFolder, join: [seed.address], listen: { host, port: LISTEN_PORT } }))
 }
 
 function networkOf({ addresses }: Contact): string {

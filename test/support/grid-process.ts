@@ -5,8 +5,8 @@ import type { JobId } from '../../proto/model.js'
 import type { LogFields, Logger } from '../../runtime/logger.js'
 import { type Forgery, forge } from './forging-owner.js'
 import { GrantTap } from './grant-tap.js'
-import { testNetwork } from './grpc-nodes.js'
 import { answerParent } from './processes.js'
+import { testSettings } from './test-settings.js'
 
 /** What a peer or worker of a test is started with. */
 export interface GridProcessSettings {
@@ -64,20 +64,10 @@ const tap =
 let running: GridProcess | undefined
 answerParent({
   start: async () => {
-    running = await startProcess({
-      dataFolder: settings.dataFolder,
-      network: testNetwork,
-      join: settings.join,
-      listen: settings.port === undefined ? undefined : { host: settings.host ?? '127.0.0.1', port: settings.port },
-      advertise: undefined,
-      threads: settings.threads,
-      onlyJob: undefined,
-      lowPriority: false,
-      memoryBytes: 256 * 2 ** 20,
-      taskModules: [fileURLToPath(new URL('./tasks/trace-tasks.js', import.meta.url))],
-      ephemeral: false,
-      logger,
-    })
+    const { dataFolder, join, port, host = '127.0.0.1', threads } = settings
+    const listen = port === undefined ? undefined : { host, port }
+    const taskModules = [fileURLToPath(new URL('./tasks/trace-tasks.js', import.meta.url))]
+    running = await startProcess(testSettings({ dataFolder, join, listen, threads, taskModules, logger }))
     return { nodeId: running.identity.nodeId, address: running.endpoint?.address }
   },
   /** Whether this peer owns shard 0 of a job. */

@@ -5,13 +5,13 @@ import { buildJob, type GridClient, type JobRequest, submitJob } from '../../cli
 import { type GridProcess, startProcess } from '../../process/compose.js'
 import type { JobId } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
-import { silentLogger } from '../../runtime/logger.js'
 import { systemRandom } from '../../runtime/random.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { eventually } from './deadline.js'
 import type { GridProcessSettings } from './grid-process.js'
 import { testNetwork } from './grpc-nodes.js'
 import { type TestProcess, TestProcesses } from './processes.js'
+import { testSettings } from './test-settings.js'
 
 const START_MS = 60_000
 
@@ -83,20 +83,8 @@ export class ProcessGrid {
   }
 
   async client(...joinAt: readonly string[]): Promise<GridProcess> {
-    const client = await startProcess({
-      dataFolder: join(this.processes.folder, `client-${this.#clients.length}`),
-      network: testNetwork,
-      join: joinAt,
-      listen: undefined,
-      advertise: undefined,
-      threads: 0,
-      onlyJob: undefined,
-      lowPriority: false,
-      memoryBytes: 256 * 2 ** 20,
-      taskModules: [],
-      ephemeral: true,
-      logger: silentLogger,
-    })
+    const dataFolder = join(this.processes.folder, `client-${this.#clients.length}`)
+    const client = await startProcess(testSettings({ dataFolder, join: joinAt, ephemeral: true }))
     this.#clients.push(client)
     await client.overlay.whenJoined(START_MS)
     return client

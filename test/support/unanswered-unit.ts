@@ -20,6 +20,7 @@ import { deadline, eventually } from './deadline.js'
 import { testNetwork } from './grpc-nodes.js'
 import { rawBytes } from './hostile-messages.js'
 import { type Answer, RawWorker } from './raw-worker.js'
+import { testSettings } from './test-settings.js'
 
 /** Longest wait for anything here. Unit: ms. */
 const WAIT_MS = 60_000
@@ -76,21 +77,14 @@ export class UnansweredUnit {
     const data = join(this.#folder, 'peer')
     mkdirSync(data, { mode: 0o700 })
     writeFileSync(join(data, 'identity.json'), JSON.stringify(storedKeyOf(peer)), { mode: 0o600 })
-    this.#peer = await startProcess({
-      dataFolder: data,
-      network: testNetwork,
-      join: [],
-      listen: { host: '127.0.0.1', port: 0 },
-      advertise: undefined,
-      threads: 0,
-      onlyJob: undefined,
-      lowPriority: false,
-      memoryBytes: 0,
-      taskModules: [],
-      ephemeral: false,
-      logger: logInto(this.logged),
-      meter: this.#metrics,
-    })
+    this.#peer = await startProcess(
+      testSettings({
+        dataFolder: data,
+        listen: { host: '127.0.0.1', port: 0 },
+        logger: logInto(this.logged),
+        meter: this.#metrics,
+      }),
+    )
     this.#metrics.watch(this.#peer)
     this.#server = await serveMetrics({ host: '127.0.0.1', port: 0 }, this.#metrics, silentLogger)
     const owner = this.#transport(submitter)

@@ -84,6 +84,24 @@ test('many votes that one owner forges use up no donor whom the others need to s
   }
 })
 
+test('an owner that others have pushed aside counts nothing of that shard against the room of its workers', () => {
+  const grid = new OwnerGrid({ owners: 2, units: 600 })
+  const [former, other] = grid.owners as [OwnerNode, OwnerNode]
+  const one = grid.join('a', { want: 0 })
+  one.want(1, former)
+  assert.is(one.units().length, 1)
+  const owners = [other.nodeId]
+  grid.handle(former, { type: 'ownersChanged', jobId: grid.jobId, shard: 0, owners })
+  // Told by its tickets what it computes, when its stream comes back.
+  one.leave(former)
+  one.connect({ to: former, tickets: one.tickets(), want: 1 })
+  const second = grid.submit('second', 4)
+  grid.handle(former, { type: 'ownersChanged', jobId: second, shard: 0, owners: [former.nodeId] })
+  one.want(1, former)
+  assert.is(one.units(second).length, 1, 'what it was given of the first job is not in its way')
+  grid.finish()
+})
+
 /** A key that each of three owners has given one unit. */
 function withOneOfEach(): { grid: OwnerGrid; one: Volunteer } {
   const grid = new OwnerGrid({ owners: 3, units: 600, spec: SPEC })
