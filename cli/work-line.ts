@@ -1,3 +1,4 @@
+import { keyInTwoPlaces } from '../client/explain.js'
 import type { Restraint, WorkerState } from '../proto/admin-messages.js'
 import type { JobId, PublicKey } from '../proto/model.js'
 import { plural } from './output.js'
@@ -23,7 +24,18 @@ export function workLine(parts: WorkLineParts): string {
   const { agreed, disagreed, unsettled } = parts.state
   const waiting = unsettled > 0 ? `, ${unsettled} waiting for others` : ''
   const wrong = disagreed > 0 ? `, ${disagreed} not confirmed` : ''
-  return `${activity(parts)} | ${agreed} confirmed${wrong}${waiting}`
+  return `${activity(parts)}${keyTrouble(parts)} | ${agreed} confirmed${wrong}${waiting}`
+}
+
+/** That the key runs in another process, too, where the line does not say so already. */
+function keyTrouble({ state, nowMs }: WorkLineParts): string {
+  const two = keyInTwoPlaces(state, nowMs)
+  return two === undefined || isIdleForIt(state, nowMs) ? '' : `; ${two.sentence}`
+}
+
+/** Turned away for its key, and nothing of its owner's will keeps it from computing. */
+function isIdleForIt(state: WorkerState, nowMs: number): boolean {
+  return state.held === 0 && state.restraints.length === 0 && keyInTwoPlaces(state, nowMs)?.turnedAway === 'here'
 }
 
 function activity({ state, onlyJob, joined, nameOf, nowMs }: WorkLineParts): string {
@@ -37,6 +49,7 @@ function activity({ state, onlyJob, joined, nameOf, nowMs }: WorkLineParts): str
     if (busy === '') return `${plural(held, 'unit')} in hand, beginning${share}`
     return `computing ${busy}${share}; ${plural(held, 'unit')} in hand from ${plural(owners.filter((one) => one.held > 0).length, 'owner')}`
   }
+  if (isIdleForIt(state, nowMs)) return `nothing: ${keyInTwoPlaces(state, nowMs)!.sentence}`
   if (!joined) return 'nothing: no peer found yet'
   if (onlyJob !== undefined && !owners.some(({ connected }) => connected))
     return `nothing: looking for job ${onlyJob.slice(0, 12)}`

@@ -256,7 +256,11 @@ export class OwnerDriver {
           break
         }
         case 'pingSession':
-          this.#sessions.send(effect.session, { type: 'welcome', bootId: this.#c.bootId })
+          this.#sessions.send(effect.session, {
+            type: 'welcome',
+            bootId: this.#c.bootId,
+            sameKeyAt: effect.sameKeyAt,
+          })
           break
         case 'closeSession':
           this.#sessions.cancel(effect.session, new GridError('exists', effect.reason))

@@ -47,6 +47,14 @@ export interface Restraint {
   readonly untilMs: number
 }
 
+/** Another process that came to an owner with this worker's key, and was turned away. */
+export interface SameKey {
+  readonly host: string
+  /** Who told so, and when last. */
+  readonly owner: NodeId
+  readonly atMs: number
+}
+
 /** Everything that this worker did since it started, and now. */
 export interface WorkerState {
   readonly threads: readonly ThreadState[]
@@ -69,6 +77,8 @@ export interface WorkerState {
   readonly idleReason: string
   /** Preferences in force, by name, as they would be typed. */
   readonly preferences: readonly PreferenceValue[]
+  /** Undefined: no owner told of any. */
+  readonly sameKey: SameKey | undefined
 }
 
 export interface PreferenceValue {

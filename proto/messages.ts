@@ -117,7 +117,11 @@ export type WorkerMessage =
 
 /** What an owner says to a worker. */
 export type OwnerMessage =
-  | { readonly type: 'welcome'; readonly bootId: BootId }
+  /**
+   * Sent again it asks whether the worker is still there. `sameKeyAt`: host of another process that says hello with this
+   * worker's key, and is turned away once this one answers; none is left out.
+   */
+  | { readonly type: 'welcome'; readonly bootId: BootId; readonly sameKeyAt?: string }
   /** Before the first grant of a job on this stream. */
   | { readonly type: 'spec'; readonly spec: Signed }
   | { readonly type: 'grant'; readonly grant: Signed }

@@ -171,6 +171,7 @@ export class Worker {
       paused: this.governor.isPaused,
       preferences: this.governor.values(),
       passedOver: this.#whyPassedOver(),
+      sameKey: this.#streams.sameKey,
     })
   }
 

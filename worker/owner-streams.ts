@@ -1,6 +1,7 @@
 import { grantId } from '../job/facts.js'
 import { shardUnits } from '../job/shard.js'
 import { PROFILES_KNOWN } from '../job/spec.js'
+import type { SameKey } from '../proto/admin-messages.js'
 import { grantCodec } from '../proto/codec/facts.js'
 import type { OwnerMessage, RunningUnit, SubmitterWeight, WorkerMessage } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
@@ -19,6 +20,8 @@ import type { WorkerTally } from './tally.js'
 const TICKETS_MAX = 256
 /** Units a message of progress tells of. */
 const RUNNING_TOLD_MAX = 1_024
+/** Another process with this key is logged again after this long. Unit: ms. */
+const SAME_KEY_LOGGED_MS = 600_000
 
 type WorkStream = MessageStream<OwnerMessage, WorkerMessage>
 
@@ -54,6 +57,8 @@ export class OwnerStreams {
   readonly #offer: OwnerStreamsParts['offer']
   readonly #streams = new Map<NodeId, WorkStream>()
   readonly words = new OwnerWords()
+  #sameKey: SameKey | undefined
+  #sameKeyLoggedAtMs = Number.NEGATIVE_INFINITY
 
   constructor({ dependencies, core, tally, specs, reports, handle, offer }: OwnerStreamsParts) {
     this.#offer = offer
@@ -63,6 +68,11 @@ export class OwnerStreams {
     this.#specs = specs
     this.#reports = reports
     this.#handle = handle
+  }
+
+  /** The last other process that came to an owner with this worker's key. */
+  get sameKey(): SameKey | undefined {
+    return this.#sameKey
   }
 
   /** Whether there is a stream to this owner. */
@@ -138,6 +148,7 @@ export class OwnerStreams {
     if (this.#streams.get(owner) !== stream) return
     switch (message.type) {
       case 'welcome':
+        if (message.sameKeyAt !== undefined) this.#onSameKey(owner, message.sameKeyAt)
         // Said a second time it asks whether we are still there.
         if (this.#core.openLinks.includes(owner)) stream.send({ type: 'progress', running: [] })
         else this.#handle({ type: 'linkOpened', owner })
@@ -182,6 +193,14 @@ export class OwnerStreams {
       default:
         unreachable(message)
     }
+  }
+
+  #onSameKey(owner: NodeId, host: string): void {
+    const atMs = this.#d.clock.wallMs()
+    this.#sameKey = { host, owner, atMs }
+    if (atMs - this.#sameKeyLoggedAtMs < SAME_KEY_LOGGED_MS) return
+    this.#sameKeyLoggedAtMs = atMs
+    this.#d.logger.warn('another process uses this key', { owner, host })
   }
 
   #onGrant(owner: NodeId, stream: WorkStream, signed: Signed): void {

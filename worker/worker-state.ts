@@ -1,4 +1,4 @@
-import type { OwnerState, PreferenceValue, WorkerState } from '../proto/admin-messages.js'
+import type { OwnerState, PreferenceValue, SameKey, WorkerState } from '../proto/admin-messages.js'
 import type { JobId, JobSpec } from '../proto/model.js'
 import type { WorkerCore } from './core/worker-core.js'
 import type { OwnerWord } from './owner-words.js'
@@ -18,6 +18,7 @@ export interface WorkerStateParts {
   readonly preferences: readonly PreferenceValue[]
   /** Why work that was seen is not taken. */
   readonly passedOver: readonly string[]
+  readonly sameKey: SameKey | undefined
 }
 
 /** Everything that a worker did and does, for its owner. */
@@ -41,6 +42,7 @@ export function workerState(parts: WorkerStateParts): WorkerState {
     fuel,
     idleReason: held > 0 ? '' : idleReasonOf(decision, parts.passedOver, owners),
     preferences,
+    sameKey: parts.sameKey,
   }
 }
 

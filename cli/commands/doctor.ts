@@ -1,6 +1,7 @@
 import type { CommandContext } from '../context.js'
 import { checkContainment, checkDigests } from '../doctor/compute-checks.js'
 import type { Finding } from '../doctor/finding.js'
+import { checkKey } from '../doctor/key-check.js'
 import { checkData, checkDisk, checkNode } from '../doctor/machine-checks.js'
 import { checkNetwork } from '../doctor/network-checks.js'
 import { EXIT } from '../exit-codes.js'
@@ -45,6 +46,7 @@ async function* examine(context: CommandContext): AsyncGenerator<Finding, void, 
   yield checkNode(context)
   yield checkData(context)
   yield checkDisk(context)
+  yield* await checkKey(context)
   yield* await checkNetwork(context)
   const compute = startLocalCompute(context, 0, 1)
   try {

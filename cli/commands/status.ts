@@ -1,3 +1,4 @@
+import { keyInTwoPlaces } from '../../client/explain.js'
 import { formatDuration } from '../../job/quantity.js'
 import { findLocalProcess } from '../../process/local-process.js'
 import type { StatusReply, WorkerCount } from '../../proto/messages.js'
@@ -6,6 +7,7 @@ import type { NodeId } from '../../proto/model.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { type Connection, withConnection } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
+import { stateHere } from '../local-admin.js'
 import { facts, plural, table } from '../output.js'
 import type { CommandTable } from '../program.js'
 
@@ -20,8 +22,9 @@ export function defineStatus(commands: CommandTable): void {
       withConnection(context, async (connection) => {
         const { process, network, client } = connection
         const estimated = await client.parts.overlay.estimatePeers()
-        const answers = await askPeers(connection)
+        const [answers, state] = await Promise.all([askPeers(connection), stateHere(context)])
         const local = findLocalProcess(context.settings.data.value, network.name)
+        const twoPlaces = state?.worker && keyInTwoPlaces(state.worker, context.clock.wallMs())
         const totals = totalsOf(answers.map(({ reply }) => reply))
         const peers = Math.max(estimated, answers.length)
         const coverage = answers.length < peers ? ` (${answers.length} of them asked)` : ''
@@ -35,9 +38,13 @@ export function defineStatus(commands: CommandTable): void {
               ['speed', `${plural(totals.settledLastMinute, 'unit')} settled in the last minute`],
               [
                 'this machine',
-                local === undefined ? 'no node runs here' : (local.address ?? `a worker, process ${local.pid}`),
+                local === undefined
+                  ? 'no node runs here'
+                  : (local.address ??
+                    `a worker, process ${local.pid}${state === undefined ? '' : `, node ${state.nodeId.slice(0, 12)}`}`),
               ],
-              ['my id', process.identity.nodeId],
+              ['my key', process.identity.publicKey],
+              ['', twoPlaces?.sentence ?? ''],
             ]),
             ...(totals.versions.length === 0
               ? []
@@ -71,8 +78,10 @@ export function defineStatus(commands: CommandTable): void {
             peers,
             asked: answers.length,
             ...totals,
-            nodeId: process.identity.nodeId,
+            publicKey: process.identity.publicKey,
+            nodeId: state?.nodeId ?? null,
             local: local ?? null,
+            keyInTwoPlaces: twoPlaces ?? null,
             answers: answers.map(({ endpoint, reply }) => ({ ...reply, ...endpoint })),
           },
         )

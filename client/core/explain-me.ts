@@ -3,6 +3,7 @@ import type { OwnerState, ProcessState, WorkerState } from '../../proto/admin-me
 import { clockFindings, type PeerClock } from './clocks.js'
 import { type Finding, inOrder } from './findings.js'
 import { nameOf } from './job-sight.js'
+import { keyInTwoPlaces } from './same-key.js'
 import { counted } from './unit-findings.js'
 
 /** What is known when a process is asked why it computes nothing. */
@@ -33,7 +34,7 @@ export function explainMe({ state, wallMs, clocks }: ProcessSight): readonly Fin
       cure: 'name one that is reachable with --join HOST, and see: manyhands doctor',
     })
   if (worker === undefined) return inOrder(findings)
-  findings.push(...restraintsOf(worker, wallMs), ...ownersOf(worker, wallMs))
+  findings.push(...restraintsOf(worker, wallMs), ...keyOf(worker, wallMs), ...ownersOf(worker, wallMs))
   if (worker.held > 0)
     findings.push({
       code: 'computing',
@@ -75,25 +76,35 @@ function restraintsOf({ restraints, threadsAllowed, draining }: WorkerState, wal
   return findings
 }
 
+/** Its key runs in another process, too. */
+function keyOf(worker: WorkerState, wallMs: number): Finding[] {
+  const two = keyInTwoPlaces(worker, wallMs)
+  if (two === undefined) return []
+  const isHere = two.turnedAway === 'here'
+  return [
+    {
+      code: 'key-in-use',
+      blocks: isHere && worker.held === 0,
+      sentence: isHere ? `owners turn this worker away: ${two.sentence}` : two.sentence,
+      sinceMs: undefined,
+      by: two.by,
+      value: `one key in two processes; said ${formatDuration(two.agoMs)} ago`,
+      cure: isHere
+        ? 'stop the other process, or give this one a key of its own: manyhands id new'
+        : 'stop the other process, or give it a key of its own there: manyhands id new',
+    },
+  ]
+}
+
 /** Owners that refuse it, or that it cannot reach. */
 function ownersOf({ owners }: WorkerState, wallMs: number): Finding[] {
   return owners.flatMap((owner): Finding[] => {
     const { code = '', reason, reasonAtMs, connected } = owner
     const sinceMs = reasonAtMs === 0 ? undefined : Math.max(0, wallMs - reasonAtMs)
-    if (code === '' || (connected && (sinceMs ?? 0) > REFUSAL_LASTS_MS)) return []
+    // A key in two places is a finding of its own.
+    if (code === '' || code === 'exists' || (connected && (sinceMs ?? 0) > REFUSAL_LASTS_MS)) return []
     const name = nameOf(owner)
     const base = { sinceMs, by: [name] }
-    if (code === 'exists')
-      return [
-        {
-          ...base,
-          code: 'key-in-use',
-          blocks: true,
-          sentence: `owner ${name} turned this worker away: ${reason}`,
-          value: 'one key in two processes',
-          cure: 'stop the other process, or give this one a key of its own: manyhands id new',
-        },
-      ]
     if (code === 'unreachable' || code === 'timeout' || code === 'closed') {
       if (connected) return []
       return [

@@ -191,8 +191,8 @@ export type OwnerEffect =
       readonly unit: number
       readonly digest: Digest
     }
-  /** A second stream of a key that is already here: ask the first whether it still answers. */
-  | { readonly type: 'pingSession'; readonly session: SessionId }
+  /** A second stream of a key that is already here, from `sameKeyAt`: ask the first whether it still answers. */
+  | { readonly type: 'pingSession'; readonly session: SessionId; readonly sameKeyAt: string }
   | { readonly type: 'closeSession'; readonly session: SessionId; readonly reason: string }
   /** Units that have just become settled or failed for good: results can be read. */
   | { readonly type: 'unitsDecided'; readonly jobId: JobId; readonly shard: number; readonly units: readonly number[] }

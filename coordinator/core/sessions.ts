@@ -52,7 +52,7 @@ export class Sessions {
       if (waiting !== undefined && waiting.session !== session)
         state.emit({ type: 'closeSession', session: waiting.session, reason: 'a newer stream of this key came' })
       this.#takeovers.set(hello.worker, { session, hello, until: now + TAKEOVER_MS, want: undefined })
-      state.emit({ type: 'pingSession', session: known.session })
+      state.emit({ type: 'pingSession', session: known.session, sameKeyAt: hello.host })
       state.sweepBy(now + TAKEOVER_MS)
       return
     }

@@ -15,6 +15,7 @@ import type {
   Restraint,
   ResumeRequest,
   RunningUnitState,
+  SameKey,
   ThreadState,
   WatchProcessRequest,
   WorkerState,
@@ -110,8 +111,15 @@ const readOwner = (fields: Fields): OwnerState => ({
   code: fields.text('code', WORD) as ErrorCode | '',
 })
 
-const workerToWire = (worker: WorkerState): WireMessage => ({
+const readSameKey = (fields: Fields): SameKey => ({
+  host: fields.text('host', WORD),
+  owner: fields.nodeId('owner'),
+  atMs: fields.safeInteger('atMs'),
+})
+
+const workerToWire = ({ sameKey, ...worker }: WorkerState): WireMessage => ({
   ...worker,
+  ...(sameKey !== undefined && { sameKey: { ...sameKey, owner: hexToWire(sameKey.owner) } }),
   threads: worker.threads.slice(0, ADMIN_THREADS_MAX).map(threadToWire),
   owners: worker.owners.slice(0, ADMIN_OWNERS_MAX).map(ownerToWire),
   restraints: worker.restraints.slice(0, ADMIN_RESTRAINTS_MAX).map(restraintToWire),
@@ -135,6 +143,7 @@ const readWorker = (fields: Fields): WorkerState => ({
   fuel: fields.uint64('fuel'),
   idleReason: readReason(fields, 'idleReason'),
   preferences: fields.list('preferences', { max: PREFERENCES_MAX }, readPreference),
+  sameKey: fields.optional('sameKey', readSameKey),
 })
 
 const peerToWire = ({ nodeId, address, roundTripMs, lastSeenMs, version }: PeerState): WireMessage => ({

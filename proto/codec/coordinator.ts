@@ -35,7 +35,7 @@ import {
   signedToWire,
 } from './common.js'
 import { readReportFact, readShard, readUnit, reportFactToWire } from './facts.js'
-import { type Fields, hexToWire, uint64ToWire } from './fields.js'
+import { type Fields, hexToWire, type TextBound, uint64ToWire } from './fields.js'
 import { outputRequestToWire, readOutputRequest, wholeMs } from './jobs.js'
 import { readBuiltinTask } from './spec.js'
 
@@ -43,6 +43,7 @@ const UINT32_MAX = 2 ** 32 - 1
 const TASKS_MAX = 256
 const TICKETS_MAX = 256
 const WEIGHTS_MAX = 64
+const HOST: TextBound = { max: 64, controls: 'strip' }
 const WEIGHT_RANGE = { min: 0.01, max: 100 } as const
 const SLOTS_MAX = 4_096
 /** Units whose progress one message tells: a few a thread. */
@@ -215,7 +216,14 @@ export const ownerMessageCodec: Codec<OwnerMessage> = messageCodec(
   ownerMessageToWire,
   (fields) =>
     fields.oneof<OwnerMessage>('body', {
-      welcome: (welcome) => ({ type: 'welcome', bootId: welcome.hex('bootId', 8) as BootId }),
+      welcome: (welcome) => {
+        const sameKeyAt = welcome.text('sameKeyAt', HOST)
+        return {
+          type: 'welcome',
+          bootId: welcome.hex('bootId', 8) as BootId,
+          ...(sameKeyAt !== '' && { sameKeyAt }),
+        }
+      },
       spec: (spec) => ({ type: 'spec', spec: spec.message('spec', readSigned) }),
       grant: (granted) => ({ type: 'grant', grant: granted.message('grant', readSigned) }),
       ack: (ack) => ({
@@ -256,7 +264,7 @@ export const ownerMessageCodec: Codec<OwnerMessage> = messageCodec(
 function ownerMessageToWire(message: OwnerMessage): WireMessage {
   switch (message.type) {
     case 'welcome':
-      return { welcome: { bootId: hexToWire(message.bootId) } }
+      return { welcome: { bootId: hexToWire(message.bootId), sameKeyAt: message.sameKeyAt ?? '' } }
     case 'spec':
       return { spec: { spec: signedToWire(message.spec) } }
     case 'grant':

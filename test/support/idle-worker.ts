@@ -20,4 +20,5 @@ export const idleWorker: WorkerState = {
   fuel: 0n,
   idleReason: '',
   preferences: [],
+  sameKey: undefined,
 }

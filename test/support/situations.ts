@@ -313,10 +313,21 @@ export const situations: readonly Situation[] = [
       const { folder } = grid.cluster
       await grid.worker('first')
       await grid.submit(['--quorum', '2'])
-      mkdirSync(join(folder, 'copy'), { recursive: true, mode: 0o700 })
-      cpSync(join(folder, 'first', 'identity.json'), join(folder, 'copy', 'identity.json'))
+      copyKey(folder, 'first', 'copy')
       await grid.worker('copy')
       return { ask: ['--me'], data: 'copy', undo: async () => void (await grid.stop('first')) }
+    },
+  },
+  {
+    name: 'key in use elsewhere, told to the first',
+    code: 'key-in-use',
+    stage: async (grid) => {
+      const { folder } = grid.cluster
+      await grid.worker('first')
+      await grid.submit(['--quorum', '2'])
+      copyKey(folder, 'first', 'copy')
+      await grid.worker('copy')
+      return { ask: ['--me'], data: 'first', undo: async () => void (await grid.stop('copy')) }
     },
   },
   {
@@ -364,6 +375,12 @@ export const situations: readonly Situation[] = [
     },
   },
 ]
+
+/** The key of one data directory stands in another, too. */
+function copyKey(folder: string, from: string, to: string): void {
+  mkdirSync(join(folder, to), { recursive: true, mode: 0o700 })
+  cpSync(join(folder, from, 'identity.json'), join(folder, to, 'identity.json'))
+}
 
 /** An owner of the job that others do not join by. */
 async function ownerOf(grid: SituationGrid, job: string): Promise<string> {

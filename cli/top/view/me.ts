@@ -1,3 +1,4 @@
+import { keyInTwoPlaces } from '../../../client/explain.js'
 import { formatBytes, formatDuration } from '../../../job/quantity.js'
 import type { OwnerState, ProcessState, Restraint, ThreadState, WorkerState } from '../../../proto/admin-messages.js'
 import { fitToWidth } from '../../text-width.js'
@@ -63,6 +64,7 @@ function workerLines(worker: WorkerState, wallMs: number, columns: number): read
     ),
     field('threads', span(`${busy} of ${threads.length} busy`), span(` · ${worker.threadsAllowed} allowed${share}`)),
     field('state', ...stateSpans(worker, wallMs)),
+    ...keyLines(worker, wallMs),
     ...restraints
       .filter(({ preference }) => preference !== 'pause')
       .map((restraint) => restraintSpans(restraint, wallMs)),
@@ -93,6 +95,11 @@ function stateSpans({ paused, draining, restraints, idleReason, threads }: Worke
   if (restraints.length > 0) return [span('held back', 'warn')]
   if (threads.some(({ unit }) => unit !== undefined)) return [span('computing', 'good')]
   return [span('idle', 'warn'), span(idleReason === '' ? '' : `: ${clean(idleReason)}`)]
+}
+
+function keyLines(worker: WorkerState, wallMs: number): readonly Spans[] {
+  const two = keyInTwoPlaces(worker, wallMs)
+  return two === undefined ? [] : [field('key', span(clean(two.sentence), 'warn'))]
 }
 
 /** `, for 2h`, where a restraint ends by itself. */

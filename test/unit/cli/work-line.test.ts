@@ -55,6 +55,17 @@ lines('it claims as donated only what others confirmed', () => {
   )
 })
 
+lines('a key in two places is told by both processes, by the one that is turned away instead of all else', () => {
+  const nowMs = new Date(2026, 5, 1, 12, 0).getTime()
+  const reason = 'this key already runs at 10.0.0.7; make a new one'
+  const refusing = { ...owner, connected: false, code: 'exists', reason, reasonAtMs: nowMs - 9_000 } as const
+  assert.is(line({ owners: [refusing] }), `nothing: ${reason} | 0 confirmed`)
+  const first = { sameKey: { host: '10.0.0.8', owner: owner.nodeId, atMs: nowMs - 9_000 } }
+  const told = 'another process uses the key of this one, at 10.0.0.8; it is turned away'
+  assert.is(line({ ...first, idleReason: 'quota' }), `nothing: quota; ${told} | 0 confirmed`)
+  assert.is(line({ ...first, held: 2 }), `2 units in hand, beginning; ${told} | 0 confirmed`)
+})
+
 lines('what the volunteer said comes before all else, with its end', () => {
   const restraints = [
     { preference: 'pause', reason: 'paused', untilMs: new Date(2026, 5, 1, 14, 30).getTime() },

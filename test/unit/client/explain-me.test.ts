@@ -72,7 +72,7 @@ test('what owners said last, and when', () => {
   )
 })
 
-test('a key that runs elsewhere is told, until the owner takes it', () => {
+test('a key that runs elsewhere is told to both, until it does no longer', () => {
   const refused = {
     ...owner,
     connected: false,
@@ -81,7 +81,15 @@ test('a key that runs elsewhere is told, until the owner takes it', () => {
     reasonAtMs: WALL_MS - 9_000,
   } as const
   assert.equal(codes(state({ owners: [refused] })), ['key-in-use!'])
+  assert.equal(codes(state({ owners: [refused], held: 1 })), ['key-in-use', 'computing'], 'other owners serve it')
   assert.equal(codes(state({ owners: [{ ...refused, connected: true }] })), ['no-work!'])
+  assert.equal(codes(state({ owners: [{ ...refused, reasonAtMs: WALL_MS - 45_000 }] })), ['no-work!'])
+  const sameKey = { host: '10.0.0.7', owner: nodeId, atMs: WALL_MS - 20_000 }
+  assert.equal(codes(state({ sameKey, owners: [owner] })), ['no-work!', 'key-in-use'])
+  assert.equal(codes(state({ sameKey: { ...sameKey, atMs: WALL_MS - 45_000 } })), ['no-work!'])
+  const [, found] = explainMe({ state: state({ sameKey, owners: [owner] }), wallMs: WALL_MS, clocks: [] })
+  assert.is(found?.sentence, 'another process uses the key of this one, at 10.0.0.7; it is turned away')
+  assert.equal([found?.by, found?.value], [['a:1'], 'one key in two processes; said 20s ago'])
 })
 
 test('owners that refuse for another reason, or are gone, do not block', () => {

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { judgeClock, plainClock } from '../../../../cli/doctor/clock-check.js'
+import { judgeKey } from '../../../../cli/doctor/key-check.js'
 import { KNOWN_UNITS } from '../../../../cli/doctor/known-digests.js'
 import { judgeDisk } from '../../../../cli/doctor/machine-checks.js'
 import { judgeReach } from '../../../../cli/doctor/network-checks.js'
@@ -21,6 +22,14 @@ findings('a clock is judged by the median of five or more, never by fewer', () =
   const off = judgeClock([9e9, 9e9, 9e9, 9e9, 9e9], fine)
   assert.is(off.health, 'bad')
   assert.match(off.hint ?? '', /timedatectl/)
+})
+
+findings('a key in two places is bad for the process that is turned away, and to be known by the other', () => {
+  const two = { sentence: 'the key runs at 10.0.0.7, too', by: [], agoMs: 0 }
+  const here = judgeKey({ ...two, turnedAway: 'here' })
+  assert.equal([here.health, here.says], ['bad', two.sentence])
+  assert.match(here.hint ?? '', /give this one a key of its own: manyhands id new$/)
+  assert.is(judgeKey({ ...two, turnedAway: 'there' }).health, 'warn')
 })
 
 findings('liars in the minority do not move the clock', () => {

@@ -136,6 +136,7 @@ export function machine(changes: Partial<NonNullable<ProcessState['worker']>> = 
       fuel: 12_345n,
       idleReason: '',
       preferences: [{ name: 'cpu-time', value: '50%', origin: 'file' }],
+      sameKey: undefined,
       ...changes,
     },
   }

@@ -200,7 +200,9 @@ sessions('is refused when the first stream answers', () => {
   const a = grid.join('a')
   const first = a.sessions.get(grid.owner)!
   const second = a.connect({ bootId: 'boot 2' })
-  assert.is(grid.log.one('pingSession').session, first)
+  const ping = grid.log.one('pingSession')
+  assert.is(ping.session, first)
+  assert.is(ping.sameKeyAt, '127.0.0.1', 'and is told of the other')
   grid.handle(grid.owner, { type: 'sessionHeard', session: first })
   const closed = grid.log.one('closeSession')
   assert.is(closed.session, second)

@@ -269,6 +269,7 @@ export const coordinatorCases: readonly CodecCase[] = [
     'OwnerMessage',
     coordinator.ownerMessageCodec,
     { type: 'welcome', bootId: '0123456789abcdef' as never },
+    { type: 'welcome', bootId: '0123456789abcdef' as never, sameKeyAt: '10.1.2.3' },
     { type: 'spec', spec: s.signed(256 * 1024) },
     { type: 'grant', grant: s.signed() },
     { type: 'ack', reports: [digest], holders: [nodeId], wanted: 2 },
@@ -440,6 +441,7 @@ const workerState = {
   fuel: 2n ** 63n,
   idleReason: 'none',
   preferences: [preference],
+  sameKey: { host: '10.1.2.3', owner: nodeId, atMs: 1_750_000_000_000 },
 }
 const processState = {
   nodeId,

@@ -1,0 +1,26 @@
+import { type KeyInTwoPlaces, keyInTwoPlaces } from '../../client/explain.js'
+import type { CommandContext } from '../context.js'
+import { stateHere } from '../local-admin.js'
+import { bad, type Finding } from './finding.js'
+
+/** Says so when the key of the worker that runs here runs elsewhere, too, as far as owners told it; else nothing. */
+export async function checkKey(context: Pick<CommandContext, 'settings' | 'clock'>): Promise<readonly Finding[]> {
+  try {
+    const worker = (await stateHere(context))?.worker
+    const two = worker && keyInTwoPlaces(worker, context.clock.wallMs())
+    return two === undefined ? [] : [judgeKey(two)]
+  } catch (error) {
+    return [bad('key', error)]
+  }
+}
+
+/** The worker that is turned away does nothing; the other one goes on. */
+export function judgeKey({ turnedAway, sentence }: KeyInTwoPlaces): Finding {
+  const isHere = turnedAway === 'here'
+  return {
+    name: 'key',
+    health: isHere ? 'bad' : 'warn',
+    says: sentence,
+    hint: `stop one of the two, or give ${isHere ? 'this one' : 'the other'} a key of its own: manyhands id new`,
+  }
+}
