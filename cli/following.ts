@@ -58,7 +58,9 @@ export class Follower {
     if (this.#last === undefined) return
     const { settled, failed, units } = this.#last.summary
     const done = Math.max(settled + failed, Math.min(this.#answers, units))
-    this.#progress.show({ done, total: units, text: paceText({ ...this.#last, waiting: '' }) })
+    // The estimate is the home's, which may not have heard yet that nothing is left.
+    const eta = done === units ? undefined : this.#last.eta
+    this.#progress.show({ done, total: units, text: paceText({ ...this.#last, eta, waiting: '' }) })
   }
 
   say(text: string): void {

@@ -3,7 +3,7 @@ import { attestationCodec } from '../proto/codec/attestation.js'
 import type { AttestReply } from '../proto/messages.js'
 import type { PublicKey } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
-import type { Shard } from './core/shard.js'
+import { isDecided, type Shard } from './core/shard.js'
 import type { GrantSigner } from './owner-driver.js'
 
 const UINT64_MAX = 2n ** 64n - 1n
@@ -13,7 +13,7 @@ export function givenBy(shard: Shard, worker: PublicKey): { readonly units: numb
   let units = 0
   let fuel = 0n
   for (const { state, judgement, votes } of shard.records()) {
-    if (state !== 'settled' && state !== 'failed') continue
+    if (!isDecided(state)) continue
     if (judgement?.state !== 'accepted' && judgement?.state !== 'failed') continue
     if (!votes.some((vote) => vote.worker === worker && agrees(judgement, vote))) continue
     units++

@@ -14,6 +14,7 @@ import type { Random } from '../runtime/random.js'
 import type { MessageStream } from '../runtime/transport.js'
 import type { GrantDraft, OwnerEffect, OwnerEvent, SessionId } from './core/messages.js'
 import { Owner } from './core/owner.js'
+import { isDecided } from './core/shard.js'
 import type { FactExchange } from './fact-exchange.js'
 import { FactIntake, type FactIntakeContext } from './fact-intake.js'
 import type { GroupCommit } from './group-commit.js'
@@ -297,7 +298,7 @@ export class OwnerDriver {
     const byWorker = new Map<PublicKey, Vote[]>()
     const records = units === 'all' ? shard.records() : units.flatMap((unit) => shard.record(unit) ?? [])
     for (const { state, votes } of records) {
-      if (state !== 'settled' && state !== 'failed') continue
+      if (!isDecided(state)) continue
       for (const vote of votes) {
         const known = byWorker.get(vote.worker)
         if (known === undefined) byWorker.set(vote.worker, [vote])
@@ -318,7 +319,7 @@ export class OwnerDriver {
     const disagreed: number[] = []
     for (const { unit, digest } of votes) {
       const record = shard.record(unit)
-      if (record === undefined || (record.state !== 'settled' && record.state !== 'failed')) continue
+      if (record === undefined || !isDecided(record.state)) continue
       const { judgement } = record
       const counts = judgement !== undefined && 'digest' in judgement && judgement.digest === digest
       ;(counts ? agreed : disagreed).push(unit)

@@ -22,7 +22,7 @@ import type {
 import type { PublicKey, ReportFact, UnitRange } from '../proto/model.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import type { Caller, MessageStream } from '../runtime/transport.js'
-import type { Shard, UnitRecord } from './core/shard.js'
+import { isDecided, type Shard, type UnitRecord } from './core/shard.js'
 import type { BookedJob, JobBook } from './job-book.js'
 import type { OutputFiles } from './output-files.js'
 import type { OwnerDriver } from './owner-driver.js'
@@ -314,7 +314,7 @@ async function readSmall(
 }
 
 function settledResult(record: UnitRecord | undefined): (Settled & { outcome: SettledUnit['outcome'] }) | undefined {
-  if (record === undefined || (record.state !== 'settled' && record.state !== 'failed')) return undefined
+  if (record === undefined || !isDecided(record.state)) return undefined
   const { judgement } = record
   return judgement?.state === 'accepted' || judgement?.state === 'failed' ? judgement : undefined
 }

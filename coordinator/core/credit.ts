@@ -1,7 +1,10 @@
 /** What became of one granted instance, for the credit of its key. `void`: nothing that says anything about the key. */
 export type Fate = 'pending' | 'agreed' | 'disagreed' | 'void'
 
-/** One grant of a unit in the order of granting; the same object is the lease while the instance is computed. */
+/**
+ * One grant of a unit in the order of granting. An object of its own, beside the lease: it is remembered for long, and a lease
+ * leads to its whole shard.
+ */
 export interface Creditable {
   fate: Fate
 }
@@ -65,8 +68,8 @@ export class Credit {
     return Math.min(this.#credit, cap(threads, unitMs))
   }
 
-  granted(instance: Creditable): void {
-    this.#order.push(instance)
+  granted(grant: Creditable): void {
+    this.#order.push(grant)
     if (this.#order.length - this.#head > ORDER_MAX) this.#head++
     this.#forgetHead()
   }
@@ -91,8 +94,8 @@ export class Credit {
   }
 
   /** An instance went without an answer: back to the start, or what is left of it. */
-  lost(instance: Creditable): void {
-    instance.fate = 'void'
+  lost(grant: Creditable): void {
+    grant.fate = 'void'
     this.#credit = Math.min(this.#credit, this.#start)
   }
 }

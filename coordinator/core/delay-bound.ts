@@ -28,7 +28,7 @@ export class DurationStatistics {
   #agreements = 0
   #typical: Millis | undefined
 
-  /** An instance was answered `durationMs` after it was granted or last made progress. */
+  /** An instance was answered `durationMs` after it was granted. */
   answered(durationMs: Millis): void {
     this.#reports++
     if (this.#durations.length < DURATIONS_MAX) this.#durations.push(durationMs)

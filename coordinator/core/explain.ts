@@ -18,7 +18,7 @@ import { drawWorker } from './draw.js'
 import type { PastEvent } from './history.js'
 import type { Job } from './job.js'
 import type { OwnerState } from './owner-state.js'
-import { HELD_MS, type Shard, type UnitRecord } from './shard.js'
+import { HELD_MS, isDecided, type Shard, type UnitRecord } from './shard.js'
 import { drawRules, mayWork } from './unit-queue.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
@@ -115,7 +115,7 @@ function unitGroups(state: OwnerState, shard: Shard, now: Millis): UnitGroup[] {
 /** What a unit waits for. `sought`: how many more times it may be looked whether a donor is here. */
 function waitOf(state: OwnerState, record: UnitRecord, sought: { left: number }, now: Millis): UnitWait {
   const { shard, state: is, judgement } = record
-  if (is === 'settled' || is === 'failed') return 'done'
+  if (isDecided(is)) return 'done'
   if (is === 'held') return 'held'
   if (is === 'accepted') return 'bytes'
   const isExhausted = (judgement?.state === 'open' || judgement?.state === 'disputed') && judgement.wanted === 0

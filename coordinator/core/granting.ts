@@ -144,8 +144,8 @@ export class Granting {
   #inOrder(jobs: readonly Job[], worker: WorkerRecord): readonly Job[] {
     for (const { spec } of jobs)
       this.#spent.set(spec.submitter, Math.max(this.#served, this.#spent.get(spec.submitter) ?? 0))
-    if (jobs.length === 1) return jobs
     if (this.#spent.size > SUBMITTERS_MAX + this.#state.jobs.size) this.#forgetSubmitters()
+    if (jobs.length === 1) return jobs
     // A volunteer's own weights come before fairness among all.
     const spent = worker.servedBy(jobs.map(({ spec }) => spec.submitter)) ?? this.#spent
     return [...jobs].sort(
@@ -308,20 +308,8 @@ class Drafts {
 
   add(record: UnitRecord, now: Millis): void {
     const { shard } = record
-    const instance: Instance = {
-      shard,
-      record,
-      worker: this.#worker,
-      opinion: record.votes.length + record.held.length,
-      grantedAt: now,
-      movedAt: now,
-      fuel: 0n,
-      fate: 'pending',
-      state: 'held',
-    }
-    shard.leaseStarted(instance)
-    this.#worker.held.add(instance)
-    this.#worker.credit.granted(instance)
+    const opinion = record.votes.length + record.held.length
+    const instance = this.#state.startLease(this.#worker, record, opinion, now)
     const list = this.#byShard.get(shard)
     if (list === undefined) this.#byShard.set(shard, [instance])
     else list.push(instance)

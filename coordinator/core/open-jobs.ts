@@ -7,7 +7,7 @@ import { Job } from './job.js'
 import type { OwnerEvent } from './messages.js'
 import type { OwnerState } from './owner-state.js'
 import type { Settling } from './settling.js'
-import { Shard, type UnitRecord } from './shard.js'
+import { isDecided, Shard, type UnitRecord } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
 import type { Instance } from './worker-record.js'
 
@@ -106,7 +106,7 @@ export class OpenJobs {
           record.fetchTried = undefined
         }
         this.#settling.after(decision, now)
-        if (decision.after === 'settled' || decision.after === 'failed') decided.push(record.unit)
+        if (isDecided(decision.after)) decided.push(record.unit)
       }
       if (decided.length > 0) this.#state.emit({ type: 'unitsDecided', jobId, shard: shard.shard, units: decided })
       this.#state.emit({ type: 'shardChanged', jobId, shard: shard.shard })
@@ -157,7 +157,7 @@ export class OpenJobs {
       state.cancelReservation(record)
       for (const instance of record.reported) dropReported(instance)
       for (const instance of [...record.held]) {
-        instance.fate = 'void'
+        instance.credited.fate = 'void'
         state.endLease(instance)
       }
     }
@@ -168,7 +168,7 @@ export class OpenJobs {
     for (const worker of this.#state.workers.values()) {
       const instances = [...worker.held].filter((instance) => instance.shard.job === job)
       for (const instance of instances) {
-        instance.fate = 'void'
+        instance.credited.fate = 'void'
         this.#state.endLease(instance)
       }
       for (const record of worker.reserved) if (record.shard.job === job) this.#state.cancelReservation(record)
@@ -208,6 +208,6 @@ function sameRulings(a: RulingsView | undefined, b: RulingsView | undefined): bo
 function dropReported(instance: Instance): void {
   if (instance.state !== 'reported') return
   instance.state = 'gone'
-  instance.fate = 'void'
+  instance.credited.fate = 'void'
   instance.worker.unsettled--
 }

@@ -6,7 +6,7 @@ import type { Random } from '../../runtime/random.js'
 import type { Job } from './job.js'
 import type { OwnerEffect, SessionId } from './messages.js'
 import type { Shard, UnitRecord } from './shard.js'
-import type { Instance, WorkerRecord } from './worker-record.js'
+import { type Instance, newInstance, type WorkerRecord } from './worker-record.js'
 
 /** What an owner needs from outside. All of it is fixed for the life of the process. */
 export interface OwnerContext {
@@ -210,6 +210,14 @@ export class OwnerState {
       if (all === most && (count.get(owner) ?? 0) >= grantorVotesMax) leans = true
     }
     return leans
+  }
+
+  /** Begins a lease. */
+  startLease(worker: WorkerRecord, record: UnitRecord, opinion: number, now: Millis): Instance {
+    const instance = newInstance(worker, record, { opinion, state: 'held' }, now)
+    record.shard.leaseStarted(instance)
+    worker.held.add(instance)
+    return instance
   }
 
   /** Ends a lease. The unit is not put back: see {@link UnitQueue.release}. */

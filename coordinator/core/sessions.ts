@@ -3,9 +3,9 @@ import type { Grant, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { OwnerEvent, SessionId, WorkerHello } from './messages.js'
 import { AWAY_GRACE_MS, type OwnerState } from './owner-state.js'
-import type { UnitRecord } from './shard.js'
+import { isDecided, type UnitRecord } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
-import { heldBy, type Instance, WorkerRecord } from './worker-record.js'
+import { heldBy, WorkerRecord } from './worker-record.js'
 
 /** A key that already has a stream must answer within this, or the newcomer takes over. */
 const TAKEOVER_MS = 1_000
@@ -235,26 +235,12 @@ export class Sessions {
           const record = shard.touch(unit, now)
           if (
             record.votes.some((vote) => vote.worker === worker.key && vote.outcome !== 'host') ||
-            record.state === 'settled' ||
-            record.state === 'failed'
+            isDecided(record.state)
           )
             continue
           computing.add(record)
           if (record.held.some((instance) => instance.worker === worker)) continue
-          const instance: Instance = {
-            shard,
-            record,
-            worker,
-            opinion: run.opinion,
-            grantedAt: now,
-            movedAt: now,
-            fuel: 0n,
-            fate: 'pending',
-            state: 'held',
-          }
-          shard.leaseStarted(instance)
-          worker.held.add(instance)
-          worker.credit.granted(instance)
+          this.#state.startLease(worker, record, run.opinion, now)
         }
       }
     }

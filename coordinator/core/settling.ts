@@ -6,9 +6,9 @@ import { SPOT_CHECKED_SHARE } from './believed.js'
 import { HOST_FAILURES_MAX } from './draw.js'
 import type { CheckedReport, OwnerEvent, UnitSet } from './messages.js'
 import type { OwnerState } from './owner-state.js'
-import type { Decision, Shard, UnitRecord } from './shard.js'
+import { type Decision, isDecided, isNewlyDecided, type Shard, type UnitRecord } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
-import { heldBy, type Instance, type WorkerRecord } from './worker-record.js'
+import { heldBy, newInstance, type WorkerRecord } from './worker-record.js'
 
 /** Equal answers of one key for one unit that are worth keeping: one more is needed where bytes were lost. */
 const ANSWERS_MAX = 2
@@ -72,15 +72,13 @@ export class Settling {
         decision = { ...shard.spotCheck(record, now), before: decision.before }
       if (live && vote.outcome === 'host' && worker !== undefined) worker.hostFailed(now)
       this.after(decision, now)
-      if (decision.after !== decision.before && (decision.after === 'settled' || decision.after === 'failed'))
-        decided.push(vote.unit)
+      if (isNewlyDecided(decision)) decided.push(vote.unit)
       if (live && decision.after !== 'open' && record.judgement !== undefined && agrees(vote, record))
         shard.job.durations.agreed(vote.donor, unitMs)
     }
     for (const decision of shard.swayed(now)) {
       this.after(decision, now)
-      const { after, before, record } = decision
-      if (after !== before && (after === 'settled' || after === 'failed')) decided.push(record.unit)
+      if (isNewlyDecided(decision)) decided.push(decision.record.unit)
     }
     if (decided.length > 0)
       this.#state.emit({ type: 'unitsDecided', jobId: report.jobId, shard: report.shard, units: decided })
@@ -98,7 +96,7 @@ export class Settling {
     }
     this.#state.endLease(instance)
     if (vote.outcome === 'host') {
-      worker.credit.lost(instance)
+      worker.credit.lost(instance.credited)
       return
     }
     record.shard.job.durations.answered(now - instance.grantedAt)
@@ -115,21 +113,8 @@ export class Settling {
    */
   #answeredElsewhere(record: UnitRecord, worker: WorkerRecord, vote: Vote, now: Millis): void {
     if (vote.outcome === 'host' || record.reported.some((instance) => instance.worker === worker)) return
-    const { shard } = record
-    const opinion = record.votes.length
-    const instance: Instance = {
-      shard,
-      record,
-      worker,
-      opinion,
-      grantedAt: now,
-      movedAt: now,
-      fuel: 0n,
-      fate: 'pending',
-      state: 'reported',
-    }
+    const instance = newInstance(worker, record, { opinion: record.votes.length, state: 'reported' }, now)
     worker.unsettled++
-    worker.credit.granted(instance)
     record.reported.push(instance)
   }
 
@@ -137,7 +122,7 @@ export class Settling {
   after(decision: Decision, now: Millis): void {
     const { record, after } = decision
     this.#queue.decided(decision, now)
-    if (after === 'settled' || after === 'failed') this.#settle(record)
+    if (isDecided(after)) this.#settle(record)
     else if (after === 'accepted') this.fetchBytes(record, now)
   }
 
@@ -151,7 +136,7 @@ export class Settling {
     const decision = shard.keep(record, digest, now)
     if (fromStore) shard.history.quietly(() => this.after(decision, now))
     else this.after(decision, now)
-    if (decision.after === 'settled' && decision.before !== 'settled') {
+    if (isNewlyDecided(decision)) {
       this.#state.emit({ type: 'unitsDecided', jobId, shard: number, units: [unit] })
       this.#state.emit({ type: 'shardChanged', jobId, shard: number })
     }
@@ -205,7 +190,7 @@ export class Settling {
       )
       const agreed = vote !== undefined && agrees(vote, record)
       instance.state = 'gone'
-      instance.fate = agreed ? 'agreed' : 'disagreed'
+      instance.credited.fate = agreed ? 'agreed' : 'disagreed'
       instance.worker.unsettled--
       instance.worker.credit.settle(instance.worker.hello.slots, shard.job.durations.unitMs)
       this.#state.toServe.add(instance.worker)
@@ -218,7 +203,7 @@ export class Settling {
       ;(agrees(vote, record) ? lists.agreed : lists.disagreed).push(record.unit)
     }
     for (const instance of [...record.held]) {
-      instance.fate = 'void'
+      instance.credited.fate = 'void'
       this.#state.endLease(instance)
       instance.worker.credit.settle(instance.worker.hello.slots, shard.job.durations.unitMs)
       this.#state.toServe.add(instance.worker)

@@ -55,6 +55,16 @@ export interface UnitRecord {
 /** What a vote or an event changed about a unit. */
 export type Decision = { readonly record: UnitRecord; readonly before: UnitState; readonly after: UnitState }
 
+/** Whether nothing is asked for a unit any more: it is settled, or has failed for good. */
+export function isDecided(state: UnitState): state is 'settled' | 'failed' {
+  return state === 'settled' || state === 'failed'
+}
+
+/** Whether a unit was not decided before, or otherwise: its result can be read from now on. */
+export function isNewlyDecided({ before, after }: Decision): boolean {
+  return after !== before && isDecided(after)
+}
+
 /**
  * The units of one shard and what the facts say about them. The verdict itself is `job/verdict.ts`; this keeps its inputs,
  * its last answer and the counts, and never forgets a vote.
@@ -401,8 +411,4 @@ export class Shard {
       throw new Error(`shard ${this.shard}: ${queued} units wait, counted ${this.#queuedCount}`)
     if (leased !== this.#leased) throw new Error(`shard ${this.shard}: ${leased} leases, counted ${this.#leased}`)
   }
-}
-
-function isDecided(state: UnitState): boolean {
-  return state === 'settled' || state === 'failed'
 }

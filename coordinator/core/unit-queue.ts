@@ -3,7 +3,7 @@ import type { JobId, JobSpec } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { type DrawRules, drawWorker, isDistinct } from './draw.js'
 import { DRAWN_BYPASS_MS, LAST_RESORT_MS, type OwnerState } from './owner-state.js'
-import type { Decision, Shard, UnitRecord } from './shard.js'
+import { type Decision, isDecided, type Shard, type UnitRecord } from './shard.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
 /** Units without a reservation looked at in one sweep of a shard, and workers looked at for them together. */
@@ -27,9 +27,9 @@ export class UnitQueue {
     instance.shard.history.note(instance.record, what, now, instance.worker.nodeId, detail)
     this.#state.endLease(instance)
     if (blame) {
-      instance.worker.credit.lost(instance)
+      instance.worker.credit.lost(instance.credited)
       instance.worker.hasLapsed = true
-    } else instance.fate = 'void'
+    } else instance.credited.fate = 'void'
     this.ask(instance.record, now)
   }
 
@@ -42,7 +42,7 @@ export class UnitQueue {
       this.#state.cancelReservation(record)
       for (const instance of [...record.held]) {
         this.#state.endLease(instance)
-        instance.fate = 'void'
+        instance.credited.fate = 'void'
       }
     }
   }
@@ -132,7 +132,7 @@ export class UnitQueue {
     const { record, before, after } = decision
     const state = this.#state
     if (before !== after) noteState(decision, now)
-    if (after === 'settled' || after === 'failed') {
+    if (isDecided(after)) {
       state.withoutBytes.delete(record)
       state.delayed.delete(record)
       state.cancelReservation(record)
@@ -163,7 +163,7 @@ function noteState({ record, before, after }: Decision, now: Millis): void {
   const { history } = record.shard
   if (after !== 'open') history.note(record, after, now)
   else if (before === 'held') history.note(record, 'released', now)
-  if (after === 'settled' || after === 'failed') history.decided(record)
+  if (isDecided(after)) history.decided(record)
 }
 
 /** Who may be drawn for a unit of `shard` now. */

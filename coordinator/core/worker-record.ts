@@ -11,7 +11,7 @@ import type { Shard, UnitRecord } from './shard.js'
 const LAPSED_WEIGHT = 1 / 16
 
 /** One granted copy of a unit, from the grant until its fate is known. */
-export interface Instance extends Creditable {
+export interface Instance {
   readonly shard: Shard
   readonly record: UnitRecord
   readonly worker: WorkerRecord
@@ -20,6 +20,8 @@ export interface Instance extends Creditable {
   /** Last progress: granted, or fuel moved. */
   movedAt: Millis
   fuel: bigint
+  /** What became of it, for the credit of its key. */
+  readonly credited: Creditable
   /** Held: being computed, a lease. Reported: answered, not yet settled. Gone: settled, lost or withdrawn. */
   state: 'held' | 'reported' | 'gone'
 }
@@ -69,6 +71,8 @@ const HOST_FAILURES_FREE = 2
 const HOST_BACKOFF_MAX_MS = 10 * 60_000
 /** Versions of a task that are named where none fits. */
 const VERSIONS_TOLD_MAX = 4
+/** Submitters whose share of a worker with weights is remembered; past it all begin anew. */
+const SERVED_MAX = 1_024
 /** Reservations a key may have waiting; a draw that falls on a full key falls on another. */
 export const RESERVED_MAX = 16_384
 
@@ -153,8 +157,9 @@ export class WorkerRecord {
   /** Notes work of a submitter that was granted; kept where the volunteer has weights alone. */
   wasServed(submitter: PublicKey, workMs: Millis): void {
     const { weights } = this.hello
-    if (weights !== undefined)
-      this.served.set(submitter, (this.served.get(submitter) ?? 0) + workMs / (weights.get(submitter) ?? 1))
+    if (weights === undefined) return
+    if (this.served.size >= SERVED_MAX && !this.served.has(submitter)) this.served.clear()
+    this.served.set(submitter, (this.served.get(submitter) ?? 0) + workMs / (weights.get(submitter) ?? 1))
   }
 
   /**
@@ -237,4 +242,17 @@ export class WorkerRecord {
 /** The worker's lease on the unit, if it has one. */
 export function heldBy(worker: WorkerRecord, record: UnitRecord | undefined): Instance | undefined {
   return record?.held.find((instance) => instance.worker === worker)
+}
+
+/** An instance as it begins, which takes its place in the order of its key's credit. */
+export function newInstance(
+  worker: WorkerRecord,
+  record: UnitRecord,
+  { opinion, state }: Pick<Instance, 'opinion' | 'state'>,
+  now: Millis,
+): Instance {
+  const credited: Creditable = { fate: 'pending' }
+  worker.credit.granted(credited)
+  const { shard } = record
+  return { shard, record, worker, opinion, grantedAt: now, movedAt: now, fuel: 0n, credited, state }
 }

@@ -66,20 +66,20 @@ export async function syncShards(
   shards: readonly HeldShard[],
 ): Promise<readonly SyncResult[]> {
   const comparing: Comparing[] = []
-  for (const held of shards) {
-    const snapshot = held.custody.snapshot()
-    const facts = await context.factsOf(held)
-    comparing.push({
-      held,
-      reconciliation: new Reconciliation(facts),
-      snapshot,
-      missingHere: [],
-      missingThere: [],
-      outcome: undefined,
-      complete: false,
-    })
-  }
   try {
+    for (const held of shards) {
+      const snapshot = held.custody.snapshot()
+      const facts = await context.factsOf(held)
+      comparing.push({
+        held,
+        reconciliation: new Reconciliation(facts),
+        snapshot,
+        missingHere: [],
+        missingThere: [],
+        outcome: undefined,
+        complete: false,
+      })
+    }
     await compare(link, comparing)
     for (const one of comparing) one.outcome ??= await merge(context, link, one)
   } catch (error) {

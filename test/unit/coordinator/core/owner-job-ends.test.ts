@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { OwnerGrid, WALL_MS } from '../../../support/owner-grid.js'
@@ -76,6 +78,29 @@ ends('closes without a trace: workers of a forgotten job are told, and serve oth
   assert.equal(b.units(), [])
   const other = grid.submit('other', 2)
   assert.equal([a.units(other), b.units(other)].flat().sort(), [0, 1])
+  grid.finish()
+})
+
+/** A function of its own, so that nothing of the caller holds the shard. */
+function shardOf(grid: OwnerGrid): WeakRef<object> {
+  return new WeakRef(grid.owner.core.shard(grid.jobId, 0)!)
+}
+
+ends('leaves nothing of a shard in memory, though those who computed it stay', async () => {
+  const grid = new OwnerGrid({ units: 4 })
+  const pair = [grid.join('a', { slots: 4 }), grid.join('b', { slots: 4 })]
+  for (let i = 0; i < 4 && !grid.isFinished(); i++) {
+    for (const one of pair) one.answer()
+    grid.advance(1_000)
+  }
+  assert.ok(grid.isFinished())
+  const shard = shardOf(grid)
+  grid.handle(grid.owner, { type: 'shardClosed', jobId: grid.jobId, shard: 0 })
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  await new Promise((resolve) => setImmediate(resolve))
+  collect()
+  assert.is(shard.deref(), undefined)
   grid.finish()
 })
 

@@ -94,8 +94,11 @@ outputs('of a unit that failed are fetched too: they say why', () => {
   const pair = [grid.join('a'), grid.join('b')]
   for (const one of pair) one.answer([0], 'long', { outcome: 'exit', small: false })
   const { digest } = grid.log.one('fetchOutput')
+  grid.log.heed('unitsDecided', 'shardChanged')
   grid.handle(grid.owner, { type: 'outputKept', jobId: grid.jobId, shard: 0, unit: 0, digest })
   assert.is(grid.summary().failed, 1)
+  assert.equal(grid.log.one('unitsDecided').units, [0], 'whoever waits for results hears of it')
+  assert.is(grid.log.take('shardChanged').length, 1, 'so does the home')
   grid.finish()
 })
 
