@@ -130,7 +130,7 @@ function inputOf(program: BenchProgram) {
     args: program.args,
     environment: new Map<string, string>(),
     stdin: new Uint8Array(0),
-    files: new Map<string, Uint8Array>(),
+    files: new Map(),
     seed: 0n,
     unit: 0,
   }

@@ -46,7 +46,15 @@ export async function startWorker(settings: ProcessSettings, parts: Parts): Prom
     schedule: setImmediate,
     bytesMax: options.journalBytesMax,
   })
-  const compute = startCompute({ threads, memoryBytes, taskModules, lowPriority, clock: systemClock, logger })
+  const compute = startCompute({
+    threads,
+    memoryBytes,
+    taskModules,
+    lowPriority,
+    contentFolder: inputsFolder(dataFolder),
+    clock: systemClock,
+    logger,
+  })
   const endpointsOf = async (key: Key, count: number) =>
     (await overlay.owners(key, count)).map((contact) => overlay.endpoint(contact))
   const counted = { version: VERSION, threads }

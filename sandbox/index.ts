@@ -20,3 +20,4 @@ export {
   runProgram,
   type Trap,
 } from './run.js'
+export { FixedBytes, type StoredBytes } from './wasi/byte-store.js'

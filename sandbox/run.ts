@@ -10,6 +10,7 @@ import {
 } from './contract.js'
 import { type Exports, engine, type Global, type Instance, type Memory, type Module } from './engine.js'
 import { FuelTank } from './fuel-tank.js'
+import type { StoredBytes } from './wasi/byte-store.js'
 import { WasiHost } from './wasi/host.js'
 import { type LayoutOutput, openLayout } from './wasi/layout.js'
 import { Stop, type StopReason } from './wasi/stop.js'
@@ -33,8 +34,8 @@ export interface ProgramInput {
   readonly args: readonly string[]
   readonly environment: ReadonlyMap<string, string>
   readonly stdin: Uint8Array
-  /** Files of `/in` by name. May be views of shared memory; never copied as a whole, never written to. */
-  readonly files: ReadonlyMap<string, Uint8Array>
+  /** Files of `/in` by name, read where they are. What throws while it is read ends the run as `host`. */
+  readonly files: ReadonlyMap<string, StoredBytes>
   /** The job's seed and the unit's index: what random bytes are made of. */
   readonly seed: bigint
   readonly unit: number

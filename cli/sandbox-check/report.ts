@@ -56,7 +56,7 @@ function restrictionLines(found: Restrictions): readonly RestrictionLine[] {
       name: 'files',
       isInForce: permissionModel,
       says: permissionModel
-        ? "Node's permission model: it can read the program's own files, write none, start nothing"
+        ? "Node's permission model: it can read the program's own files and what units read, write none, start nothing"
         : "Node's permission model is not in force",
     },
     {

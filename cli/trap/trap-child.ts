@@ -1,7 +1,7 @@
 /** Runs one unit and says where it crashed. Gets a {@link TrapQuestion} on standard input, gives a {@link TrapAnswer} as JSON, or nothing. */
 import { deserialize } from 'node:v8'
 import type { Limits } from '../../proto/model.js'
-import { admit, engine, functionNames, runProgram, submittedFunction } from '../../sandbox/index.js'
+import { admit, engine, FixedBytes, functionNames, runProgram, submittedFunction } from '../../sandbox/index.js'
 import { PROGRAM_NAME } from '../../worker/compute/execute-module.js'
 
 /** A unit with everything it sees. */
@@ -26,11 +26,16 @@ export interface TrapAnswer {
 
 const parts: Buffer[] = []
 for await (const part of process.stdin) parts.push(part as Buffer)
-const { module, limits, environment, ...input } = deserialize(Buffer.concat(parts)) as TrapQuestion
+const { module, limits, environment, files, ...input } = deserialize(Buffer.concat(parts)) as TrapQuestion
 const admitted = admit(module, { memoryBytes: limits.memoryBytes })
 const { trap } = runProgram(
   new engine.Module(admitted.bytes),
-  { ...input, name: PROGRAM_NAME, environment: new Map(environment) },
+  {
+    ...input,
+    name: PROGRAM_NAME,
+    environment: new Map(environment),
+    files: new Map([...files].map(([name, bytes]) => [name, new FixedBytes(bytes)])),
+  },
   limits,
 )
 if (trap !== undefined) {

@@ -3,14 +3,14 @@ const CHUNK_BYTES = 64 * 1024
 const FIRST_BYTES = 256
 const EMPTY = new Uint8Array(0)
 
-/** Bytes that can be read at any offset. */
+/** Bytes that can be read at any offset, and do not change while a program runs but by what it writes. */
 export interface StoredBytes {
   readonly length: number
   /** Copies what lies at `at` into `target`: as much as there is and fits. Gives the number of bytes. */
   read(target: Uint8Array, at: number): number
 }
 
-/** Bytes that never change, such as an input file. Not copied; may be a view of shared memory. */
+/** Bytes in memory that never change. Not copied; may be a view of shared memory. */
 export class FixedBytes implements StoredBytes {
   readonly #bytes: Uint8Array
 

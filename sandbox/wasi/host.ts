@@ -41,7 +41,7 @@ export class WasiHost {
   readonly memory = new GuestMemory()
   readonly tree: FileTree
   readonly descriptors: DescriptorTable
-  /** All 46 functions of preview 1. They throw nothing but `Stop`, whatever their arguments. */
+  /** All 46 functions of preview 1. They throw nothing but `Stop`, whatever their arguments, and what a broken input throws. */
   readonly imports: ImportedCalls
 
   constructor(start: HostStart) {

@@ -1,7 +1,7 @@
 import { compareFileNames } from '../../proto/file-name.js'
 import { OUTPUT_FILES_MAX } from '../../proto/limits.js'
 import { Area } from './area.js'
-import { ByteStore, FixedBytes } from './byte-store.js'
+import { ByteStore, FixedBytes, type StoredBytes } from './byte-store.js'
 import { allowed } from './call-open.js'
 import { ERRNO, refuse } from './errno.js'
 import type { WasiHost } from './host.js'
@@ -14,7 +14,7 @@ import { Stop } from './stop.js'
 export interface LayoutInput {
   readonly stdin: Uint8Array
   /** Files of `/in` by name; `a/b` lies in a folder. Not copied. */
-  readonly files: ReadonlyMap<string, Uint8Array>
+  readonly files: ReadonlyMap<string, StoredBytes>
   /** Standard output and the files of `/out` together. More ends the program. */
   readonly outputBytes: number
   /** Kept of standard error; the rest is counted. */
@@ -128,7 +128,7 @@ export function openFolder(host: WasiHost, name: string, node: FolderNode): void
 }
 
 /** Puts `files` below `root`, in the order of their names, so that inode numbers do not depend on how they were handed over. */
-export function placeInputs(host: WasiHost, root: FolderNode, files: ReadonlyMap<string, Uint8Array>): void {
+export function placeInputs(host: WasiHost, root: FolderNode, files: ReadonlyMap<string, StoredBytes>): void {
   for (const [name, bytes] of [...files].sort(([a], [b]) => compareFileNames(a, b))) {
     const parts = name.split('/')
     const last = parts.pop() as string

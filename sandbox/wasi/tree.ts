@@ -1,6 +1,6 @@
 import { fileNameProblem } from '../../proto/file-name.js'
 import type { Area } from './area.js'
-import { ByteStore, FixedBytes } from './byte-store.js'
+import { ByteStore, type StoredBytes } from './byte-store.js'
 import { ERRNO, refuse } from './errno.js'
 import { NAME_FUEL, NODES_MAX } from './limits.js'
 import { type Birth, below, FILE_TYPE, FileNode, FolderNode, LinkNode, pathInArea, type TreeNode } from './node.js'
@@ -34,8 +34,8 @@ export class FileTree {
   }
 
   /** Puts an input file or folder where the host wants it; no quota and no rule applies. */
-  placeFile({ folder, name }: Entry, bytes: Uint8Array): void {
-    folder.entries.set(name, new FileNode(this.#birth(folder.area), new FixedBytes(bytes)))
+  placeFile({ folder, name }: Entry, bytes: StoredBytes): void {
+    folder.entries.set(name, new FileNode(this.#birth(folder.area), bytes))
   }
 
   placeFolder(entry: Entry): FolderNode {

@@ -5,6 +5,7 @@ import { toHex, utf8 } from '../../runtime/hex.js'
 import { instrument } from '../../sandbox/admission/instrument.js'
 import { engine } from '../../sandbox/engine.js'
 import { type ProgramEnd, runProgram } from '../../sandbox/run.js'
+import { FixedBytes } from '../../sandbox/wasi/byte-store.js'
 import { type CorpusUnit, nanPrograms, STDERR_BYTES } from './units.js'
 
 /** What one engine answers to one unit. Plain JSON, since it crosses processes and browsers. */
@@ -78,7 +79,7 @@ export function runCorpusUnit(unit: CorpusUnit, admitted: Uint8Array): ProgramEn
       args: unit.args,
       environment: new Map(Object.entries(unit.environment)),
       stdin: utf8(unit.stdin),
-      files: new Map(Object.entries(unit.files).map(([name, text]) => [name, utf8(text)])),
+      files: new Map(Object.entries(unit.files).map(([name, text]) => [name, new FixedBytes(utf8(text))])),
       seed: unit.seed,
       unit: unit.unit,
     },

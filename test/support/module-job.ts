@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { blobOf } from '../../job/blob.js'
 import { unitOutputCodec } from '../../proto/codec/facts.js'
-import type { Digest, JobId, UnitOutput } from '../../proto/model.js'
+import type { JobId, UnitOutput } from '../../proto/model.js'
 import { systemClock } from '../../runtime/clock.js'
+import { sha256 } from '../../runtime/hash.js'
 import { type Logger, silentLogger } from '../../runtime/logger.js'
 import { PROFILE } from '../../sandbox/index.js'
 import type { ComputeResult } from '../../worker/compute/compute.js'
@@ -34,14 +35,10 @@ export class ModuleBench extends ComputeBench {
     files: Readonly<Record<string, Uint8Array>> = {},
   ): JobId {
     const jobId = (++this.#jobs).toString(16).padStart(64, 'a') as JobId
-    const digest = createHash('sha256').update(module).digest('hex') as Digest
-    const spec = computeSpec('', count, {
-      profile: PROFILE,
-      task: { type: 'module', module: { digest, size: module.length } },
-      ...changes,
-    })
+    const { blob } = blobOf(sha256, module)
+    const spec = computeSpec('', count, { profile: PROFILE, task: { type: 'module', module: blob }, ...changes })
     const inputs = Object.entries(files).map(([name, bytes]) => ({ name, path: this.file(name, bytes) }))
-    this.compute.openJob({ jobId, spec, inputs, modulePath: this.file(`${digest}.wasm`, module) })
+    this.compute.openJob({ jobId, spec, inputs, modulePath: this.file(`${blob.digest}.wasm`, module) })
     this.compute.run({ jobId, units: Array.from({ length: count }, (_, unit) => ({ unit, items: [] })) })
     return jobId
   }

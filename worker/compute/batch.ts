@@ -2,7 +2,7 @@ import type { JobSpec } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { BatchSize } from './batch-size.js'
 import { hostEnd, refusedEnd, wallEnd } from './execute.js'
-import type { QueuedUnit, UnitEnd } from './messages.js'
+import type { PlacedContent, QueuedUnit, UnitEnd } from './messages.js'
 import type { ModuleState } from './modules.js'
 import type { Queue } from './queue.js'
 import type { ThreadBatch } from './unit-thread.js'
@@ -12,12 +12,12 @@ export interface PoolJob {
   readonly id: number
   readonly spec: JobSpec
   readonly opened: SharedArrayBuffer
-  /** Shared inputs by name; undefined when they are not here. */
+  /** Shared inputs; undefined when a built-in task needs them and there is no memory. */
   readonly files: ThreadBatch['files'] | undefined
   /** Name of its module in {@link Modules}; undefined for a built-in task. */
   readonly moduleKey: string | undefined
   /** The module before admission. */
-  readonly moduleBytes: Uint8Array<SharedArrayBuffer> | undefined
+  readonly module: PlacedContent | undefined
   readonly queue: Queue<QueuedUnit>
   readonly size: BatchSize
 }
@@ -44,10 +44,10 @@ export interface Batch {
 
 /** How all units of a job end, if that is known before any of them runs. */
 export function endOfAll(
-  { spec, files, moduleKey: key, moduleBytes }: PoolJob,
+  { spec, files, moduleKey: key, module: content }: PoolJob,
   module: ModuleState | undefined,
 ): UnitEnd | undefined {
-  if (files === undefined || (key !== undefined && moduleBytes === undefined)) return hostEnd()
+  if (files === undefined || (key !== undefined && content === undefined)) return hostEnd()
   if (module?.type === 'refused') return refusedEnd(spec)
   if (module?.type === 'slow') return wallEnd()
   return undefined

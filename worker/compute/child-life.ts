@@ -22,6 +22,8 @@ const STDERR_CHARS_MAX = 2000
 export interface ChildOptions {
   /** For {@link ChildLife.replace}: what a child is started with may change. */
   readonly threads: () => number
+  /** Inherited by the child as its descriptor 4. */
+  readonly content: number
   /** The child loads tasks of the machine's own. */
   readonly ownTasks: boolean
   /** All that it finds in its environment. */
@@ -107,12 +109,12 @@ export class ChildLife {
   start(): void {
     this.#prepareFolder()
     this.#launches = this.#ways()
-    const { environment, lowPriority } = this.#options
+    const { environment, lowPriority, content } = this.#options
     const launch = this.#launches[this.#launch]!
     const childProcess = spawn(launch.command, launch.args, {
       cwd: this.#folder,
       env: { ...environment },
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe', content],
     })
     const pipe = childProcess.stdio[3] as Duplex
     const child: Child = {

@@ -1,17 +1,16 @@
 /**
  * The compute process. It has no key and no data directory, its environment is empty, and the one thing it talks to is the
- * pipe to the worker that started it (descriptor 3). What its units read comes over that pipe, so that it need not open
- * files (`launch.ts` says what it may not do). It ends when the pipe does, however the worker ended.
+ * pipe to the worker that started it (descriptor 3). What its units read stands in one file that it inherits (descriptor 4),
+ * open for reading, so that it need not open files (`launch.ts` says what it may not do). It ends when the pipe does,
+ * however the worker ended.
  */
 import { rmdirSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { systemClock } from '../../runtime/clock.js'
 import { FrameReader, writeFrame } from './frames.js'
-import { HeldContents } from './held-contents.js'
 import {
   type Control,
-  decodeContent,
   decodeControl,
   decodeRun,
   encodeFacts,
@@ -23,13 +22,14 @@ import { Pool, type PoolEvents } from './pool.js'
 
 /** Descriptor of the pipe to the worker. */
 const PIPE = 3
+/** Descriptor of the file with modules and inputs. */
+const CONTENT = 4
 /** Results may pile up to this size before threads get no more work. */
 const UNSENT_BYTES_MAX = 32 * 1024 * 1024
 
 process.title = 'manyhands compute'
 
 const pipe = new Socket({ fd: PIPE, readable: true, writable: true })
-const contents = new HeldContents()
 let pool: Pool | undefined
 
 /** The worker is gone: so is everything of ours, the empty working folder included. */
@@ -75,24 +75,13 @@ const events: PoolEvents = {
 function onControl(control: Control): void {
   switch (control.type) {
     case 'start':
-      pool = new Pool({ ...control, contents, clock: systemClock }, events)
+      pool = new Pool({ ...control, content: CONTENT, clock: systemClock }, events)
       return
     case 'openJob':
       pool?.openJob(control)
       return
     case 'closeJob':
       pool?.closeJob(control.job)
-      return
-    case 'content':
-      try {
-        contents.begin(control.content, control.bytes)
-      } catch (error) {
-        if (!(error instanceof RangeError)) throw error
-        events.trouble(`no memory for a file of ${control.bytes} bytes`)
-      }
-      return
-    case 'dropContent':
-      contents.drop(control.content)
       return
     case 'abort':
       pool?.abort(control.tickets)
@@ -106,11 +95,6 @@ function onControl(control: Control): void {
 const reader = new FrameReader((type, body) => {
   if (type === FRAME.control) {
     onControl(decodeControl(body))
-    return
-  }
-  if (type === FRAME.content) {
-    const { content, bytes } = decodeContent(body)
-    contents.add(content, bytes)
     return
   }
   const { job, units } = decodeRun(body)

@@ -6,7 +6,7 @@ import { OUTPUT_FILES_MAX } from '../../proto/limits.js'
 import type { JobSpec, Outcome, UnitOutput } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import type { Module } from '../../sandbox/engine.js'
-import { type ProgramEnd, runProgram } from '../../sandbox/index.js'
+import { FixedBytes, type ProgramEnd, runProgram, type StoredBytes } from '../../sandbox/index.js'
 import { failureEnd, hostEnd } from './execute.js'
 import type { UnitEnd } from './messages.js'
 
@@ -21,8 +21,8 @@ export interface PreparedModuleJob {
   readonly spec: JobSpec
   /** Admitted and compiled. */
   readonly module: Module
-  /** Shared inputs by name, in memory of all threads. */
-  readonly files: ReadonlyMap<string, Uint8Array>
+  /** Shared inputs by name. */
+  readonly files: ReadonlyMap<string, StoredBytes>
   readonly environment: ReadonlyMap<string, string>
 }
 
@@ -30,7 +30,7 @@ export interface PreparedModuleJob {
 export function prepareModuleJob(
   spec: JobSpec,
   module: Module,
-  files: ReadonlyMap<string, Uint8Array>,
+  files: ReadonlyMap<string, StoredBytes>,
 ): PreparedModuleJob {
   return { spec, module, files, environment: new Map(spec.environment) }
 }
@@ -71,10 +71,10 @@ export function executeModuleUnit(
 
 /** Files of the job with those of a unit; undefined when they cannot stand in one folder. */
 function withOwn(
-  shared: ReadonlyMap<string, Uint8Array>,
+  shared: ReadonlyMap<string, StoredBytes>,
   own: readonly { readonly name: string; readonly bytes: Uint8Array }[],
-): ReadonlyMap<string, Uint8Array> | undefined {
-  const files = new Map([...shared, ...own.map(({ name, bytes }) => [name, bytes] as const)])
+): ReadonlyMap<string, StoredBytes> | undefined {
+  const files = new Map([...shared, ...own.map(({ name, bytes }) => [name, new FixedBytes(bytes)] as const)])
   if (files.size < shared.size + own.length) return undefined
   return fileNamesProblem([...files.keys()].sort(compareFileNames)) === undefined ? files : undefined
 }

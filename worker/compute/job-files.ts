@@ -2,10 +2,10 @@ import type { Clock, Millis, Timer } from '../../runtime/clock.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import type { Content, Contents } from './contents.js'
 
-/** Files of a job without units are kept in the child this long, in case more come. */
+/** Files of a job without units are kept this long, in case more come. */
 const IDLE_MS = 60_000
 
-/** A job as far as its files go. absent -> loading -> here -> absent (idle, or the child died); any -> gone (closed). */
+/** A job as far as its files go. absent -> loading -> here -> absent (idle); any -> gone (closed). */
 export interface FileJob {
   readonly paths: readonly string[]
   files: 'absent' | 'loading' | 'here' | 'gone'
@@ -38,8 +38,7 @@ export class JobFiles<J extends FileJob> {
   readonly #here = new Set<J>()
   /** Loads follow one another. */
   #chain: Promise<void> = Promise.resolve()
-  /** Loads for earlier children are void. */
-  #child = 0
+  #closed = false
   #freed: (() => void) | undefined
   #timer: Timer | undefined
 
@@ -55,8 +54,7 @@ export class JobFiles<J extends FileJob> {
     job.idleAt = undefined
     if (job.files !== 'absent') return
     job.files = 'loading'
-    const child = this.#child
-    this.#chain = this.#chain.then(() => this.#load(job, child))
+    this.#chain = this.#chain.then(() => this.#load(job))
   }
 
   /** The last unit of the job has left. */
@@ -73,33 +71,19 @@ export class JobFiles<J extends FileJob> {
     this.#wakeLoad()
   }
 
-  /** Nothing is in the child any more. `jobs`: all there are. */
-  childDied(jobs: Iterable<J>): void {
-    this.#child++
-    this.#here.clear()
-    this.#contents.detach()
-    for (const job of jobs) {
-      if (job.paths.length === 0) continue
-      job.files = 'absent'
-      job.contents = []
-    }
-    this.#wakeLoad()
-  }
-
   close(): void {
-    this.#child++
+    this.#closed = true
     this.#timer?.cancel()
-    this.#contents.detach()
     this.#wakeLoad()
   }
 
-  async #load(job: J, child: number): Promise<void> {
-    const isWanted = () => this.#child === child && job.files === 'loading'
+  async #load(job: J): Promise<void> {
+    const isWanted = () => !this.#closed && job.files === 'loading'
     if (!isWanted()) return
     try {
       const contents = await this.#contents.hold(job.paths, (bytes) => this.#room(bytes, isWanted))
       if (!isWanted()) {
-        if (this.#child === child) this.#contents.release(contents)
+        this.#contents.release(contents)
         return
       }
       job.contents = contents

@@ -1,8 +1,8 @@
 /**
  * What the worker (parent) and its compute process (child) say over one pipe, in frames (`frames.ts`).
  *
- * Parent: `start` first; `content` with its bytes before the `openJob` that names it, `openJob` before the first `run` of a
- * job; `abort`, `closeJob` and `dropContent` at any time.
+ * Parent: `start` first; `openJob` before the first `run` of a job, when its files stand in the file that the child inherited
+ * (`content-file.ts`); `abort` and `closeJob` at any time.
  * Child: `ready` once, when threads run; for each unit `started`, when it is handed to a thread, then either its result or `returned`, after which the parent
  * may send it again. `progress` once a second while something runs.
  * The end of the pipe ends the child.
@@ -22,16 +22,23 @@ export const FRAME = {
   results: 3,
   returned: 4,
   progress: 5,
-  content: 6,
-  ready: 7,
+  ready: 6,
 } as const
 
-/** A job under the number that stands for it in `run`; its files by the numbers of their content. */
+/** Where the bytes of a file are in the file that the child inherited. */
+export interface PlacedContent {
+  /** From 1, never used again for another. */
+  readonly number: number
+  readonly at: number
+  readonly bytes: number
+}
+
+/** A job under the number that stands for it in `run`. */
 export interface OpenedJob {
   readonly job: number
   readonly spec: JobSpec
-  readonly inputs: readonly { readonly name: string; readonly content: number }[]
-  readonly module: number | undefined
+  readonly inputs: readonly { readonly name: string; readonly content: PlacedContent }[]
+  readonly module: PlacedContent | undefined
 }
 
 /** Rare messages of the parent; `run` has a form of its own. */
@@ -45,9 +52,6 @@ export type Control =
     }
   | ({ readonly type: 'openJob' } & OpenedJob)
   | { readonly type: 'closeJob'; readonly job: number }
-  /** So many bytes follow in frames `content`, in order. */
-  | { readonly type: 'content'; readonly content: number; readonly bytes: number }
-  | { readonly type: 'dropContent'; readonly content: number }
   | { readonly type: 'abort'; readonly tickets: readonly number[] }
   /** The process was stopped for so long, and goes on. */
   | { readonly type: 'continued'; readonly stoppedMs: number }
@@ -58,15 +62,6 @@ export function encodeControl(control: Control): Uint8Array {
 
 export function decodeControl(body: Uint8Array): Control {
   return deserialize(body) as Control
-}
-
-/** The parts of a `content` frame: more bytes of a file. */
-export function encodeContent(content: number, bytes: Uint8Array): Uint8Array[] {
-  return [bytesOf(Uint32Array.of(content)), bytes]
-}
-
-export function decodeContent(body: Uint8Array<ArrayBuffer>): { readonly content: number; readonly bytes: Uint8Array } {
-  return { content: new Uint32Array(body.buffer, 0, 1)[0]!, bytes: body.subarray(4) }
 }
 
 /** What the child finds about itself, for a `ready` frame. */

@@ -7,7 +7,6 @@ import { type Batch, endOfAll, makeBatch, type PoolJob } from './batch.js'
 import { BatchSize } from './batch-size.js'
 import { BRIEF_MS } from './compute.js'
 import { failureEnd, hostEnd, wallEnd } from './execute.js'
-import type { HeldContents } from './held-contents.js'
 import {
   AnswerWriter,
   type OpenedJob,
@@ -17,6 +16,7 @@ import {
   type UnitProgress,
 } from './messages.js'
 import { type ModuleState, Modules, moduleKey, PREPARE_MS_MAX, type PreparedModule } from './modules.js'
+import { readWhole } from './placed-content.js'
 import { Queue } from './queue.js'
 import { processMs, RunClock } from './run-clock.js'
 import { Slots } from './slots.js'
@@ -41,8 +41,8 @@ export interface PoolOptions {
   /** Heap of each thread. */
   readonly memoryBytes: number
   readonly taskModules: readonly string[]
-  /** Files of jobs. */
-  readonly contents: HeldContents
+  /** Descriptor of the file with modules and inputs. */
+  readonly content: number
   /** Run time that admission and compilation of a module may take. Default: {@link PREPARE_MS_MAX}. */
   readonly prepareMs?: Millis
   readonly clock: Clock
@@ -95,7 +95,7 @@ export class Pool {
   #fullMs: Millis = 0
 
   constructor(options: PoolOptions, events: PoolEvents) {
-    const { threads, memoryBytes, taskModules, clock } = options
+    const { threads, memoryBytes, taskModules, content, clock } = options
     this.#options = options
     this.#events = events
     this.#clock = clock
@@ -114,7 +114,12 @@ export class Pool {
         maxOldGenerationSizeMb: Math.max(16, Math.floor(memoryBytes / 2 ** 20)),
         stackSizeMb: STACK_MB,
       },
-      workerData: { slots: this.#slots.buffer, closings: this.#closings.buffer, taskModules } satisfies ThreadData,
+      workerData: {
+        slots: this.#slots.buffer,
+        closings: this.#closings.buffer,
+        taskModules,
+        content,
+      } satisfies ThreadData,
     })
     this.#piscina.on('error', (error: Error) => events.trouble(error.message))
     this.#piscina.run({ type: 'ready' }).then(
@@ -135,18 +140,29 @@ export class Pool {
     const shared = new SharedArrayBuffer(bytes.length)
     new Uint8Array(shared).set(bytes)
     const { job: id, spec, inputs, module } = opened
-    const { contents } = this.#options
-    const files = inputs.map(({ name, content }) => ({ name, bytes: contents.get(content) }))
     this.#jobs.set(id, {
       id,
       spec,
       opened: shared,
-      files: files.every((file) => file.bytes !== undefined) ? (files as ThreadBatch['files']) : undefined,
+      files: spec.task.type === 'module' ? inputs : this.#loaded(inputs),
       moduleKey: moduleKey(spec),
-      moduleBytes: module === undefined ? undefined : contents.get(module),
+      module,
       queue: new Queue(),
       size: new BatchSize(),
     })
+  }
+
+  /** Inputs of a built-in task: it gets all of each, once for all threads. Undefined when there is no memory for that. */
+  #loaded(inputs: OpenedJob['inputs']): ThreadBatch['files'] | undefined {
+    try {
+      return inputs.map(({ name, content }) => {
+        const bytes = new Uint8Array(new SharedArrayBuffer(content.bytes))
+        return { name, content, bytes: readWhole(this.#options.content, content, bytes) }
+      })
+    } catch (error) {
+      this.#events.trouble(`inputs: ${error instanceof Error ? error.message : String(error)}`)
+      return undefined
+    }
   }
 
   /** Forgets a job; what waits of it is dropped. */
@@ -212,12 +228,12 @@ export class Pool {
   /** Has one thread admit and compile the module of a job. */
   #prepare(job: PoolJob, slot: number): void {
     const key = job.moduleKey!
-    const bytes = job.moduleBytes!
-    this.#modules.set(key, bytes.length, { type: 'preparing' })
+    const module = job.module!
+    this.#modules.set(key, module.bytes, { type: 'preparing' })
     const batch = this.#addBatch(job, slot, [])
     const done = (state: ModuleState) => {
       this.#forget(batch)
-      this.#modules.set(key, bytes.length, state)
+      this.#modules.set(key, module.bytes, state)
       // To be tried again by the next unit.
       if (state.type === 'failed') {
         this.#modules.set(key, 0, { type: 'absent' })
@@ -226,7 +242,8 @@ export class Pool {
       if (state.type === 'failed' || state.type === 'refused') this.#events.trouble(`module: ${state.reason}`)
       this.dispatch()
     }
-    this.#piscina.run({ type: 'prepare', slot, bytes, spec: { limits: job.spec.limits } }).then(
+    const { limits, task } = job.spec
+    this.#piscina.run({ type: 'prepare', slot, module, spec: { limits, task } }).then(
       (prepared) => done(prepared as PreparedModule),
       (error: unknown) =>
         done(

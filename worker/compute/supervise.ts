@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { ZERO_DIGEST } from '../../job/digest.js'
@@ -15,6 +16,7 @@ import {
   QUEUED_UNITS_MAX,
   type RunningUnit,
 } from './compute.js'
+import { ContentFile } from './content-file.js'
 import { type Content, Contents } from './contents.js'
 import { writeFrame } from './frames.js'
 import { type FileJob, JobFiles } from './job-files.js'
@@ -26,6 +28,7 @@ import {
   encodeControl,
   encodeRun,
   FRAME,
+  type PlacedContent,
   packItems,
 } from './messages.js'
 import { processCpuMs } from './process-cpu.js'
@@ -56,8 +59,10 @@ export interface ComputeOptions {
   readonly threads: number
   /** Heap of each thread. Default: {@link THREAD_MEMORY_BYTES}. */
   readonly memoryBytes?: number
-  /** Modules and shared inputs that the child holds at a time. Default: {@link CONTENT_BYTES_MAX}. Unit: bytes. */
+  /** Modules and shared inputs that the child can read at a time. Default: {@link CONTENT_BYTES_MAX}. Unit: bytes. */
   readonly contentBytesMax?: number
+  /** Where the file with them is made, which has no name there. Default: the folder for temporary files. */
+  readonly contentFolder?: string
   /** Modules with tasks of this machine's own, loaded by each thread. With any, the child keeps the rights of the worker. */
   readonly taskModules?: readonly string[]
   /** Computes at the lowest priority of the operating system. */
@@ -103,7 +108,7 @@ export class ComputeProcess implements Compute {
   #memoryBytes: number
   readonly #options: ComputeOptions
   readonly #life: ChildLife
-  readonly #contents = new Contents()
+  readonly #file: ContentFile
   readonly #files: JobFiles<Job>
   readonly #jobs = new Map<JobId, Job>()
   readonly #units = new Map<number, Unit>()
@@ -125,7 +130,8 @@ export class ComputeProcess implements Compute {
     this.#memoryBytes = options.memoryBytes ?? THREAD_MEMORY_BYTES
     this.#options = options
     const { lowPriority, clock, logger, contentBytesMax = CONTENT_BYTES_MAX, taskModules = [] } = options
-    this.#files = new JobFiles<Job>(this.#contents, contentBytesMax, clock, {
+    this.#file = new ContentFile(options.contentFolder ?? tmpdir())
+    this.#files = new JobFiles<Job>(new Contents(this.#file), contentBytesMax, clock, {
       loaded: (job) => this.#onLoaded(job),
       failed: (job, error) => {
         logger.warn('files of a job not loaded', { jobId: job.job.jobId, error: error.message })
@@ -139,6 +145,7 @@ export class ComputeProcess implements Compute {
     this.#life = new ChildLife(
       {
         threads: () => this.#threads,
+        content: this.#file.descriptor,
         ownTasks: taskModules.length > 0,
         // Windows programs do not start without this one.
         environment: process.env.SystemRoot === undefined ? {} : { SystemRoot: process.env.SystemRoot },
@@ -256,9 +263,7 @@ export class ComputeProcess implements Compute {
     this.#threads = threads
     this.#memoryBytes = memoryBytes
     this.#pipe = undefined
-    const begun = [...this.#units.values()].filter(({ state }) => state === 'sent' || state === 'started')
-    this.#loseFiles()
-    this.#requeue(begun)
+    this.#requeue([...this.#units.values()].filter(({ state }) => state === 'sent' || state === 'started'))
     this.#life.replace()
   }
 
@@ -276,6 +281,7 @@ export class ComputeProcess implements Compute {
     this.#jobs.clear()
     this.#files.close()
     await this.#life.close()
+    await this.#file.close()
   }
 
   #drawTicket(): number {
@@ -381,14 +387,11 @@ export class ComputeProcess implements Compute {
   }
 
   #requeue(units: readonly Unit[]): void {
-    const held = new Map<Job, Unit[]>()
     for (const unit of units) {
       this.#leaveChild(unit)
       unit.state = 'waiting'
-      if (unit.job.files !== 'here') held.set(unit.job, [...(held.get(unit.job) ?? []), unit])
     }
-    for (const [job, list] of held) job.held.unshift(...list)
-    this.#waiting.pushFront(held.size === 0 ? units : units.filter(({ job }) => job.files === 'here'))
+    this.#waiting.pushFront(units)
   }
 
   /** Answers units for which this host is to blame. */
@@ -413,16 +416,12 @@ export class ComputeProcess implements Compute {
     const { taskModules = [] } = this.#options
     const [threads, memoryBytes] = [this.#threads, this.#memoryBytes]
     this.#pipe = pipe
-    this.#contents.attach(pipe)
     this.#control({ type: 'start', threads, memoryBytes, taskModules: taskModules.map((path) => resolve(path)) })
-    for (const job of this.#jobs.values()) {
-      if (job.paths.length === 0) this.#control(openMessage(job))
-      else if (job.units.size > 0) this.#files.want(job)
-    }
+    for (const job of this.#jobs.values()) if (job.files === 'here') this.#control(openMessage(job))
     this.#send()
   }
 
-  /** The child has the files of a job: it may begin. */
+  /** The child can read the files of a job: it may begin. */
   #onLoaded(job: Job): void {
     job.number = this.#nextJob++
     this.#control(openMessage(job))
@@ -432,7 +431,6 @@ export class ComputeProcess implements Compute {
 
   #onDeath(blameless: boolean): void {
     this.#pipe = undefined
-    this.#loseFiles()
     const again: Unit[] = []
     const failed: Unit[] = []
     for (const unit of this.#units.values()) {
@@ -445,27 +443,18 @@ export class ComputeProcess implements Compute {
 
   #replaceChild(): void {
     this.#pipe = undefined
-    this.#loseFiles()
     this.#life.replace()
-  }
-
-  /** Files are gone with the child: units that need them wait for them again. */
-  #loseFiles(): void {
-    this.#files.childDied(this.#jobs.values())
-    for (const job of this.#jobs.values()) {
-      if (job.paths.length > 0) job.held = [...job.units.values()].filter(({ state }) => state === 'waiting')
-    }
-    this.#waiting.retain(({ job }) => job.files === 'here')
   }
 }
 
 function openMessage({ number, job, contents }: Job): Control {
   const { spec, inputs, modulePath } = job
+  const placed = contents.map(({ number, at, bytes }): PlacedContent => ({ number, at, bytes }))
   return {
     type: 'openJob',
     job: number,
     spec,
-    inputs: inputs.map(({ name }, i) => ({ name, content: contents[i]!.number })),
-    module: modulePath === undefined ? undefined : contents.at(-1)!.number,
+    inputs: inputs.map(({ name }, i) => ({ name, content: placed[i]! })),
+    module: modulePath === undefined ? undefined : placed.at(-1),
   }
 }

@@ -8,8 +8,9 @@ import { findTask, loadTaskModules } from '../../tasks/registry.js'
 import { executeUnit, hostEnd, type PreparedJob, prepareJob } from './execute.js'
 import type { PreparedModuleJob } from './execute-module.js'
 import { collectGarbage } from './garbage.js'
-import { AnswerWriter, type UnitEnd, unpackItems } from './messages.js'
+import { AnswerWriter, type PlacedContent, type UnitEnd, unpackItems } from './messages.js'
 import type { PreparedModule } from './modules.js'
+import { ContentReader, readWhole } from './placed-content.js'
 import { processMs } from './run-clock.js'
 import { Slots } from './slots.js'
 
@@ -19,6 +20,8 @@ export interface ThreadData {
   /** One word: jobs closed so far. */
   readonly closings: SharedArrayBuffer
   readonly taskModules: readonly string[]
+  /** Descriptor of the file with modules and inputs. */
+  readonly content: number
 }
 
 /** What a thread is asked to do. `ready`: to say that it runs. */
@@ -28,8 +31,8 @@ export type ThreadCall = { readonly type: 'ready' } | ThreadPreparation | Thread
 export interface ThreadPreparation {
   readonly type: 'prepare'
   readonly slot: number
-  readonly bytes: Uint8Array<SharedArrayBuffer>
-  readonly spec: Pick<JobSpec, 'limits'>
+  readonly module: PlacedContent
+  readonly spec: Pick<JobSpec, 'limits' | 'task'>
 }
 
 /** Units for one call, all of one job. */
@@ -39,7 +42,12 @@ export interface ThreadBatch {
   readonly job: number
   /** The serialized spec, shared by all threads; so is what follows. */
   readonly opened: SharedArrayBuffer
-  readonly files: readonly { readonly name: string; readonly bytes: Uint8Array<SharedArrayBuffer> }[]
+  readonly files: readonly {
+    readonly name: string
+    readonly content: PlacedContent
+    /** All of it, for a built-in task. */
+    readonly bytes?: Uint8Array<SharedArrayBuffer>
+  }[]
   /** Undefined for a built-in task. */
   readonly module: Module | undefined
   readonly tickets: Uint32Array
@@ -73,9 +81,10 @@ const JOBS_MAX = 32
 
 type ReadyJob = PreparedJob | PreparedModuleJob
 
-const { slots: slotMemory, closings: closingsMemory, taskModules } = workerData as ThreadData
+const { slots: slotMemory, closings: closingsMemory, taskModules, content: descriptor } = workerData as ThreadData
 const slots = new Slots(slotMemory)
 const closings = new Int32Array(closingsMemory)
+const reader = new ContentReader(descriptor)
 const jobs = new Map<number, ReadyJob>()
 let closingsSeen = 0
 let modulesLoaded: Promise<void> | undefined
@@ -98,13 +107,14 @@ function prepare(batch: ThreadBatch): ReadyJob {
   const known = jobs.get(batch.job)
   if (known !== undefined) return known
   const spec = deserialize(Buffer.from(new Uint8Array(batch.opened))) as JobSpec
-  const files = new Map(batch.files.map(({ name, bytes }) => [name, bytes]))
   let job: ReadyJob
-  if (batch.module !== undefined) job = sandbox!.prepareModuleJob(spec, batch.module, files)
-  else {
+  if (batch.module !== undefined) {
+    const files = new Map(batch.files.map(({ name, content }) => [name, reader.bytesOf(content)]))
+    job = sandbox!.prepareModuleJob(spec, batch.module, files)
+  } else {
     const task = spec.task.type === 'builtin' ? findTask(spec.task.name, spec.task.version) : undefined
     if (task === undefined) throw new Error('no such task here')
-    job = prepareJob(spec, task, files)
+    job = prepareJob(spec, task, new Map(batch.files.map(({ name, bytes }) => [name, bytes!])))
   }
   if (jobs.size >= JOBS_MAX) jobs.delete(jobs.keys().next().value!)
   jobs.set(batch.job, job)
@@ -162,9 +172,10 @@ async function compute(batch: ThreadBatch): Promise<ThreadAnswer> {
   return { done, parts: writer.finish(), fromMs, toMs: beganMs, trouble }
 }
 
-async function prepareOne({ slot, bytes, spec }: ThreadPreparation): Promise<PreparedModule> {
+async function prepareOne({ slot, module, spec }: ThreadPreparation): Promise<PreparedModule> {
   sandbox ??= await import('./sandbox.js')
   slots.claim(slot, threadId)
+  const bytes = readWhole(descriptor, module, new Uint8Array(module.bytes))
   const prepared = sandbox.prepareModule(bytes, spec)
   collectGarbage()
   return prepared

@@ -5,6 +5,7 @@ import { admit } from '../../../sandbox/admission/index.js'
 import { PAGE_BYTES } from '../../../sandbox/contract.js'
 import { engine, type Module } from '../../../sandbox/engine.js'
 import { type ProgramInput, type ProgramLimits, runProgram } from '../../../sandbox/run.js'
+import { FixedBytes } from '../../../sandbox/wasi/byte-store.js'
 import { shortOfMemory } from '../../support/short-of-memory.js'
 
 const program = suite('runProgram')
@@ -174,8 +175,8 @@ program('blames the host for a module that was not admitted, and for input that 
   const raw = new engine.Module(written({ start: forever() }))
   assert.is(runProgram(raw, INPUT, LIMITS).outcome, 'host')
   const files = new Map([
-    ['a', new Uint8Array(0)],
-    ['a/b', new Uint8Array(0)],
+    ['a', new FixedBytes(new Uint8Array(0))],
+    ['a/b', new FixedBytes(new Uint8Array(0))],
   ])
   const end = run({}, {}, { files })
   assert.is(end.outcome, 'host')

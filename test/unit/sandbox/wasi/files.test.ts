@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { FixedBytes, type StoredBytes } from '../../../../sandbox/wasi/byte-store.js'
 import { EPOCH_NS } from '../../../../sandbox/wasi/clock.js'
 import { ERRNO } from '../../../../sandbox/wasi/errno.js'
 import {
@@ -22,8 +23,8 @@ const SET = 0
 const END = 2
 const APPEND = 1
 
-function inputs(texts: Record<string, string>): ReadonlyMap<string, Uint8Array> {
-  return new Map(Object.entries(texts).map(([name, text]) => [name, new TextEncoder().encode(text)]))
+function inputs(texts: Record<string, string>): ReadonlyMap<string, StoredBytes> {
+  return new Map(Object.entries(texts).map(([name, text]) => [name, new FixedBytes(new TextEncoder().encode(text))]))
 }
 
 files('are found below /, /in, /out and /tmp', () => {
@@ -45,6 +46,17 @@ files('written to the working folder are output', () => {
   guest.create(ROOT, 'sub/s.txt', 'S')
   assert.is(guest.path('path_create_directory', ROOT, 'empty'), ERRNO.success)
   assert.equal(guest.left().files, { 'result.txt': 'R', 'sub/s.txt': 'S' })
+})
+
+files('of /in that cannot be read blame the host, not the program', () => {
+  const broken: StoredBytes = {
+    length: 10,
+    read: () => {
+      throw new Error('disk')
+    },
+  }
+  const guest = new Guest({ files: new Map([['x', broken]]) })
+  assert.throws(() => guest.content(IN, 'x'), /disk/)
 })
 
 files('of the same name as a folder of the root are hidden there and are output all the same', () => {

@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Random } from '../../../../runtime/random.js'
 import { WASI_PARAMETERS } from '../../../../sandbox/admission/index.js'
+import { FixedBytes } from '../../../../sandbox/wasi/byte-store.js'
 import { ERRNO } from '../../../../sandbox/wasi/errno.js'
 import { Stop } from '../../../../sandbox/wasi/stop.js'
 import { seededRandom } from '../../../support/seeded-random.js'
@@ -118,7 +119,7 @@ host('gives error numbers and nothing else for any arguments', () => {
   for (let round = 0; round < 40; round++) {
     const random = seededRandom(round)
     const guest = new Guest({
-      files: new Map([['x', new Uint8Array(100)]]),
+      files: new Map([['x', new FixedBytes(new Uint8Array(100))]]),
       outputBytes: 20_000,
       stdin: new Uint8Array(9),
     })
@@ -148,7 +149,7 @@ host('gives error numbers and nothing else for any arguments', () => {
 host('answers a recorded series of calls alike each time', () => {
   const record = () => {
     const random = seededRandom(4_711)
-    const guest = new Guest({ files: new Map([['x', new Uint8Array(100)]]) })
+    const guest = new Guest({ files: new Map([['x', new FixedBytes(new Uint8Array(100))]]) })
     const answers: (number | string)[] = []
     for (let i = 0; i < 2_000; i++) {
       placePaths(guest)

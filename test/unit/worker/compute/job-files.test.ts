@@ -29,14 +29,13 @@ function filesOf(bytesMax: number) {
     get bytes() {
       return 10 * held.size
     },
-    detach: () => held.clear(),
     hold: async (paths: readonly string[], room: (bytes: number) => Promise<void>) => {
       for (const path of paths) {
         if (path === 'unreadable') throw new GridError('unavailable', 'no such file')
         if (!held.has(path)) await room(10)
         held.set(path, (held.get(path) ?? 0) + 1)
       }
-      return paths.map((path, number) => ({ number, path, bytes: 10 }))
+      return paths.map((path, number) => ({ number, at: 0, path, bytes: 10 }))
     },
     release: (list: readonly Content[]) => {
       for (const { path } of list) {
@@ -154,19 +153,6 @@ test('closed while it waits, a job gets no files; closed later, it lets them go'
   await logs('loaded c')
   assert.equal(log, ['loaded a', 'unloading a', 'loaded c'])
   assert.equal([...held.keys()], ['c'])
-})
-
-test('with the child all files are gone, and are loaded anew when wanted', async () => {
-  const { files, job, log, logs } = filesOf(10)
-  const [a, b] = ['a', 'b'].map((name) => job(name))
-  files.want(a!)
-  await logs('loaded a')
-  files.want(b!)
-  files.childDied([a!, b!])
-  assert.equal([a!.files, b!.files], ['absent', 'absent'])
-  files.want(b!)
-  await logs('loaded b')
-  assert.equal(log, ['loaded a', 'loaded b'])
 })
 
 test.run()

@@ -4,15 +4,12 @@ import * as assert from 'uvu/assert'
 import type { Digest } from '../../../../proto/model.js'
 import { OUTCOMES } from '../../../../worker/compute/compute.js'
 import { FrameReader } from '../../../../worker/compute/frames.js'
-import { HeldContents } from '../../../../worker/compute/held-contents.js'
 import {
   AnswerWriter,
   decodeAnswers,
-  decodeContent,
   decodeProgress,
   decodeRun,
   decodeTickets,
-  encodeContent,
   encodeProgress,
   encodeRun,
   encodeTickets,
@@ -144,24 +141,6 @@ test('frames are found however the stream is cut, and one that is too long is re
   )
   const reader = new FrameReader(() => {})
   assert.throws(() => reader.push(Buffer.from('ffffffff00', 'hex')), /too long/)
-})
-
-test('files come out of frames, in pieces of any size, as they went in, and only whole', () => {
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 300 }), fc.integer({ min: 1, max: 50 }), word, (bytes, step, number) => {
-      const contents = new HeldContents()
-      contents.begin(number, bytes.length)
-      for (let at = 0; at < bytes.length; at += step) {
-        assert.is(contents.get(number), undefined)
-        const piece = decodeContent(joined(encodeContent(number, bytes.subarray(at, at + step))))
-        contents.add(piece.content, piece.bytes)
-      }
-      assert.equal(Array.from(contents.get(number)!), Array.from(bytes))
-      contents.drop(number)
-      contents.add(number, bytes)
-      assert.is(contents.get(number), undefined)
-    }),
-  )
 })
 
 test.run()

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { assemble, call, i32, print } from '../../../../cli/sandbox-check/assemble.js'
+import { assemble, call, i32, op, print } from '../../../../cli/sandbox-check/assemble.js'
 import { endlessLoop, printArithmetic, printRandom } from '../../../../cli/sandbox-check/programs.js'
+import { blobOf } from '../../../../job/blob.js'
 import { digestOutput } from '../../../../job/digest.js'
 import { PROFILES_KNOWN } from '../../../../job/spec.js'
 import { unitOutputCodec } from '../../../../proto/codec/facts.js'
@@ -30,6 +31,21 @@ function openInput(name: string): Uint8Array {
     ...[0x42, 0x02, 0x42, 0x00, ...i32(0), ...i32(16), ...call(0)],
   ]
   return assemble({ imports: ['path_open', 'proc_exit'], start: [...open, ...call(1)], texts: [[1024, name]] })
+}
+
+/** Reads all of `/in/NAME` and ends with 0, or with the error of the first call that fails. */
+function readInput(name: string): Uint8Array {
+  const open = [
+    ...[...i32(4), ...i32(0), ...i32(1024), ...i32(name.length), ...i32(0)],
+    ...[0x42, 0x02, 0x42, 0x00, ...i32(0), ...i32(16), ...call(0)],
+  ]
+  const endIfNot0 = [...op.set(0), ...op.get(0), ...op.if, ...op.get(0), ...call(2), ...op.end]
+  const read = [...i32(16), ...op.i32Load, ...i32(24), ...i32(1), ...i32(32), ...call(1)]
+  const start = [
+    ...[...open, ...endIfNot0, ...i32(24), ...i32(2048), ...op.i32Store, ...i32(28), ...i32(60_000), ...op.i32Store],
+    ...[...op.loop, ...read, ...endIfNot0, ...i32(32), ...op.i32Load, ...op.brIf(0), ...op.end],
+  ]
+  return assemble({ imports: ['path_open', 'fd_read', 'proc_exit'], start, texts: [[1024, name]] })
 }
 
 const test = suite<{ bench: ModuleBench }>('module jobs in the compute process')
@@ -80,18 +96,18 @@ test('shared inputs are seen below /in, and nothing else is', async ({ bench }) 
   assert.is(missing.outcome, 'exit')
 })
 
-test('a file that cannot be read is the fault of this host', async ({ bench }) => {
+test('a file that cannot be read, or is not what the job names, is the fault of this host', async ({ bench }) => {
   const module = say('x', 0)
-  const spec = computeSpec('', 1, {
-    profile: PROFILE,
-    task: { type: 'module', module: { digest: sha256(module), size: module.length } },
-  })
-  const jobId = bench.start(module, 0)
-  bench.compute.closeJob(jobId)
-  bench.compute.openJob({ jobId, spec, inputs: [], modulePath: bench.file('gone', module).replace('gone', 'never') })
-  bench.compute.run({ jobId, units: [{ unit: 0, items: [] }] })
-  assert.is((await bench.collect(jobId, 1))[0]?.outcome, 'host')
-  bench.compute.closeJob(jobId)
+  const task = { type: 'module', module: blobOf(sha256, module).blob } as const
+  const spec = computeSpec('', 1, { profile: PROFILE, task })
+  for (const path of [bench.file('gone', module).replace('gone', 'never'), bench.file('other', say('y', 0))]) {
+    const jobId = bench.start(module, 0)
+    bench.compute.closeJob(jobId)
+    bench.compute.openJob({ jobId, spec, inputs: [], modulePath: path })
+    bench.compute.run({ jobId, units: [{ unit: 0, items: [] }] })
+    assert.is((await bench.collect(jobId, 1))[0]?.outcome, 'host')
+    bench.compute.closeJob(jobId)
+  }
 })
 
 test('fuel is told while a unit runs', async ({ bench }) => {
@@ -135,7 +151,7 @@ test('jobs whose files have no room together take turns, and one that has none a
   }
 })
 
-test('an idle process gives large inputs back, and has them again when units come', async () => {
+test('large inputs take no memory, are given back by an idle process, and are there again when units come', async () => {
   const hurried: Clock = {
     ...systemClock,
     now: () => systemClock.now() * 100,
@@ -143,9 +159,12 @@ test('an idle process gives large inputs back, and has them again when units com
   }
   const bench = moduleBench(1, { clock: hurried })
   try {
-    const job = bench.start(openInput('a'), 1, {}, { a: new Uint8Array(70_000_000) })
+    assert.is((await bench.one(openInput('a'), {}, { a: new Uint8Array(9) })).outcome, 'done')
+    const beforeMib = process.platform === 'linux' ? bench.residentMib() : 0
+    const job = bench.start(readInput('a'), 1, {}, { a: new Uint8Array(70_000_000).fill(7) })
     assert.is((await bench.collect(job, 1))[0]?.outcome, 'done')
     const { pid } = bench.compute
+    if (process.platform === 'linux') assert.ok(bench.residentMib() < beforeMib + 30, `${beforeMib}`)
     await eventually(() => bench.compute.pid !== pid, 20_000, 'a fresh process')
     bench.compute.run({ jobId: job, units: [{ unit: 1, items: [] }] })
     assert.is((await bench.collect(job, 2))[1]?.outcome, 'done')

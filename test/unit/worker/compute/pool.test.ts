@@ -1,11 +1,14 @@
+import { tmpdir } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { u32 } from '../../../../cli/sandbox-check/assemble.js'
 import { printArithmetic } from '../../../../cli/sandbox-check/programs.js'
+import { blobOf } from '../../../../job/blob.js'
 import type { Digest } from '../../../../proto/model.js'
 import { systemClock } from '../../../../runtime/clock.js'
+import { sha256 } from '../../../../runtime/hash.js'
 import { PROFILE } from '../../../../sandbox/index.js'
-import { HeldContents } from '../../../../worker/compute/held-contents.js'
+import { ContentFile } from '../../../../worker/compute/content-file.js'
 import { decodeAnswers, type UnitAnswer } from '../../../../worker/compute/messages.js'
 import { Pool } from '../../../../worker/compute/pool.js'
 import { computeSpec } from '../../../support/compute.js'
@@ -32,7 +35,7 @@ function longModule(count: number): Uint8Array {
 
 /** A pool of one thread, and what it answers. */
 function poolOf(prepareMs?: number) {
-  const contents = new HeldContents()
+  const content = new ContentFile(tmpdir())
   const answers: UnitAnswer[] = []
   let broken = ''
   const pool = new Pool(
@@ -40,7 +43,7 @@ function poolOf(prepareMs?: number) {
       threads: 1,
       memoryBytes: 2 ** 28,
       taskModules: [],
-      contents,
+      content: content.descriptor,
       clock: systemClock,
       ...(prepareMs !== undefined && { prepareMs }),
     },
@@ -62,16 +65,13 @@ function poolOf(prepareMs?: number) {
   )
   let jobs = 0
   /** Opens a job of a module and runs so many units of it, with tickets from 100 times the number of the job. */
-  const run = (module: Uint8Array, count: number): number => {
+  const run = async (module: Uint8Array, count: number): Promise<number> => {
     const job = ++jobs
-    contents.begin(job, module.length)
-    contents.add(job, module)
-    const digest = job.toString(16).padStart(64, '0') as Digest
-    const spec = computeSpec('', count, {
-      profile: PROFILE,
-      task: { type: 'module', module: { digest, size: module.length } },
-    })
-    pool.openJob({ job, spec, inputs: [], module: job })
+    const extent = content.take(module.length)
+    await content.write(extent, 0, module)
+    const task = { type: 'module', module: blobOf(sha256, module).blob } as const
+    const spec = computeSpec('', count, { profile: PROFILE, task })
+    pool.openJob({ job, spec, inputs: [], module: { ...extent, number: job } })
     pool.run(
       job,
       Array.from({ length: count }, (_, unit) => ({ ticket: 100 * job + unit, unit, items: undefined })),
@@ -84,41 +84,50 @@ function poolOf(prepareMs?: number) {
     assert.is(broken, '')
     return mine().map(({ outcome }) => outcome)
   }
-  return { pool, run, outcomes }
+  const close = async () => {
+    await pool.close()
+    await content.close()
+  }
+  return { pool, run, outcomes, close }
 }
 
 const test = suite('Pool')
 
 test('a module that takes too long to prepare ends with its thread, its units in wall, and others run', async () => {
-  const { pool, run, outcomes } = poolOf(1)
+  const { run, outcomes, close } = poolOf(1)
   try {
-    const slow = run(longModule(120), 3)
+    const slow = await run(longModule(120), 3)
     assert.equal(await outcomes(slow, 3), ['wall', 'wall', 'wall'])
-    const next = run(printArithmetic(), 2)
+    const next = await run(printArithmetic(), 2)
     assert.equal(await outcomes(next, 2), ['done', 'done'])
   } finally {
-    await pool.close()
+    await close()
   }
 })
 
 test('a large module within the time runs', async () => {
-  const { pool, run, outcomes } = poolOf()
+  const { run, outcomes, close } = poolOf()
   try {
-    assert.equal(await outcomes(run(longModule(10), 2), 2), ['done', 'done'])
+    assert.equal(await outcomes(await run(longModule(10), 2), 2), ['done', 'done'])
   } finally {
-    await pool.close()
+    await close()
   }
 })
 
-test('a job whose files are not here ends in host', async () => {
-  const { pool, outcomes } = poolOf()
+test('a job whose module is not there, or another, ends in host', async () => {
+  const { pool, outcomes, close } = poolOf()
   try {
     const task = { type: 'module' as const, module: { digest: 'a'.repeat(64) as Digest, size: 10 } }
-    pool.openJob({ job: 9, spec: computeSpec('', 1, { profile: PROFILE, task }), inputs: [], module: 77 })
+    pool.openJob({
+      job: 9,
+      spec: computeSpec('', 1, { profile: PROFILE, task }),
+      inputs: [],
+      module: { number: 77, at: 0, bytes: 10 },
+    })
     pool.run(9, [{ ticket: 900, unit: 0, items: undefined }])
     assert.equal(await outcomes(9, 1), ['host'])
   } finally {
-    await pool.close()
+    await close()
   }
 })
 
