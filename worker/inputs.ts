@@ -120,8 +120,7 @@ export class Inputs {
     const last = end === start ? first : Math.floor((end - 1) / CHUNK_BYTES)
     if (first >= chunkCount(blob.size)) return new Uint8Array(0)
     const indices = Array.from({ length: last - first + 1 }, (_, i) => first + i)
-    this.#fetchMissing(blob, indices, signal)
-    const chunks = await Promise.all(indices.map((index) => this.#chunks.get(chunkName(blob, index))!))
+    const chunks = await Promise.all(this.#chunksOf(blob, indices, signal))
     if (chunks.length === 1) return chunks[0]!.subarray(start - first * CHUNK_BYTES, end - first * CHUNK_BYTES)
     const whole = new Uint8Array(end - start)
     for (const [i, chunk] of chunks.entries()) {
@@ -134,25 +133,29 @@ export class Inputs {
     return whole
   }
 
-  /** Fetches chunks not in memory with one request; each has its own promise, shared by all units that want it. */
-  #fetchMissing(blob: BlobRef, indices: readonly number[], signal: AbortSignal): void {
-    const missing = indices.filter((index) => !this.#chunks.has(chunkName(blob, index)))
-    if (missing.length === 0) return
+  /** Chunks in memory, and those that are not, fetched with one request; each is shared by all units that want it. */
+  #chunksOf(blob: BlobRef, indices: readonly number[], signal: AbortSignal): readonly Promise<Uint8Array>[] {
     const waiting = new Map<number, { resolve: (bytes: Uint8Array) => void; reject: (error: unknown) => void }>()
-    for (const index of missing) {
+    const chunks = indices.map((index) => {
+      const name = chunkName(blob, index)
+      const known = this.#chunks.get(name)
+      if (known !== undefined) return known
       const chunk = new Promise<Uint8Array>((resolve, reject) => waiting.set(index, { resolve, reject }))
-      chunk.catch(() => this.#chunks.delete(chunkName(blob, index)))
-      this.#chunks.set(chunkName(blob, index), chunk)
-    }
-    void this.#fetch(blob, missing, (index, bytes) => waiting.get(index)?.resolve(bytes), signal).catch(
-      (error: unknown) => {
-        for (const { reject } of waiting.values()) reject(error)
-      },
-    )
+      chunk.catch(() => this.#chunks.delete(name))
+      this.#chunks.set(name, chunk)
+      return chunk
+    })
+    if (waiting.size === 0) return chunks
+    const sink = (index: number, bytes: Uint8Array) => waiting.get(index)?.resolve(bytes)
+    this.#fetch(blob, [...waiting.keys()], sink, signal).catch((error: unknown) => {
+      for (const { reject } of waiting.values()) reject(error)
+    })
+    // One that is wanted now may be the oldest: it is in `chunks`.
     for (const name of this.#chunks.keys()) {
-      if (this.#chunks.size <= CHUNKS_CACHED_MAX + missing.length) break
+      if (this.#chunks.size <= CHUNKS_CACHED_MAX + waiting.size) break
       this.#chunks.delete(name)
     }
+    return chunks
   }
 
   async #fetch(

@@ -174,7 +174,12 @@ export class ReportWriter {
     const { journal, ledger, logger } = this.#d
     const written = this.#written.get(reportId)
     this.#written.delete(reportId)
-    if (written !== undefined) this.#writtenBytes -= bytesOf(written)
+    if (written !== undefined) {
+      this.#writtenBytes -= bytesOf(written)
+      // Of a report that was refused: nobody will ask for them, unless the unit is in another one.
+      const { jobId } = written.job
+      for (const unit of written.units.keys()) if (!this.#core.isReported(jobId, unit)) this.#dropLarge(jobId, unit)
+    }
     this.#checkFull()
     this.#dropped.add(reportId)
     ledger.flushed().then(

@@ -10,15 +10,15 @@ import type { ReportWriter } from './report-writer.js'
 import type { WorkerTally } from './tally.js'
 import { ThreadBoard } from './thread-board.js'
 
-/** Jobs known to the compute process at a time; the one used longest ago is closed first. */
+/** Jobs known to the compute process at a time, those with units in hand aside; the one used longest ago is closed first. */
 const JOBS_MAX = 64
 /** Units whose items are fetched at once. */
 const ITEMS_AT_ONCE = 64
 
 interface OpenJob {
   readonly spec: JobSpec
-  /** Units in hand of a job with files, to know when these may go; undefined for a job without. */
-  readonly inHand: Set<number> | undefined
+  /** Units in hand: while there are any, the job stays open. */
+  readonly inHand: Set<number>
   readonly abort: AbortController
   /** Resolves to the files of the job when units can be computed. */
   readonly ready: Promise<JobInputs>
@@ -77,7 +77,7 @@ export class UnitRunner {
   async run(jobId: JobId, units: readonly number[]): Promise<void> {
     try {
       const job = this.#open(jobId)
-      for (const unit of job.inHand === undefined ? [] : units) job.inHand?.add(unit)
+      for (const unit of units) job.inHand.add(unit)
       await job.ready
       const { compute, inputs } = this.#d
       if (job.spec.source.type !== 'list') {
@@ -106,7 +106,7 @@ export class UnitRunner {
     this.#d.compute.abort(jobId, units)
     this.board.ended(units.map((unit) => ({ jobId, unit })))
     const inHand = this.#jobs.get(jobId)?.inHand
-    if (inHand !== undefined) for (const unit of units) inHand.delete(unit)
+    for (const unit of units) inHand?.delete(unit)
   }
 
   /** Stops fetching inputs. The compute process is its owner's to close. */
@@ -143,9 +143,10 @@ export class UnitRunner {
       return files
     })
     ready.catch(() => {})
-    const job = { spec, abort, ready, inHand: bytes > 0 ? new Set<number>() : undefined }
+    const surplus = Math.max(0, this.#jobs.size + 1 - JOBS_MAX)
+    for (const [idle] of this.#idleJobs().slice(0, surplus)) this.#closeJob(idle)
+    const job = { spec, abort, ready, inHand: new Set<number>() }
     this.#jobs.set(jobId, job)
-    if (this.#jobs.size > JOBS_MAX) this.#closeJob(this.#jobs.keys().next().value!)
     return job
   }
 
@@ -154,13 +155,18 @@ export class UnitRunner {
     try {
       return await this.#d.inputs.files(spec, signal)
     } catch (error) {
-      const idle = [...this.#jobs].filter(([, { inHand }]) => inHand?.size === 0)
+      const idle = this.#idleJobs().filter(([, job]) => fileBytes(job.spec) > 0)
       if (toGridError(error).code !== 'quota' || idle.length === 0) throw error
       for (const [jobId] of idle) this.#closeJob(jobId)
       // The files are let go a moment after their job is closed.
       await Promise.allSettled(idle.map(([, { ready }]) => ready))
       return this.#d.inputs.files(spec, signal)
     }
+  }
+
+  /** Jobs without units in hand, the one used longest ago first. */
+  #idleJobs(): [JobId, OpenJob][] {
+    return [...this.#jobs].filter(([, { inHand }]) => inHand.size === 0)
   }
 
   #closeJob(jobId: JobId): void {
@@ -181,7 +187,7 @@ export class UnitRunner {
     for (const { jobId, unit, outcome, digest, output, fuel, wallMs } of results) {
       this.#reports.addOutput(jobId, unit, output)
       units.push({ jobId, unit, outcome, digest, outputBytes: output.length, fuel, wallMs })
-      this.#jobs.get(jobId)?.inHand?.delete(unit)
+      this.#jobs.get(jobId)?.inHand.delete(unit)
     }
     this.board.ended(units)
     this.#tally.computed(

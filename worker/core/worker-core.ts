@@ -115,6 +115,11 @@ export class WorkerCore {
     return this.#reports.isWaiting(jobId, unit)
   }
 
+  /** Whether a computed unit is in a report that is not settled, or waits to be. */
+  isReported(jobId: JobId, unit: number): boolean {
+    return this.#reports.has(jobId, unit)
+  }
+
   /** Signed grants with units still in hand, for a hello. */
   tickets(most: number): Signed[] {
     return this.#work.tickets(most)

@@ -3,6 +3,8 @@ import * as assert from 'uvu/assert'
 import type { BlobRef, Digest, JobId, JobSpec } from '../../../proto/model.js'
 import { systemClock } from '../../../runtime/clock.js'
 import { GridError } from '../../../runtime/errors.js'
+import { sha256 } from '../../../runtime/hash.js'
+import { utf8 } from '../../../runtime/hex.js'
 import { silentLogger } from '../../../runtime/logger.js'
 import { CONTENT_BYTES_MAX, type Compute, type ComputeResult } from '../../../worker/compute/compute.js'
 import type { WorkerEvent } from '../../../worker/core/messages.js'
@@ -94,6 +96,19 @@ test('more input than a unit can be given is refused, with the limit', async () 
   await runner.run(jobOf('a'), [0])
   const event = events.at(-1)
   assert.ok(event?.type === 'jobFailed' && event.reason.includes(String(CONTENT_BYTES_MAX)))
+})
+
+test('a job with a long unit stays open while many others come and go', async () => {
+  const long = jobOf('a')
+  const others = Array.from({ length: 100 }, (_, i) => sha256(utf8(`job ${i}`)) as string as JobId)
+  const { runner, finish } = runnerOf(new Map([long, ...others].map((jobId) => [jobId, computeSpec('', 10)])), 1_000)
+  await runner.run(long, [0])
+  for (const jobId of others) {
+    await runner.run(jobId, [0])
+    finish(jobId, 0)
+  }
+  assert.ok(runner.isOpen(long))
+  assert.is(others.filter((jobId) => runner.isOpen(jobId)).length, 63, 'of the others the last ones')
 })
 
 test.run()

@@ -1,0 +1,78 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Digest, JobId, PublicKey, Signed } from '../../../proto/model.js'
+import { sha256 } from '../../../runtime/hash.js'
+import { silentLogger } from '../../../runtime/logger.js'
+import type { ComputedUnit, WorkerEvent } from '../../../worker/core/messages.js'
+import { ReportWriter } from '../../../worker/report-writer.js'
+import { eventually } from '../../support/deadline.js'
+
+const JOB = 'a'.repeat(64) as JobId
+const KIB = 1_024
+const ROOM = 100 * KIB
+
+/** A writer whose journal and ledger keep nothing, before a core that knows of no report unless it is told. */
+function writerOf() {
+  const events: WorkerEvent[] = []
+  const reported = new Set<number>()
+  const writer = new ReportWriter({
+    dependencies: {
+      logger: silentLogger,
+      sha256,
+      clock: { now: () => 0 },
+      signer: { publicKey: 'b'.repeat(64) as PublicKey, sign: () => new Uint8Array(64) },
+      journal: { append: async () => {}, remove: () => {}, entries: () => [] },
+      ledger: { flushed: async () => {} },
+      options: { outputBytesMax: ROOM },
+    } as never,
+    core: { isReported: (_: JobId, unit: number) => reported.has(unit) } as never,
+    specs: { get: () => undefined } as never,
+    handle: (event) => events.push(event),
+    endpoint: () => undefined,
+  })
+  const write = async (unit: number, bytes: number): Promise<Digest> => {
+    const output = new Uint8Array(bytes)
+    writer.addOutput(JOB, unit, output)
+    const computed: ComputedUnit = {
+      jobId: JOB,
+      unit,
+      outcome: 'done',
+      digest: sha256(output),
+      outputBytes: bytes,
+      fuel: 1n,
+      wallMs: 1,
+    }
+    const grants: readonly Signed[] = []
+    await writer.write({ type: 'keepReport', owner: undefined, jobId: JOB, shard: 0, units: [computed], grants })
+    const kept = events.findLast((event) => event.type === 'reportKept')
+    return kept!.report.reportId
+  }
+  const fullness = () => events.flatMap((event) => (event.type === 'outputsFull' ? [event.full] : []))
+  return { writer, write, fullness, reported }
+}
+
+const reports = suite('ReportWriter')
+
+reports('a refused report lets its large outputs go, so that the worker asks for work again', async () => {
+  const { writer, write, fullness } = writerOf()
+  const first = await write(0, 80 * KIB)
+  await write(1, 80 * KIB)
+  await eventually(() => fullness().length === 1, 5_000, 'the outputs to be too many')
+  assert.equal(fullness(), [true])
+  writer.drop(first)
+  await eventually(() => fullness().length === 2, 5_000, 'room for more')
+  assert.equal(fullness(), [true, false])
+})
+
+reports('a large output stays while its unit is in another report', async () => {
+  const { writer, write, fullness, reported } = writerOf()
+  const first = await write(0, 80 * KIB)
+  await write(1, 80 * KIB)
+  await eventually(() => fullness().length === 1, 5_000, 'the outputs to be too many')
+  reported.add(0)
+  writer.drop(first)
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.equal(fullness(), [true])
+})
+
+reports.run()
