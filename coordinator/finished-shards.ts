@@ -1,12 +1,20 @@
 import { summaryCodec } from '../proto/codec/facts.js'
 import type { JobId, Summary } from '../proto/model.js'
 import type { Clock } from '../runtime/clock.js'
-import { toGridError } from '../runtime/errors.js'
+import { GridError, toGridError } from '../runtime/errors.js'
+import { Limit } from '../runtime/limit.js'
 import type { Logger } from '../runtime/logger.js'
 import type { Shard } from './core/shard.js'
 import type { GroupCommit } from './group-commit.js'
 import type { OwnerDriver } from './owner-driver.js'
 import type { Store } from './store.js'
+
+/**
+ * Units of shards read back because somebody asked, together: about 0.5 GiB. Anybody may ask for the units of any shard.
+ */
+export const READ_BACK_UNITS_MAX = 524_288
+/** Shards being read back at a time; others wait in line. */
+const READS_AT_ONCE = 4
 
 export interface FinishedShardsContext {
   readonly clock: Clock
@@ -27,6 +35,9 @@ export class FinishedShards {
   readonly #c: FinishedShardsContext
   readonly #summaries = new Map<string, Summary>()
   readonly #idleSince = new Map<string, number>()
+  /** Shards that were read back and have not left since; the one asked about last at the end. */
+  readonly #readBack = new Map<string, { readonly jobId: JobId; readonly shard: number; readonly units: number }>()
+  readonly #reads = new Limit(READS_AT_ONCE)
 
   constructor(context: FinishedShardsContext) {
     this.#c = context
@@ -50,7 +61,46 @@ export class FinishedShards {
 
   /** Somebody asked about the shard. */
   touch(jobId: JobId, shard: number): void {
-    this.#idleSince.set(finishedName(jobId, shard), this.#c.clock.now())
+    const name = finishedName(jobId, shard)
+    this.#idleSince.set(name, this.#c.clock.now())
+    const readBack = this.#readBack.get(name)
+    if (readBack === undefined) return
+    this.#readBack.delete(name)
+    this.#readBack.set(name, readBack)
+  }
+
+  /**
+   * Has a shard of `units` opened by `open` because somebody asks about it. Those that nobody has asked about for longest leave
+   * for it. @throws GridError `quota` when too much is being read by others, and as `open` does
+   */
+  readBack(jobId: JobId, shard: number, units: number, open: () => Promise<void>): Promise<void> {
+    return this.#reads.run(async () => {
+      if (this.#c.owner.core.hasShard(jobId, shard)) return
+      await this.#makeRoom(units)
+      const name = finishedName(jobId, shard)
+      this.#readBack.set(name, { jobId, shard, units })
+      try {
+        await open()
+      } catch (error) {
+        this.#readBack.delete(name)
+        throw error
+      }
+    })
+  }
+
+  async #makeRoom(units: number): Promise<void> {
+    for (const { jobId, shard } of [...this.#readBack.values()]) {
+      if (this.#hasRoom(units)) return
+      if (this.#c.owner.core.hasShard(jobId, shard)) await this.unload(jobId, shard)
+    }
+    if (!this.#hasRoom(units))
+      throw new GridError('quota', 'too many finished shards are being read here; ask again in a moment')
+  }
+
+  #hasRoom(units: number): boolean {
+    let all = units
+    for (const one of this.#readBack.values()) all += one.units
+    return all <= READ_BACK_UNITS_MAX
   }
 
   /** To be called every few seconds. */
@@ -62,7 +112,7 @@ export class FinishedShards {
   }
 
   forget(jobId: JobId): void {
-    for (const table of [this.#summaries, this.#idleSince]) {
+    for (const table of [this.#summaries, this.#idleSince, this.#readBack]) {
       for (const name of table.keys()) if (name.startsWith(`finished/${jobId}/`)) table.delete(name)
     }
   }
@@ -72,6 +122,7 @@ export class FinishedShards {
     const name = finishedName(jobId, shard)
     this.#summaries.delete(name)
     this.#idleSince.delete(name)
+    this.#readBack.delete(name)
   }
 
   #unloadLater({ jobId, shard }: Shard): void {
@@ -99,6 +150,7 @@ export class FinishedShards {
     if (owner.core.shard(jobId, shard)?.finished !== true || owner.isListenedTo(jobId, shard)) return
     this.#summaries.set(name, summary)
     this.#idleSince.delete(name)
+    this.#readBack.delete(name)
     owner.unloadShard(jobId, shard)
   }
 }

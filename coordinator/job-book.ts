@@ -31,7 +31,7 @@ export class BookedJob {
   #view: OrdersView | undefined
   readonly #ownGrants = new Map<Digest, Grant>()
   readonly #ranges = new Map<number, readonly UnitRange[]>()
-  readonly #checked = new CheckedFacts()
+  #checked = new CheckedFacts()
   #context: FactContext | undefined
 
   constructor(jobId: JobId, signed: Signed, spec: JobSpec, sha256: Sha256, verifier: SignatureVerifier) {
@@ -184,6 +184,14 @@ export class BookedJob {
       if (value !== undefined) this.#ownGrants.delete(value)
     }
     this.#ownGrants.set(id, grant)
+  }
+
+  /** No shard of it is in memory: what is remembered to be quicker goes, up to 100 MB of a large job, as jobs are kept for a month. */
+  rest(): void {
+    this.#ownGrants.clear()
+    this.#ranges.clear()
+    this.#checked = new CheckedFacts()
+    this.#context = undefined
   }
 
   #makeContext(verifier: SignatureVerifier): FactContext {

@@ -90,6 +90,8 @@ export class OwnedShards {
   async drop(job: BookedJob, shard: number): Promise<void> {
     const { jobId } = job
     this.#d.owner.dropShard(jobId, shard)
+    // Else a shard that has finished would be opened anew without being put on disk again.
+    this.#d.finished.forgetShard(jobId, shard)
     try {
       await this.#d.commits.commit([
         { type: 'dropShard', jobId, shard },
@@ -99,7 +101,6 @@ export class OwnedShards {
       await this.#d.owner.openShard(job, shard, true)
       throw error
     }
-    this.#d.finished.forgetShard(jobId, shard)
   }
 
   /** Keeps orders that are new here, on disk first. */
@@ -122,7 +123,8 @@ export class OwnedShards {
       const kept = await this.#d.store.shards(job.jobId)
       if (!kept.some(({ shard }) => shard === number))
         throw new GridError('notFound', `shard ${number} is not owned here`)
-      await this.#d.owner.openShard(job, number, true)
+      const units = job.units(number).reduce((sum, { count }) => sum + count, 0)
+      await this.#d.finished.readBack(job.jobId, number, units, () => this.#d.owner.openShard(job, number, true))
     }
     this.#d.finished.touch(job.jobId, number)
     const shard = this.#d.owner.core.shard(job.jobId, number)

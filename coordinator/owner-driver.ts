@@ -174,17 +174,21 @@ export class OwnerDriver {
 
   /** Forgets a finished shard in memory; it is read again when somebody asks. */
   unloadShard(jobId: JobId, shard: number): void {
-    this.handle({ type: 'shardClosed', jobId, shard })
-    this.#loader.forget(jobId, shard)
+    this.#shardLeft(jobId, shard)
     const job = this.#c.book.get(jobId)
     if (job !== undefined) this.#c.exchange.shardResting(job, shard)
   }
 
   /** Forgets a shard that is not kept here any more. */
   dropShard(jobId: JobId, shard: number): void {
+    this.#shardLeft(jobId, shard)
+    for (const listener of [...(this.#listeners.get(shardName(jobId, shard)) ?? [])]) listener.closed()
+  }
+
+  #shardLeft(jobId: JobId, shard: number): void {
     this.handle({ type: 'shardClosed', jobId, shard })
     this.#loader.forget(jobId, shard)
-    for (const listener of [...(this.#listeners.get(shardName(jobId, shard)) ?? [])]) listener.closed()
+    if (this.core.job(jobId)?.shards.size === 0) this.#c.book.get(jobId)?.rest()
   }
 
   closeJob(jobId: JobId, reason: string): void {

@@ -43,9 +43,9 @@ export class ShardLoader {
   async #open(job: BookedJob, shard: number, restarted: boolean): Promise<void> {
     const { core, handle, exchange } = this.#c
     const { jobId } = job
-    handle({ type: 'jobOpened', jobId, spec: job.spec, orders: job.orders })
     const kept = await this.#read(job, shard)
     if (this.#closed || core.hasShard(jobId, shard)) return
+    handle({ type: 'jobOpened', jobId, spec: job.spec, orders: job.orders })
     handle({
       type: 'shardOpened',
       jobId,

@@ -46,6 +46,7 @@ export type UnitSet = ReadonlySet<number>
  * event; wall-clock instants end in `WallMs`.
  */
 export type OwnerEvent =
+  /** Followed at once by `shardOpened`: a job is there as long as one of its shards is. */
   | {
       readonly type: 'jobOpened'
       readonly jobId: JobId

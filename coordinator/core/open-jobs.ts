@@ -143,10 +143,9 @@ export class OpenJobs {
     if (job === undefined) return
     this.#withdrawAll(job, reason)
     for (const shard of [...job.shards.keys()]) this.closeShard(jobId, shard)
-    state.jobs.delete(jobId)
-    for (const worker of state.workers.values()) worker.resting.delete(jobId)
   }
 
+  /** With the last of its shards the job goes: it is opened again with the next. */
   closeShard(jobId: JobId, number: number): void {
     const state = this.#state
     const shard = state.shard(jobId, number)
@@ -161,7 +160,11 @@ export class OpenJobs {
         state.endLease(instance)
       }
     }
-    shard.job.shards.delete(number)
+    const { job } = shard
+    job.shards.delete(number)
+    if (job.shards.size > 0) return
+    state.jobs.delete(jobId)
+    for (const worker of state.workers.values()) worker.resting.delete(jobId)
   }
 
   #withdrawAll(job: Job, reason: string): void {

@@ -5,7 +5,7 @@ import { BookedJob } from '../../../coordinator/job-book.js'
 import { orderCodec } from '../../../proto/codec/facts.js'
 import { jobSpecCodec } from '../../../proto/codec/spec.js'
 import { EXTENDED_LIFE_MS_MAX, ORDERS_MAX } from '../../../proto/limits.js'
-import type { JobId, NodeId, OrderBody, PublicKey, Signed } from '../../../proto/model.js'
+import type { Grant, JobId, NodeId, OrderBody, PublicKey, Signed } from '../../../proto/model.js'
 import { GridError, toGridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { specWith } from '../job/fixture.js'
@@ -135,5 +135,18 @@ book('that nobody entitled signed are refused with everything beside them', () =
   )
   assert.is(job.removed, false)
 })
+
+const rest = suite('A booked job at rest')
+
+rest('has forgotten its own grants: their signatures are checked again', () => {
+  const job = newJob()
+  const id = sha256(new Uint8Array(1))
+  job.rememberGrant(id, { jobId } as Grant)
+  assert.ok(job.factContext.knownGrants?.(id))
+  job.rest()
+  assert.is(job.factContext.knownGrants?.(id), undefined)
+})
+
+rest.run()
 
 book.run()

@@ -96,6 +96,7 @@ ends('leaves nothing of a shard in memory, though those who computed it stay', a
   assert.ok(grid.isFinished())
   const shard = shardOf(grid)
   grid.handle(grid.owner, { type: 'shardClosed', jobId: grid.jobId, shard: 0 })
+  assert.equal([...grid.owner.core.jobs()], [], 'the job goes with its last shard')
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void
   await new Promise((resolve) => setImmediate(resolve))

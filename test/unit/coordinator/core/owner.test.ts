@@ -307,6 +307,7 @@ restarts('waits likewise for a shard that is read back while workers are there',
   const { jobId, owner } = grid
   grid.handle(owner, { type: 'shardClosed', jobId, shard: 0 })
   const c = grid.join('c')
+  grid.handle(owner, { type: 'jobOpened', jobId, spec: grid.specs.get(jobId)!, orders: [] })
   grid.handle(owner, { type: 'shardOpened', jobId, shard: 0, ranges: [{ first: 0, count: 1 }], restarted: true })
   const { checked } = grid.facts[0]!
   const stored = new Set([0])
