@@ -99,12 +99,15 @@ export class HomeReporter {
     return { jobs: this.#jobs.size, readyJobs, shards }
   }
 
-  /** To be called every few seconds: renews summaries of shards that are not finished. */
+  /** To be called every few seconds: renews summaries of shards that are not finished, and what the board has. */
   renew(): void {
     const now = this.#c.clock.now()
     for (const [jobId, reports] of this.#jobs) {
       if (now - reports.renewedAt < SUMMARY_RENEWAL_MS) continue
       reports.renewedAt = now
+      // Shards may have gone to others, of which nothing is told.
+      const job = this.#c.book.get(jobId)
+      if (job !== undefined) this.#announce(job, reports)
       for (const shard of this.#c.owner.core.job(jobId)?.shards.values() ?? []) {
         if (!shard.finished) reports.dirty.add(shard.shard)
       }
@@ -294,10 +297,7 @@ export class HomeReporter {
   #announce(job: BookedJob, reports: JobReports): void {
     const { owner, directory } = this.#c
     const { jobId, spec } = job
-    let ready = 0
-    for (const shard of owner.core.job(jobId)?.shards.keys() ?? []) {
-      ready += owner.core.report(jobId, shard)?.summary.ready ?? 0
-    }
+    const ready = owner.core.ready(jobId)
     if (ready === 0 && reports.announced === 0) return
     reports.announced = ready
     directory.announce({ jobId, submitter: spec.submitter, ready, header: announcementHeader(spec) })

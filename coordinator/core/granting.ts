@@ -127,11 +127,20 @@ export class Granting {
     }
   }
 
+  /** Whether the job has units that nobody has been asked for, or that came back unanswered, in shards that this node owns. */
+  #hasFirst(job: Job): boolean {
+    for (const shard of job.shards.values()) {
+      if (shard.untouched === 0 && shard.again.length === 0) continue
+      if (!this.#state.isOutside(shard)) return true
+    }
+    return false
+  }
+
   /** Jobs with first opinions to give. */
   #candidates(worker: WorkerRecord, now: Millis, wallMs: Millis): Job[] {
     const jobs: Job[] = []
     for (const job of this.#state.jobs.values()) {
-      if (!hasFirst(job) || !mayWork(worker, job.jobId, job.spec) || job.isConvicted(worker)) continue
+      if (!this.#hasFirst(job) || !mayWork(worker, job.jobId, job.spec) || job.isConvicted(worker)) continue
       if (job.refusal(wallMs) === '' && !worker.isResting(job.jobId, now)) jobs.push(job)
     }
     return jobs
@@ -287,12 +296,6 @@ function nextInherited(state: OwnerState, shard: Shard): number | undefined {
   const unit = shard.untouchedUnits.nextInherited((candidate) => state.isInherited(shard, candidate))
   if (unit === undefined) shard.formerOwners = undefined
   return unit
-}
-
-/** Whether the job has units that nobody has been asked for, or that came back unanswered. */
-function hasFirst(job: Job): boolean {
-  for (const shard of job.shards.values()) if (shard.untouched > 0 || shard.again.length > 0) return true
-  return false
 }
 
 /** Collects instances for one worker and sends them as few grants. */

@@ -203,7 +203,7 @@ export class Owner {
     const able = state.connected.filter((worker) => isAble(worker, job))
     const donors = new Set(able.map((worker) => worker.donor)).size
     const refusal = job.refusal(state.context.wallMs())
-    const ready = refusal === '' ? shard.untouched + shard.queuedCount : 0
+    const ready = refusal === '' ? shard.readyCount : 0
     return {
       jobId,
       shard: number,
@@ -211,6 +211,15 @@ export class Owner {
       waiting: waitingReason(shard, { refusal, connected: state.connected, able: able.length, donors }),
       firstGrantAt: shard.firstGrantAt,
     }
+  }
+
+  /** Instances of a job that could be granted here now; of shards that others own, none. */
+  ready(jobId: JobId): number {
+    const job = this.#state.jobs.get(jobId)
+    if (job === undefined || job.refusal(this.#state.context.wallMs()) !== '') return 0
+    let ready = 0
+    for (const shard of job.shards.values()) if (!this.#state.isOutside(shard)) ready += shard.readyCount
+    return ready
   }
 
   /** Units of a job that {@link explain} looks at: those in memory of shards that are not finished. */

@@ -351,9 +351,9 @@ export class Shard {
     if (judgement.state === 'accepted') this.#fuel += BigInt(sign) * judgement.fuel
   }
 
-  /** Units that stand in `again` or `undrawn`; an entry whose unit was decided meanwhile does not count. */
-  get queuedCount(): number {
-    return this.#queuedCount
+  /** Units that nobody has been asked for, or that stand in `again` or `undrawn`; one that was decided meanwhile does not count. */
+  get readyCount(): number {
+    return this.untouched + this.#queuedCount
   }
 
   /** Notes where the unit waits; its entry in the list is the caller's to make. */

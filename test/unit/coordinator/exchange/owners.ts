@@ -44,6 +44,7 @@ export class Owners {
   readonly #running = new Map<Host, { readonly coordinator: Coordinator; readonly context: ProcessContext }>()
   readonly #outputs = new Map<Host, Map<Digest, Uint8Array>>()
   readonly #told = new Map<Host, Set<() => void>>()
+  readonly #announced = new Map<Host, number>()
   readonly #worker: Caller
 
   constructor(count: number, seed = 1, changes: Partial<JobSpec> = {}) {
@@ -131,6 +132,11 @@ export class Owners {
   factsAt(host: Host): readonly Digest[] | undefined {
     const facts = readStore(host.disk).facts.get(shardName(this.jobId, 0))
     return facts && [...facts.keys()].sort()
+  }
+
+  /** Instances that the board has from a peer as ready. */
+  announced(host: Host): number {
+    return this.#announced.get(host) ?? 0
   }
 
   /** Lets virtual time pass. */
@@ -232,7 +238,7 @@ export class Owners {
         self,
         owners: async (key, count) => ownersSeen(key, count),
         ownersSeen,
-        announce() {},
+        announce: ({ ready }) => void this.#announced.set(host, ready),
         onNeighboursChanged: (handler) => void told.add(handler),
         get peerCount() {
           return running.size

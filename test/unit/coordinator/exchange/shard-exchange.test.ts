@@ -95,6 +95,7 @@ test('a former owner keeps what it has for ten minutes, and until its successors
   await owners.pass(SYNCED_MS)
   for (const heir of heirs.slice(0, 3)) assert.is(owners.factsAt(heir)?.length, 16)
   assert.is(owners.factsAt(heirs[6]!), undefined, 'only the nearest are given it')
+  assert.is(owners.announced(former), 0, 'what others grant is not on the board from here')
   await owners.pass(releaseAfterMs / 2)
   assert.is(owners.factsAt(former)?.length, 15)
   await owners.pass(releaseAfterMs / 2 + 2 * SYNCED_MS)
