@@ -15,6 +15,14 @@ const INLINE_BYTES_MAX = 4 * 1024
 const REPORT_GRANT_BYTES_MAX = 12 * 1024
 /** Reports are offered again to an owner that has not settled them after this long, and then to another. */
 const REOFFER_MS = 60_000
+/** First wait before a job that an owner does not know is asked about again; doubles to the second. */
+const UNKNOWN_SEEK_MS = 5_000
+const UNKNOWN_SEEK_MAX_MS = 10 * 60_000
+/**
+ * A job that no owner knows for so long is over: as much later as owners keep one past its end. Until then it may be that all who
+ * knew it were lost, and that its homes are about to bring it back.
+ */
+const UNKNOWN_MS = 24 * 3_600_000
 /** A worker that drains waits this long for outputs that are fetched to be taken. */
 const DRAIN_OUTPUTS_MS = 60_000
 
@@ -26,6 +34,8 @@ interface OpenReport extends KeptReport {
   offeredAt: Millis
   /** Its owner has had it for long and does not settle it: the next owner that is found gets it, if there is one. */
   moves: boolean
+  /** Owners did not know its job since, when they are looked for next, and after how long then; undefined: one does. */
+  unknown: { readonly since: Millis; readonly seekAt: Millis; readonly waitMs: Millis } | undefined
 }
 
 /** Computed units of one shard that wait to be reported together. */
@@ -186,6 +196,7 @@ export class ReportBook {
       link,
       offeredAt: now,
       moves: false,
+      unknown: undefined,
     }
     this.#reports.set(report.reportId, open)
     for (const unit of report.units) {
@@ -232,6 +243,7 @@ export class ReportBook {
       const report = this.#reports.get(reportId)
       if (report?.link?.endpoint.nodeId !== owner) continue
       report.taken = true
+      report.unknown = undefined
       if (report.unsettled.size === 0) this.#drop(report)
     }
   }
@@ -256,13 +268,24 @@ export class ReportBook {
     }
     report.link.reports.delete(reportId)
     report.link = undefined
-    this.#links.seek(report.jobId, report.shard, now)
+    const { since, waitMs } = report.unknown ?? { since: now, waitMs: UNKNOWN_SEEK_MS / 2 }
+    const nextMs = Math.min(UNKNOWN_SEEK_MAX_MS, 2 * waitMs)
+    if (report.unknown === undefined) this.#links.seek(report.jobId, report.shard, now)
+    report.unknown = { since, seekAt: now + nextMs, waitMs: nextMs }
   }
 
   /** Offers again what is not settled for long, and looks for owners by shard where nobody takes a report at the moment. */
   seekOwners(now: Millis): void {
     for (const report of this.#reports.values()) {
-      const { link } = report
+      const { link, unknown } = report
+      if (unknown !== undefined && link === undefined) {
+        if (now - unknown.since >= UNKNOWN_MS) this.#drop(report)
+        else if (now >= unknown.seekAt) {
+          report.unknown = { ...unknown, seekAt: now + unknown.waitMs }
+          this.#links.seek(report.jobId, report.shard, now)
+        }
+        continue
+      }
       if (link?.state === 'open') {
         if (now - report.offeredAt >= REOFFER_MS) {
           this.#offer(report, link, now)

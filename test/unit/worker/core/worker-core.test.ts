@@ -510,6 +510,23 @@ reports('of a job that an owner does not know are kept, and other owners looked 
   bench.done()
 })
 
+reports('of a job that no owner knows are asked about ever more seldom, and dropped after a day', () => {
+  const { bench, reportId } = reported()
+  bench.log.ignore('sendHeartbeat', 'sendWant', 'offerReport')
+  let looks = 0
+  for (let minute = 0; minute <= 25 * 60 && bench.core.unsettledCount > 0; minute++) {
+    bench.handle({ type: 'reportRefused', owner: ownerNamed('x'), reportId, reason: 'unknownJob' })
+    bench.advance(MINUTE_MS)
+    const found = bench.log.take('findOwners').length
+    looks += found
+    if (found > 0) bench.handle({ type: 'ownersFound', jobId: JOB, shard: 0, owners: [endpointOf('x')] })
+  }
+  assert.ok(looks > 50 && looks < 200, `${looks} looks in a day`)
+  assert.is(bench.log.one('dropReport').reportId, reportId)
+  assert.is(bench.core.unsettledCount, 0)
+  bench.done()
+})
+
 reports.run()
 
 // ----------------------------------------------------------------------------------------------------------------- drain
