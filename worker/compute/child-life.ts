@@ -5,7 +5,7 @@ import { constants, setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { Clock, Millis, Timer } from '../../runtime/clock.js'
-import { GridError } from '../../runtime/errors.js'
+import { GridError, toGridError } from '../../runtime/errors.js'
 import type { Logger } from '../../runtime/logger.js'
 import { FrameReader } from './frames.js'
 import { type Launch, launches, NOBODY, thisMachine } from './launch.js'
@@ -106,7 +106,17 @@ export class ChildLife {
     this.#deaths = 0
   }
 
+  /** Never throws: what the system cannot give now (memory, processes, open files) it is asked for again. */
   start(): void {
+    try {
+      this.#spawn()
+    } catch (error) {
+      this.#options.logger.warn('computeNotStarted', { reason: toGridError(error).message })
+      this.#startLater()
+    }
+  }
+
+  #spawn(): void {
     this.#prepareFolder()
     this.#launches = this.#ways()
     const { environment, lowPriority, content } = this.#options
@@ -116,6 +126,8 @@ export class ChildLife {
       env: { ...environment },
       stdio: ['ignore', 'ignore', 'pipe', 'pipe', content],
     })
+    // Without open files left there are no pipes, and the error comes after that has thrown.
+    childProcess.on('error', () => {})
     const pipe = childProcess.stdio[3] as Duplex
     const child: Child = {
       process: childProcess,
@@ -127,8 +139,6 @@ export class ChildLife {
       stoppedAt: undefined,
     }
     this.#child = child
-    // At once, before it has threads: they inherit the priority, those of the engine included.
-    if (lowPriority && childProcess.pid !== undefined) setPriority(childProcess.pid, constants.priority.PRIORITY_LOW)
     const reader = new FrameReader((type, body) => this.#onFrame(child, type, body))
     pipe.on('data', (chunk: Buffer) => {
       try {
@@ -145,8 +155,20 @@ export class ChildLife {
     })
     childProcess.on('error', (error) => this.#onDeath(child, error.message, true))
     childProcess.on('exit', (code, signal) => this.#onDeath(child, signal ?? `exit ${code}`, signal === null))
+    if (lowPriority) this.#lower(childProcess)
     this.#events.started(pipe)
     if (this.#paused) this.#stop(child)
+  }
+
+  /** Right after it was started, before it has threads: they inherit the priority, those of the engine included. */
+  #lower(child: ChildProcess): void {
+    try {
+      if (child.pid !== undefined) setPriority(child.pid, constants.priority.PRIORITY_LOW)
+    } catch (error) {
+      // It ended already, or is not to compute at all.
+      this.#options.logger.debug('priorityNotLowered', { reason: toGridError(error).message })
+      child.kill('SIGKILL')
+    }
   }
 
   /** Ends the child for a fresh one, at once. What was in it is its owner's to remember. */
@@ -249,7 +271,7 @@ export class ChildLife {
     this.#child = undefined
     child.pipe.destroy()
     if (this.#closed) return
-    const { logger, clock } = this.#options
+    const { logger } = this.#options
     const refused = byItself && !child.isReady && this.#launch < this.#launches.length - 1
     if (refused) {
       this.#launch++
@@ -260,11 +282,16 @@ export class ChildLife {
         stderr: child.stderr.slice(0, 200),
       })
     } else logger.warn('computeDied', { reason, stderr: child.stderr })
-    const delayMs = refused ? 0 : Math.min(RESTART_MS_MIN * 2 ** Math.min(this.#deaths++, 16), RESTART_MS_MAX)
-    this.#restart = clock.setTimer(delayMs, () => {
+    this.#startLater(refused)
+    this.#events.died(!child.isReady && byItself)
+  }
+
+  /** Starts another child after a wait, or `atOnce`. */
+  #startLater(atOnce = false): void {
+    const delayMs = atOnce ? 0 : Math.min(RESTART_MS_MIN * 2 ** Math.min(this.#deaths++, 16), RESTART_MS_MAX)
+    this.#restart = this.#options.clock.setTimer(delayMs, () => {
       this.#restart = undefined
       if (!this.#paused) this.start()
     })
-    this.#events.died(!child.isReady && byItself)
   }
 }
