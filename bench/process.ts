@@ -2,7 +2,7 @@ import { subscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { startProcess } from '../process/compose.js'
 import { keepHeapRoom } from '../runtime/heap-room.js'
-import { silentLogger } from '../runtime/logger.js'
+import { type Logger, silentLogger } from '../runtime/logger.js'
 import { BENCH_NETWORK, TASK_MODULE } from './grid.js'
 
 keepHeapRoom()
@@ -24,6 +24,18 @@ process.on('message', () => {
   process.send?.([...accepted].reduce((sum, socket) => sum + bytesOf(socket), closedBytes))
 })
 process.on('disconnect', () => process.exit(0))
+// The compute process tells what it is kept from once its first thread runs: before that a worker has not started.
+let tellComputing: () => void = () => {}
+const computing = new Promise<void>((resolve) => {
+  tellComputing = resolve
+})
+const logger: Logger = {
+  ...silentLogger,
+  info: (event) => {
+    if (event === 'sandbox') tellComputing()
+  },
+  child: () => logger,
+}
 const running = await startProcess({
   dataFolder,
   network: BENCH_NETWORK,
@@ -36,6 +48,7 @@ const running = await startProcess({
   memoryBytes: 256 * 2 ** 20,
   taskModules: [TASK_MODULE],
   ephemeral: false,
-  logger: silentLogger,
+  logger,
 })
+if (role === 'worker') await computing
 process.stdout.write(`${running.endpoint?.address ?? 'leaf'}\n`)

@@ -18,9 +18,9 @@ const GROWTH = 1
 
 /** A computed unit waits this long at least and at most for others to share its report. */
 const SHARE_MIN_MS = 10
-const SHARE_MAX_MS = 500
+const SHARE_MAX_MS = 1_000
 /** The wait, in times of a unit. */
-const SHARE_UNITS = 10
+const SHARE_UNITS = 20
 /** Longer units are not worth waiting for: few would come. */
 const SHARED_UNIT_MS_MAX = 200
 
