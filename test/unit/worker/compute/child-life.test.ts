@@ -1,3 +1,5 @@
+import { closeSync, openSync } from 'node:fs'
+import { devNull } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { systemClock } from '../../../../runtime/clock.js'
@@ -21,8 +23,9 @@ life('asks again for a process that the system could not start', async () => {
       delete environment.BROKEN
     },
   }
+  const content = openSync(devNull, 'r')
   const child = new ChildLife(
-    { threads: () => 1, ownTasks: false, environment, lowPriority: false, clock: systemClock, logger },
+    { threads: () => 1, content, ownTasks: false, environment, lowPriority: false, clock: systemClock, logger },
     {
       started: (pipe) => {
         const start = { type: 'start', threads: 1, memoryBytes: 64 * 2 ** 20, taskModules: [] } as const
@@ -39,6 +42,7 @@ life('asks again for a process that the system could not start', async () => {
     assert.ok(await deadline(child.restrictions(), 60_000, 'a compute process'))
   } finally {
     await child.close()
+    closeSync(content)
   }
 })
 
