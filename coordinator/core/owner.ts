@@ -1,5 +1,5 @@
 import type { Vote } from '../../job/verdict.js'
-import type { JobId, NodeId, PublicKey } from '../../proto/model.js'
+import type { GrantRun, JobId, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert, unreachable } from '../../runtime/errors.js'
 import { isAble, type OwnerSight, sightOf } from './explain.js'
@@ -284,6 +284,19 @@ export class Owner {
     })
   }
 
+  /** Whether a worker is asked for one of these units by another owner, and that was not known. */
+  isNews(jobId: JobId, number: number, worker: PublicKey, runs: readonly GrantRun[]): boolean {
+    const shard = this.shard(jobId, number)
+    if (shard === undefined) return false
+    return runs.some(({ first, count }) => {
+      for (let unit = first; unit < first + count; unit++) {
+        const record = shard.record(unit)
+        if (record === undefined ? shard.contains(unit) : !isKnownOf(record, worker)) return true
+      }
+      return false
+    })
+  }
+
   /** Whether this owner is the one that is to grant the unit first. */
   isFirst(jobId: JobId, number: number, unit: number): boolean {
     const shard = this.shard(jobId, number)
@@ -306,4 +319,9 @@ export class Owner {
       assert((worker.session !== undefined) === state.connected.includes(worker), 'connected workers are listed')
     }
   }
+}
+
+/** Whether the worker is known to compute the unit for another owner, or to have answered. */
+function isKnownOf({ elsewhere, votes }: UnitRecord, worker: PublicKey): boolean {
+  return elsewhere?.has(worker) === true || votes.some((vote) => vote.worker === worker)
 }

@@ -13,8 +13,16 @@ const TELL_DEADLINE_MS: Millis = 2_000
 const TELL_SOON_MS: Millis = 200
 /** Grants of one message of what has just been granted. */
 const NEWS_GRANTS_MAX = 256
-/** An owner that hands out nothing for this long, while units wait for it and others hand out theirs, is passed over. */
-const MUTE_MS: Millis = 4_000
+/**
+ * An owner that hands out nothing new for this long, while units wait for it and this one hands out its own, is passed over.
+ * A little longer than any owner waits before it grants one opinion out of turn.
+ */
+const MUTE_MS: Millis = 2_500
+/**
+ * So many instances this owner must have handed out meanwhile. Workers share what they ask for evenly between the owners of
+ * a shard; where units are long they ask seldom, and the next few may well all have come here.
+ */
+const MUTE_INSTANCES = 8
 /** Units that one message of what is out may name; more is not listened to. */
 const HEARD_UNITS_MAX = 65_536
 
@@ -28,12 +36,20 @@ export interface GrantNewsContext {
   readonly isOwner: (held: HeldShard, nodeId: NodeId) => boolean
 }
 
+/** Who hands out units of one shard. */
+interface Issued {
+  /** Instances that this node has handed out, and when last. */
+  own: number
+  ownAt: Millis
+  /** When each other owner was last heard of an instance that is new, and how many this one had handed out by then. */
+  readonly others: Map<NodeId, { readonly at: Millis; readonly own: number }>
+}
+
 /** What owners of a shard have handed out, as they tell one another: soft state, said again and again while it is so. */
 export class GrantNews {
   readonly #c: GrantNewsContext
   readonly #telling = new Set<NodeId>()
-  /** When an owner was last heard to have instances of a shard out, by shard and owner. */
-  readonly #issuedAt = new WeakMap<HeldShard, Map<NodeId, Millis>>()
+  readonly #issued = new WeakMap<HeldShard, Issued>()
   #news: { readonly held: HeldShard; readonly grant: Grant }[] = []
   #newsTimer: Timer | undefined
 
@@ -44,7 +60,9 @@ export class GrantNews {
   /** This node has granted instances: co-owners are told soon. */
   granted(held: HeldShard, grant: Grant): void {
     if (held.others.length === 0) return
-    this.#issued(held, this.#c.self)
+    const issued = this.#issuedOf(held)
+    issued.own += grant.runs.reduce((sum, { count }) => sum + count, 0)
+    issued.ownAt = this.#c.clock.now()
     this.#news.push({ held, grant })
     this.#newsTimer ??= this.#c.clock.setTimer(TELL_SOON_MS, () => {
       this.#newsTimer = undefined
@@ -102,7 +120,11 @@ export class GrantNews {
       heard.set(held, isOwner)
       units += runs.reduce((sum, { count }) => sum + count, 0)
       if (!isOwner || units > HEARD_UNITS_MAX) continue
-      this.#issued(held, from)
+      // What is only said again, or kept for a worker, shows no more than that the owner lives.
+      if (!kept && this.#c.owner().core.isNews(jobId, shard, worker, runs)) {
+        const issued = this.#issuedOf(held)
+        issued.others.set(from, { at: this.#c.clock.now(), own: issued.own })
+      }
       this.#c.owner().handle({
         type: 'otherGranted',
         grantor: from,
@@ -118,18 +140,21 @@ export class GrantNews {
 
   /** Whether an owner hands out nothing of what waits for it, while this one does hand out its own. */
   isMute(held: HeldShard, nodeId: NodeId, now: Millis): boolean {
-    const issued = this.#issuedAt.get(held)
-    const own = issued?.get(this.#c.self) ?? Number.NEGATIVE_INFINITY
-    const theirs = Math.max(issued?.get(nodeId) ?? Number.NEGATIVE_INFINITY, held.openedAt)
-    if (now - own > MUTE_MS || now - theirs < MUTE_MS) return false
+    const { own, ownAt, others } = this.#issuedOf(held)
+    const theirs = others.get(nodeId) ?? { at: held.openedAt, own: 0 }
+    if (now - ownAt > MUTE_MS || now - theirs.at < MUTE_MS || own - theirs.own < MUTE_INSTANCES) return false
     // Once passed over nothing waits for it any more; it is heard again when it hands something out.
     if (held.told !== '' && !held.told.includes(nodeId)) return true
     return this.#c.owner().core.waitsFor(nodeId, held.job.jobId, held.shard)
   }
 
-  #issued(held: HeldShard, nodeId: NodeId): void {
-    const issued = this.#issuedAt.get(held) ?? new Map<NodeId, Millis>()
-    this.#issuedAt.set(held, issued.set(nodeId, this.#c.clock.now()))
+  #issuedOf(held: HeldShard): Issued {
+    let issued = this.#issued.get(held)
+    if (issued === undefined) {
+      issued = { own: 0, ownAt: Number.NEGATIVE_INFINITY, others: new Map() }
+      this.#issued.set(held, issued)
+    }
+    return issued
   }
 
   close(): void {
