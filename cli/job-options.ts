@@ -1,5 +1,5 @@
 import type { JobRequest } from '../client/job-builder.js'
-import { formatBytes, parseBytes, parseDuration, parseInteger } from '../job/quantity.js'
+import { formatBytes, formatDuration, parseBytes, parseDuration, parseInteger } from '../job/quantity.js'
 import { parseSelection } from '../job/selection.js'
 import { JOB_LIFE_MS } from '../job/spec.js'
 import { fileNameProblem } from '../proto/file-name.js'
@@ -63,9 +63,9 @@ export function readJobOptions(given: GivenOptions): JobOptions {
   }
   const limits = present({
     memoryBytes: read('memory', readMemory),
-    wallMs: read('wall', (text) => within(parseDuration(text), 1, DURATION_MS_MAX, 'ms')),
+    wallMs: read('wall', (text) => within(parseDuration(text), 1, DURATION_MS_MAX, formatDuration)),
     fuel: read('fuel', (text) => within64(parseInteger(text))),
-    outputBytes: read('output-limit', (text) => within(parseBytes(text), 0, OUTPUT_BYTES_MAX, 'bytes')),
+    outputBytes: read('output-limit', (text) => within(parseBytes(text), 0, OUTPUT_BYTES_MAX, formatBytes)),
   }) satisfies Partial<Limits>
   return {
     source: readSource(given),
@@ -88,7 +88,7 @@ export function readJobOptions(given: GivenOptions): JobOptions {
       name: read('name', (text) => text),
       labels: readAll('label', (text) => readPair(text, 'project=geng')),
       priority: read('priority', (text) => whole(text, -100, 100)),
-      expiresInMs: read('expires', (text) => within(parseDuration(text), 1_000, JOB_LIFE_MS, 'ms (30 days)')),
+      expiresInMs: read('expires', (text) => within(parseDuration(text), 1_000, JOB_LIFE_MS, formatDuration)),
       isPublic: given.has('public') ? true : undefined,
       judges: readAll('judge', (text) => readKeys(text))?.flat(),
       owners: readAll('owners', (text) => readKeys(text))?.flat(),
@@ -218,8 +218,9 @@ function whole(text: string, min: number, max: number): number {
   return Number(value)
 }
 
-function within(value: number, min: number, max: number, unit: string): number {
-  if (value < min || value > max) throw new GridError('invalid', `${value} is outside ${min} to ${max} ${unit}`)
+function within(value: number, min: number, max: number, show: (value: number) => string): number {
+  if (value < min || value > max)
+    throw new GridError('invalid', `${show(value)} is outside ${show(min)} to ${show(max)}`)
   return value
 }
 
@@ -234,7 +235,7 @@ function readMemory(text: string): number {
         : `write ${formatBytes(MEMORY_BYTES_MIN)} or more, such as 256MiB`,
     })
   }
-  return within(bytes, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX, 'bytes')
+  return within(bytes, MEMORY_BYTES_MIN, MEMORY_BYTES_MAX, formatBytes)
 }
 
 function within64(value: bigint): bigint {

@@ -1,6 +1,8 @@
 import type { EvidenceSummary } from '../job/evidence.js'
 import { formatBytes, formatDuration } from '../job/quantity.js'
+import { OUTPUT_BYTES_MAX } from '../proto/limits.js'
 import type { Digest, Limits, NodeId, Outcome, PublicKey, ReportFact, UnitOutput, UnitRange } from '../proto/model.js'
+import { DEPTH_SLOTS } from '../sandbox/contract.js'
 import type { Problem } from './shard-results.js'
 
 /** The result of one unit, the same from the grid and from `run-local`. */
@@ -95,9 +97,11 @@ export function failureReason(outcome: Outcome, exitCode: number, limits: Limits
     case 'memory':
       return `out of memory: the limit is ${formatBytes(limits.memoryBytes)} (raise --memory)`
     case 'output':
-      return `too much output: the limit is ${formatBytes(limits.outputBytes)} (raise --output-limit)`
+      return limits.outputBytes < OUTPUT_BYTES_MAX
+        ? `too much output: the limit is ${formatBytes(limits.outputBytes)} (raise --output-limit)`
+        : `too much output: the limit is ${formatBytes(limits.outputBytes)}, the most there is (cut the work into smaller units)`
     case 'depth':
-      return 'calls nested too deeply: every machine allows the same depth, and no flag raises it'
+      return `calls nested too deeply: the limit is ${DEPTH_SLOTS} slots on every machine, and no flag raises it`
     case 'wall':
       return `took too long: the limit is ${formatDuration(limits.wallMs)} (raise --wall)`
     case 'host':

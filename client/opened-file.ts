@@ -20,7 +20,11 @@ export function unreadable(what: string, shown: string, cause: unknown): GridErr
     EACCES: 'may not be read',
     EISDIR: 'is a folder',
   }
-  return new GridError('invalid', `the ${what} ${shown} ${reasons[code] ?? `cannot be read (${code})`}`, { cause })
+  return new GridError('invalid', `the ${what} ${shown} ${reasons[code] ?? `cannot be read (${code})`}`, {
+    cause,
+    ...(code === 'EISDIR' &&
+      what === 'file' && { hint: `name the files in it, one by one: ${shown.replace(/\/+$/, '')}/FILE` }),
+  })
 }
 
 /** A file that can be read again and again. Throws GridError `invalid` as {@link openFiles} does. */
