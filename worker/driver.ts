@@ -135,7 +135,8 @@ export class Worker {
   start(): void {
     this.#reports.restore()
     if (this.#d.volunteer !== undefined) this.#limitTraffic()
-    const { unitsMax } = this.#preferences
+    const { unitsMax, weights } = this.#preferences
+    if (weights.size > 0) this.#handle({ type: 'weighed', weights })
     if (unitsMax !== undefined) this.#handle({ type: 'limited', unitsMax })
     const looked = this.governor.start()
     if (looked === undefined) this.#seek()
@@ -279,6 +280,7 @@ export class Worker {
     if (isResized) this.#handle({ type: 'resized', threads })
     if (now.diskBytes !== before.diskBytes || now.rateBytes !== before.rateBytes) this.#limitTraffic()
     if (now.unitsMax !== before.unitsMax) this.#handle({ type: 'limited', unitsMax: now.unitsMax })
+    if (!isSame(now.weights, before.weights)) this.#handle({ type: 'weighed', weights: now.weights })
     if (isNewOffer) this.#streams.renew()
     for (const jobId of this.#specs.known()) this.#judgeJob(jobId)
     for (const news of [...this.#passedOver.values()]) this.#onNews(news)

@@ -215,7 +215,8 @@ export class OwnerStreams {
       return
     }
     this.words.granted(owner, this.#d.clock.wallMs())
-    this.#handle({ type: 'granted', owner, grant, signed, grantId: grantId(signed, this.#d.sha256) })
+    const { submitter } = spec
+    this.#handle({ type: 'granted', owner, grant, signed, grantId: grantId(signed, this.#d.sha256), submitter })
   }
 }
 

@@ -56,7 +56,7 @@ export class WorkerBench {
     }
   }
 
-  grant(name: string, first: number, count = 1, { jobId = JOB, bytes = 100 } = {}): Signed {
+  grant(name: string, first: number, count = 1, { jobId = JOB, bytes = 100, submitter = '' } = {}): Signed {
     const grant: Grant = {
       jobId,
       shard: 0,
@@ -70,7 +70,8 @@ export class WorkerBench {
     }
     const signed = { bytes: new Uint8Array(bytes), signature: new Uint8Array(64) }
     const grantId = sha256(utf8(`grant ${++this.#grants}`))
-    this.handle({ type: 'granted', owner: ownerNamed(name), grant, signed, grantId })
+    const of = submitter === '' ? {} : { submitter: submitter as PublicKey }
+    this.handle({ type: 'granted', owner: ownerNamed(name), grant, signed, grantId, ...of })
     return signed
   }
 

@@ -1,6 +1,6 @@
 import type { DeclineWord, RestraintWord } from '../../proto/explain-messages.js'
 import type { DeclinedJob, JobWant } from '../../proto/messages.js'
-import type { Digest, Grant, JobId, NodeId, Outcome, Signed } from '../../proto/model.js'
+import type { Digest, Grant, JobId, NodeId, Outcome, PublicKey, Signed } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Endpoint } from '../../runtime/transport.js'
 
@@ -52,6 +52,8 @@ export type WorkerEvent =
       readonly grant: Grant
       readonly signed: Signed
       readonly grantId: Digest
+      /** Of the job, for `Shares`; undefined: time is not shared for it. */
+      readonly submitter?: PublicKey
     }
   | { readonly type: 'computed'; readonly units: readonly ComputedUnit[] }
   /** The job cannot be computed here; its units in hand are given back. */
@@ -96,6 +98,8 @@ export type WorkerEvent =
   | { readonly type: 'declined'; readonly jobs: readonly DeclinedJob[] }
   /** So many threads compute from now on. */
   | { readonly type: 'resized'; readonly threads: number }
+  /** How time is to be shared between submitters from now on; who is not named has weight 1, none named: not at all. */
+  | { readonly type: 'weighed'; readonly weights: ReadonlyMap<PublicKey, number> }
   /** Units to compute at most, in all since the start; undefined: no bound. */
   | { readonly type: 'limited'; readonly unitsMax: number | undefined }
   | { readonly type: 'woke' }

@@ -10,6 +10,7 @@ import { DeclinedJobs } from './declined-jobs.js'
 import { type Link, type LinkNow, Links } from './links.js'
 import type { ComputedUnit, WorkerEffect, WorkerEvent } from './messages.js'
 import { ReportBook } from './report-book.js'
+import { Shares } from './shares.js'
 import { WorkInHand } from './work-in-hand.js'
 
 /** Instances of one owner are taken up to so many times what it was asked for, and these. */
@@ -52,6 +53,7 @@ export class WorkerCore {
   readonly #links: Links
   readonly #work: WorkInHand
   readonly #reports: ReportBook
+  readonly #shares = new Shares()
   /** What owners offer, by their own word, and is declined: told to each of its own alone. */
   readonly #offers = new DeclinedJobs()
   readonly #initial: Conditions = { restraint: undefined, declined: [] }
@@ -182,6 +184,9 @@ export class WorkerCore {
       case 'resized':
         this.#capacity.resize(event.threads)
         break
+      case 'weighed':
+        this.#shares.weigh(event.weights)
+        break
       case 'limited':
         this.#unitsMax = event.unitsMax ?? Number.POSITIVE_INFINITY
         break
@@ -221,6 +226,7 @@ export class WorkerCore {
     if (taken === undefined) return
     const { jobId, shard } = event.grant
     this.#capacity.granted(jobId)
+    if (event.submitter !== undefined) this.#shares.granted(jobId, event.submitter, now)
     // Its other owners have opinions of their own to grant.
     if (this.#limits.shardOwners > 1) this.#links.accompany(jobId, shard, now)
     if (this.#draining) this.#work.giveBack((held) => held === taken.held, 'the volunteer is leaving')
@@ -240,7 +246,10 @@ export class WorkerCore {
       if (held !== undefined) this.#reports.add(unit, held, now)
     }
     this.#computedCount += units.length
-    for (const [jobId, sum] of byJob) this.#capacity.measured(jobId, sum.units, sum.wallMs)
+    for (const [jobId, sum] of byJob) {
+      this.#capacity.measured(jobId, sum.units, sum.wallMs)
+      this.#shares.computed(jobId, sum.wallMs)
+    }
   }
 
   #paused(reason: string | undefined, atOnce: boolean, now: Millis): void {
@@ -277,8 +286,9 @@ export class WorkerCore {
     this.#links.tend(now)
     this.#reports.seekOwners(now)
     this.#links.connectCandidates(now)
+    this.#shares.held(this.#work.byJob.keys(), now)
     this.#sendWants(now)
-    let wakeAt = Math.min(batchesAt, this.#links.nextWakeup())
+    let wakeAt = Math.min(batchesAt, this.#links.nextWakeup(), this.#shares.nextWakeup(now))
     if (this.#pause !== undefined && !this.#pause.gaveBack) wakeAt = Math.min(wakeAt, this.#pause.giveBackAt)
     if (this.#reports.unsettledCount > 0 || this.#links.isSeeking) wakeAt = Math.min(wakeAt, now + SEEK_MS)
     this.#wakeAt = Number.isFinite(wakeAt) ? wakeAt : undefined
@@ -311,14 +321,21 @@ export class WorkerCore {
     /** Of what may be held of one job alone. */
     const shareOf = (instances: number) => Math.ceil(Math.min(room, ceilOf(free * instances)) / open.length)
     const share = shareOf(this.#capacity.most)
-    const jobs = [...this.#capacity.jobs].map((jobId) => ({ jobId, share: shareOf(this.#capacity.of(jobId)) }))
+    const jobs = [...this.#capacity.jobs].map((jobId) => {
+      // What is in hand of it stays: nothing new until the others have caught up.
+      const isAhead = this.#shares.isAhead(jobId, now)
+      return { jobId, isAhead, share: shareOf(this.#capacity.of(jobId)) }
+    })
     const ofNew = Math.ceil(this.#capacity.ofNew / open.length)
     for (const link of open) {
       const wanted = isClosed ? 0 : link.held + share
       // What an owner has sent beyond what there is room for was not asked for, though it counts as wanted now.
       const asked = Math.min(wanted, this.#capacity.most)
       if (asked >= link.asked.most || now - link.asked.at > ASKED_MS) link.asked = { most: asked, at: now }
-      const wants = jobs.map(({ jobId, share }) => ({ jobId, instances: (link.heldOf.get(jobId) ?? 0) + share }))
+      const wants = jobs.map(({ jobId, isAhead, share }) => ({
+        jobId,
+        instances: isAhead ? 0 : (link.heldOf.get(jobId) ?? 0) + share,
+      }))
       // A little less or more is not worth a message, unless its owner has nothing left to fill or the worker is full.
       const isSmall = share > 0 && isNear(wanted, link.wanted, link.held)
       const areSmall = isClosed || areNear(wants, link)
