@@ -35,6 +35,8 @@ export interface ExplainedJob {
 /** Peers asked about one job, and shards whose owners are looked up for that, at most. */
 const ASKED_MAX = 32
 const SHARDS_SOUGHT_MAX = 8
+/** Guards asked where homes do not tell what they should. */
+const GUARDS_ASKED = 8
 /** Peers whose clocks are asked for. */
 const CLOCKS_ASKED = 9
 /** Deadline of one question. Unit: ms. */
@@ -61,14 +63,18 @@ export async function askWhy(
       fresh.slice(0, room).map((peer) => askOne(client, peer, { jobId, unit, signal, answers, silences })),
     )
   }
-  const sought = await Promise.all([
+  const [homes, ...owners] = await Promise.all([
     client.homes(jobId),
     ...shardsToSeek(job, unit).map((shard) => client.shardOwners(jobId, shard)),
   ])
   const named = shown.shards
     .filter(({ ownerAddress }) => ownerAddress !== '')
     .map(({ owner, ownerAddress }) => ({ nodeId: owner, address: ownerAddress }))
-  await ask(unique([...sought.flat(), ...named]))
+  await ask(unique([...homes, ...owners.flat(), ...named]))
+  const doubtful = homes.filter(({ nodeId }) => answers.get(nodeId)?.reply.home === undefined)
+  // Who denies a job may lie, and who does not move it, too.
+  if (2 * doubtful.length > homes.length || owners.flat().every(({ nodeId }) => isIdle(answers.get(nodeId))))
+    await ask((await client.guards(jobId)).slice(0, GUARDS_ASKED))
   const sight = (): JobSight => ({
     jobId,
     spec: job.spec,
@@ -79,6 +85,7 @@ export async function askWhy(
     holders: shown.holders.length,
     wanted: shown.wanted,
     ageMs: shown.ageMs,
+    homes,
     answers: [...answers.values()],
     silences: [...silences.values()],
     wallMs: client.parts.clock.wallMs(),
@@ -93,6 +100,11 @@ export async function askWhy(
     moving: isMoving(findings),
     unit: unit === undefined ? undefined : explainUnit(sight(), unit),
   }
+}
+
+/** Whether a peer owns nothing of the job with workers at it. */
+function isIdle(answer: PeerAnswer | undefined): boolean {
+  return answer === undefined || answer.reply.shards.every(({ summary }) => summary.leased === 0)
 }
 
 function shardsToSeek({ spec }: KnownJob, unit: number | undefined): readonly number[] {

@@ -46,7 +46,7 @@ export {
   retryJobs,
   sealJob,
 } from './orders.js'
-export { type ClientOverlay, estimateFromNearest, type FoundRecord, overlayFace } from './overlay-face.js'
+export { type ClientOverlay, type FoundRecord, overlayFace } from './overlay-face.js'
 export { type PinStorage, Pins } from './pins.js'
 export { type Pace, PaceMeter } from './rate.js'
 export { type ByteSink, type ReducedAnswers, reduceAnswers } from './reduce.js'

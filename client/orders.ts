@@ -47,7 +47,9 @@ export async function giveOrder(
     body: said,
   })
   const order = { bytes, signature: signer.sign('order', bytes) }
+  const guards = client.guards(jobId)
   const { holders, wanted } = await client.askHome(jobId, methods.give, { order }, options)
+  await client.tellGuards(guards, { spec: job.signed, orders: [order] })
   return { seq, holders, wanted, job }
 }
 

@@ -1,4 +1,11 @@
-import type { Contact, LookupRequest, OverlayRecord, RecordDraft } from '../overlay/index.js'
+import {
+  type Contact,
+  estimateFromNearest,
+  type Keepers,
+  type LookupRequest,
+  type OverlayRecord,
+  type RecordDraft,
+} from '../overlay/index.js'
 import type { Key, NodeId, PublicKey } from '../proto/model.js'
 import type { Endpoint } from '../runtime/transport.js'
 
@@ -12,6 +19,8 @@ export interface FoundRecord {
 export interface ClientOverlay {
   /** The up to `count` live owner-eligible peers closest to `key`, closest first. */
   owners(key: Key, count: number): Promise<readonly Endpoint[]>
+  /** These, and the other peers of the key's region; see `Overlay.keepers`. */
+  keepers(key: Key, count: number): Promise<Keepers>
   /** Signs and stores a record; resolves to how many peers hold it. */
   putRecord(draft: RecordDraft): Promise<number>
   getRecord(key: Key, kind: string): Promise<readonly FoundRecord[]>
@@ -24,6 +33,7 @@ export interface OverlayLike {
   readonly self: { readonly nodeId: NodeId }
   lookup(key: Key, request?: LookupRequest): Promise<Contact[]>
   owners(key: Key, r: number): Promise<Contact[]>
+  keepers(key: Key, r: number): Promise<Keepers>
   putRecord(draft: RecordDraft): Promise<number>
   getRecord(key: Key, kind: string): Promise<OverlayRecord[]>
   endpoint(contact: Contact): Endpoint
@@ -33,6 +43,7 @@ export interface OverlayLike {
 export function overlayFace(overlay: OverlayLike): ClientOverlay {
   return {
     owners: async (key, count) => (await overlay.owners(key, count)).map((contact) => overlay.endpoint(contact)),
+    keepers: (key, count) => overlay.keepers(key, count),
     putRecord: (draft) => overlay.putRecord(draft),
     getRecord: (key, kind) => overlay.getRecord(key, kind),
     estimatePeers: async () => {
@@ -43,23 +54,4 @@ export function overlayFace(overlay: OverlayLike): ClientOverlay {
       )
     },
   }
-}
-
-/** Closest peers of a lookup (Kademlia's k): with fewer than this, all of the network was seen. */
-const NEAREST_FULL = 20
-const ID_BITS = 160n
-
-/**
- * Peers of a network by how close the nearest ones lie: with N peers spread evenly, the m-th nearest is expected at a
- * distance of m / (N + 1) of the id space (order statistics of the uniform distribution). Exact below 20 peers.
- */
-export function estimateFromNearest(target: Key, nearest: readonly NodeId[]): number {
-  if (nearest.length < NEAREST_FULL) return nearest.length
-  const distances = nearest
-    .map((nodeId) => BigInt(`0x${target}`) ^ BigInt(`0x${nodeId}`))
-    .sort((a, b) => (a < b ? -1 : 1))
-  const far = distances.at(-1)!
-  if (far === 0n) return nearest.length
-  const peers = (BigInt(nearest.length) << ID_BITS) / far
-  return Math.max(nearest.length, peers > 1_000_000_000n ? 1_000_000_000 : Number(peers))
 }

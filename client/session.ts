@@ -6,6 +6,7 @@ import { idWorkOf, nodeIdOf, type Signer, type Verifier } from '../overlay/ident
 import { keyOfDigest } from '../overlay/index.js'
 import { grantCodec, orderCodec, reportCodec } from '../proto/codec/facts.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
+import type { KeepJobRequest } from '../proto/home-messages.js'
 import type { ShowReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { JobId, JobSpec, Signed } from '../proto/model.js'
@@ -55,6 +56,8 @@ export interface AskOptions {
 const HOME_OWNERS = 5
 const SHARD_OWNERS = 3
 const ASK_DEADLINE_MS = 15_000
+/** Guards are waited for so long, for whom it is written down already. Unit: ms. */
+const GUARD_MS = 3_000
 /** One attempt at one peer; a peer that is there answers in far less. */
 const CALL_MS = 5_000
 const RETRY_MS = 200
@@ -73,6 +76,43 @@ export class GridClient {
   /** The peers that keep spec and orders of a job, nearest first. */
   homes(jobId: JobId): Promise<readonly Endpoint[]> {
     return this.parts.overlay.owners(homeKey(jobId), this.parts.homeOwners ?? HOME_OWNERS)
+  }
+
+  /** The other peers of the region around a job, which keep it as well on large networks; none elsewhere. Never rejects. */
+  async guards(jobId: JobId): Promise<readonly Endpoint[]> {
+    const { overlay, logger, homeOwners = HOME_OWNERS } = this.parts
+    try {
+      return (await overlay.keepers(homeKey(jobId), homeOwners)).guards
+    } catch (error) {
+      logger.debug('region not found', { jobId, error: toGridError(error).message })
+      return []
+    }
+  }
+
+  /**
+   * Gives spec and orders to guards of a job. Resolves, {@link GUARD_MS} later at most, to how many have it on disk by then.
+   * Never rejects: homes have it.
+   */
+  async tellGuards(
+    guards: Promise<readonly Endpoint[]>,
+    { spec, orders }: Pick<KeepJobRequest, 'spec' | 'orders'>,
+  ): Promise<number> {
+    const { transport, clock } = this.parts
+    let taken = 0
+    const tell = async (guard: Endpoint) => {
+      await transport.call(guard, methods.keepJob, { spec, orders, shards: [] }, { deadlineMs: CALL_MS })
+      taken++
+    }
+    await new Promise<void>((resolve) => {
+      const timer = clock.setTimer(GUARD_MS, resolve)
+      void guards
+        .then((found) => Promise.allSettled(found.map(tell)))
+        .then(() => {
+          timer.cancel()
+          resolve()
+        })
+    })
+    return taken
   }
 
   /** The peers that keep a shard, nearest first. */
@@ -95,19 +135,30 @@ export class GridClient {
       .map(({ owner, ownerAddress }) => ({ nodeId: owner, address: ownerAddress }))
   }
 
-  /** Asks the home of a job. Rejects as {@link askAny}. */
-  askHome<Request, Response>(
+  /**
+   * Asks the home of a job, and where it denies the job or anything of it, the guards. `check` throws for an answer that
+   * cannot be true: then the next one is asked. Rejects as {@link askAny}.
+   */
+  async askHome<Request, Response>(
     jobId: JobId,
     method: UnaryMethod<Request, Response>,
     request: Request,
-    options: AskOptions = {},
+    { check, ...options }: AskOptions & { readonly check?: (response: Response) => void } = {},
   ): Promise<Response> {
     const { transport } = this.parts
-    return this.askAny(
-      () => this.homes(jobId),
-      (home, call) => transport.call(home, method, request, call),
-      { ...options, what: `job ${jobId.slice(0, 8)}` },
-    )
+    const asking = { ...options, what: `job ${jobId.slice(0, 8)}` }
+    const ask = async (peer: Endpoint, call: { deadlineMs: Millis; signal?: AbortSignal }) => {
+      const response = await transport.call(peer, method, request, call)
+      check?.(response)
+      return response
+    }
+    try {
+      return await this.askAny(() => this.homes(jobId), ask, asking)
+    } catch (error) {
+      const guards = options.signal?.aborted ? [] : await this.guards(jobId)
+      if (guards.length === 0) throw error
+      return await this.askAny(async () => guards, ask, asking).catch(() => Promise.reject(error))
+    }
   }
 
   /**
@@ -160,7 +211,8 @@ export class GridClient {
 
   /** What the home says of a job; counts are its claims. Rejects as {@link askAny}. */
   show(jobId: JobId, withShards: boolean, options: AskOptions = {}): Promise<ShowReply> {
-    return this.askHome(jobId, methods.show, { jobId, withShards }, options)
+    const check = (reply: ShowReply) => void this.checkShown(jobId, reply)
+    return this.askHome(jobId, methods.show, { jobId, withShards }, { ...options, check })
   }
 
   /** A signed spec and orders as a checked job. Throws GridError `corrupt` when they are not those of `jobId`. */

@@ -37,6 +37,8 @@ export interface SubmittedJob {
   /** Nodes that have the spec on disk, and how many make it durable. */
   readonly holders: readonly NodeId[]
   readonly wanted: number
+  /** Further peers around the job that keep it against lying homes; 0 on networks of less than 64 peers. */
+  readonly guards: number
   /** The submitter's list in the network holds it, so that other machines with the key find it. */
   readonly listed: boolean
 }
@@ -67,6 +69,7 @@ export async function submitJob(
   const { jobId, signed } = signSpec(client, spec)
   for (const blob of blobs) await uploadContent(client, blob, spec.expiresAtMs, options)
   const { list, summary = '', deadlineMs, signal } = options
+  const found = client.guards(jobId)
   const reply = await client.askHome(
     jobId,
     methods.submit,
@@ -82,7 +85,11 @@ export async function submitJob(
     units: built.units,
     parent: spec.parent,
   })
-  return { jobId, signed, holders: reply.holders, wanted: reply.wanted, listed: await listInNetwork(client, jobId) }
+  const [listed, guards] = await Promise.all([
+    listInNetwork(client, jobId),
+    client.tellGuards(found, { spec: signed, orders: [] }),
+  ])
+  return { jobId, signed, holders: reply.holders, wanted: reply.wanted, guards, listed }
 }
 
 /** A job that cannot be listed is a job all the same. */

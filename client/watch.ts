@@ -6,7 +6,9 @@ import { type Millis, pause } from '../runtime/clock.js'
 import { consume } from '../runtime/consume.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import { jitter } from '../runtime/jitter.js'
+import type { Endpoint } from '../runtime/transport.js'
 import { Channel } from './channel.js'
+import { Stall, tellsMore } from './core/stall.js'
 import { type Pace, PaceMeter } from './rate.js'
 import { aborted, type GridClient, type KnownJob } from './session.js'
 
@@ -46,6 +48,9 @@ const RETRY_MS = 250
 const RETRY_MAX_MS = 10_000
 /** A home says something every few seconds, or another one is asked: a half-open connection says nothing. Unit: ms. */
 const SILENCE_MS = 20_000
+/** Guards asked about a job that stands still, and the deadline of each. Unit of the second: ms. */
+const GUARDS_ASKED = 3
+const GUARD_ASK_MS = 3_000
 /** Looks queued for a slow reader; newer ones replace none, the home is held back. */
 const QUEUED_LOOKS = 2
 
@@ -86,9 +91,16 @@ export async function* watchJob(
   let progress = reader.read(first)
   yield progress
   let lostAt: Millis | undefined
+  const stall = new Stall()
+  let ahead: Endpoint | undefined
   for (let attempt = 0; progress.end === undefined; attempt++) {
     let failure = new GridError('closed', 'the home ended the watch')
-    for (const home of await client.homes(jobId).catch(() => [])) {
+    const homes: readonly Endpoint[] = await client.homes(jobId).catch(() => [])
+    // What the homes deny, guards may know.
+    const guards = attempt > 0 ? await client.guards(jobId) : []
+    const first: readonly Endpoint[] = ahead === undefined ? [] : [ahead]
+    ahead = undefined
+    for (const home of [...first, ...homes, ...guards]) {
       const looks = new Channel<ShowReply>(QUEUED_LOOKS)
       const stop = new AbortController()
       const onAbort = () => stop.abort()
@@ -112,6 +124,9 @@ export async function* watchJob(
           lostAt = undefined
           yield progress
           if (progress.end !== undefined) return
+          if (!stall.looked(progress.summary, clock.now())) continue
+          ahead = await guardAhead(client, jobId, progress.summary)
+          if (ahead !== undefined) break
         }
       } catch (error) {
         failure = toGridError(error)
@@ -120,14 +135,34 @@ export async function* watchJob(
         signal?.removeEventListener('abort', onAbort)
       }
       if (signal?.aborted) throw aborted()
+      if (ahead !== undefined) break
     }
     if (signal?.aborted) throw aborted()
+    if (ahead !== undefined) continue
     lostAt ??= clock.now()
     if (clock.now() - lostAt >= patienceMs) throw failure
     onLost?.(failure)
     await pause(clock, jitter(random, Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(attempt, 10)), 0.3), signal)
     if (signal?.aborted) throw aborted()
   }
+}
+
+/** A guard by which the job is further than `summary` says. */
+async function guardAhead(client: GridClient, jobId: JobId, summary: Summary): Promise<Endpoint | undefined> {
+  const { transport, random } = client.parts
+  const guards = await client.guards(jobId)
+  const from = random.int(Math.max(1, guards.length))
+  for (let i = 0; i < Math.min(GUARDS_ASKED, guards.length); i++) {
+    const guard = guards[(from + i) % guards.length]!
+    try {
+      const reply = await transport.call(guard, methods.show, { jobId, withShards: false }, { deadlineMs: GUARD_ASK_MS })
+      client.checkShown(jobId, reply)
+      if (tellsMore(reply.summary, summary)) return guard
+    } catch {
+      // It does not have the job, or is not there: another one may.
+    }
+  }
+  return undefined
 }
 
 /** Replies of a home as progress; the spec is checked once, each order once. */

@@ -1,5 +1,6 @@
+import type { Keepers } from '../overlay/index.js'
 import type { WorkerCount } from '../proto/messages.js'
-import type { JobId, Key, PublicKey } from '../proto/model.js'
+import type { JobId, Key, NodeId, PublicKey } from '../proto/model.js'
 import type { Endpoint } from '../runtime/transport.js'
 
 /** Ready work of one job here, for workers with no job in mind. */
@@ -19,6 +20,10 @@ export interface OwnerDirectory {
   owners(key: Key, count: number): Promise<readonly Endpoint[]>
   /** The same as this node's routing table has it, without asking anybody: exact for keys near this node. */
   ownersSeen(key: Key, count: number): readonly Endpoint[]
+  /** The same owners with the other peers of the key's region, this node among them where it belongs; see `Overlay.keepers`. */
+  keepers(key: Key, count: number): Promise<Keepers>
+  /** Whether a peer lies in the region of a key, without asking anybody; see `Overlay.guards`. */
+  guards(key: Key, nodeId: NodeId): boolean
   /**
    * Puts up, changes or takes down a notice on the board. To be called again every few seconds: a peer announces so many
    * jobs at a time, and others wait.

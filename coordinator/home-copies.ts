@@ -40,6 +40,8 @@ export interface HomeCopiesContext extends Omit<HomeDriverContext, 'owner' | 'op
 
 /** Homes compare what they keep this often, give or take a fifth. Unit: ms. */
 export const COMPARE_MS = 10_000
+/** A guard asks a home for orders that it missed so rarely. Unit: ms. */
+const GUARD_COMPARE_MS = 60_000
 /** Time between looks at who is due, and until a home that did not answer is asked again. Unit: ms. */
 const TICK_MS = 2_000
 const RETRY_MS = 3_000
@@ -174,6 +176,11 @@ export class HomeCopies {
     return { holders: holders.slice(0, options.homeOwners), wanted }
   }
 
+  /** Gives a job to a guard that does not have it. Rejects with GridError. */
+  giveGuard(guard: Endpoint, job: BookedJob): Promise<void> {
+    return this.#give(guard, job, job.signedOrders, [])
+  }
+
   // -------------------------------------------------------------------------------------------------- what others ask
 
   async #keep({ spec, orders, shards }: KeepJobRequest, caller: NodeId): Promise<KeepJobReply> {
@@ -285,14 +292,14 @@ export class HomeCopies {
     const now = clock.now()
     const peers = places.peers()
     for (const nodeId of this.#peers.keys()) if (!peers.has(nodeId)) this.#peers.delete(nodeId)
-    for (const [nodeId, { endpoint, jobIds }] of peers) {
+    for (const [nodeId, { endpoint, jobIds, isGuarded }] of peers) {
       let peer = this.#peers.get(nodeId)
       if (peer === undefined) {
         peer = { same: undefined, dueAt: now, busy: false }
         this.#peers.set(nodeId, peer)
       }
       if (peer.busy || now < peer.dueAt) continue
-      peer.dueAt = now + jitter(random, COMPARE_MS, 0.2)
+      peer.dueAt = now + jitter(random, isGuarded ? GUARD_COMPARE_MS : COMPARE_MS, 0.2)
       void this.#compareWith(endpoint, peer, jobIds)
     }
     this.#letGo(now)
@@ -394,12 +401,12 @@ export class HomeCopies {
     }
   }
 
-  /** Lets go of jobs that enough nearer peers have kept for long. */
+  /** Lets go of jobs that enough nearer peers have kept for long. A guard keeps what it guards, whatever these say. */
   #letGo(now: Millis): void {
     const { core, places, options, release } = this.#c
     for (const jobId of core.jobIds()) {
       const key = homeKey(jobId)
-      this.#releases.ranked(key, places.nearer(jobId), options.homeOwners, now)
+      this.#releases.ranked(key, places.isGuard(jobId) ? 0 : places.nearer(jobId), options.homeOwners, now)
       if (this.#releases.mayDrop(key, now)) release(jobId)
     }
   }

@@ -73,7 +73,7 @@ export class HomeDriver {
     this.places = new HomePlaces({
       ...context,
       homeOwners: context.options.homeOwners,
-      onRanked: (jobId, rank) => this.handle({ type: 'ranked', jobId, rank }),
+      onRanked: (jobId, place) => this.handle({ type: 'ranked', jobId, ...place }),
     })
     this.#copies = new HomeCopies({
       ...context,
@@ -85,7 +85,7 @@ export class HomeDriver {
       ordersAdded: (job) => this.ordersAdded(job),
       release: (jobId) => this.#release(jobId),
     })
-    this.#trust = new ShardTrust(context)
+    this.#trust = new ShardTrust({ ...context, isGuard: (jobId) => this.places.isGuard(jobId) })
   }
 
   handle(event: HomeEvent): void {
@@ -139,6 +139,11 @@ export class HomeDriver {
   /** Becomes home of a job that no home knows any more, with what this node has of it as an owner of shards. */
   async revive(job: BookedJob): Promise<void> {
     await this.#copies.spread(job, job.signedOrders, Promise.resolve())
+  }
+
+  /** Gives a job to a guard that does not have it. Rejects with GridError. */
+  giveGuard(guard: Endpoint, job: BookedJob): Promise<void> {
+    return this.#copies.giveGuard(guard, job)
   }
 
   async #keep(job: BookedJob): Promise<void> {
@@ -216,6 +221,7 @@ export class HomeDriver {
     const refused = this.#troubles.of(jobId)
     return {
       rank: this.core.rank(jobId),
+      guarding: this.core.guarding(jobId, now),
       troubles: [
         ...silent.map(({ nodeId, address, at, shards }) => ({
           nodeId,

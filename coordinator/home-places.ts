@@ -12,9 +12,20 @@ export interface HomePlacesContext {
   readonly directory: OwnerDirectory
   /** Homes of a job. */
   readonly homeOwners: number
-  /** So many homes of the job, nearer than this node, seem to be there now. */
-  readonly onRanked: (jobId: JobId, rank: number) => void
+  /** What this node is to the job now. */
+  readonly onRanked: (jobId: JobId, place: HomePlace) => void
 }
+
+/** What a node is to a job that it keeps. */
+export interface HomePlace {
+  /** So many homes of the job, nearer than this node, seem to be there; of a guard, so many peers that may own. */
+  readonly rank: number
+  /** It is no home but lies in the region of the job: it keeps the job, and acts where homes do not. */
+  readonly isGuard: boolean
+}
+
+/** Peers that a guard looks at to know its rank. */
+const GUARD_PLACES = 24
 
 /** Places behind the last home that are still looked at, to tell a home that was pushed aside from one that flaps. */
 export const PLACES_BEHIND = 3
@@ -30,7 +41,16 @@ interface Place {
   readonly homes: readonly Endpoint[]
   /** Live peers nearer to the job than this node; as many as were asked for, or more. */
   readonly nearer: number
+  readonly isGuard: boolean
   readonly seenAt: Millis
+}
+
+/** Another home of jobs kept here. */
+export interface OtherHome {
+  readonly endpoint: Endpoint
+  readonly jobIds: JobId[]
+  /** Of all of them this node is only a guard. */
+  isGuarded: boolean
 }
 
 /** Who the homes of each job kept here are, in this node's view, and which of them answer. */
@@ -73,6 +93,11 @@ export class HomePlaces {
     return this.#places.get(jobId)?.nearer ?? 0
   }
 
+  /** Whether this node is a guard of a job. */
+  isGuard(jobId: JobId): boolean {
+    return this.#places.get(jobId)?.isGuard ?? false
+  }
+
   /** Looks the homes of a job up now. Never rejects: what was known before stands in for a lookup that fails. */
   find(jobId: JobId): Promise<readonly Endpoint[]> {
     let lookup = this.#lookups.get(jobId)
@@ -112,15 +137,18 @@ export class HomePlaces {
   }
 
   /** The other homes, and the jobs kept here that each is a home of. */
-  peers(): Map<NodeId, { readonly endpoint: Endpoint; readonly jobIds: JobId[] }> {
-    const peers = new Map<NodeId, { readonly endpoint: Endpoint; readonly jobIds: JobId[] }>()
+  peers(): Map<NodeId, OtherHome> {
+    const peers = new Map<NodeId, OtherHome>()
     const { nodeId: self } = this.#c.directory.self
     for (const [jobId, place] of this.#places) {
       for (const endpoint of place?.homes ?? []) {
         if (endpoint.nodeId === self) continue
         const known = peers.get(endpoint.nodeId)
-        if (known === undefined) peers.set(endpoint.nodeId, { endpoint, jobIds: [jobId] })
-        else known.jobIds.push(jobId)
+        if (known === undefined) peers.set(endpoint.nodeId, { endpoint, jobIds: [jobId], isGuarded: place!.isGuard })
+        else {
+          known.jobIds.push(jobId)
+          known.isGuarded &&= place!.isGuard
+        }
       }
     }
     return peers
@@ -131,11 +159,13 @@ export class HomePlaces {
     return this.#c.clock.now() - place.seenAt < LOOKUP_AGAIN_MS
   }
 
-  /** A routing table is exact around its own node: where this one is a home, nobody need be asked. False: it is none. */
+  /** A routing table is exact around its own node: where this one is a home or guard, nobody need be asked. False: it is neither. */
   #look(jobId: JobId): boolean {
     const { directory, homeOwners } = this.#c
-    const seen = directory.ownersSeen(homeKey(jobId), homeOwners + PLACES_BEHIND)
-    const isNear = seen.slice(0, homeOwners).some(({ nodeId }) => nodeId === directory.self.nodeId)
+    const key = homeKey(jobId)
+    const { nodeId: self } = directory.self
+    const seen = directory.ownersSeen(key, GUARD_PLACES)
+    const isNear = seen.slice(0, homeOwners).some(({ nodeId }) => nodeId === self) || directory.guards(key, self)
     if (isNear && this.#places.has(jobId)) this.#put(jobId, seen)
     return isNear
   }
@@ -155,10 +185,12 @@ export class HomePlaces {
 
   #put(jobId: JobId, nearest: readonly Endpoint[]): void {
     const { directory, homeOwners, clock } = this.#c
-    const at = nearest.findIndex(({ nodeId }) => nodeId === directory.self.nodeId)
-    const homes = nearest.slice(0, homeOwners)
+    const { nodeId: self } = directory.self
+    const at = nearest.findIndex(({ nodeId }) => nodeId === self)
+    const nearer = at < 0 ? nearest.length : at
+    const isGuard = nearer >= homeOwners && directory.guards(homeKey(jobId), self)
     this.#places.delete(jobId)
-    this.#places.set(jobId, { homes, nearer: at < 0 ? nearest.length : at, seenAt: clock.now() })
+    this.#places.set(jobId, { homes: nearest.slice(0, homeOwners), nearer, isGuard, seenAt: clock.now() })
     this.#rank(jobId)
   }
 
@@ -169,11 +201,16 @@ export class HomePlaces {
 
   #rank(jobId: JobId): void {
     const self = this.#c.directory.self.nodeId
+    const place = this.#places.get(jobId)
+    if (place?.isGuard === true) {
+      this.#c.onRanked(jobId, { rank: place.nearer, isGuard: true })
+      return
+    }
     let rank = 0
-    for (const { nodeId } of this.#places.get(jobId)?.homes ?? []) {
+    for (const { nodeId } of place?.homes ?? []) {
       if (nodeId === self) break
       if (!this.#missed.has(nodeId)) rank++
     }
-    this.#c.onRanked(jobId, rank)
+    this.#c.onRanked(jobId, { rank, isGuard: false })
   }
 }

@@ -36,6 +36,8 @@ const CLOSE_HOMES = 2
 const SUMMARY_MS = 1_000
 const SUMMARY_FAR_MS = 3_000
 const SUMMARY_SOON_MS = 50
+/** The same to guards, the first time as well: most jobs are over by then. Unit: ms. */
+const SUMMARY_GUARD_MS = 20_000
 /** An owner says how its unfinished shards stand even if nothing changes, so that homes know it is there. Unit: ms. */
 const SUMMARY_RENEWAL_MS = 4_000
 /** Deadline of a summary, and how long homes found by a lookup are used. Unit: ms. */
@@ -47,9 +49,10 @@ const RETRY_MAX_MS = 8_000
 /** Time between two attempts to give a job that no home knows back to its homes. Unit: ms. */
 const REVIVE_MS = 10_000
 
-/** One of the homes that are told of a job. */
+/** One of the homes and guards that are told of a job. */
 interface Target {
   readonly endpoint: Endpoint
+  readonly isGuard: boolean
   /** Shards that it has not been told of as they are. */
   readonly dirty: Set<number>
   nextAt: Millis
@@ -171,9 +174,10 @@ export class HomeReporter {
     if (reports.targets.length > 0) reports.dirty.clear()
     let close = 0
     for (const target of reports.targets) {
-      const isClose = target.failures === 0 && close++ < CLOSE_HOMES
+      const isClose = !target.isGuard && target.failures === 0 && close++ < CLOSE_HOMES
+      const periodMs = target.isGuard ? SUMMARY_GUARD_MS : isClose ? SUMMARY_MS : SUMMARY_FAR_MS
       if (!target.busy && target.dirty.size > 0 && now >= target.nextAt)
-        void this.#tell(job, reports, target, isClose ? SUMMARY_MS : SUMMARY_FAR_MS)
+        void this.#tell(job, reports, target, periodMs)
     }
     // Nobody found: later, without spinning.
     if (reports.targets.length === 0) reports.alarm.set(now + RETRY_MS)
@@ -187,17 +191,23 @@ export class HomeReporter {
     try {
       const isHome = home.core.has(jobId)
       const { homeOwners } = options
-      const found = [...(await (isHome ? home.places.current(jobId) : directory.owners(homeKey(jobId), homeOwners)))]
+      const keepers = await directory.keepers(homeKey(jobId), homeOwners)
+      const found = [...(isHome ? await home.places.current(jobId) : keepers.owners)]
       if (isHome && !found.some(({ nodeId }) => nodeId === self.nodeId)) found.push(self)
       if (found.length === 0) return
       const before = new Map(reports.targets.map((target) => [target.endpoint.nodeId, target]))
       const shards = owner.core.job(jobId)?.shards.keys() ?? []
-      reports.targets = found.map((endpoint) => {
+      const targetOf = (endpoint: Endpoint, isGuard: boolean): Target => {
         const same = before.get(endpoint.nodeId)
-        if (same?.endpoint.address === endpoint.address) return same
-        const now = clock.now()
-        return { endpoint, dirty: new Set(shards), nextAt: now, busy: false, failures: 0, isStranger: false }
-      })
+        if (same?.endpoint.address === endpoint.address && same.isGuard === isGuard) return same
+        const nextAt = clock.now() + (isGuard ? SUMMARY_GUARD_MS : 0)
+        return { endpoint, isGuard, dirty: new Set(shards), nextAt, busy: false, failures: 0, isStranger: false }
+      }
+      const homes = new Set(found.map(({ nodeId }) => nodeId))
+      reports.targets = [
+        ...found.map((endpoint) => targetOf(endpoint, false)),
+        ...keepers.guards.filter(({ nodeId }) => !homes.has(nodeId)).map((endpoint) => targetOf(endpoint, true)),
+      ]
       reports.foundAt = clock.now()
     } catch (error) {
       logger.debug('homes not found', { jobId, error: toGridError(error).message })
@@ -221,14 +231,30 @@ export class HomeReporter {
       const failure = toGridError(error)
       for (const shard of shards) target.dirty.add(shard)
       target.isStranger = failure.code === 'notFound'
-      target.nextAt = clock.now() + Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(target.failures++, 10))
+      target.nextAt = clock.now() + this.#retryMs(target)
       // Whoever fell silent may have been replaced.
-      if (target.failures === 1) reports.foundAt = Number.NEGATIVE_INFINITY
+      if (target.failures === 1 && !target.isGuard) reports.foundAt = Number.NEGATIVE_INFINITY
       logger.debug('home not told', { jobId, home: target.endpoint.nodeId, error: failure.message })
+      if (target.isGuard && target.isStranger) await this.#giveGuard(job, target)
       this.#reviveMaybe(job, reports)
     } finally {
       target.busy = false
       if (this.#jobs.get(jobId) === reports) this.#schedule(reports)
+    }
+  }
+
+  #retryMs(target: Target): Millis {
+    if (target.isGuard) return SUMMARY_GUARD_MS * 2 ** Math.min(target.failures++, 4)
+    return Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(target.failures++, 10))
+  }
+
+  /** A peer that came into the region later learns of the job from its owners. */
+  async #giveGuard(job: BookedJob, { endpoint }: Target): Promise<void> {
+    const { home, logger } = this.#c
+    try {
+      await home.giveGuard(endpoint, job)
+    } catch (error) {
+      logger.debug('job not given to a guard', { jobId: job.jobId, error: toGridError(error).message })
     }
   }
 
@@ -282,8 +308,9 @@ export class HomeReporter {
   #reviveMaybe(job: BookedJob, reports: JobReports): void {
     const { clock, home, logger } = this.#c
     const now = clock.now()
-    const isLost = reports.targets.every(({ failures }) => failures > 0)
-    if (!isLost || !reports.targets.some(({ isStranger }) => isStranger) || now - reports.revivedAt < REVIVE_MS) return
+    const homes = reports.targets.filter(({ isGuard }) => !isGuard)
+    const isLost = homes.every(({ failures }) => failures > 0)
+    if (!isLost || !homes.some(({ isStranger }) => isStranger) || now - reports.revivedAt < REVIVE_MS) return
     reports.revivedAt = now
     logger.info('job given back to its homes', { jobId: job.jobId })
     void home.revive(job)

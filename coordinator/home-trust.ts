@@ -11,6 +11,8 @@ export interface ShardTrustContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly directory: OwnerDirectory
+  /** Whether this node only guards the job. */
+  readonly isGuard: (jobId: JobId) => boolean
   readonly options: CoordinatorOptions
 }
 
@@ -23,7 +25,8 @@ const LOOKUPS_MAX = 16
 
 /**
  * Whose word on the shards of a job a home hears: that of the peers it gave shards to, or that a lookup names as owners
- * of the shard they speak of, since another home may have given it to them.
+ * of the shard they speak of, since another home may have given it to them. A guard takes the word of whoever is near the
+ * shard: a key ground to be there would be named by a lookup as well, and most jobs end before a guard is needed.
  */
 export class ShardTrust {
   readonly #c: ShardTrustContext
@@ -51,6 +54,7 @@ export class ShardTrust {
     const { jobId } = job
     if (nodeId === directory.self.nodeId || this.#owners.get(jobId)?.has(nodeId) === true) return true
     if (!job.shards.includes(shard)) return false
+    if (this.#c.isGuard(jobId) && directory.guards(job.shardKey(shard), nodeId)) return true
     const stranger = `${jobId} ${nodeId}`
     const now = clock.now()
     if ((this.#strangers.get(stranger) ?? now) > now || this.#lookups >= LOOKUPS_MAX) return false

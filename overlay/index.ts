@@ -4,13 +4,14 @@ import type { Endpoint } from '../runtime/transport.js'
 import { BoardClient } from './board-client.js'
 import type { BoardNews } from './board-watch.js'
 import { Board, type WorkersWatching } from './core/board.js'
-import { compareDistance } from './core/node-id.js'
+import { compareDistance, sharedBits } from './core/node-id.js'
 import { type Candidate, ownersOf, rankOf } from './core/ownership.js'
 import { type RecordKind, RecordStore } from './core/record.js'
 import type { Seed } from './core/seeds.js'
 import { hostOf, subnetOf } from './core/subnet.js'
 import { OverlayDriver, type OverlayDependencies as OverlayMembership } from './driver.js'
 import { OwnRecords, type RecordDraft } from './own-records.js'
+import { Regions } from './regions.js'
 import { OverlayService } from './service.js'
 
 export type { Announcement, BoardEntry, Contact, OverlayRecord, RecordBody } from '../proto/overlay-messages.js'
@@ -18,6 +19,7 @@ export type { BoardNews } from './board-watch.js'
 export type { WorkersWatching } from './core/board.js'
 export { keyOf, keyOfDigest } from './core/node-id.js'
 export { ReleaseWatch } from './core/ownership.js'
+export { estimateFromNearest } from './core/region.js'
 export type { RecordKind } from './core/record.js'
 export type { Seed } from './core/seeds.js'
 export { type OverlayOptions, type OverlayProfile, overlayProfiles, resolveOptions } from './options.js'
@@ -38,6 +40,14 @@ export interface LookupRequest {
   readonly count?: number
 }
 
+/** Who keeps what belongs to a key. */
+export interface Keepers {
+  /** As {@link Overlay.owners}. */
+  readonly owners: readonly Endpoint[]
+  /** The others of the key's region, nearest first; none on small networks. See `core/region.ts`. */
+  readonly guards: readonly Endpoint[]
+}
+
 /**
  * Who is out there, who is near a key, and which jobs have ready work. Handlers of the transport are set by the
  * constructor, so construct it before the first connection is accepted.
@@ -46,6 +56,7 @@ export class Overlay {
   readonly #driver: OverlayDriver
   readonly #records: OwnRecords
   readonly #board: BoardClient
+  readonly #regions: Regions
   readonly #dependencies: OverlayDependencies
 
   constructor(dependencies: OverlayDependencies) {
@@ -83,7 +94,18 @@ export class Overlay {
       push: (effects) => service.push(effects),
       problem: (contact) => driver.problem(contact),
     })
-    driver.onNeighboursChanged(() => this.#board.neighboursChanged(driver.upkeep.size))
+    this.#regions = new Regions({
+      clock,
+      random,
+      logger: shared.logger,
+      peers: () => driver.upkeep.size,
+      lookup: (point, careful) => this.lookup(point, { careful }),
+    })
+    driver.onNeighboursChanged(() => {
+      this.#board.neighboursChanged(driver.upkeep.size)
+      // A peer is to know the size when a job comes.
+      if (dependencies.listen !== undefined) void this.#regions.bitsSeen
+    })
   }
 
   /** The own id, and the own contact record unless this is a leaf. */
@@ -129,6 +151,24 @@ export class Overlay {
   /** The up to `r` owners of `key`, found by a lookup; closest first, but spread over networks: see `core/ownership.ts`. */
   async owners(key: Key, r: number, { careful = false }: Pick<LookupRequest, 'careful'> = {}): Promise<Contact[]> {
     return spreadOwners(key, r, await this.lookup(key, { careful }))
+  }
+
+  /** The up to `r` owners of `key` and the guards of its region, found by lookups. */
+  async keepers(key: Key, r: number): Promise<Keepers> {
+    const { nearest, region } = await this.#regions.around(key)
+    const endpoints = (contacts: readonly Contact[]) => contacts.map((contact) => this.endpoint(contact))
+    const owners = endpoints(spreadOwners(key, r, nearest))
+    const known = new Set(owners.map(({ nodeId }) => nodeId))
+    return { owners, guards: endpoints(region.filter(({ nodeId }) => !known.has(nodeId))) }
+  }
+
+  /**
+   * Whether a peer lies in the region of `key`, or no more than a region's width beside it: two peers may judge the size of
+   * the network differently. False on small networks, and until the size is known.
+   */
+  guards(key: Key, nodeId: NodeId = this.#driver.nodeId): boolean {
+    const bits = this.#regions.bitsSeen
+    return bits !== undefined && sharedBits(key, nodeId) >= bits - 1
   }
 
   /** The up to `r` owners of `key` as this node's own table has it, without a request. Only near keys are seen exactly. */

@@ -77,6 +77,8 @@ function directoryOf(overlay: Overlay, self: Endpoint): OwnerDirectory {
     self,
     owners: async (key, count) => (await overlay.owners(key, count)).map((contact) => overlay.endpoint(contact)),
     ownersSeen: (key, count) => overlay.ownersSeen(key, count).map((contact) => overlay.endpoint(contact)),
+    keepers: (key, count) => overlay.keepers(key, count),
+    guards: (key, nodeId) => overlay.guards(key, nodeId),
     announce: ({ jobId, submitter, ready, header }) => {
       if (ready === 0) overlay.withdraw(jobId)
       else overlay.announce({ jobId, submitter, ready, header, expiresInMs: 60_000 })

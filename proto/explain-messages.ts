@@ -144,9 +144,14 @@ export interface ExplainReply {
   readonly events: readonly UnitEvent[]
 }
 
+/** What a guard does for a job: whether homes leave it undone, or it has stepped in for them. */
+export type Guarding = 'watching' | 'acting'
+
 export interface HomeSight {
-  /** Homes that are nearer to the job and seem to be there. */
+  /** Homes that are nearer to the job and seem to be there; of a guard, nearer peers. */
   readonly rank: number
+  /** Undefined: it is a home. */
+  readonly guarding: Guarding | undefined
   readonly troubles: readonly PeerTrouble[]
 }
 

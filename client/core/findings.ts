@@ -14,6 +14,7 @@ export const FINDING_CODES = [
   'peer-refuses',
   'owner-refuses',
   'owner-unreachable',
+  'homes-fail',
   'few-homes',
   'no-owner',
   'no-worker',

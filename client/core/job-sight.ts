@@ -39,6 +39,8 @@ export interface JobSight {
   readonly holders: number
   readonly wanted: number
   readonly ageMs: number
+  /** The peers nearest to the job that were asked, by a lookup. */
+  readonly homes: readonly Asked[]
   readonly answers: readonly PeerAnswer[]
   readonly silences: readonly PeerSilence[]
   /** This machine's clock. */

@@ -69,6 +69,7 @@ export function peerFindings(sight: JobSight, { flags }: CommandWords): Finding[
       cure: 'start it again on its data directory; other peers take its place within a minute',
     })
   }
+  findings.push(...homesFail(sight))
   const { holders, wanted } = sight
   if (wanted > 0 && holders < wanted)
     findings.push({
@@ -91,4 +92,25 @@ export function peerFindings(sight: JobSight, { flags }: CommandWords): Finding[
       cure: `start a peer that may own: manyhands node${flags}`,
     })
   return findings
+}
+
+/** Homes that deny the job, or leave it to the guards of its region. */
+function homesFail({ homes, answers, silences }: JobSight): Finding[] {
+  const guards = answers.filter(({ reply }) => reply.home?.guarding !== undefined)
+  const acting = guards.filter(({ reply }) => reply.home?.guarding === 'acting')
+  const isHome = new Set(homes.map(({ nodeId }) => nodeId))
+  const denying = silences.filter(({ nodeId, isThere }) => isThere && isHome.has(nodeId))
+  if (guards.length === 0 || (acting.length === 0 && 2 * denying.length <= homes.length)) return []
+  const say = `${counted(denying.length, 'peer')} of the ${homes.length} nearest to the job ${denying.length === 1 ? 'says it does' : 'say they do'} not know it`
+  return [
+    {
+      code: 'homes-fail',
+      blocks: false,
+      sentence: `${denying.length > 0 ? say : 'the peers nearest to the job leave it undone'}: ${counted(guards.length, 'peer')} of the region around it ${guards.length === 1 ? 'keeps' : 'keep'} it${acting.length > 0 ? ' and give it out in their place' : ', and give it out a minute after these should have'}`,
+      sinceMs: undefined,
+      by: names([...denying, ...guards]),
+      value: `${denying.length} of ${homes.length} homes deny it, ${acting.length} of ${guards.length} guards act`,
+      cure: '',
+    },
+  ]
 }

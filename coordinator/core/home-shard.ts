@@ -3,6 +3,8 @@ import type { Millis } from '../../runtime/clock.js'
 
 /** An owner that has not summarized an unfinished shard for this long counts as silent. Unit: ms. */
 export const SUMMARY_SILENCE_MS = 10_000
+/** The same at a guard, which is told more rarely. Unit: ms. */
+export const GUARD_SILENCE_MS = 60_000
 /** Owners whose word on a shard is kept: its owners now, and some that were. */
 const OWNERS_HEARD_MAX = 8
 
@@ -23,7 +25,7 @@ interface Heard {
 
 /**
  * What a home knows of one shard: what each of its owners last said of it, and what it makes of that. A shard:
- * activating -> active (an owner was heard within {@link SUMMARY_SILENCE_MS}) -> finished; active -> activating again when
+ * activating -> active (an owner was heard within `silenceMs`) -> finished; active -> activating again when
  * all its owners fall silent.
  */
 export class HomeShard {
@@ -32,6 +34,8 @@ export class HomeShard {
   /** Since when somebody should have activated it. */
   readonly wantedAt: Millis
   activating = false
+  /** {@link SUMMARY_SILENCE_MS}, or {@link GUARD_SILENCE_MS}. */
+  silenceMs: Millis
   /** Activations that failed in a row, and until when the next one waits. */
   attempts = 0
   retryAt: Millis = 0
@@ -42,7 +46,8 @@ export class HomeShard {
   #heardAt: Millis
   #reopenedAt: Millis = Number.NEGATIVE_INFINITY
 
-  constructor(shard: number, units: number, now: Millis) {
+  constructor(shard: number, units: number, silenceMs: Millis, now: Millis) {
+    this.silenceMs = silenceMs
     this.shard = shard
     this.units = units
     this.wantedAt = now
@@ -100,7 +105,7 @@ export class HomeShard {
 
   /** An owner with nothing left to do on the shard does not repeat itself, until something is ruled. */
   #isFresh({ status, at }: Heard, now: Millis): boolean {
-    return now - at < SUMMARY_SILENCE_MS || (isFinished(status.summary) && at >= this.#reopenedAt)
+    return now - at < this.silenceMs || (isFinished(status.summary) && at >= this.#reopenedAt)
   }
 }
 

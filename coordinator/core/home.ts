@@ -5,7 +5,7 @@ import { EMPTY_SUMMARY } from '../../job/summary.js'
 import { EXPLAIN_MAX } from '../../proto/explain-messages.js'
 import type { JobId, JobSpec, NodeId, Summary } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import { HomeShard, isFinished, type OwnerStatus, SUMMARY_SILENCE_MS } from './home-shard.js'
+import { GUARD_SILENCE_MS, HomeShard, isFinished, type OwnerStatus, SUMMARY_SILENCE_MS } from './home-shard.js'
 
 export { type OwnerStatus, SUMMARY_SILENCE_MS } from './home-shard.js'
 
@@ -24,6 +24,13 @@ export const BYPASS_MS = 5_000
 const BYPASS_STEP_MS = 1_000
 /** A home that had to step in for the nearer ones acts without waiting for so long. Unit: ms. */
 const ACTING_MS = 15_000
+/**
+ * A guard leaves activating to the homes for so long, since it is told more rarely, and a step for each peer nearer to the
+ * job; having stepped in, it acts for long: the homes have failed. Unit: ms.
+ */
+export const GUARD_BYPASS_MS = 45_000
+const GUARD_BYPASS_STEP_MS = 2_000
+const GUARD_ACTING_MS = 10 * 60_000
 
 /** Silent owners told of one job, and how long each is. Unit of the second: ms. */
 const SILENT_MAX = EXPLAIN_MAX.troubles / 2
@@ -49,8 +56,11 @@ export type HomeEvent =
       readonly rank: number
     }
   | { readonly type: 'ordersKept'; readonly jobId: JobId; readonly orders: readonly KnownOrder[] }
-  /** So many homes of the job are nearer to it than this one and seem to be there: 0 makes this one the preferred. */
-  | { readonly type: 'ranked'; readonly jobId: JobId; readonly rank: number }
+  /**
+   * So many homes of the job are nearer to it than this one and seem to be there: 0 makes this one the preferred. A guard is
+   * no home, but keeps the job and acts where they do not.
+   */
+  | { readonly type: 'ranked'; readonly jobId: JobId; readonly rank: number; readonly isGuard: boolean }
   | { readonly type: 'jobForgotten'; readonly jobId: JobId }
   /** An owner took a shard, or told how it stands. */
   | { readonly type: 'shardHeard'; readonly jobId: JobId; readonly shard: number; readonly status: OwnerStatus }
@@ -75,6 +85,7 @@ interface HomeJob {
   readonly keptAt: Millis
   firstGrantAt: Millis | undefined
   rank: number
+  isGuard: boolean
   /** Since when more shards should be active than are, as far as this home has heard. */
   windowOpenSince: Millis | undefined
   /** Until when it acts as if it were the preferred one, having stepped in once. */
@@ -129,6 +140,7 @@ export class Home {
           keptAt: now,
           firstGrantAt: undefined,
           rank: event.rank,
+          isGuard: false,
           windowOpenSince: undefined,
           actingUntil: Number.NEGATIVE_INFINITY,
           next: 0,
@@ -167,8 +179,10 @@ export class Home {
       }
       case 'ranked': {
         const job = this.#jobs.get(event.jobId)
-        if (job === undefined || job.rank === event.rank) break
+        if (job === undefined || (job.rank === event.rank && job.isGuard === event.isGuard)) break
         job.rank = event.rank
+        job.isGuard = event.isGuard
+        for (const entry of job.entries.values()) entry.silenceMs = silenceMs(job)
         this.#fillWindow(job, now)
         break
       }
@@ -267,6 +281,13 @@ export class Home {
     return this.#jobs.get(jobId)?.rank ?? 0
   }
 
+  /** What this node is as a guard of a job; undefined: it is a home, or does not keep it. */
+  guarding(jobId: JobId, now: Millis): 'watching' | 'acting' | undefined {
+    const job = this.#jobs.get(jobId)
+    if (job?.isGuard !== true) return undefined
+    return acts(job, now) ? 'acting' : 'watching'
+  }
+
   /** The first `limit` of them, as their owners told. */
   finishedShards(jobId: JobId, limit: number): { readonly shard: number; readonly status: OwnerStatus }[] {
     const finished: { shard: number; status: OwnerStatus }[] = []
@@ -308,7 +329,7 @@ export class Home {
     const job = this.#jobs.get(jobId)
     if (job === undefined || !job.shards.includes(shard)) return
     const known = job.entries.get(shard)
-    const entry = known ?? new HomeShard(shard, job.shardUnits(shard), now)
+    const entry = known ?? new HomeShard(shard, job.shardUnits(shard), silenceMs(job), now)
     const before = entry.shown
     if (!entry.hear(status, now)) return
     if (known === undefined) {
@@ -343,7 +364,7 @@ export class Home {
         entry.refresh(now)
         if (entry.shown !== before) this.#shownAgain(job, entry, before)
         if (entry.activating || entry.finished || entry.retryAt > now) continue
-        const wantedAt = before === undefined ? entry.wantedAt : entry.heardAt + SUMMARY_SILENCE_MS
+        const wantedAt = before === undefined ? entry.wantedAt : entry.heardAt + entry.silenceMs
         if (now >= wantedAt && this.#mayAct(job, wantedAt, now)) this.#activate(job, shard)
       }
       this.#fillWindow(job, now)
@@ -353,9 +374,12 @@ export class Home {
   /** Whether this home is to do what should have been done since `wantedAt`. */
   #mayAct(job: HomeJob, wantedAt: Millis, now: Millis): boolean {
     if (acts(job, now)) return true
-    const dueAt = wantedAt + BYPASS_MS + job.rank * BYPASS_STEP_MS
-    if (now < dueAt) return false
-    job.actingUntil = now + ACTING_MS
+    const { rank, isGuard } = job
+    const patienceMs = isGuard
+      ? GUARD_BYPASS_MS + rank * GUARD_BYPASS_STEP_MS
+      : BYPASS_MS + rank * BYPASS_STEP_MS
+    if (now < wantedAt + patienceMs) return false
+    job.actingUntil = now + (isGuard ? GUARD_ACTING_MS : ACTING_MS)
     return true
   }
 
@@ -381,7 +405,7 @@ export class Home {
     for (; withWork < window && activating < ACTIVATING_MAX && job.next < job.shards.length; job.next++) {
       const shard = job.shards.at(job.next)!
       if (job.entries.has(shard)) continue
-      job.entries.set(shard, new HomeShard(shard, job.shardUnits(shard), now))
+      job.entries.set(shard, new HomeShard(shard, job.shardUnits(shard), silenceMs(job), now))
       job.unfinished.add(shard)
       this.#activate(job, shard)
       withWork++
@@ -400,13 +424,17 @@ export class Home {
   }
 }
 
+function silenceMs({ isGuard }: HomeJob): Millis {
+  return isGuard ? GUARD_SILENCE_MS : SUMMARY_SILENCE_MS
+}
+
 function rulingOrders(orders: readonly KnownOrder[]): number {
   return orders.filter(({ order }) => order.body.type === 'rulings').length
 }
 
 /** Whether this home does at once what is to be done. */
-function acts({ rank, actingUntil }: HomeJob, now: Millis): boolean {
-  return rank === 0 || now < actingUntil
+function acts({ rank, isGuard, actingUntil }: HomeJob, now: Millis): boolean {
+  return (rank === 0 && !isGuard) || now < actingUntil
 }
 
 function add(sum: Sum, summary: Summary, sign: 1 | -1): void {

@@ -53,7 +53,7 @@ export function sharedBits(a: Point, b: Point): number {
 }
 
 /** A random point that shares exactly `shared` (0 to 159) leading bits with `self`: one of that bucket's range. */
-export function randomInBucket(self: NodeId, shared: number, random: Random): Key {
+export function randomInBucket(self: Point, shared: number, random: Random): Key {
   const bytes = random.bytes(ID_BITS / 8)
   const own = bytesOfPoint(self)
   const index = shared >> 3

@@ -4,6 +4,7 @@ import {
   EXPLAIN_MAX,
   type ExplainReply,
   type ExplainRequest,
+  type Guarding,
   type HomeSight,
   type LeaseSight,
   type PeerTrouble,
@@ -52,7 +53,11 @@ export const explainReplyCodec: Codec<ExplainReply> = messageCodec(
     wallMs: wholeMs(reply.wallMs),
     uptimeMs: wholeMs(reply.uptimeMs),
     refusal: reasonToWire(refusal),
-    home: home && { rank: home.rank, troubles: home.troubles.map(troubleToWire) },
+    home: home && {
+      rank: home.rank,
+      guarding: home.guarding ?? '',
+      troubles: home.troubles.map(troubleToWire),
+    },
     shards: shards.map(shardToWire),
     workers: workers.map(workersToWire),
     refusedKeys: refusedKeys.map(({ nodeId, reason, code, agoMs }) => ({
@@ -87,6 +92,7 @@ function troubleToWire({ nodeId, reason, sinceMs, ...trouble }: PeerTrouble): Wi
 function readHome(fields: Fields): HomeSight {
   return {
     rank: fields.uint32('rank', { max: UINT32_MAX }),
+    guarding: readGuarding(fields),
     troubles: fields.list('troubles', { max: EXPLAIN_MAX.troubles }, (trouble) => ({
       nodeId: trouble.nodeId('nodeId'),
       address: trouble.text('address', { max: ADDRESS_BYTES_MAX, controls: 'refuse' }),
@@ -97,6 +103,12 @@ function readHome(fields: Fields): HomeSight {
       shards: trouble.uint32('shards', { max: UINT32_MAX }),
     })),
   }
+}
+
+function readGuarding(fields: Fields): Guarding | undefined {
+  const word = fields.text('guarding', { max: WORD_CHARS_MAX, controls: 'refuse' })
+  // A word of a later version is that of a guard all the same.
+  return word === '' ? undefined : word === 'acting' ? 'acting' : 'watching'
 }
 
 function shardToWire({ summary, quietMs, groups, lastGrantMs, lastAnswerMs, ...sight }: ShardSight): WireMessage {

@@ -2,6 +2,7 @@ import { echo } from './echo.js'
 import type { Scenario } from './scenario.js'
 import { factsBar } from './scenarios/facts-bar.js'
 import { gridScenario } from './scenarios/grid.js'
+import { groundKeysScenario } from './scenarios/ground-keys.js'
 import { homesScenario } from './scenarios/homes.js'
 import { liarScenarios } from './scenarios/liars.js'
 import { overlayScenario } from './scenarios/overlay.js'
@@ -20,4 +21,5 @@ export const scenarios: readonly Scenario[] = [
   ...liarScenarios,
   ...overlayBars,
   factsBar,
+  groundKeysScenario,
 ]

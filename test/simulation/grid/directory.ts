@@ -1,6 +1,9 @@
 import type { ClientOverlay } from '../../../client/overlay-face.js'
 import type { OwnerDirectory, ReadyWork } from '../../../coordinator/index.js'
 import type { JobId, Key, NodeId } from '../../../proto/model.js'
+import { compareDistance, sharedBits } from '../../../overlay/core/node-id.js'
+import { guardsOf, regionBits } from '../../../overlay/core/region.js'
+import type { Keepers } from '../../../overlay/index.js'
 import type { Clock, Millis } from '../../../runtime/clock.js'
 import type { Endpoint } from '../../../runtime/transport.js'
 import type { WorkNews } from '../../../worker/driver.js'
@@ -83,12 +86,14 @@ export class SimDirectory {
   /** The directory as one process sees it. */
   open(clock: Clock, random: { between(low: number, high: number): number }): GridDirectory {
     const lagMs = random.between(LAG_MIN_MS, LAG_MAX_MS)
-    const owners = async (key: Key, count: number) => nearest(key, this.#peersAt(this.#world.nowMs - lagMs), count)
+    const seen = () => this.#peersAt(this.#world.nowMs - lagMs)
+    const owners = async (key: Key, count: number) => nearest(key, seen(), count)
     const peerCount = () => this.#peersAt(this.#world.nowMs - lagMs).length
     return {
       owners,
       client: {
         owners,
+        keepers: async (key, count) => keepersOf(key, seen(), count),
         putRecord: async () => 0,
         getRecord: async () => [],
         estimatePeers: async () => peerCount(),
@@ -102,6 +107,8 @@ export class SimDirectory {
           self,
           owners: async (key, count) => ownersSeen(key, count),
           ownersSeen,
+          keepers: async (key, count) => keepersOf(key, seen(), count),
+          guards: (key, nodeId) => isNear(key, nodeId, seen().length),
           announce: (work) => this.#announce(self, work),
           onNeighboursChanged() {},
           get peerCount() {
@@ -165,7 +172,27 @@ export class SimDirectory {
 }
 
 function nearest(key: Key, peers: readonly Endpoint[], count: number): Endpoint[] {
-  const target = BigInt(`0x${key}`)
-  const distance = ({ nodeId }: Endpoint) => BigInt(`0x${nodeId}`) ^ target
-  return [...peers].sort((a, b) => (distance(a) < distance(b) ? -1 : 1)).slice(0, count)
+  const found: Endpoint[] = []
+  for (const peer of peers) {
+    const last = found[count - 1]
+    if (last !== undefined && compareDistance(key, last.nodeId, peer.nodeId) < 0) continue
+    const at = found.findIndex(({ nodeId }) => compareDistance(key, peer.nodeId, nodeId) < 0)
+    found.splice(at < 0 ? found.length : at, 0, peer)
+    if (found.length > count) found.pop()
+  }
+  return found
+}
+
+/** As the real overlay finds them, with the true size of the network. */
+function keepersOf(key: Key, peers: readonly Endpoint[], count: number): Keepers {
+  const owners = nearest(key, peers, count)
+  const bits = regionBits(peers.length)
+  if (bits === undefined) return { owners, guards: [] }
+  const others = peers.filter((peer) => !owners.includes(peer)).map((peer) => ({ ...peer, eligible: true }))
+  return { owners, guards: guardsOf(key, bits, others).map(({ nodeId, address }) => ({ nodeId, address })) }
+}
+
+function isNear(key: Key, nodeId: NodeId, networkPeers: number): boolean {
+  const bits = regionBits(networkPeers)
+  return bits !== undefined && sharedBits(key, nodeId) >= bits - 1
 }

@@ -63,6 +63,8 @@ function asOwner(overlay: Overlay, owners: GridDirectory['owners'], self: Endpoi
     self,
     owners,
     ownersSeen: (key, count) => overlay.ownersSeen(key, count).map((contact) => overlay.endpoint(contact)),
+    keepers: (key, count) => overlay.keepers(key, count),
+    guards: (key, nodeId) => overlay.guards(key, nodeId),
     announce: ({ jobId, submitter, ready, header }) => {
       if (ready === 0) overlay.withdraw(jobId)
       else overlay.announce({ jobId, submitter, ready, header, expiresInMs: 60_000 })

@@ -72,6 +72,8 @@ export function lyingDirectory(directory: GridDirectory, { clock }: ProcessConte
         self: owner.self,
         owners: (key, count) => owner.owners(key, count),
         ownersSeen: (key, count) => owner.ownersSeen(key, count),
+        keepers: (key, count) => owner.keepers(key, count),
+        guards: (key, nodeId) => owner.guards(key, nodeId),
         onNeighboursChanged: (handler) => owner.onNeighboursChanged(handler),
         announce: (work) => {
           claim(work)

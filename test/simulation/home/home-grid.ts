@@ -183,6 +183,8 @@ export class HomeGrid {
       self,
       owners: async (key, count) => this.#seenNear(key, count, self),
       ownersSeen: (key, count) => this.#seenNear(key, count, self),
+      keepers: async (key, count) => ({ owners: this.#seenNear(key, count, self), guards: [] }),
+      guards: () => false,
       announce() {},
       onNeighboursChanged: (handler) => {
         // A timer of the process: one that has ended is told nothing.
@@ -198,6 +200,7 @@ export class HomeGrid {
   #clientOverlay(): ClientOverlay {
     return {
       owners: async (key, count) => this.#seenNear(key, count),
+      keepers: async (key, count) => ({ owners: this.#seenNear(key, count), guards: [] }),
       putRecord: async () => 1,
       getRecord: async () => [],
       estimatePeers: async () => this.#seen.size,

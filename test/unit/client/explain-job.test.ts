@@ -49,7 +49,7 @@ function answer(name: string, changes: Partial<ExplainReply> = {}): PeerAnswer {
       wallMs: WALL_MS,
       uptimeMs: 1_000,
       refusal: '',
-      home: { rank: 0, troubles: [] },
+      home: { rank: 0, guarding: undefined, troubles: [] },
       shards: [shard([UNTOUCHED])],
       workers: [],
       workersAble: 0,
@@ -73,6 +73,7 @@ function sight(answers: readonly PeerAnswer[], changes: Partial<JobSight> = {}):
     holders: 2,
     wanted: 2,
     ageMs: 9_000,
+    homes: [],
     answers,
     silences: [],
     wallMs: WALL_MS,
@@ -184,7 +185,7 @@ test('a peer that fell silent is told by its homes, until it answers', () => {
     sinceMs: 12_000,
     shards: 1,
   } as const
-  const home = answer('a', { ...able, home: { rank: 0, troubles: [trouble] } })
+  const home = answer('a', { ...able, home: { rank: 0, guarding: undefined, troubles: [trouble] } })
   const silent = { nodeId: node('c'), address: 'c:1', reason: 'refused', isThere: false }
   const found = explainJob(sight([home], { silences: [silent] }), WORDS).filter(({ code }) => code === 'owner-gone')
   assert.equal(
@@ -205,7 +206,7 @@ test('a quota names the peer and the limit', () => {
     sinceMs: 1,
     shards: 1,
   } as const
-  const [finding] = explainJob(sight([answer('a', { ...able, home: { rank: 0, troubles: [trouble] } })]), WORDS)
+  const [finding] = explainJob(sight([answer('a', { ...able, home: { rank: 0, guarding: undefined, troubles: [trouble] } })]), WORDS)
   assert.equal([finding?.code, finding?.value, finding?.blocks], ['quota', reason, false])
 })
 

@@ -13,7 +13,7 @@ import { jobSpecCodec } from '../../../proto/codec/spec.js'
 import { CHUNK_BYTES, INLINE_OUTPUT_BYTES_MAX } from '../../../proto/limits.js'
 import type { ResultsReply, SettledUnit, ShardStatus, ShowReply, UnitStatus } from '../../../proto/messages.js'
 import { methods } from '../../../proto/methods.js'
-import type { JobId, JobSpec, PublicKey, ReportFact, Signed, Summary, UnitOutput } from '../../../proto/model.js'
+import type { JobId, JobSpec, Key, PublicKey, ReportFact, Signed, Summary, UnitOutput } from '../../../proto/model.js'
 import { type Clock, systemClock } from '../../../runtime/clock.js'
 import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
@@ -398,6 +398,8 @@ export class FakeGrid {
   readonly peers: FakePeer[] = []
   readonly records = new Map<string, Uint8Array>()
   readonly submitter = createIdentity()
+  /** Whether the peers behind the homes are guards. */
+  hasRegions = false
   readonly client: GridClient
   readonly overlay: ClientOverlay
 
@@ -408,12 +410,14 @@ export class FakeGrid {
       const endpoint = { nodeId: identity.nodeId, address: `peer${i}:1` }
       this.peers.push(new FakePeer(this.network.add(callerOf(identity), endpoint.address), identity, endpoint, jobs))
     }
+    const near = (key: Key) =>
+      this.peers.map(({ endpoint }) => endpoint).sort((a, b) => compareDistance(key, a.nodeId, b.nodeId))
     this.overlay = {
-      owners: async (key, count) =>
-        this.peers
-          .map(({ endpoint }) => endpoint)
-          .sort((a, b) => compareDistance(key, a.nodeId, b.nodeId))
-          .slice(0, count),
+      owners: async (key, count) => near(key).slice(0, count),
+      keepers: async (key, count) => ({
+        owners: near(key).slice(0, count),
+        guards: this.hasRegions ? near(key).slice(count) : [],
+      }),
       putRecord: async ({ key, kind, value }) => {
         this.records.set(`${key}/${kind}`, value)
         return this.peers.length

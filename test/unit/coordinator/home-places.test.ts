@@ -20,6 +20,7 @@ class Neighbourhood {
   peers: number[]
   lookups = 0
   lookupFails = false
+  isGuard = false
   neighboursChanged = () => {}
   readonly ranks: number[] = []
   readonly directory
@@ -41,6 +42,8 @@ class Neighbourhood {
         return nearest(count)
       },
       ownersSeen: (_: Key, count: number) => nearest(count),
+      keepers: async (_: Key, count: number) => ({ owners: nearest(count), guards: [] }),
+      guards: () => this.isGuard,
       announce() {},
       onNeighboursChanged: (handler: () => void) => {
         this.neighboursChanged = handler
@@ -53,7 +56,7 @@ class Neighbourhood {
       logger: silentLogger,
       directory: this.directory,
       homeOwners: 5,
-      onRanked: (_, rank) => this.ranks.push(rank),
+      onRanked: (_, { rank }) => this.ranks.push(rank),
     })
   }
 }
@@ -133,7 +136,8 @@ const job = {
 trust('hears those that a lookup names as owners, and looks into a stranger now and then only', async () => {
   const at = new Neighbourhood(9, [1, 2, 3, 4])
   const options = { ...DEFAULT_COORDINATOR_OPTIONS, shardOwners: 2, shardHolders: 1 }
-  const owners = new ShardTrust({ clock: at.clock, logger: silentLogger, directory: at.directory, options })
+  const isGuard = () => false
+  const owners = new ShardTrust({ clock: at.clock, logger: silentLogger, directory: at.directory, isGuard, options })
   assert.ok(await owners.isOwner(job, 0, idOf(9)), 'this node itself')
   assert.is(at.lookups, 0)
   assert.ok(await owners.isOwner(job, 0, idOf(1)))

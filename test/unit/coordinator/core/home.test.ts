@@ -387,9 +387,9 @@ homes('that stepped in goes on without waiting, and steps back when the nearest 
 homes('the one behind a home that is gone acts as soon as it knows', () => {
   const bench = new HomeBench(20, {}, 1)
   bench.hear(3)
-  bench.handle({ type: 'ranked', jobId, rank: 0 })
+  bench.handle({ type: 'ranked', jobId, rank: 0, isGuard: false })
   assert.equal(bench.activated(), [0, 1, 2, 4, 5, 6, 7], 'and not again what is at work')
-  bench.handle({ type: 'ranked', jobId, rank: 0 })
+  bench.handle({ type: 'ranked', jobId, rank: 0, isGuard: false })
   assert.equal(bench.activated(), [])
   bench.done()
 })

@@ -238,6 +238,8 @@ export class Owners {
         self,
         owners: async (key, count) => ownersSeen(key, count),
         ownersSeen,
+        keepers: async (key, count) => ({ owners: ownersSeen(key, count), guards: [] }),
+        guards: () => false,
         announce: ({ ready }) => void this.#announced.set(host, ready),
         onNeighboursChanged: (handler) => void told.add(handler),
         get peerCount() {

@@ -333,6 +333,7 @@ const explained: ExplainReply = {
   refusal: 'expired',
   home: {
     rank: 1,
+    guarding: 'acting',
     troubles: [
       { nodeId, address: '[::1]:7000', what: 'shard', code: 'quota', reason: 'full', sinceMs: 1, shards: 3 },
       { nodeId, address: '', what: 'silent', code: '', reason: '', sinceMs: 11_000, shards: 1 },
