@@ -155,7 +155,12 @@ async function guardAhead(client: GridClient, jobId: JobId, summary: Summary): P
   for (let i = 0; i < Math.min(GUARDS_ASKED, guards.length); i++) {
     const guard = guards[(from + i) % guards.length]!
     try {
-      const reply = await transport.call(guard, methods.show, { jobId, withShards: false }, { deadlineMs: GUARD_ASK_MS })
+      const reply = await transport.call(
+        guard,
+        methods.show,
+        { jobId, withShards: false },
+        { deadlineMs: GUARD_ASK_MS },
+      )
       client.checkShown(jobId, reply)
       if (tellsMore(reply.summary, summary)) return guard
     } catch {

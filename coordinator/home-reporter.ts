@@ -176,8 +176,7 @@ export class HomeReporter {
     for (const target of reports.targets) {
       const isClose = !target.isGuard && target.failures === 0 && close++ < CLOSE_HOMES
       const periodMs = target.isGuard ? SUMMARY_GUARD_MS : isClose ? SUMMARY_MS : SUMMARY_FAR_MS
-      if (!target.busy && target.dirty.size > 0 && now >= target.nextAt)
-        void this.#tell(job, reports, target, periodMs)
+      if (!target.busy && target.dirty.size > 0 && now >= target.nextAt) void this.#tell(job, reports, target, periodMs)
     }
     // Nobody found: later, without spinning.
     if (reports.targets.length === 0) reports.alarm.set(now + RETRY_MS)
@@ -191,7 +190,10 @@ export class HomeReporter {
     try {
       const isHome = home.core.has(jobId)
       const { homeOwners } = options
-      const keepers = await directory.keepers(homeKey(jobId), homeOwners)
+      const key = homeKey(jobId)
+      // A home knows the others; it looks around only where there are guards.
+      const isSmall = isHome && !directory.guards(key, self.nodeId)
+      const keepers = isSmall ? { owners: [], guards: [] } : await directory.keepers(key, homeOwners)
       const found = [...(isHome ? await home.places.current(jobId) : keepers.owners)]
       if (isHome && !found.some(({ nodeId }) => nodeId === self.nodeId)) found.push(self)
       if (found.length === 0) return

@@ -101,12 +101,17 @@ function homesFail({ homes, answers, silences }: JobSight): Finding[] {
   const isHome = new Set(homes.map(({ nodeId }) => nodeId))
   const denying = silences.filter(({ nodeId, isThere }) => isThere && isHome.has(nodeId))
   if (guards.length === 0 || (acting.length === 0 && 2 * denying.length <= homes.length)) return []
-  const say = `${counted(denying.length, 'peer')} of the ${homes.length} nearest to the job ${denying.length === 1 ? 'says it does' : 'say they do'} not know it`
+  const said =
+    denying.length === 0
+      ? 'the peers nearest to the job leave it undone'
+      : `${counted(denying.length, 'peer')} of the ${homes.length} nearest to the job ${denying.length === 1 ? 'says it does' : 'say they do'} not know it`
+  const [keep, give] = guards.length === 1 ? ['keeps', 'gives'] : ['keep', 'give']
+  const when = acting.length > 0 ? 'in their place' : 'a minute after these should have'
   return [
     {
       code: 'homes-fail',
       blocks: false,
-      sentence: `${denying.length > 0 ? say : 'the peers nearest to the job leave it undone'}: ${counted(guards.length, 'peer')} of the region around it ${guards.length === 1 ? 'keeps' : 'keep'} it${acting.length > 0 ? ' and give it out in their place' : ', and give it out a minute after these should have'}`,
+      sentence: `${said}: ${counted(guards.length, 'peer')} of the region around it ${keep} it and ${give} it out ${when}`,
       sinceMs: undefined,
       by: names([...denying, ...guards]),
       value: `${denying.length} of ${homes.length} homes deny it, ${acting.length} of ${guards.length} guards act`,

@@ -375,9 +375,7 @@ export class Home {
   #mayAct(job: HomeJob, wantedAt: Millis, now: Millis): boolean {
     if (acts(job, now)) return true
     const { rank, isGuard } = job
-    const patienceMs = isGuard
-      ? GUARD_BYPASS_MS + rank * GUARD_BYPASS_STEP_MS
-      : BYPASS_MS + rank * BYPASS_STEP_MS
+    const patienceMs = isGuard ? GUARD_BYPASS_MS + rank * GUARD_BYPASS_STEP_MS : BYPASS_MS + rank * BYPASS_STEP_MS
     if (now < wantedAt + patienceMs) return false
     job.actingUntil = now + (isGuard ? GUARD_ACTING_MS : ACTING_MS)
     return true

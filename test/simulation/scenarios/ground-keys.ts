@@ -4,6 +4,7 @@ import { submitJob } from '../../../client/submit.js'
 import { watchJob } from '../../../client/watch.js'
 import { homeKey } from '../../../job/shard.js'
 import { jobIdOf } from '../../../job/spec.js'
+import { EMPTY_SUMMARY } from '../../../job/summary.js'
 import { compareDistance } from '../../../overlay/core/node-id.js'
 import { jobSpecCodec } from '../../../proto/codec/spec.js'
 import { methods } from '../../../proto/methods.js'
@@ -11,7 +12,6 @@ import type { BootId, JobId, Key, NodeId, Signed } from '../../../proto/model.js
 import type { Millis } from '../../../runtime/clock.js'
 import { GridError, toGridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
-import { EMPTY_SUMMARY } from '../../../job/summary.js'
 import type { Caller, Endpoint, Transport } from '../../../runtime/transport.js'
 import { makeCompute } from '../grid/compute.js'
 import { type GridDirectory, SimDirectory } from '../grid/directory.js'
@@ -45,7 +45,7 @@ export interface GroundOutcome {
   readonly finishedMs: Millis | undefined
   /** Until whoever watches the job hears that it has finished. */
   readonly seenMs: Millis | undefined
-  /** Units proved by the submitter from another machine, which knows the job's id alone. */
+  /** Units, failed ones included, proved by the submitter from another machine, which knows the job's id alone. */
   readonly proved: number
 }
 
@@ -109,10 +109,11 @@ class GroundGrid {
       const { guards } = await submitJob(client, { spec, units, blobs: [] })
       outcome.guards = guards
       submittedAt = world.nowMs
-      for await (const { end } of watchJob(client, jobId)) if (end === 'finished') outcome.seenMs = world.nowMs - submittedAt
+      for await (const { end } of watchJob(client, jobId))
+        if (end === 'finished') outcome.seenMs = world.nowMs - submittedAt
     }
     this.#client.start((context) => {
-      void program(this.#clientOf(context)).catch((error: unknown) => world.fail(error))
+      void program(this.#clientOf(context)).catch((error: unknown) => world.count(`client_${toGridError(error).code}`))
     })
     await world.run(() => submittedAt !== undefined, LIMIT_MS)
     const endMs = world.nowMs + LIMIT_MS
@@ -140,7 +141,7 @@ class GroundGrid {
       try {
         let proved = 0
         const reader = new ResultsReader(client, await client.job(jobId), { order: 'settled', follow: false })
-        for await (const { state } of reader) if (state === 'done') proved++
+        for await (const _ of reader) proved++
         outcome.proved = proved
       } catch (error) {
         this.#world.count(`late_${toGridError(error).code}`)

@@ -195,6 +195,18 @@ test('a peer that fell silent is told by its homes, until it answers', () => {
   assert.not.ok(codes(sight([home, answer('c', able)])).includes('owner-gone'))
 })
 
+test('homes that deny the job are told where guards of its region have it', () => {
+  const homes = ['h', 'i', 'k'].map((name) => ({ nodeId: node(name), address: `${name}:1` }))
+  const silences = homes.map((home) => ({ ...home, reason: 'not known', isThere: true }))
+  const guard = answer('g', { ...able, home: { rank: 10, guarding: 'acting', troubles: [] } })
+  const found = explainJob(sight([guard], { homes, silences }), WORDS).find(({ code }) => code === 'homes-fail')
+  assert.match(found?.sentence ?? '', /3 peers of the 3 nearest to the job say they do not know it/)
+  assert.match(found?.sentence ?? '', /1 peer of the region around it keeps it and gives it out in their place/)
+  assert.is(found?.value, '3 of 3 homes deny it, 1 of 1 guards act')
+  const watching = answer('g', { ...able, home: { rank: 10, guarding: 'watching', troubles: [] } })
+  assert.not.ok(codes(sight([watching], { homes, silences: silences.slice(2) })).includes('homes-fail'))
+})
+
 test('a quota names the peer and the limit', () => {
   const reason = 'this peer keeps at most 3 jobs of one submitter'
   const trouble = {
@@ -206,7 +218,10 @@ test('a quota names the peer and the limit', () => {
     sinceMs: 1,
     shards: 1,
   } as const
-  const [finding] = explainJob(sight([answer('a', { ...able, home: { rank: 0, guarding: undefined, troubles: [trouble] } })]), WORDS)
+  const [finding] = explainJob(
+    sight([answer('a', { ...able, home: { rank: 0, guarding: undefined, troubles: [trouble] } })]),
+    WORDS,
+  )
   assert.equal([finding?.code, finding?.value, finding?.blocks], ['quota', reason, false])
 })
 

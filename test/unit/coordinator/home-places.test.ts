@@ -127,6 +127,23 @@ places('lists the other homes with the jobs that they share', () => {
 places.run()
 
 const trust = suite('ShardTrust')
+places('knows a guard, which counts all nearer peers and is one for as long as it lies in the region', () => {
+  const at = new Neighbourhood(9, [1, 2, 3, 4, 5, 6, 7, 8, 9])
+  at.isGuard = true
+  at.places.track(jobId)
+  at.places.refresh()
+  assert.is(at.ranks.at(-1), 8)
+  assert.ok(at.places.isGuard(jobId))
+  assert.ok([...at.places.peers().values()].every(({ isGuarded }) => isGuarded))
+  at.places.missed(idOf(1))
+  assert.is(at.ranks.at(-1), 8, 'that a home does not answer makes no home of it')
+  at.peers = [6, 7, 8, 9]
+  at.neighboursChanged()
+  at.places.refresh()
+  assert.not.ok(at.places.isGuard(jobId), 'it is one of five now')
+  assert.is(at.lookups, 0, 'its own routing table tells it all')
+})
+
 const job = {
   jobId,
   shards: { includes: (shard: number) => shard < 2 },

@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   BYPASS_MS,
+  GUARD_BYPASS_MS,
   Home,
   type HomeEffect,
   type OwnerStatus,
@@ -382,6 +383,33 @@ homes('that stepped in goes on without waiting, and steps back when the nearest 
   for (let shard = 16; shard < 24; shard++) bench.finish(shard)
   assert.equal(bench.activated(), [], 'it had nothing to do for long: the nearest one first')
   bench.log.drain()
+})
+
+homes('a guard leaves the job to its homes for a minute, and gives it out itself once they have not', () => {
+  const bench = new HomeBench(20, {}, 7)
+  bench.handle({ type: 'ranked', jobId, rank: 7, isGuard: true })
+  bench.advance(GUARD_BYPASS_MS)
+  assert.equal(bench.activated(), [])
+  assert.is(bench.home.guarding(jobId, bench.now), 'watching')
+  bench.advance(7 * 2_000 + 1_000)
+  assert.equal(bench.activated(), [0, 1, 2, 3, 4, 5, 6, 7])
+  assert.is(bench.home.guarding(jobId, bench.now), 'acting')
+  for (let shard = 0; shard < 8; shard++) bench.finish(shard)
+  assert.equal(bench.activated(), [8, 9, 10, 11, 12, 13, 14, 15], 'and the next at once')
+  bench.done()
+})
+
+homes('a guard that hears now and then of shards at work does nothing', () => {
+  const bench = new HomeBench(8, {}, 5)
+  bench.handle({ type: 'ranked', jobId, rank: 5, isGuard: true })
+  for (let look = 0; look < 12; look++) {
+    for (let shard = 0; shard < 8; shard++) bench.hear(shard, { settled: look, ready: 0, leased: 1 })
+    bench.advance(40_000)
+  }
+  assert.equal(bench.activated(), [])
+  bench.advance(120_000)
+  assert.equal(bench.activated(), [0, 1, 2, 3, 4, 5, 6, 7], 'all owners are silent, and no home minds')
+  bench.done()
 })
 
 homes('the one behind a home that is gone acts as soon as it knows', () => {
