@@ -5,6 +5,7 @@ import type { Sha256 } from '../runtime/hash.js'
 import { utf8 } from '../runtime/hex.js'
 import type { UnitAnswer } from './answer.js'
 import { type LaidOut, Layout } from './layout.js'
+import { signedJson } from './receipt-file.js'
 import type { KnownJob } from './session.js'
 
 /**
@@ -227,14 +228,6 @@ export class ResultFolder {
 function manifestHead({ jobId, spec, signed }: { jobId: string; spec: JobSpec; signed?: Signed }): string {
   const head = { v: 1, job: jobId, submitter: spec.submitter, spec: signed && signedJson(signed) }
   return `${JSON.stringify(head).slice(0, -1)},"entries":[`
-}
-
-function signedJson({ bytes, signature }: Signed): { bytes: string; signature: string } {
-  return { bytes: base64(bytes), signature: base64(signature) }
-}
-
-function base64(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')
 }
 
 function checkedName(name: string): string {

@@ -23,11 +23,7 @@ export const GRANT_UNITS_MAX = 16_384
 export const OPINIONS_MAX = 4_096
 /** Encoded outputs up to this travel right after their report and beside results; larger ones are fetched. */
 export const INLINE_OUTPUT_BYTES_MAX = 4 * 1024
-/**
- * What a sender keeps a message of a work stream under, so that it passes a default HTTP/2 window (64 KB) in one go.
- * Specs are the exception. Receivers take {@link STREAM_MESSAGE_BYTES_LIMIT}.
- */
-export const STREAM_MESSAGE_BYTES_MAX = 48 * 1024
+/** A message of a work stream, encoded. */
 export const STREAM_MESSAGE_BYTES_LIMIT = 128 * 1024
 /** Bytes of standard output and `/out` of a unit together, at most. */
 export const OUTPUT_BYTES_MAX = 64 * 1024 * 1024

@@ -3,9 +3,6 @@ import { join } from 'node:path'
 
 /** All that differs between operating systems, in one place. */
 
-/** Names of operating systems as Node has them; others than these three are treated as a Unix. */
-export type OperatingSystem = 'linux' | 'darwin' | 'win32'
-
 /** Where a person's programs keep their files. */
 export interface PlatformFolders {
   /** Of the configuration file. */

@@ -63,9 +63,13 @@ export function drawWorker(
   return drawn
 }
 
-/** Neither the key nor its donor has answered, holds or is to give an opinion on the unit. A host's failure is none. */
+/** The worker may be given an opinion on the unit: it is not to give one already, and has no part in it. */
 export function isDistinct(worker: WorkerRecord, record: UnitRecord): boolean {
-  if (record.reservedFor === worker) return false
+  return record.reservedFor !== worker && isWithoutPart(worker, record)
+}
+
+/** Neither the key nor its donor has answered the unit or holds it. A host's failure is no answer. */
+export function isWithoutPart(worker: WorkerRecord, record: UnitRecord): boolean {
   let failures = 0
   for (const { worker: key, donor, outcome } of record.votes) {
     if (key !== worker.key && donor !== worker.donor) continue

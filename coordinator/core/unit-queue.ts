@@ -1,7 +1,7 @@
 import type { UnitEventWord } from '../../proto/explain-messages.js'
 import type { JobId, JobSpec } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import { type DrawRules, drawWorker, isDistinct } from './draw.js'
+import { type DrawRules, drawWorker, isWithoutPart } from './draw.js'
 import { DRAWN_BYPASS_MS, LAST_RESORT_MS, type OwnerState } from './owner-state.js'
 import { type Decision, isDecided, type Shard, type UnitRecord } from './shard.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
@@ -52,7 +52,7 @@ export class UnitQueue {
     const { shard } = record
     if (record.reservedFor !== undefined) {
       // Whoever it is kept for may have answered meanwhile, under an older grant; another owner may have granted it.
-      if (mayGive(record.reservedFor, record) && !this.#state.isElsewhere(record, now)) return
+      if (isWithoutPart(record.reservedFor, record) && !this.#state.isElsewhere(record, now)) return
       this.#state.cancelReservation(record)
     }
     const missing = shard.wanted(record) - record.held.length
@@ -178,13 +178,6 @@ export function drawRules(state: OwnerState, { job, owners }: Shard, now: Millis
     isOwner: (candidate) => owners.includes(candidate.nodeId),
     hostOf: (key) => state.workers.get(key)?.host,
   }
-}
-
-function mayGive(worker: WorkerRecord, record: UnitRecord): boolean {
-  record.reservedFor = undefined
-  const distinct = isDistinct(worker, record)
-  record.reservedFor = worker
-  return distinct
 }
 
 /** Jobs remembered for each worker. */

@@ -75,7 +75,7 @@ export interface ReleaseLimits {
 }
 
 /** PAST (Rowstron and Druschel 2001) keeps copies past the k closest for the same reason: neighbours flap. */
-export const DEFAULT_RELEASE: ReleaseLimits = { slack: 2, cleanSyncs: 2, idleMs: 10 * 60_000 }
+const DEFAULT_RELEASE: ReleaseLimits = { slack: 2, cleanSyncs: 2, idleMs: 10 * 60_000 }
 
 interface Holding {
   outsideSince: Millis | undefined

@@ -5,9 +5,6 @@ import type { StoredBytes } from './byte-store.js'
 /** File types of preview 1 that exist here. A stream (`unknown`) is neither seekable nor a terminal: a pipe. */
 export const FILE_TYPE = { unknown: 0, directory: 3, regularFile: 4, symbolicLink: 7 } as const
 
-/** One of {@link FILE_TYPE}. */
-export type FileType = (typeof FILE_TYPE)[keyof typeof FILE_TYPE]
-
 /** What a new node is given. */
 export interface Birth {
   /** Its number, in the order of creation from 1. */

@@ -75,7 +75,7 @@ export class Links {
   readonly #random: Random
   readonly #effects: WorkerEffect[]
   readonly #links = new Map<NodeId, Link>()
-  readonly #candidates = new Map<NodeId, { readonly endpoint: Endpoint; ready: number; fits: boolean }>()
+  readonly #candidates = new Map<NodeId, { readonly endpoint: Endpoint; readonly fits: boolean }>()
   readonly #refusedUntil = new Map<NodeId, Millis>()
   readonly #seeking = new Map<string, Millis>()
   /** When the owners of shards that are worked on were looked for. */
@@ -126,7 +126,7 @@ export class Links {
     }
     if (this.#isRefused(owner.nodeId, now) || this.#draining) return
     const isKnown = this.#candidates.get(owner.nodeId)?.fits === true
-    this.#candidates.set(owner.nodeId, { endpoint: owner, ready, fits: fits || isKnown })
+    this.#candidates.set(owner.nodeId, { endpoint: owner, fits: fits || isKnown })
     if (this.#candidates.size > CANDIDATES_MAX) {
       const { value } = this.#candidates.keys().next()
       if (value !== undefined) this.#candidates.delete(value)
