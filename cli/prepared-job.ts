@@ -180,28 +180,32 @@ export async function tryFirstUnit(context: CommandContext, prepared: PreparedJo
   }
 }
 
-async function trialFailure(
+/** Where and why a unit of a program crashed, found by running it once more; undefined: it did not, or that cannot be had. */
+export async function crashText(
   { clock, interrupts }: CommandContext,
-  prepared: PreparedJob,
-  { unit, outcome, reason, output }: UnitAnswer,
-): Promise<GridError> {
-  const { built, runnable, files } = prepared
+  { built, runnable, files }: PreparedJob,
+  { unit, outcome }: UnitAnswer,
+): Promise<string | undefined> {
+  if (outcome !== 'trap' || runnable.type !== 'module') return undefined
+  const trap = await findTrap({
+    spec: built.spec,
+    modulePath: runnable.file.path,
+    inputPaths: files.inputPaths,
+    unit,
+    invocation: await invocation(built, unit),
+    clock,
+    signal: interrupts.first,
+  })
+  return trap === undefined ? undefined : trapText(trap)
+}
+
+async function trialFailure(context: CommandContext, prepared: PreparedJob, answer: UnitAnswer): Promise<GridError> {
+  const { unit, reason, output } = answer
   const stderr = output === undefined ? '' : new TextDecoder().decode(output.stderr.subarray(0, 2_000)).trim()
-  const trap =
-    outcome === 'trap' && runnable.type === 'module'
-      ? await findTrap({
-          spec: built.spec,
-          modulePath: runnable.file.path,
-          inputPaths: files.inputPaths,
-          unit,
-          invocation: await invocation(built, unit),
-          clock,
-          signal: interrupts.first,
-        })
-      : undefined
+  const crash = await crashText(context, prepared, answer)
   return new GridError('invalid', `unit ${unit} fails when tried here: ${reason}`, {
     hint: [
-      ...(trap === undefined ? [] : [trapText(trap)]),
+      ...(crash === undefined ? [] : [crash]),
       ...(stderr === '' ? [] : [stderr]),
       'nothing was submitted; --no-trial skips this trial',
     ].join('\n'),

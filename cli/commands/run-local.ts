@@ -10,7 +10,7 @@ import { filesText, openFolder, resultFields, showAnswers } from '../answers.js'
 import { EXIT } from '../exit-codes.js'
 import { addJobFlags, describeJob } from '../job-flags.js'
 import { plural } from '../output.js'
-import { localFiles, prepareJob, startLocalCompute } from '../prepared-job.js'
+import { crashText, localFiles, prepareJob, startLocalCompute } from '../prepared-job.js'
 import type { CommandTable } from '../program.js'
 import { startProgress } from '../progress.js'
 
@@ -38,12 +38,17 @@ export function defineRunLocal(commands: CommandTable): void {
         const startedAt = clock.now()
         let done = 0
         let fuel = 0n
+        let crashSeen = false
         async function* watched(): AsyncGenerator<UnitAnswer, void, undefined> {
           const run = { built, compute, sha256, ...localFiles(prepared), signal: interrupts.first }
           for await (const answer of runLocal(run)) {
             fuel += answer.fuel
             progress.show({ done: ++done, total: units, text: '' })
-            yield answer
+            const isFirstCrash = !crashSeen && answer.outcome === 'trap'
+            crashSeen ||= isFirstCrash
+            // One is run again to see where: the others most often crash there, too.
+            const crash = isFirstCrash ? await crashText(context, prepared, answer) : undefined
+            yield crash === undefined ? answer : { ...answer, reason: `${answer.reason}: ${crash}` }
           }
         }
         try {

@@ -65,7 +65,7 @@ test('a job that has finished cannot be cancelled any more, and it is said', asy
   assert.match(result.stdout, /has finished already: 20 settled/)
 })
 
-test('a crash is agreed on, shown, and replay says where', async () => {
+test('a crash is agreed on, shown, and replay and run-local say where', async () => {
   const failing = await cluster.asked(['submit', crashing, '--count', '2', '--no-trial', '--wait'])
   expectCode(failing, 1)
   assert.match(failing.stderr, /unit 0 failed: the program crashed/)
@@ -74,6 +74,8 @@ test('a crash is agreed on, shown, and replay says where', async () => {
   const replayed = await cluster.asked(['replay', 'last', '0'])
   expectCode(replayed, 0)
   assert.match(replayed.stdout, /crashed +unreachable in function 0\n.*match: /s)
+  const local = await cluster.run(['run-local', crashing, '--count', '2'])
+  assert.match(local.stderr, /unit 0 failed: the program crashed: unreachable in function 0\n/)
 })
 
 test('a limit that was hit is named with its value and flag', async () => {
