@@ -7,7 +7,7 @@ import type { Logger } from '../runtime/logger.js'
 import type { Shard } from './core/shard.js'
 import type { GroupCommit } from './group-commit.js'
 import type { OwnerDriver } from './owner-driver.js'
-import type { Store } from './store.js'
+import type { Store, Write } from './store.js'
 
 /**
  * Units of shards read back because somebody asked, together: about 0.5 GiB. Anybody may ask for the units of any shard.
@@ -50,6 +50,7 @@ export class FinishedShards {
   /** Whether the shard was finished before this process started: then its counts are read and nothing else. */
   async restore(jobId: JobId, shard: number): Promise<boolean> {
     const bytes = await this.#c.store.meta(finishedName(jobId, shard))
+    // An empty one was left by versions that did not delete it.
     if (bytes === undefined || bytes.length === 0) return false
     try {
       this.#summaries.set(finishedName(jobId, shard), summaryCodec.decode(bytes))
@@ -109,6 +110,12 @@ export class FinishedShards {
     for (const job of owner.core.jobs()) {
       for (const shard of job.shards.values()) if (shard.finished) this.#unloadLater(shard)
     }
+  }
+
+  /** What is to be written for the counts of the job's shards to leave the disk. */
+  drops(jobId: JobId): Write[] {
+    const names = [...this.#summaries.keys()].filter((name) => name.startsWith(`finished/${jobId}/`))
+    return names.map((name) => ({ type: 'meta', name, value: new Uint8Array(0) }))
   }
 
   forget(jobId: JobId): void {

@@ -362,7 +362,7 @@ export class Coordinator {
   async #delete(job: BookedJob): Promise<void> {
     const { jobId } = job
     try {
-      await this.#commits.commit([{ type: 'dropJob', jobId }])
+      await this.#commits.commit([{ type: 'dropJob', jobId }, ...this.#finished.drops(jobId)])
     } catch (error) {
       this.#d.logger.warn('an expired job could not be deleted yet', { jobId, error: toGridError(error).message })
       return

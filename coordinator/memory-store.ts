@@ -177,7 +177,8 @@ export class MemoryStore implements Store {
       return
     }
     if (write.type === 'meta') {
-      this.#meta.set(write.name, write.value)
+      if (write.value.length > 0) this.#meta.set(write.name, write.value)
+      else this.#meta.delete(write.name)
       return
     }
     if (write.type === 'keySeen') {

@@ -37,6 +37,7 @@ const SQL = {
     FROM pragma_page_count, pragma_freelist_count, pragma_page_size`,
   garbage: 'SELECT rowid, target, first_row, last_row FROM garbage LIMIT 1',
 
+  dropMeta: 'DELETE FROM meta WHERE name = ?',
   dropLargeOutputs: 'DELETE FROM large_outputs WHERE place = ?',
   dropShards: 'DELETE FROM shards WHERE job_id = ?',
   dropShard: 'DELETE FROM shards WHERE job_id = ? AND shard = ?',

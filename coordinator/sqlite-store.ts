@@ -271,7 +271,8 @@ export class SqliteStore implements Store {
         this.#keysSeen++
         return
       case 'meta':
-        sql.setMeta.run([write.name, write.value])
+        if (write.value.length > 0) sql.setMeta.run([write.name, write.value])
+        else sql.dropMeta.run([write.name])
         return
       default:
         write satisfies never

@@ -60,7 +60,7 @@ export type Write =
   | { readonly type: 'dropJob'; readonly jobId: JobId }
   /** First sight of a worker key; an earlier one stays. Ignored once {@link KEYS_SEEN_MAX} keys are known. */
   | { readonly type: 'keySeen'; readonly key: PublicKey; readonly atMs: number }
-  /** A small named value, replaced as a whole. */
+  /** A small named value, replaced as a whole; forgotten where the new one is empty. */
   | { readonly type: 'meta'; readonly name: string; readonly value: Uint8Array }
 
 /**

@@ -330,6 +330,12 @@ export function storeConformance(name: string, make: () => Promise<StoreUnderTes
     }
   })
 
+  test('a named value is gone once it is replaced by an empty one', async (context) => {
+    await context.store.commit([{ type: 'meta', name: 'm', value: bytesOf('old', 100) }])
+    await context.store.commit([{ type: 'meta', name: 'm', value: new Uint8Array(0) }])
+    for await (const store of lives(context)) assert.is(await store.meta('m'), undefined)
+  })
+
   test('groups committed at once take effect in the order they were given', async (context) => {
     await Promise.all([
       context.store.commit([specWrite(job), shardWrite(job)]),

@@ -100,6 +100,20 @@ reading('stay within their room, however many ask at the same time', async () =>
   assert.is(bench.inMemory.size, 4)
 })
 
+reading('leave the disk with their job', async () => {
+  const bench = new Bench()
+  for (const shard of [0, 1]) {
+    await bench.shards.inMemory(bench.job, shard)
+    await bench.finished.unload(JOB, shard)
+  }
+  const written = bench.writes.map((write) => (write.type === 'meta' ? write.name : ''))
+  assert.equal(
+    bench.finished.drops(JOB),
+    written.map((name) => ({ type: 'meta', name, value: new Uint8Array(0) })),
+  )
+  assert.equal(bench.finished.drops('c'.repeat(64) as JobId), [])
+})
+
 reading.run()
 
 const dropping = suite('A shard that is dropped')
