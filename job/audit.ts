@@ -45,14 +45,22 @@ interface Chance {
 interface Dispute {
   readonly winners: readonly PublicKey[]
   readonly losers: readonly PublicKey[]
+  /** Of the losers those who agree with one another, two or more at a time. */
+  readonly outvoted: readonly (readonly PublicKey[])[]
 }
 
 function disputeOf(judgement: Judgement): Dispute {
   const isSettled = judgement.state === 'accepted' || judgement.state === 'failed'
-  if (!isSettled) return { winners: [], losers: [] }
+  if (!isSettled) return { winners: [], losers: [], outvoted: [] }
+  const byAnswer = new Map<string, PublicKey[]>()
+  for (const vote of judgement.conflicting) {
+    const name = vote.outcome + vote.digest
+    byAnswer.set(name, [...(byAnswer.get(name) ?? []), vote.donor])
+  }
   return {
     winners: judgement.agreeing.map(({ donor }) => donor),
     losers: judgement.conflicting.map(({ donor }) => donor),
+    outvoted: [...byAnswer.values()].filter(({ length }) => length > 1),
   }
 }
 
@@ -149,30 +157,36 @@ export class AuditPlan {
   }
 
   /**
-   * Disputed units, those first that nobody has decided, then those whose winners lose most elsewhere, and against whom that
-   * is said by donors who lose least. Most disputes are lost by a liar, which proves nothing against its friends; where two
-   * have won, both are convicted, and the unit is wrong. Each further unit that the same have won
-   * counts for less, so that a few units convict many.
+   * Disputed units, those first that nobody has decided, then those on which donors agree who lose most elsewhere, against others
+   * who lose least. Two who share a false answer are convicted by it. Where they have won, the unit is wrong, too; where they were
+   * outvoted, by one owner's forgeries beside one of a ring for example, it is their other units that are. A lone loser proves
+   * nothing against its friends. Each further unit of the same donors counts for less, so that a few units convict many.
    */
   #bySuspicion(): number[] {
     const lost = new Map<PublicKey, number>()
     for (const { losers } of this.#disputed.values())
       for (const donor of losers) lost.set(donor, (lost.get(donor) ?? 0) + 1)
-    const losses = (donors: readonly PublicKey[]) =>
-      donors.reduce((sum, donor) => sum + (lost.get(donor) ?? 0), 0) / Math.max(1, donors.length)
+    const losses = (donors: readonly PublicKey[], here: number) =>
+      donors.reduce((sum, donor) => sum + (lost.get(donor) ?? 0) - here, 0) / Math.max(1, donors.length)
     const bySuspicion = (a: { readonly suspicion: number }, b: { readonly suspicion: number }) =>
       a.suspicion === b.suspicion ? 0 : b.suspicion - a.suspicion
     const trials = new Map<PublicKey, number>()
     return [...this.#disputed]
-      .map(([unit, { winners, losers }]) => ({
-        unit,
-        winners,
-        suspicion: winners.length === 0 ? Number.POSITIVE_INFINITY : losses(winners) - losses(losers),
-      }))
+      .map(([unit, { winners, losers, outvoted }]) => {
+        let suspects = winners
+        let suspicion = winners.length === 0 ? Number.POSITIVE_INFINITY : losses(winners, 0) - losses(losers, 1)
+        for (const donors of outvoted) {
+          const against = losses(donors, 1) - losses(winners, 0)
+          if (against <= suspicion) continue
+          suspects = donors
+          suspicion = against
+        }
+        return { unit, suspects, suspicion }
+      })
       .sort(bySuspicion)
-      .map(({ unit, winners, suspicion }) => {
+      .map(({ unit, suspects, suspicion }) => {
         let before = 0
-        for (const donor of winners) {
+        for (const donor of suspects) {
           const times = trials.get(donor) ?? 0
           before = Math.max(before, times)
           trials.set(donor, times + 1)

@@ -1,6 +1,16 @@
-import type { Policy, PublicKey } from '../proto/model.js'
+import type { NodeId, Policy, PublicKey } from '../proto/model.js'
 import { isSameAnswer, isVoid, type RulingsView } from './rulings.js'
-import { answerOf, compareVotes, hear, isDeterministic, type Opinion, type Vote, validVotes } from './votes.js'
+import {
+  answerOf,
+  compareVotes,
+  countOf,
+  type GrantorCaps,
+  hear,
+  isDeterministic,
+  type Opinion,
+  type Vote,
+  validVotes,
+} from './votes.js'
 
 /** A job that is checked by how far its donors can be believed. */
 export type ConfidencePolicy = Extract<Policy, { type: 'confidence' }>
@@ -11,9 +21,7 @@ export interface Weights {
 }
 
 /** Votes that count of one grantor for one answer, and grantors needed behind an agreement. */
-interface AgreementRules {
-  readonly minGrantors: number
-  readonly grantorVotesMax: number
+interface AgreementRules extends GrantorCaps {
   readonly rulings?: RulingsView
 }
 
@@ -122,7 +130,8 @@ export class Credibility implements Weights {
   }
 }
 
-function outcomeOf(votes: readonly Vote[], { minGrantors, grantorVotesMax, rulings }: AgreementRules): Outcome {
+function outcomeOf(votes: readonly Vote[], rules: AgreementRules): Outcome {
+  const { minGrantors, rulings } = rules
   const ruled = votes.length === 0 ? undefined : rulings?.answers.get(votes[0]!.unit)
   if (votes.length < 2 && ruled === undefined) return NOTHING
   const counted = votes.filter((vote) => isDeterministic(vote.outcome) && !(rulings && isVoid(rulings, vote)))
@@ -132,20 +141,16 @@ function outcomeOf(votes: readonly Vote[], { minGrantors, grantorVotesMax, rulin
   const valid = validVotes(sorted, opinions)
   if (valid.length === 0) return NOTHING
   if (ruled !== undefined) return split(valid, (vote) => isSameAnswer(ruled, vote))
-  const answers = new Map<string, { votes: number; grantors: Map<string, number> }>()
-  let all = 0
+  const answers = new Map<string, Map<NodeId, number>>()
   for (const vote of valid) {
-    const name = answerOf(vote)
-    const answer = answers.get(name) ?? { votes: 0, grantors: new Map() }
-    answers.set(name, answer)
-    const granted = answer.grantors.get(vote.grantor) ?? 0
-    if (granted >= grantorVotesMax) continue
-    answer.grantors.set(vote.grantor, granted + 1)
-    answer.votes++
-    all++
+    const byGrantor = answers.get(answerOf(vote)) ?? new Map<NodeId, number>()
+    answers.set(answerOf(vote), byGrantor)
+    byGrantor.set(vote.grantor, (byGrantor.get(vote.grantor) ?? 0) + 1)
   }
-  for (const [name, { votes: count, grantors }] of answers) {
-    if (count >= 2 && 2 * count > all && grantors.size >= minGrantors)
+  const counts = new Map([...answers].map(([name, byGrantor]) => [name, countOf(byGrantor, rules)]))
+  const all = [...counts.values()].reduce((sum, count) => sum + count, 0)
+  for (const [name, count] of counts) {
+    if (count >= 2 && 2 * count > all && answers.get(name)!.size >= minGrantors)
       return split(valid, (vote) => answerOf(vote) === name)
   }
   return NOTHING

@@ -5,9 +5,11 @@ import { isSameAnswer, isVoid, type RuledAnswer, type RulingsView } from './ruli
 import {
   answerOf,
   compareVotes,
+  countedOf,
   type Equivocation,
   equivocationsOf,
   hear,
+  isAhead,
   isDeterministic,
   NO_EQUIVOCATIONS,
   type Opinion,
@@ -24,7 +26,7 @@ export interface VerdictRules {
   readonly quorum: number
   /** Different grantors needed behind the votes that count; 1 to `quorum`. */
   readonly minGrantors: number
-  /** Votes that count of one grantor for one answer. */
+  /** Votes of one grantor for one answer that count in any case; more only beside those of others, see {@link countedOf}. */
   readonly grantorVotesMax: number
   /** Different hosts that may fail a unit before its owners hold it (soft state of theirs, never a verdict). */
   readonly maxErrors: number
@@ -137,7 +139,8 @@ export function verdictRules(spec: JobSpec, orders?: OrdersView): VerdictRules {
  *
  * 1. Host failures are no votes. Of each donor the votes for one answer (outcome and digest) are one vote, the one with
  *    the smallest report id; a donor with two answers has none. Running over the wall limit contradicts nothing.
- * 2. Of each grantor and answer the `grantorVotesMax` votes with the smallest report id count.
+ * 2. Of each grantor and answer the `grantorVotesMax` votes with the smallest report id count, and more as far as no grantor
+ *    stands behind more than one in `minGrantors` of the votes that count for the answer ({@link countedOf}).
  * 3. `quorum:K`: settled iff one answer has K or more of the votes that count, more than half of them, and they carry
  *    grants of `minGrantors` owners. `none`: the vote with the smallest report id wins; owners grant one instance, so a
  *    second vote exists only where a lost worker or an endgame copy made one, and differs only where somebody is wrong.
@@ -278,9 +281,11 @@ export function openAfterOne(vote: Vote, rules: VerdictRules): Judgement {
   }
 }
 
-/** The votes that count for one answer. */
+/** One answer. */
 interface Answer {
-  readonly votes: Vote[]
+  /** The votes that count. */
+  votes: Vote[]
+  /** All votes by grantor, those over the cap included. */
   readonly byGrantor: Map<NodeId, number>
 }
 
@@ -336,15 +341,19 @@ function countVotes(valid: readonly Vote[], rules: VerdictRules): Map<string, An
   const answers = new Map<string, Answer>()
   for (const vote of valid) {
     const key = answerOf(vote)
-    let answer = answers.get(key)
-    if (!answer) {
-      answer = { votes: [], byGrantor: new Map() }
-      answers.set(key, answer)
-    }
-    const count = answer.byGrantor.get(vote.grantor) ?? 0
-    if (count >= rules.grantorVotesMax) continue
-    answer.byGrantor.set(vote.grantor, count + 1)
+    const answer = answers.get(key) ?? { votes: [], byGrantor: new Map<NodeId, number>() }
+    answers.set(key, answer)
+    answer.byGrantor.set(vote.grantor, (answer.byGrantor.get(vote.grantor) ?? 0) + 1)
     answer.votes.push(vote)
+  }
+  for (const answer of answers.values()) {
+    const most = countedOf(answer.byGrantor, rules)
+    const given = new Map<NodeId, number>()
+    answer.votes = answer.votes.filter(({ grantor }) => {
+      const place = (given.get(grantor) ?? 0) + 1
+      given.set(grantor, place)
+      return place <= most
+    })
   }
   return answers
 }
@@ -373,11 +382,9 @@ function winnerOf(
   return undefined
 }
 
-/** Whether one more vote that `grantor` granted would be dropped, whichever of the known answers it gave. */
+/** Whether one more vote that `grantor` granted would not count for now, whichever of the known answers it gave. */
 function isFull(grantor: NodeId, answers: ReadonlyMap<string, Answer>, rules: VerdictRules): boolean {
-  for (const { byGrantor } of answers.values()) {
-    if ((byGrantor.get(grantor) ?? 0) < rules.grantorVotesMax) return false
-  }
+  for (const { byGrantor } of answers.values()) if (!isAhead(byGrantor, grantor, rules)) return false
   return answers.size > 0
 }
 

@@ -114,3 +114,54 @@ export function validVotes(sorted: readonly Vote[], opinions: ReadonlyMap<Public
 function distinct(sorted: readonly Vote[]): readonly Vote[] {
   return sorted.filter((vote, i) => vote !== sorted[i - 1])
 }
+
+/** Valid votes for one answer, by the owner that granted them. */
+export type VotesByGrantor = ReadonlyMap<NodeId, number>
+
+/** How votes of one grantor are bounded; see `VerdictRules`. */
+export interface GrantorCaps {
+  readonly minGrantors: number
+  readonly grantorVotesMax: number
+}
+
+/**
+ * Votes for one answer that count of each grantor at most: `grantorVotesMax`, or the largest number t such that `minGrantors` * t
+ * votes are left when no grantor has more than t. So an owner that forges votes doubles, with two grantors wanted, what others
+ * say, and gives nothing to what nobody says; and an answer that honest owners keep hearing outgrows any number of others. With
+ * a fixed cap it could have no more votes than there are owners: three different wrong answers would keep it open for ever.
+ */
+export function countedOf(byGrantor: VotesByGrantor, { minGrantors, grantorVotesMax }: GrantorCaps): number {
+  if (minGrantors === 1) return Number.POSITIVE_INFINITY
+  let most = grantorVotesMax
+  for (;;) {
+    let left = 0
+    for (const votes of byGrantor.values()) left += Math.min(votes, most + 1)
+    if (left < minGrantors * (most + 1)) return most
+    most++
+  }
+}
+
+/** Votes for one answer that count, of all grantors together. */
+export function countOf(byGrantor: VotesByGrantor, caps: GrantorCaps): number {
+  const most = countedOf(byGrantor, caps)
+  let count = 0
+  for (const votes of byGrantor.values()) count += Math.min(votes, most)
+  return count
+}
+
+/**
+ * Whether `grantor` has given an answer as much as it can for now: a further vote that it grants would count only once others
+ * have granted more.
+ */
+export function isAhead(
+  byGrantor: VotesByGrantor,
+  grantor: NodeId,
+  { minGrantors, grantorVotesMax }: GrantorCaps,
+): boolean {
+  const own = byGrantor.get(grantor) ?? 0
+  if (own < grantorVotesMax) return false
+  let others = 0
+  for (const votes of byGrantor.values()) others += votes
+  others -= own
+  return own * (minGrantors - 1) > others
+}

@@ -199,8 +199,8 @@ export class Granting {
       }
       if (shard.owners.length > 1 && shard.untouched > 0) {
         shard.starvedSince ??= now
-        while (taken < most && now - shard.starvedSince >= BYPASS_MS) {
-          const unit = shard.untouchedUnits.nextAnywhere()
+        while (taken < most) {
+          const unit = this.#nextOfOthers(shard, now)
           if (unit === undefined) break
           drafts.add(shard.touch(unit, now), now)
           taken++
@@ -209,6 +209,25 @@ export class Granting {
       }
     }
     return taken
+  }
+
+  /**
+   * An untouched unit of a block that another owner is to grant first: those that this node comes second for, and when none of
+   * these has been left for long enough, any. Else two owners that have nothing left walk over the blocks of the third side by side.
+   */
+  #nextOfOthers(shard: Shard, now: Millis): number | undefined {
+    const { untouchedUnits } = shard
+    const starvedMs = now - (shard.starvedSince ?? now)
+    if (starvedMs < BYPASS_MS) return undefined
+    const unit = untouchedUnits.nextAsSecond((candidate) => this.#state.turnFor(shard, candidate, 0) <= 1)
+    if (unit !== undefined) shard.helpedAt = now
+    if (
+      unit !== undefined ||
+      starvedMs < 2 * BYPASS_MS ||
+      now - (shard.helpedAt ?? Number.NEGATIVE_INFINITY) < 2 * BYPASS_MS
+    )
+      return unit
+    return untouchedUnits.nextAnywhere()
   }
 
   #nextFirst(shard: Shard, worker: WorkerRecord, now: Millis): UnitRecord | undefined {
@@ -220,9 +239,8 @@ export class Granting {
         shard.setQueue(record, undefined)
         continue
       }
-      const ours =
-        !state.isElsewhere(record, now) &&
-        (state.isPreferred(shard, record.unit, record.held.length) || now - record.wantedSince >= BYPASS_MS)
+      const turn = state.turnFor(shard, record.unit, record.held.length)
+      const ours = !state.isElsewhere(record, now) && (turn === 0 || now - record.wantedSince >= turn * BYPASS_MS)
       if (ours && isDistinct(worker, record)) {
         shard.setQueue(record, undefined)
         return record

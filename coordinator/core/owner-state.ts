@@ -1,4 +1,5 @@
 import { isVoid, type RulingsView } from '../../job/rulings.js'
+import { countOf, isAhead } from '../../job/votes.js'
 import { EXPLAIN_MAX, type RefusalCode } from '../../proto/explain-messages.js'
 import type { Digest, JobId, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
@@ -20,7 +21,10 @@ export interface OwnerContext {
   readonly rank: (owner: NodeId, jobId: JobId, shard: number, block: number) => Digest
 }
 
-/** Time after which an open opinion may be granted by an owner that is not preferred for it. */
+/**
+ * Time after which an open opinion may be granted by the owner whose turn comes after the preferred one; as long again for the
+ * next. All at once they would give one unit to two keys, and two of a ring that have it at one moment need not fear a third.
+ */
 export const BYPASS_MS = 2_000
 /**
  * The same for an opinion that is drawn: it may be kept for a key that is busy for the moment. Owners hear of that from one
@@ -99,6 +103,19 @@ export class OwnerState {
     return shard.owners.length <= 1 || this.preferredFor(shard, unit, opinion) === this.context.self
   }
 
+  /** How many owners are to grant opinion `opinion` on the unit before this node; infinite where its grants do not count. */
+  turnFor(shard: Shard, unit: number, opinion: number): number {
+    const { length } = shard.owners
+    if (length <= 1) return 0
+    for (let turn = 0; turn < length; turn++) {
+      const owner = this.preferredFor(shard, unit, opinion + turn)
+      // Nobody's grants count: where a ruling has decided the unit, any grant will do.
+      if (owner === undefined) return 0
+      if (owner === this.context.self) return turn
+    }
+    return Number.POSITIVE_INFINITY
+  }
+
   /** Whether the first opinion on a unit has become this node's turn because owners were lost. */
   isInherited(shard: Shard, unit: number): boolean {
     const { formerOwners, owners } = shard
@@ -172,42 +189,44 @@ export class OwnerState {
   }
 
   /**
-   * Whether this node is preferred for the unit's next opinion, drawn as it is: the first in the order of owners whose
-   * grants do not stand behind the leading answer already. All owners see the same votes, and so agree.
+   * How many owners are to draw the unit's next opinion before this node: those come first, in their order, whose grants do
+   * not stand behind the leading answer already. All owners see the same votes, and so agree.
    */
-  isPreferredNext(record: UnitRecord): boolean {
+  turnForNext(record: UnitRecord): number {
     const { shard, unit } = record
-    const { self } = this.context
+    const { length } = shard.owners
+    if (length <= 1) return 0
     const next = record.votes.length + record.held.length
-    for (let i = 0; i < shard.owners.length; i++) {
+    let turn = 0
+    for (let i = 0; i < length; i++) {
       const owner = this.preferredFor(shard, unit, next + i)
-      if (owner !== undefined && !this.#leans(record, owner)) return owner === self
+      if (owner === undefined) return 0
+      if (owner === this.context.self) return turn
+      if (!this.#leans(record, owner)) turn++
     }
-    return this.isPreferred(shard, unit, next)
+    return Number.POSITIVE_INFINITY
   }
 
   #leans({ shard, unit, votes }: UnitRecord, owner: NodeId): boolean {
-    const { minGrantors, grantorVotesMax } = shard.rules
-    if (minGrantors === 1) return false
-    const counts = new Map<string, Map<NodeId, number>>()
-    const { rulings } = shard.rules
-    if (rulings?.answers.has(unit)) return false
+    const { rules } = shard
+    const { minGrantors, rulings } = rules
+    if (minGrantors === 1 || rulings?.answers.has(unit)) return false
+    const answers = new Map<string, Map<NodeId, number>>()
     for (const vote of votes) {
       const { outcome, digest, grantor } = vote
       if (outcome === 'host' || (rulings !== undefined && isVoid(rulings, vote))) continue
       const name = outcome + digest
-      const count = counts.get(name) ?? new Map<NodeId, number>()
-      counts.set(name, count)
-      const given = (count.get(grantor) ?? 0) + 1
-      if (given <= grantorVotesMax) count.set(grantor, given)
+      const byGrantor = answers.get(name) ?? new Map<NodeId, number>()
+      answers.set(name, byGrantor)
+      byGrantor.set(grantor, (byGrantor.get(grantor) ?? 0) + 1)
     }
     let most = 0
     let leans = false
-    for (const count of counts.values()) {
-      const all = [...count.values()].reduce((sum, given) => sum + given, 0)
+    for (const byGrantor of answers.values()) {
+      const all = countOf(byGrantor, rules)
       if (all > most) leans = false
       most = Math.max(most, all)
-      if (all === most && (count.get(owner) ?? 0) >= grantorVotesMax) leans = true
+      if (all === most && isAhead(byGrantor, owner, rules)) leans = true
     }
     return leans
   }

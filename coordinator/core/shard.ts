@@ -96,6 +96,8 @@ export class Shard {
   openedAt: Millis
   /** A worker has been asking in vain for work of ours since. */
   starvedSince: Millis | undefined
+  /** When a unit of a block was last granted here that this node comes second for. */
+  helpedAt: Millis | undefined
   /**
    * Nothing is granted before: after a restart until workers had time to come back with their tickets, and until another
    * owner, if there is one, was asked what it knows.

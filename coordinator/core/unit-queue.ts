@@ -123,8 +123,10 @@ export class UnitQueue {
     const state = this.#state
     if (shard.quietUntil > now || state.isOutside(shard)) return false
     if (state.isElsewhere(record, now) || state.isSpent(record)) return false
-    if (state.leansHere(record)) return now - record.wantedSince >= LAST_RESORT_MS
-    return state.isPreferredNext(record) || now - record.wantedSince >= DRAWN_BYPASS_MS
+    const waitedMs = now - record.wantedSince
+    if (state.leansHere(record)) return waitedMs >= LAST_RESORT_MS
+    const turn = state.turnForNext(record)
+    return turn === 0 || waitedMs >= turn * DRAWN_BYPASS_MS
   }
 
   /** After a judgement: settles with the workers, fetches bytes, or asks for more. */

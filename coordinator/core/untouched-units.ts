@@ -15,13 +15,15 @@ export class UntouchedUnits {
   readonly #isTouched: (unit: number) => boolean
   #front: Cursor = { range: 0, offset: 0 }
   #heir: Cursor = { range: 0, offset: 0 }
+  #second: Cursor
   readonly #back: Cursor
 
   /** Of `ranges`, ascending and disjoint. */
   constructor(ranges: readonly UnitRange[], isTouched: (unit: number) => boolean) {
     this.#ranges = ranges
     this.#isTouched = isTouched
-    this.#back = { range: ranges.length - 1, offset: (ranges.at(-1)?.count ?? 0) - 1 }
+    this.#second = this.#end()
+    this.#back = this.#end()
   }
 
   /** The next one for which `mine` holds. A block that is not ours is passed over, and found again by {@link nextAnywhere}. */
@@ -34,16 +36,14 @@ export class UntouchedUnits {
     return this.#walk(this.#heir, inherited)
   }
 
-  /** Any, last first, so that owners who help one another out rarely meet. */
+  /** The last one for which `mine` holds, in a walk of its own from the end, so that owners who help one another out rarely meet. */
+  nextAsSecond(mine: (unit: number) => boolean): number | undefined {
+    return this.#walkBack(this.#second, mine)
+  }
+
+  /** Any, last first. */
   nextAnywhere(): number | undefined {
-    const back = this.#back
-    while (back.range >= 0) {
-      const { first } = this.#ranges[back.range]!
-      for (; back.offset >= 0; back.offset--) if (!this.#isTouched(first + back.offset)) return first + back.offset
-      back.range--
-      back.offset = (this.#ranges[back.range]?.count ?? 0) - 1
-    }
-    return undefined
+    return this.#walkBack(this.#back, () => true)
   }
 
   /** Whether one of these units is among them. */
@@ -66,6 +66,24 @@ export class UntouchedUnits {
   walkAgain(): void {
     this.#front = { range: 0, offset: 0 }
     this.#heir = { range: 0, offset: 0 }
+    this.#second = this.#end()
+  }
+
+  #end(): Cursor {
+    return { range: this.#ranges.length - 1, offset: (this.#ranges.at(-1)?.count ?? 0) - 1 }
+  }
+
+  #walkBack(cursor: Cursor, mine: (unit: number) => boolean): number | undefined {
+    while (cursor.range >= 0) {
+      const { first } = this.#ranges[cursor.range]!
+      for (; cursor.offset >= 0; cursor.offset--) {
+        const unit = first + cursor.offset
+        if (!this.#isTouched(unit) && mine(unit)) return unit
+      }
+      cursor.range--
+      cursor.offset = (this.#ranges[cursor.range]?.count ?? 0) - 1
+    }
+    return undefined
   }
 
   #walk(cursor: Cursor, mine: (unit: number) => boolean): number | undefined {

@@ -166,6 +166,23 @@ def check_fact(job: Job, fact):
     return [(unit, Vote(donor, granted[unit], answer, report_id)) for unit, answer in votes.items()]
 
 
+def counted_of(votes, min_grantors, cap):
+    """Of each grantor the first `cap` votes for one answer, and more as far as none has more than one in `min_grantors` of them."""
+
+    def kept(most):
+        place = {}
+        counted = []
+        for vote in votes:
+            place[vote.grantor] = place.get(vote.grantor, 0) + 1
+            if place[vote.grantor] <= most:
+                counted.append(vote)
+        return counted
+
+    while min_grantors > 1 and len(kept(cap + 1)) >= min_grantors * (cap + 1):
+        cap += 1
+    return kept(cap)
+
+
 def judge(job: Job, votes):
     """The answer (outcome, digest) that the votes on one unit settle, with the votes behind it. Raises Refused when none."""
     spec = job.spec
@@ -187,9 +204,8 @@ def judge(job: Job, votes):
     valid.sort(key=lambda vote: vote.order)
     answers = {}
     for vote in valid:
-        counted = answers.setdefault(vote.answer, [])
-        if sum(other.grantor == vote.grantor for other in counted) < cap:
-            counted.append(vote)
+        answers.setdefault(vote.answer, []).append(vote)
+    answers = {answer: counted_of(own, min_grantors, cap) for answer, own in answers.items()}
     if spec.quorum == 0 and valid:
         return valid[0].answer, answers[valid[0].answer]
     total = sum(len(counted) for counted in answers.values())

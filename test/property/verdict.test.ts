@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { applyOrders, type KnownOrder } from '../../job/orders.js'
-import { type Judgement, judge, type VerdictRules, type Vote, verdictRules } from '../../job/verdict.js'
+import { type Judgement, judge, type VerdictRules, type Vote, verdictRules, wantedFrom } from '../../job/verdict.js'
 import type { Digest, JobId, NodeId, Outcome, PublicKey } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'
@@ -76,10 +76,14 @@ function model(all: readonly Vote[], rules: VerdictRules): ModelVerdict {
     own.some(real) ? [] : own.filter((vote) => vote.outcome === 'wall').slice(0, 1),
   )
   const valid = ascending(ends.length > 0 ? ends : walls)
-  const counted = valid.filter((vote, i) => {
-    const before = valid.slice(0, i).filter((other) => same(other, vote) && other.grantor === vote.grantor)
-    return before.length < rules.grantorVotesMax
-  })
+  const most = (vote: Vote) => {
+    const own = valid.filter((other) => same(other, vote))
+    const kept = (cap: number) =>
+      own.filter((other, i) => own.slice(0, i).filter(({ grantor }) => grantor === other.grantor).length < cap)
+    const isFair = (cap: number) => cap <= rules.grantorVotesMax || kept(cap).length >= rules.minGrantors * cap
+    return kept(Math.max(...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16].filter(isFair)))
+  }
+  const counted = valid.filter((vote) => most(vote).includes(vote))
   const answering = byDonor.filter((own) => own.some((vote) => vote.outcome !== 'host'))
   const answerers = answering.map((own) => (own.find(real) ?? own.find((vote) => vote.outcome === 'wall'))!.grantor)
   const answered = unique(answerers)
@@ -264,6 +268,48 @@ verdict(
       }),
     )
     assert.is(seen.size, 3, 'ruled units, void votes and neither were met')
+  },
+)
+
+verdict(
+  'of two owners there is always one whose grant helps while an opinion is wanted, whatever a third one forges',
+  () => {
+    const ends = new Set<string>()
+    const steps = fc.array(fc.record({ first: fc.boolean(), answer: fc.constantFrom('x', 'x', 'y', 'z', 'w') }), {
+      minLength: 12,
+      maxLength: 12,
+    })
+    const forged = fc.array(fc.constantFrom('y', 'z', 'w'), { maxLength: 12 })
+    check(
+      fc.property(steps, forged, fc.integer({ min: 2, max: 4 }), (said, lies, quorum) => {
+        const rules = verdictRules(specWith({ policy: { type: 'quorum', quorum }, minGrantors: 2 }))
+        const vote = (name: string, answer: string, grantor: string): Vote => ({
+          unit: 0,
+          donor: name as PublicKey,
+          worker: name as PublicKey,
+          grantor: grantor as NodeId,
+          age: 'older',
+          outcome: 'done',
+          digest: answer as Digest,
+          reportId: sha256(utf8(name)),
+          outputBytes: 1,
+          fuel: 1n,
+        })
+        const votes = lies.map((answer, i) => vote(`forged ${i}`, answer, 'liar'))
+        for (const [i, { first, answer }] of said.entries()) {
+          const judgement = judge(votes, rules)
+          if (judgement.state !== 'open' && judgement.state !== 'disputed') break
+          if (judgement.wanted === 0) break
+          const able = (['g1', 'g2'] as const).filter((owner) => wantedFrom(judgement, owner as NodeId) === 1)
+          assert.ok(able.length > 0, 'one of the two may grant')
+          votes.push(vote(`donor ${i}`, answer, first ? able[0]! : able.at(-1)!))
+        }
+        const judgement = judge(votes, rules)
+        if ('wanted' in judgement) assert.is(judgement.wanted, 0, 'it ends within the instances allowed')
+        ends.add(judgement.state)
+      }),
+    )
+    assert.equal([...ends].sort(), ['accepted', 'disputed'])
   },
 )
 

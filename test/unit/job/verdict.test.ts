@@ -264,6 +264,26 @@ none('of two results without verification the smaller report id wins', () => {
   assert.is(stateOf(judge(votes.reverse(), rules)), 'accepted done x')
 })
 
+none('an answer that owners keep hearing outgrows any number of others, each of its own', () => {
+  const granted = (donor: string, answer: string, grantor: string) =>
+    voteOf(donor, answer, { grantor: grantor as NodeId })
+  const votes = [granted('p', 'x', 'g1'), granted('q', 'y', 'g2'), granted('r', 'z', 'g3')]
+  for (const grantor of ['g1', 'g2', 'g3']) votes.push(granted(`a ${grantor}`, 'right', grantor))
+  assert.is(judge(votes, rulesWith(2, 2)).state, 'disputed', 'three against three')
+  votes.push(granted('b', 'right', 'g1'))
+  assert.is(stateOf(judge(votes, rulesWith(2, 2))), 'accepted done right')
+})
+
+none('forged votes of one owner count for no more than what others say', () => {
+  const granted = (donor: string, answer: string, grantor: string) =>
+    voteOf(donor, answer, { grantor: grantor as NodeId })
+  const votes = Array.from({ length: 9 }, (_, i) => granted(`made up ${i}`, 'y', 'g1'))
+  const alone = judge(votes, rulesWith(2, 2))
+  assert.ok(alone.state === 'open' && alone.votes === 1)
+  votes.push(granted('a', 'right', 'g2'), granted('b', 'right', 'g3'))
+  assert.is(stateOf(judge(votes, rulesWith(2, 2))), 'accepted done right')
+})
+
 none('the age of a key voids no vote but steers whom to ask next', () => {
   const young = voteOf('a', 'x', { age: 'younger' })
   const open = judge([young], rulesWith(2))
