@@ -142,7 +142,7 @@ export class Owner {
     if (shard === undefined) return
     shard.setOwners(owners)
     if (this.#state.isOutside(shard)) {
-      this.#queue.leaveToOthers(shard)
+      this.#queue.leaveToOthers(shard, now)
       this.#queue.serveEveryone()
       return
     }

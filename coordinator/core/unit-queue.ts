@@ -35,15 +35,17 @@ export class UnitQueue {
 
   /**
    * Others own the shard now, and tell this node nothing of it any more. Leases left here would last until their delay bound
-   * and fill workers that have long reported elsewhere, so that they would get no other job's units from here either.
+   * and fill workers that have long reported elsewhere, so that they would get no other job's units from here either. What is
+   * missing stays in the queue, for the case that this node becomes an owner again.
    */
-  leaveToOthers(shard: Shard): void {
+  leaveToOthers(shard: Shard, now: Millis): void {
     for (const record of shard.records()) {
       this.#state.cancelReservation(record)
       for (const instance of [...record.held]) {
         this.#state.endLease(instance)
         instance.credited.fate = 'void'
       }
+      this.ask(record, now)
     }
   }
 

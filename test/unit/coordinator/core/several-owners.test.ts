@@ -102,6 +102,28 @@ test('an owner that others have pushed aside counts nothing of that shard agains
   grid.finish()
 })
 
+test('what an owner let go of when others pushed it aside is granted once it owns the shard again', () => {
+  const grid = new OwnerGrid({ owners: 2, units: 600 })
+  const [former, other] = grid.owners as [OwnerNode, OwnerNode]
+  const owned = (owners: readonly OwnerNode[]) =>
+    grid.handle(former, {
+      type: 'ownersChanged',
+      jobId: grid.jobId,
+      shard: 0,
+      owners: owners.map(({ nodeId }) => nodeId),
+    })
+  const one = grid.join('a', { want: 0 })
+  one.want(1, former)
+  const units = one.units()
+  assert.is(units.length, 1)
+  owned([other])
+  owned([former, other])
+  const two = grid.join('b', { want: 0 })
+  two.want(1, former)
+  assert.equal(two.units(), units)
+  grid.finish()
+})
+
 /** A key that each of three owners has given one unit. */
 function withOneOfEach(): { grid: OwnerGrid; one: Volunteer } {
   const grid = new OwnerGrid({ owners: 3, units: 600, spec: SPEC })
