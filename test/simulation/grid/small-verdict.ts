@@ -58,12 +58,13 @@ export function smallVerdict(votes: readonly SmallVote[], spec: JobSpec): SmallV
   }
   one.sort((a, b) => (a.reportId < b.reportId ? -1 : 1))
   if (spec.policy.type === 'none') return one[0] ? { decided: true, answer: one[0].answer } : { decided: false }
-  const most = spec.minGrantors > 1 ? Math.ceil(quorum / spec.minGrantors) : Number.POSITIVE_INFINITY
-  const counted: SmallVote[] = []
-  for (const vote of one) {
-    const same = counted.filter((other) => other.grantor === vote.grantor && other.answer === vote.answer)
-    if (same.length < most) counted.push(vote)
-  }
+  const counted = [...new Set(one.map(({ answer }) => answer))].flatMap((answer) =>
+    countedVotes(
+      one.filter((vote) => vote.answer === answer),
+      quorum,
+      spec.minGrantors,
+    ),
+  )
   for (const answer of new Set(counted.map((vote) => vote.answer))) {
     const agreeing = counted.filter((vote) => vote.answer === answer)
     const grantors = new Set(agreeing.map(({ grantor }) => grantor)).size
@@ -71,4 +72,14 @@ export function smallVerdict(votes: readonly SmallVote[], spec: JobSpec): SmallV
       return { decided: true, answer }
   }
   return { decided: false }
+}
+
+/** The votes for one answer that count: as many of each grantor as leave no grantor more than one in `minGrantors` of them. */
+function countedVotes(votes: readonly SmallVote[], quorum: number, minGrantors: number): readonly SmallVote[] {
+  if (minGrantors === 1) return votes
+  const atMost = (most: number) =>
+    votes.filter((vote, i) => votes.slice(0, i).filter(({ grantor }) => grantor === vote.grantor).length < most)
+  for (let most = votes.length; most > Math.ceil(quorum / minGrantors); most--)
+    if (atMost(most).length >= minGrantors * most) return atMost(most)
+  return atMost(Math.ceil(quorum / minGrantors))
 }
