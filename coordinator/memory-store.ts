@@ -64,7 +64,9 @@ export class MemoryStore implements Store {
     const { payloads, goodBytes } = readRecords(log)
     for (const payload of payloads) for (const write of deserialize(payload) as Write[]) store.#apply(write)
     store.#logBytes = goodBytes
+    // What a process wrote and did not sync before it was killed is read here, and counts from now on: it must be durable.
     if (goodBytes < log.length) await disk.write(file, log.subarray(0, goodBytes))
+    else await disk.sync(file)
     return store
   }
 

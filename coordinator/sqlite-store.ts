@@ -59,7 +59,10 @@ export class SqliteStore implements Store {
   static open(path: string): SqliteStore {
     const db = openSqlite(path)
     try {
-      return new SqliteStore(db, path)
+      const store = new SqliteStore(db, path)
+      // What a process wrote and did not sync before it was killed is read from now on: it must be durable, and a checkpoint syncs.
+      db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+      return store
     } catch (error) {
       db.close()
       throw commitError(error)

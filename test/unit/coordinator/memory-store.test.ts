@@ -113,6 +113,14 @@ for (const call of ['append', 'sync']) {
   })
 }
 
+test('what a killed process did not sync is synced before it counts', async () => {
+  const { disk, fail } = fakeDisk()
+  const store = await MemoryStore.open(disk)
+  await store.commit([specWrite(job), shardWrite(job), factWrite(job, 'one')])
+  fail('sync')
+  await rejects(MemoryStore.open(disk), 'unavailable')
+})
+
 test('a log that is mostly dead is rewritten, with all that lives', async () => {
   const { disk, files } = fakeDisk()
   const store = await MemoryStore.open(disk)

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -49,6 +49,22 @@ function openError(path: string): GridError {
   }
   throw new Error('opened')
 }
+
+test('what a killed process may have left unsynced is in the database file, synced, when it is opened again', async ({
+  folder,
+  path,
+}) => {
+  const store = SqliteStore.open(path)
+  await store.commit([specWrite(job), shardWrite(job), factWrite(job, 'one')])
+  const left = join(folder, 'left.db')
+  for (const end of ['', '-wal']) copyFileSync(path + end, left + end)
+  assert.ok(statSync(`${left}-wal`).size > 0)
+  const again = SqliteStore.open(left)
+  assert.is(statSync(`${left}-wal`).size, 0)
+  assert.is((await again.facts(job, 0, 0, 10)).length, 1)
+  await again.close()
+  await store.close()
+})
 
 test('files can be read by their owner alone', async ({ folder, path }) => {
   if (process.platform === 'win32') return
