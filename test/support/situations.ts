@@ -306,29 +306,11 @@ export const situations: readonly Situation[] = [
       return { environment: AHEAD, undo: async () => ({ environment: {} }) }
     },
   },
-  {
-    name: 'key in use elsewhere',
-    code: 'key-in-use',
-    stage: async (grid) => {
-      const { folder } = grid.cluster
-      await grid.worker('first')
-      await grid.submit(['--quorum', '2'])
-      copyKey(folder, 'first', 'copy')
-      await grid.worker('copy')
-      return { ask: ['--me'], data: 'copy', undo: async () => void (await grid.stop('first')) }
-    },
-  },
+  { name: 'key in use elsewhere', code: 'key-in-use', stage: (grid) => keyInTwoPlaces(grid, 'copy', 'first') },
   {
     name: 'key in use elsewhere, told to the first',
     code: 'key-in-use',
-    stage: async (grid) => {
-      const { folder } = grid.cluster
-      await grid.worker('first')
-      await grid.submit(['--quorum', '2'])
-      copyKey(folder, 'first', 'copy')
-      await grid.worker('copy')
-      return { ask: ['--me'], data: 'first', undo: async () => void (await grid.stop('copy')) }
-    },
+    stage: (grid) => keyInTwoPlaces(grid, 'first', 'copy'),
   },
   {
     name: 'quota reached',
@@ -376,10 +358,15 @@ export const situations: readonly Situation[] = [
   },
 ]
 
-/** The key of one data directory stands in another, too. */
-function copyKey(folder: string, from: string, to: string): void {
-  mkdirSync(join(folder, to), { recursive: true, mode: 0o700 })
-  cpSync(join(folder, from, 'identity.json'), join(folder, to, 'identity.json'))
+/** Two workers on one key, the first one first: `asked` is to know of it until `other` is stopped. */
+async function keyInTwoPlaces(grid: SituationGrid, asked: string, other: string): Promise<Staged> {
+  const { folder } = grid.cluster
+  await grid.worker('first')
+  await grid.submit(['--quorum', '2'])
+  mkdirSync(join(folder, 'copy'), { recursive: true, mode: 0o700 })
+  cpSync(join(folder, 'first', 'identity.json'), join(folder, 'copy', 'identity.json'))
+  await grid.worker('copy')
+  return { ask: ['--me'], data: asked, undo: async () => void (await grid.stop(other)) }
 }
 
 /** An owner of the job that others do not join by. */

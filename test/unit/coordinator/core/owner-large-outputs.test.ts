@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { OwnerGrid } from '../../../support/owner-grid.js'
+import { OwnerGrid, type Volunteer } from '../../../support/owner-grid.js'
 
 const outputs = suite('Large outputs')
 
@@ -59,13 +59,19 @@ outputs('are asked of another when the first says nothing', () => {
   grid.finish()
 })
 
-outputs('that nobody has any more are computed once more by somebody else', () => {
+/** A unit that is accepted, its output gone with both who had it, and a third worker. */
+function withLostOutput(): { grid: OwnerGrid; c: Volunteer } {
   const grid = new OwnerGrid({ units: 1 })
   const pair = [grid.join('a'), grid.join('b')]
   for (const one of pair) one.answer([0], 'right', { small: false })
   for (const one of pair) one.leave()
   grid.log.drain()
   const c = grid.join('c')
+  return { grid, c }
+}
+
+outputs('that nobody has any more are computed once more by somebody else', () => {
+  const { grid, c } = withLostOutput()
   grid.advance(25_000)
   assert.equal(c.units(), [0])
   c.answer([0], 'right', { small: false })
@@ -77,12 +83,7 @@ outputs('that nobody has any more are computed once more by somebody else', () =
 })
 
 outputs('of a cancelled job are not computed once more', () => {
-  const grid = new OwnerGrid({ units: 1 })
-  const pair = [grid.join('a'), grid.join('b')]
-  for (const one of pair) one.answer([0], 'right', { small: false })
-  for (const one of pair) one.leave()
-  grid.log.drain()
-  const c = grid.join('c')
+  const { grid, c } = withLostOutput()
   grid.order({ type: 'cancel' })
   grid.advance(60_000)
   assert.equal(c.granted, [])
