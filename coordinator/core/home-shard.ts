@@ -1,10 +1,6 @@
 import type { NodeId, Summary } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 
-/** An owner that has not summarized an unfinished shard for this long counts as silent. Unit: ms. */
-export const SUMMARY_SILENCE_MS = 10_000
-/** The same at a guard, which is told more rarely. Unit: ms. */
-export const GUARD_SILENCE_MS = 60_000
 /** Owners whose word on a shard is kept: its owners now, and some that were. */
 const OWNERS_HEARD_MAX = 8
 
@@ -34,7 +30,7 @@ export class HomeShard {
   /** Since when somebody should have activated it. */
   readonly wantedAt: Millis
   activating = false
-  /** {@link SUMMARY_SILENCE_MS}, or {@link GUARD_SILENCE_MS}. */
+  /** An owner that has not been heard for so long is silent: see `HomeTurn`. */
   silenceMs: Millis
   /** Activations that failed in a row, and until when the next one waits. */
   attempts = 0
