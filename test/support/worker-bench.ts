@@ -121,3 +121,22 @@ export class WorkerBench {
     this.log.done()
   }
 }
+
+/** A worker with one owner, nothing unread. */
+export function linkedWorker(threads = 4): WorkerBench {
+  const bench = new WorkerBench({ threads })
+  bench.link('x')
+  bench.log.ignore('sendWant', 'sendHeartbeat')
+  return bench
+}
+
+/** One unit computed, its report in the journal and offered. */
+export function reportedWorker(): { bench: WorkerBench; reportId: Digest } {
+  const bench = linkedWorker()
+  bench.grant('x', 0)
+  bench.log.one('compute')
+  bench.compute(0)
+  const [reportId] = bench.journal()
+  assert.is(bench.log.one('offerReport').reportId, reportId)
+  return { bench, reportId: reportId! }
+}
