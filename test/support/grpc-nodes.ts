@@ -2,7 +2,7 @@ import { GrpcTransport, type GrpcTransportOptions } from '../../overlay/grpc-tra
 import { createIdentity, type Identity } from '../../overlay/identity.js'
 import { type Network, resolveNetwork } from '../../overlay/network.js'
 import type { Transport } from '../../runtime/transport.js'
-import type { TransportPair } from './transport-conformance.js'
+import type { TransportPair } from './transport/pair.js'
 
 /** The network that tests share, so that its CA is computed once a process. */
 export const testNetwork: Network = resolveNetwork('test')
