@@ -19,7 +19,7 @@ import { deadline, eventually } from '../support/deadline.js'
 import { GrpcNodes, testNetwork } from '../support/grpc-nodes.js'
 import { mutated, rawBytes } from '../support/hostile-messages.js'
 import { seededRandom } from '../support/seeded-random.js'
-import { coordinatorCases } from '../unit/proto/codec/every-codec.js'
+import { coordinatorCases } from '../unit/proto/codec/cases/coordinator.js'
 
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000)
 const MESSAGES = 2_000

@@ -9,7 +9,7 @@ import { GridError } from '../../runtime/errors.js'
 import type { Codec } from '../../runtime/transport.js'
 import { fuzzed } from '../soak/fuzz.js'
 import { digest, grant, key, output, report, spec } from '../unit/job/samples.js'
-import { allCases } from '../unit/proto/codec/every-codec.js'
+import { allCases } from '../unit/proto/codec/cases/all.js'
 
 const test = suite('codecs')
 

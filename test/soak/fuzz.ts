@@ -6,7 +6,7 @@ import type { Codec } from '../../runtime/transport.js'
 import { mutated } from '../support/hostile-messages.js'
 import { mutatedValue } from '../support/hostile-values.js'
 import { seededRandom } from '../support/seeded-random.js'
-import { allCases } from '../unit/proto/codec/every-codec.js'
+import { allCases } from '../unit/proto/codec/cases/all.js'
 import { fuzzedOverGrpc } from './fuzz-grpc.js'
 import { type Soak, say, wholeNumber } from './soak.js'
 

@@ -10,7 +10,7 @@ import { systemClock } from '../../runtime/clock.js'
 import { type ErrorCode, toGridError } from '../../runtime/errors.js'
 import type { Random } from '../../runtime/random.js'
 import type { Codec, Endpoint, MessageStream, StreamMethod, UnaryMethod } from '../../runtime/transport.js'
-import { allCases } from '../unit/proto/codec/every-codec.js'
+import { allCases } from '../unit/proto/codec/cases/all.js'
 import { testNetwork } from './grpc-nodes.js'
 import { mutated, rawBytes } from './hostile-messages.js'
 

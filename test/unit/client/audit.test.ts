@@ -8,9 +8,10 @@ import { systemClock } from '../../../runtime/clock.js'
 import { utf8 } from '../../../runtime/hex.js'
 import type { Task } from '../../../tasks/task.js'
 import { startInProcessCompute } from '../../../worker/compute/in-process.js'
+import { FakeGrid } from '../../support/client/fake-grid.js'
+import { donors, type FakeJob, printed } from '../../support/client/fake-job.js'
 import { deadline } from '../../support/deadline.js'
 import { rejects } from '../../support/rejects.js'
-import { donors, FakeGrid, type FakeJob, printed } from './fake-grid.js'
 
 const UNITS = 100
 

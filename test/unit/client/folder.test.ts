@@ -11,8 +11,9 @@ import { ResultsReader } from '../../../client/results.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { utf8 } from '../../../runtime/hex.js'
 import { findTask } from '../../../tasks/registry.js'
+import { FakeGrid } from '../../support/client/fake-grid.js'
+import { type Computed, printed } from '../../support/client/fake-job.js'
 import { rejects } from '../../support/rejects.js'
-import { type Computed, FakeGrid, printed } from './fake-grid.js'
 
 const folders: string[] = []
 async function newFolder(): Promise<string> {

@@ -8,8 +8,9 @@ import { systemClock } from '../../../runtime/clock.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { utf8 } from '../../../runtime/hex.js'
 import { startInProcessCompute } from '../../../worker/compute/in-process.js'
+import { FakeGrid } from '../../support/client/fake-grid.js'
+import { type FakeJob, printed } from '../../support/client/fake-job.js'
 import { deadline } from '../../support/deadline.js'
-import { FakeGrid, type FakeJob, printed } from './fake-grid.js'
 
 const honest = {
   name: 'primes',

@@ -14,9 +14,10 @@ import { systemRandom } from '../../../runtime/random.js'
 import { findTask } from '../../../tasks/registry.js'
 import type { Task } from '../../../tasks/task.js'
 import { startInProcessCompute } from '../../../worker/compute/in-process.js'
+import { FakeGrid } from '../../support/client/fake-grid.js'
+import { printed } from '../../support/client/fake-job.js'
 import { deadline } from '../../support/deadline.js'
 import { rejects } from '../../support/rejects.js'
-import { FakeGrid, printed } from './fake-grid.js'
 
 const echo: Task = {
   name: 'echo',

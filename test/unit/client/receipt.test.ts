@@ -10,8 +10,9 @@ import { unitOutputCodec } from '../../../proto/codec/facts.js'
 import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { utf8 } from '../../../runtime/hex.js'
+import { FakeGrid } from '../../support/client/fake-grid.js'
+import { donors, factBy, printed } from '../../support/client/fake-job.js'
 import { rejects } from '../../support/rejects.js'
-import { donors, FakeGrid, factBy, printed } from './fake-grid.js'
 
 const UNIT = 5
 const context = receiptContext(sha256, ed25519Verifier, 0)

@@ -11,9 +11,10 @@ import { utf8 } from '../../../runtime/hex.js'
 import { systemRandom } from '../../../runtime/random.js'
 import type { Task } from '../../../tasks/task.js'
 import { startInProcessCompute } from '../../../worker/compute/in-process.js'
+import { FakeGrid } from '../../support/client/fake-grid.js'
+import { printed } from '../../support/client/fake-job.js'
 import { deadline } from '../../support/deadline.js'
 import { rejects } from '../../support/rejects.js'
-import { FakeGrid, printed } from './fake-grid.js'
 
 /** Prints its line, then the shared input `base`, and fails for the line `bad`. */
 const joined: Task = {

@@ -8,10 +8,11 @@ import { Pins } from '../../../client/pins.js'
 import { type ResultsOptions, ResultsReader } from '../../../client/results.js'
 import { createIdentity } from '../../../overlay/identity.js'
 import type { ResultsReply } from '../../../proto/messages.js'
+import { FakeGrid } from '../../support/client/fake-grid.js'
+import { donors, type FakeJob, factBy, printed } from '../../support/client/fake-job.js'
+import { memoryDisk } from '../../support/client/memory-disk.js'
 import { deadline } from '../../support/deadline.js'
 import { rejects } from '../../support/rejects.js'
-import { donors, FakeGrid, type FakeJob, factBy, printed } from './fake-grid.js'
-import { memoryDisk } from './memory-disk.js'
 
 const LIMIT_MS = 20_000
 

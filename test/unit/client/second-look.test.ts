@@ -5,8 +5,10 @@ import { shardKey } from '../../../job/shard.js'
 import type { ResultsReply, UnitStatus } from '../../../proto/messages.js'
 import { type Clock, systemClock } from '../../../runtime/clock.js'
 import { sha256 } from '../../../runtime/hash.js'
+import { FakeGrid } from '../../support/client/fake-grid.js'
+import { donors, type FakeJob, factBy, printed } from '../../support/client/fake-job.js'
+import type { FakePeer } from '../../support/client/fake-peer.js'
 import { deadline } from '../../support/deadline.js'
-import { donors, FakeGrid, type FakeJob, type FakePeer, factBy, printed } from './fake-grid.js'
 
 /** Time runs so many times faster for the client, so that nobody waits for its looks. */
 const SPEED = 20

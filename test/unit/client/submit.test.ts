@@ -14,10 +14,11 @@ import { systemClock } from '../../../runtime/clock.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { utf8 } from '../../../runtime/hex.js'
 import { systemRandom } from '../../../runtime/random.js'
+import { FakeGrid } from '../../support/client/fake-grid.js'
+import { printed } from '../../support/client/fake-job.js'
+import { memoryDisk } from '../../support/client/memory-disk.js'
 import { deadline } from '../../support/deadline.js'
 import { rejects } from '../../support/rejects.js'
-import { FakeGrid, printed } from './fake-grid.js'
-import { memoryDisk } from './memory-disk.js'
 
 const LIMIT_MS = 20_000
 const idOf = (n: number) => n.toString(16).padStart(64, '0') as JobId

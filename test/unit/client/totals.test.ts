@@ -11,9 +11,10 @@ import { jobSpecCodec } from '../../../proto/codec/spec.js'
 import type { Attestation, JobId, JobSpec, Key, Signed } from '../../../proto/model.js'
 import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
+import { FakeGrid } from '../../support/client/fake-grid.js'
+import { printed } from '../../support/client/fake-job.js'
 import { OwnerGrid } from '../../support/owner-grid.js'
 import { specWith } from '../job/fixture.js'
-import { FakeGrid, printed } from './fake-grid.js'
 
 const worker = createIdentity()
 const submitter = createIdentity()

@@ -10,10 +10,10 @@ import { frameRecord, serializeRecord } from '../../../runtime/record-log.js'
 import { PAGES_MAX, ROWS_MAX, SettledBook, type SettledEntry } from '../../../worker/core/settled-book.js'
 import { UnitSet } from '../../../worker/core/unit-set.js'
 import { dayOf, LEDGER_FILE, Ledger, type LedgerContent, readLedger } from '../../../worker/ledger.js'
+import { memoryDisk } from '../../support/client/memory-disk.js'
 import { rejects } from '../../support/rejects.js'
 import { seededRandom } from '../../support/seeded-random.js'
 import { temporaryFolder } from '../cli/run.js'
-import { memoryDisk } from '../client/memory-disk.js'
 
 const DAY_MS = 86_400_000
 const jobNamed = (n: number) => n.toString(16).padStart(64, '0') as JobId

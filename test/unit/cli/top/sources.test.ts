@@ -11,8 +11,9 @@ import { systemClock } from '../../../../runtime/clock.js'
 import { GridError } from '../../../../runtime/errors.js'
 import { toHex, utf8 } from '../../../../runtime/hex.js'
 import { systemRandom } from '../../../../runtime/random.js'
+import { FakeGrid } from '../../../support/client/fake-grid.js'
+import { printed } from '../../../support/client/fake-job.js'
 import { deadline, eventually } from '../../../support/deadline.js'
-import { FakeGrid, printed } from '../../client/fake-grid.js'
 import { jobId, machine, NOW, nodeId, status } from './fixtures.js'
 
 /** Events as they come, and what ends the source of them. */

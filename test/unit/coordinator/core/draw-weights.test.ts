@@ -1,7 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { WorkerRecord } from '../../../../coordinator/core/worker-record.js'
-import { OwnerGrid, type Volunteer } from '../../../support/owner-grid.js'
+import { OwnerGrid } from '../../../support/owner-grid.js'
+import type { Volunteer } from '../../../support/volunteer.js'
 
 const NONE = { policy: { type: 'none' } } as const
 const SEEDS = 40

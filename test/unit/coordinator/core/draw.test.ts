@@ -1,7 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { networkPrefix } from '../../../../coordinator/core/draw.js'
-import { OwnerGrid, type Volunteer, type VolunteerOptions } from '../../../support/owner-grid.js'
+import { OwnerGrid } from '../../../support/owner-grid.js'
+import type { Volunteer, VolunteerOptions } from '../../../support/volunteer.js'
 
 const MINUTE_MS = 60_000
 

@@ -3,7 +3,8 @@ import * as assert from 'uvu/assert'
 import type { SessionId } from '../../../../coordinator/core/messages.js'
 import { specDefaults } from '../../../../job/spec.js'
 import type { UnitWait, WorkerBar } from '../../../../proto/explain-messages.js'
-import { OwnerGrid, type Volunteer } from '../../../support/owner-grid.js'
+import { OwnerGrid } from '../../../support/owner-grid.js'
+import type { Volunteer } from '../../../support/volunteer.js'
 
 const MIB = 2 ** 20
 

@@ -5,8 +5,9 @@ import { Owner } from '../../../../coordinator/core/owner.js'
 import type { JobId, NodeId, PublicKey } from '../../../../proto/model.js'
 import { sha256 } from '../../../../runtime/hash.js'
 import { utf8 } from '../../../../runtime/hex.js'
-import { OwnerGrid, WALL_MS } from '../../../support/owner-grid.js'
+import { OwnerGrid } from '../../../support/owner-grid.js'
 import { seededRandom } from '../../../support/seeded-random.js'
+import { WALL_MS } from '../../../support/volunteer.js'
 import { specWith } from '../../job/fixture.js'
 
 const SELF = 'a'.repeat(40) as NodeId

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { OwnerGrid, type Volunteer } from '../../../support/owner-grid.js'
+import { OwnerGrid } from '../../../support/owner-grid.js'
+import type { Volunteer } from '../../../support/volunteer.js'
 
 const outputs = suite('Large outputs')
 

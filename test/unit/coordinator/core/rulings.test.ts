@@ -2,7 +2,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ZERO_DIGEST } from '../../../../job/digest.js'
 import type { PublicKey, Ruling } from '../../../../proto/model.js'
-import { answerDigest, OwnerGrid, type Volunteer } from '../../../support/owner-grid.js'
+import { OwnerGrid } from '../../../support/owner-grid.js'
+import { answerDigest, type Volunteer } from '../../../support/volunteer.js'
 
 const JUDGE = '7a'.repeat(32) as PublicKey
 const ruled = (unit: number, changes: Partial<Ruling> = {}): Ruling => ({

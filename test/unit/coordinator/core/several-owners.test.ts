@@ -1,7 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { WorkerRecord } from '../../../../coordinator/core/worker-record.js'
-import { answerDigest, OwnerGrid, type OwnerNode, type Volunteer } from '../../../support/owner-grid.js'
+import { OwnerGrid, type OwnerNode } from '../../../support/owner-grid.js'
+import { answerDigest, type Volunteer } from '../../../support/volunteer.js'
 
 const SPEC = { minGrantors: 2 }
 

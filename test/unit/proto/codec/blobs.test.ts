@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as blobs from '../../../../proto/codec/blobs.js'
 import { methods } from '../../../../proto/methods.js'
-import { blobsCases } from './every-codec.js'
+import { blobsCases } from './cases/blobs.js'
 import { refused } from './refused.js'
 
 const test = suite('codec of Blobs')

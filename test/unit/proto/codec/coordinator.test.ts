@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { ownerMessageCodec, workerMessageCodec } from '../../../../proto/codec/coordinator.js'
 import type { OwnerMessage, WorkerMessage } from '../../../../proto/messages.js'
 import { fact, jobId, signed } from '../../job/samples.js'
-import { coordinatorCases } from './every-codec.js'
+import { coordinatorCases } from './cases/coordinator.js'
 import { refused, refusedBytes } from './refused.js'
 
 const test = suite('codec of Coordinator')

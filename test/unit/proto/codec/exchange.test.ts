@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import * as exchange from '../../../../proto/codec/exchange.js'
 import { FETCH_FACTS_MAX, OFFER_FACTS_MAX, RECONCILE_SHARDS_MAX } from '../../../../proto/limits.js'
 import { digest, jobId, key } from '../../job/samples.js'
-import { exchangeCases } from './every-codec.js'
+import { exchangeCases } from './cases/exchange.js'
 import { refused } from './refused.js'
 
 const test = suite('codec of Exchange')

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { explainReplyCodec } from '../../../../proto/codec/explain.js'
 import type { ExplainReply, UnitWait } from '../../../../proto/explain-messages.js'
-import { explainCases } from './every-codec.js'
+import { explainCases } from './cases/explain.js'
 import { refusedBytes } from './refused.js'
 
 const codecs = suite('Explain codecs')

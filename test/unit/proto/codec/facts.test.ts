@@ -4,7 +4,7 @@ import { grantCodec, orderCodec, reportCodec, reportFactCodec, unitOutputCodec }
 import { uint64ToWire } from '../../../../proto/codec/fields.js'
 import type { Report } from '../../../../proto/model.js'
 import { grant, jobId, output, report, signed } from '../../job/samples.js'
-import { factCases } from './every-codec.js'
+import { factCases } from './cases/facts.js'
 import { refused, refusedBytes } from './refused.js'
 
 const test = suite('codec of facts')

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as jobs from '../../../../proto/codec/jobs.js'
 import { summary } from '../../job/samples.js'
-import { jobsCases } from './every-codec.js'
+import { jobsCases } from './cases/jobs.js'
 import { refused } from './refused.js'
 
 const test = suite('codec of Jobs')

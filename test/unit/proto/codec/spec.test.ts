@@ -4,7 +4,7 @@ import { jobSpecCodec } from '../../../../proto/codec/spec.js'
 import { wireType } from '../../../../proto/load.js'
 import type { JobSpec } from '../../../../proto/model.js'
 import { fullSpec, spec } from '../../job/samples.js'
-import { specCases } from './every-codec.js'
+import { specCases } from './cases/spec.js'
 import { refusedBytes } from './refused.js'
 
 const test = suite('codec of specs')

@@ -1,0 +1,21 @@
+import { adminCases } from './admin.js'
+import { blobsCases } from './blobs.js'
+import type { CodecCase } from './case.js'
+import { coordinatorCases } from './coordinator.js'
+import { exchangeCases } from './exchange.js'
+import { explainCases } from './explain.js'
+import { factCases } from './facts.js'
+import { jobsCases } from './jobs.js'
+import { specCases } from './spec.js'
+
+/** Every codec there is. */
+export const allCases: readonly CodecCase[] = [
+  ...adminCases,
+  ...specCases,
+  ...factCases,
+  ...jobsCases,
+  ...coordinatorCases,
+  ...exchangeCases,
+  ...explainCases,
+  ...blobsCases,
+]

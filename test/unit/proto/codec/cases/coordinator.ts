@@ -1,0 +1,71 @@
+import * as coordinator from '../../../../../proto/codec/coordinator.js'
+import * as s from '../../../job/samples.js'
+import { bytes, type CodecCase, codecCase, digest, jobId, nodeId } from './case.js'
+
+/** Messages between workers and owners. */
+export const coordinatorCases: readonly CodecCase[] = [
+  codecCase(
+    'WorkerMessage',
+    coordinator.workerMessageCodec,
+    {
+      type: 'hello',
+      bootId: '0123456789abcdef' as never,
+      slots: 8,
+      tasks: [{ name: 'primes', version: 1 }],
+      memoryBytes: 2 ** 33,
+      jobId,
+      donor: s.key,
+      donorSignature: new Uint8Array(64),
+      tickets: [s.signed()],
+      profile: 1,
+      weights: [{ submitter: s.otherKey, weight: 2.5 }],
+    },
+    {
+      type: 'hello',
+      bootId: '0123456789abcdef' as never,
+      slots: 1,
+      tasks: [],
+      memoryBytes: 0,
+      jobId: undefined,
+      donor: undefined,
+      donorSignature: new Uint8Array(0),
+      tickets: [],
+      profile: 0,
+      protocol: { protocolMin: 1, protocolMax: 3 },
+    },
+    { type: 'want', instances: 0, restraint: undefined, declined: [], busy: true, jobs: [], ofNew: 0 },
+    {
+      type: 'want',
+      instances: 0,
+      restraint: 'on-battery',
+      declined: [{ jobId, reason: 'refuse' }],
+      busy: false,
+      jobs: [{ jobId, instances: 3 }],
+      ofNew: 2,
+    },
+    { type: 'report', fact: s.fact, outputs: [{ unit: 4, bytes }], wallMs: 12 },
+    { type: 'progress', running: [{ jobId, unit: 5, fuel: 2n ** 60n }] },
+    { type: 'handBack', jobId, shard: 1, units: [1, 2], reason: 'paused' },
+  ),
+  codecCase(
+    'OwnerMessage',
+    coordinator.ownerMessageCodec,
+    { type: 'welcome', bootId: '0123456789abcdef' as never },
+    { type: 'welcome', bootId: '0123456789abcdef' as never, sameKeyAt: '10.1.2.3' },
+    { type: 'spec', spec: s.signed(256 * 1024) },
+    { type: 'grant', grant: s.signed() },
+    { type: 'ack', reports: [digest], holders: [nodeId], wanted: 2 },
+    { type: 'settled', jobId, shard: 1, agreed: [1, 2], disagreed: [3] },
+    { type: 'withdraw', jobId, shard: 1, units: [1], wholeJob: true, reason: 'cancelled' },
+    { type: 'noWork', reason: 'no ready work', retryAfterMs: 1_500 },
+    { type: 'fetch', jobId, shard: 1, unit: 17, digest },
+    { type: 'refused', report: digest, reason: 'grant unknown' },
+  ),
+  codecCase(
+    'OutputChunk',
+    coordinator.outputChunkCodec,
+    { start: { jobId, shard: 1, unit: 2, digest }, bytes },
+    { start: undefined, bytes },
+  ),
+  codecCase('PutOutputReply', coordinator.putOutputReplyCodec, { stored: true }),
+]
