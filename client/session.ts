@@ -33,7 +33,7 @@ export interface ClientParts {
   readonly sha256: Sha256
   /** Name, and leading zero bits that it asks of ids. */
   readonly network: { readonly name: string; readonly idWorkBits: number }
-  /** Peers asked for a job's home and for a shard, at most. Default: DESIGN's 5 and 3. */
+  /** Peers asked for a job's home and for a shard, at most. Default: 5 and 3, as every network has them. */
   readonly homeOwners?: number
   readonly shardOwners?: number
 }

@@ -17,7 +17,7 @@ export interface SmallVote {
 export type SmallVerdict = { readonly decided: true; readonly answer: string } | { readonly decided: false }
 
 /**
- * The votes of a raw fact, or none when anything about it does not verify. Written from DESIGN 6 to 8, on purpose without
+ * The votes of a raw fact, or none when anything about it does not verify. Written from docs/trust.md, on purpose without
  * the code of `job/`: signatures, that grants are for this worker and cover the units, and nothing that takes a clock.
  */
 export function votesOf(raw: Uint8Array | ReportFact, jobId: JobId, verifier: Verifier): readonly SmallVote[] {
@@ -44,7 +44,7 @@ export function votesOf(raw: Uint8Array | ReportFact, jobId: JobId, verifier: Ve
   return votes
 }
 
-/** The verdict on one unit by the rules of DESIGN 8, the long way round. */
+/** The verdict on one unit by the rules of docs/trust.md and docs/decisions/0022, the long way round. */
 export function smallVerdict(votes: readonly SmallVote[], spec: JobSpec): SmallVerdict {
   const quorum = spec.policy.type === 'quorum' ? spec.policy.quorum : 1
   const byReport = [...votes]

@@ -8,7 +8,7 @@ import type { Codec, UnaryMethod } from '../../../runtime/transport.js'
 import { deadline, eventually } from '../../support/deadline.js'
 import { GrpcNodes, grpcPair } from '../../support/grpc-nodes.js'
 import { rejects } from '../../support/rejects.js'
-import { transportConformance } from '../../support/transport/conformance.js'
+import { transportConformance } from '../../support/transport-conformance.js'
 
 transportConformance('GrpcTransport (conformance)', grpcPair)
 

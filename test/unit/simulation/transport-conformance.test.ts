@@ -2,8 +2,8 @@ import { MeasuredTransport, type TransportMeter } from '../../../process/metrics
 import type { NodeId } from '../../../proto/model.js'
 import type { Transport } from '../../../runtime/transport.js'
 import { World } from '../../simulation/world/world.js'
-import { transportConformance } from '../../support/transport/conformance.js'
 import type { TransportPair } from '../../support/transport/pair.js'
+import { transportConformance } from '../../support/transport-conformance.js'
 
 /** Virtual time within which everything the suite waits for has happened. Unit: ms. */
 const PATIENCE_MS = 60_000

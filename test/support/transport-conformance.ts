@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
-import { callPromises } from './calls.js'
-import { flowPromises } from './flow.js'
-import { type PairFactory, Pairs } from './pair.js'
-import { streamPromises } from './streams.js'
+import { callPromises } from './transport/calls.js'
+import { flowPromises } from './transport/flow.js'
+import { type PairFactory, Pairs } from './transport/pair.js'
+import { streamPromises } from './transport/streams.js'
 
 /**
  * Registers and runs the suite `name` of what every `Transport` promises. Both versions pass it: what runs in the
