@@ -13,6 +13,8 @@ export interface WorkLineParts {
   readonly onlyJob: JobId | undefined
   /** Whether any peer was found yet. */
   readonly joined: boolean
+  /** Why none was, where that is known. */
+  readonly joinProblem: string | undefined
   /** The name that the configuration gives a key. */
   readonly nameOf: (key: PublicKey) => string | undefined
   /** Wall clock. */
@@ -38,7 +40,7 @@ function isIdleForIt(state: WorkerState, nowMs: number): boolean {
   return state.held === 0 && state.restraints.length === 0 && keyInTwoPlaces(state, nowMs)?.turnedAway === 'here'
 }
 
-function activity({ state, onlyJob, joined, nameOf, nowMs }: WorkLineParts): string {
+function activity({ state, onlyJob, joined, joinProblem, nameOf, nowMs }: WorkLineParts): string {
   const { restraints, held, draining, threads, owners, idleReason, cpuTimeShare } = state
   const inHand = held > 0 ? `; ${plural(held, 'unit')} in hand` : ''
   if (draining && held > 0) return `finishing ${plural(held, 'unit')}, then it ends`
@@ -50,7 +52,7 @@ function activity({ state, onlyJob, joined, nameOf, nowMs }: WorkLineParts): str
     return `computing ${busy}${share}; ${plural(held, 'unit')} in hand from ${plural(owners.filter((one) => one.held > 0).length, 'owner')}`
   }
   if (isIdleForIt(state, nowMs)) return `nothing: ${keyInTwoPlaces(state, nowMs)!.sentence}`
-  if (!joined) return 'nothing: no peer found yet'
+  if (!joined) return `nothing: ${joinProblem ?? 'no peer found yet'}`
   if (onlyJob !== undefined && !owners.some(({ connected }) => connected))
     return `nothing: looking for job ${onlyJob.slice(0, 12)}`
   return `nothing: ${idleReason === '' ? 'no job has work for this machine' : idleReason}`

@@ -12,6 +12,7 @@ import { Eligibility } from './core/eligibility.js'
 import type { UpkeepEffect, UpkeepEvent } from './core/messages.js'
 import { type Point, randomInBucket } from './core/node-id.js'
 import { type Seed, type SeedEvent, Seeds } from './core/seeds.js'
+import { PRIVATE_ADDRESS_HINT } from './core/subnet.js'
 import { Upkeep } from './core/upkeep.js'
 import { idWorkOf, type Verifier } from './identity.js'
 import { createTable } from './kademlia.js'
@@ -63,6 +64,8 @@ export class OverlayDriver {
   readonly #dialBackAlarm: Alarm
   readonly #notifyAlarm: Alarm
   #seeds: Seeds | undefined
+  /** Why a seed was not taken, the last time. As many as seeds were given and remembered. */
+  readonly #seedFailures = new Map<Address, GridError>()
   #joined = false
   #joining = false
   #askingDialBack = false
@@ -123,6 +126,11 @@ export class OverlayDriver {
     return this.#joined
   }
 
+  /** Why a seed was not taken, where a person can mend that. */
+  get joinProblem(): GridError | undefined {
+    return [...this.#seedFailures.values()].find(({ hint }) => hint !== undefined)
+  }
+
   /** Why a contact record is not to be believed now. */
   problem(contact: Contact): string | undefined {
     return this.#book.problem(contact, this.#d.clock.wallMs())
@@ -144,6 +152,9 @@ export class OverlayDriver {
     }
     this.#seeds = new Seeds(seeds, remembered, limits, random, clock.now())
     this.#upkeepAlarm.set(this.upkeep.nextWakeup())
+    const self = this.self()
+    if (self !== undefined && !this.rpc.dialable(self))
+      this.#logger.warn('privateAddressesOnly', { addresses: self.addresses, hint: PRIVATE_ADDRESS_HINT })
     if (this.#seeds.size === 0 && this.#selfContact !== undefined) {
       this.#eligibility.founded()
       this.#nowJoined()
@@ -160,7 +171,11 @@ export class OverlayDriver {
         this.#joinWaiters.delete(settle)
         if (this.#joined) resolve()
         else if (this.#closed) reject(new GridError('closed', 'the overlay was closed'))
-        else reject(new GridError('unreachable', 'no peer answered', { hint: 'name one that runs: --join HOST' }))
+        else
+          reject(
+            this.joinProblem ??
+              new GridError('unreachable', 'no peer answered', { hint: 'name one that runs: --join HOST' }),
+          )
       }
       const timer = this.#d.clock.setTimer(timeoutMs, settle)
       this.#joinWaiters.add(settle)
@@ -225,12 +240,22 @@ export class OverlayDriver {
     try {
       const contact = await this.rpc.pingSeed(address, nodeId)
       this.#logger.info('seedReached', { address, peer: contact.nodeId })
+      this.#seedFailures.delete(address)
       if (contact.nodeId === this.nodeId && this.upkeep.size === 0) this.#nowJoined()
       this.#feedSeeds({ type: 'reached', address })
     } catch (error) {
-      this.#logger.debug('seedFailed', { address, reason: toGridError(error).message })
+      this.#seedFailed(address, toGridError(error))
       this.#feedSeeds({ type: 'failed', address })
     }
+  }
+
+  /** Tells once what a person can mend; that nobody listens there may pass by itself. */
+  #seedFailed(address: Address, failure: GridError): void {
+    const { message, hint } = failure
+    const told = this.#seedFailures.get(address)?.message === message
+    if (hint === undefined || told) this.#logger.debug('seedFailed', { address, reason: message })
+    else this.#logger.warn('seedFailed', { address, reason: message, hint })
+    this.#seedFailures.set(address, failure)
   }
 
   /** The first contact is in the table: get dialled back, find the own neighbourhood, refresh outward. */

@@ -1,5 +1,6 @@
 import type { JobId, Key, NodeId } from '../proto/model.js'
 import type { Announcement, Contact, OverlayRecord, WatchingWorker } from '../proto/overlay-messages.js'
+import type { GridError } from '../runtime/errors.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { BoardClient } from './board-client.js'
 import type { BoardNews } from './board-watch.js'
@@ -123,12 +124,17 @@ export class Overlay {
     return this.#driver.joined
   }
 
+  /** Why the network was not found, where that is for a person to mend: another network, another version, a private address. */
+  get joinProblem(): GridError | undefined {
+    return this.#driver.joined ? undefined : this.#driver.joinProblem
+  }
+
   /** Begins to join through `seeds` and the peers remembered; keeps trying them for ever. Does not wait for any. */
   start(seeds: readonly Seed[]): Promise<void> {
     return this.#driver.start(seeds)
   }
 
-  /** Resolves once joined; rejects with GridError `unreachable` after `timeoutMs`. */
+  /** Resolves once joined; rejects with GridError `unreachable`, or {@link joinProblem}, after `timeoutMs`. */
   whenJoined(timeoutMs: number): Promise<void> {
     return this.#driver.whenJoined(timeoutMs)
   }

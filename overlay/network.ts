@@ -20,6 +20,8 @@ export interface Network {
   readonly name: string
   /** Whether joining takes a secret. */
   readonly isPrivate: boolean
+  /** Whether it is the network of everybody, where strangers meet and no private addresses are dialled. */
+  readonly isPublic: boolean
   /** Leading zero bits that every id must show. Range: 0 to 24. */
   readonly idWorkBits: number
   /** Ed25519 seed of the CA whose key all members can derive. It tells networks apart, and no member from another. 32 bytes. */
@@ -47,10 +49,12 @@ export function resolveNetwork(name: string, secret = ''): Network {
     )
   }
   const isPrivate = trimmed !== ''
+  const isPublic = name === MAIN_NETWORK && !isPrivate
   return Object.freeze({
     name,
     isPrivate,
-    idWorkBits: name === MAIN_NETWORK && !isPrivate ? MAIN_ID_WORK_BITS : 0,
+    isPublic,
+    idWorkBits: isPublic ? MAIN_ID_WORK_BITS : 0,
     caSeed: caSeedOf(trimmed, name),
   })
 }

@@ -14,7 +14,7 @@ import { protocolGap } from '../proto/protocol-range.js'
 import type { Clock, Millis } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import type { Address, Endpoint, MessageStream, Transport, UnaryMethod } from '../runtime/transport.js'
-import { hostOf, isPrivateHost } from './core/subnet.js'
+import { hostOf, isPrivateHost, PRIVATE_ADDRESS_HINT } from './core/subnet.js'
 import type { OverlayOptions } from './options.js'
 
 /** Peers whose round trip and working address are remembered; the one met longest ago leaves first. */
@@ -85,6 +85,15 @@ export class OverlayRpc {
         hint: 'update the older of the two',
       })
     if (fault !== undefined) throw new GridError('invalid', `the contact record of ${address} is refused: ${fault}`)
+    if (!this.dialable(contact)) {
+      throw new GridError(
+        'invalid',
+        `the peer at ${address} says to be dialled at private addresses alone, which nobody does on the public network`,
+        {
+          hint: PRIVATE_ADDRESS_HINT,
+        },
+      )
+    }
     this.#remember(contact.nodeId, { roundTripMs: undefined, address })
     onAnswered(contact)
     return contact

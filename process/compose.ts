@@ -131,7 +131,7 @@ async function assemble(
     verifier,
     idWorkBits: network.idWorkBits,
     logger,
-    options: resolveOptions(network.name === 'main' ? 'wan' : 'lan'),
+    options: resolveOptions(network.isPublic ? 'wan' : 'lan'),
     recordKinds: jobListKinds,
     memory: {
       load: async () => {

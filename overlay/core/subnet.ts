@@ -1,5 +1,9 @@
 import type { Address } from '../../runtime/transport.js'
 
+/** What to do about a private address on the public network, where nobody dials it: a stranger could point at one of ours. */
+export const PRIVATE_ADDRESS_HINT =
+  'give a network of your own a name, on every machine: --network NAME; on the public one, say your public address: --advertise HOST:PORT'
+
 /** Host of an `host:port` address, without brackets. */
 export function hostOf(address: Address): string {
   const colon = address.lastIndexOf(':')

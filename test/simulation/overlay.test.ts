@@ -4,6 +4,7 @@ import type { Announcement, BoardNews } from '../../overlay/index.js'
 import type { Digest, JobId, PublicKey } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'
+import type { Address } from '../../runtime/transport.js'
 import { measureLookups, ownersInView } from './overlay/figures.js'
 import { buildGrid, OverlayGrid, QUIET_UPKEEP } from './overlay/overlay-grid.js'
 import { overlayScenario } from './scenarios/overlay.js'
@@ -64,6 +65,31 @@ overlay('two halves of a network that was split for ten minutes find together ag
     const whole = () => grid.overlays.every((peer) => peer.contacts().length === hosts.length - 1)
     await world.run(whole, 900_000)
     assert.is(ownersInView(grid, 3, 50), 1)
+  } finally {
+    world.close()
+  }
+})
+
+overlay('who joins the public network at a private address is told so', async () => {
+  const world = new World(6, { scenario: 'overlay-private', profile: linkProfiles.lan })
+  try {
+    const grid = new OverlayGrid(world, { options: { privateAddresses: false } })
+    const boot = world.addHost('boot', { address: '10.0.0.1:4747' as Address })
+    grid.start(boot, [])
+    const leaf = grid.add('leaf', [boot], { leaf: true })
+    await world.run(world.nowMs + 10)
+    const failed = grid.overlay(leaf).whenJoined(5_000)
+    await grid.wait(
+      failed.then(
+        () => assert.unreachable(),
+        ({ code, message, hint }) => {
+          assert.is(code, 'invalid')
+          assert.match(`${message}: ${hint}`, /private addresses.*--network NAME/)
+        },
+      ),
+    )
+    assert.match(grid.overlay(leaf).joinProblem?.message ?? '', /private addresses/)
+    assert.is(grid.overlay(boot).joinProblem, undefined)
   } finally {
     world.close()
   }

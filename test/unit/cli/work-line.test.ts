@@ -26,11 +26,12 @@ const unit = (submitter: PublicKey, more: Partial<RunningUnitState> = {}): Runni
   fuelMax: 0n,
   ...more,
 })
-const line = (state: Partial<WorkerState>, onlyJob?: JobId, joined = true) =>
+const line = (state: Partial<WorkerState>, onlyJob?: JobId, joined = true, joinProblem?: string) =>
   workLine({
     state: { ...idle, ...state },
     onlyJob,
     joined,
+    joinProblem,
     nameOf: (key) => (key === alice ? 'alice' : undefined),
     nowMs: new Date(2026, 5, 1, 12, 0).getTime(),
   })
@@ -82,6 +83,7 @@ lines('an idle worker says why', () => {
   assert.is(line({}), 'nothing: no job has work for this machine | 0 confirmed')
   assert.match(line({}, 'e'.repeat(64) as JobId), /looking for job eeee/)
   assert.match(line({}, undefined, false), /no peer found yet/)
+  assert.match(line({}, undefined, false, 'the peer speaks protocol 9'), /^nothing: the peer speaks protocol 9 \|/)
 })
 
 lines.run()
