@@ -158,6 +158,7 @@ export class Coordinator {
       reviewFinished: (job) => this.#review.soon(job),
     })
     this.#results = new ResultsService({
+      clock,
       owner: this.owner,
       book,
       store,

@@ -1,8 +1,9 @@
 import { digestOutput } from '../job/digest.js'
 import { unitOutputCodec } from '../proto/codec/facts.js'
+import { CHUNK_BYTES } from '../proto/limits.js'
 import type { OutputChunk, OutputRequest, PutOutputReply } from '../proto/messages.js'
 import type { Digest, NodeId } from '../proto/model.js'
-import type { Timer } from '../runtime/clock.js'
+import type { Millis, Timer } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
 import type { MessageStream } from '../runtime/transport.js'
@@ -10,8 +11,12 @@ import type { OwnerEvent } from './core/messages.js'
 import type { Owner } from './core/owner.js'
 import type { OwnerDriverContext } from './owner-driver.js'
 
-/** An upload of an output that brings nothing for so long gives its room to others. Unit: ms. */
-const CHUNK_MS = 30_000
+/**
+ * An upload that brings less than so many bytes, or its rest, in so much time gives its room to others. That is 9 KB/s: what
+ * is slower takes more than two hours for the largest output.
+ */
+const MOVES_BYTES = CHUNK_BYTES
+const MOVES_MS: Millis = 30_000
 
 export interface OutputIntakeContext
   extends Pick<OwnerDriverContext, 'clock' | 'sha256' | 'book' | 'outputs' | 'commits' | 'exchange' | 'options'> {
@@ -34,62 +39,70 @@ export class OutputIntake {
   /** Serves one `PutOutput` stream. */
   onPutOutput(stream: MessageStream<OutputChunk, PutOutputReply>): void {
     const chunks: Uint8Array[] = []
+    const from = stream.caller.nodeId
     let bytes = 0
-    let start: OutputChunk['start']
+    let movedBytes = 0
+    let start: OutputRequest | undefined
     let limit = 0
-    let isHere = false
     let patience: Timer | undefined
     const wait = () => {
       patience?.cancel()
-      patience = this.#c.clock.setTimer(CHUNK_MS, () => stream.cancel(new GridError('timeout', 'no chunk came')))
+      patience = this.#c.clock.setTimer(MOVES_MS, () => stream.cancel(new GridError('timeout', 'too little came')))
+    }
+    const answer = (stored: boolean) => {
+      stream.send({ stored })
+      stream.end()
     }
     wait()
     stream.onMessage((chunk) => {
-      wait()
       if (start === undefined) {
-        start = chunk.start
-        if (start === undefined)
-          return stream.cancel(new GridError('invalid', 'the first chunk says whose output it is'))
-        const record = this.#c.core.shard(start.jobId, start.shard)?.record(start.unit)
-        const wanted = record?.judgement !== undefined && 'digest' in record.judgement ? record.judgement : undefined
-        if (wanted?.digest !== start.digest)
-          return stream.cancel(new GridError('invalid', 'this output is not wanted here'))
-        limit = wanted.outputBytes
-        isHere = record?.kept.includes(start.digest) === true
+        const room = this.#roomFor(chunk.start)
+        if (room instanceof GridError) return stream.cancel(room)
+        start = chunk.start!
+        limit = room
       }
-      if (isHere) return
+      // Another brought it first: what is left of it need not travel.
+      if (this.#isHere(start)) return answer(true)
       bytes += chunk.bytes.length
       this.#receivingBytes += chunk.bytes.length
       chunks.push(chunk.bytes)
-      if (bytes > limit) stream.cancel(new GridError('quota', 'the output is longer than its report says'))
-      else if (this.#receivingBytes > this.#c.options.receivingBytesMax)
-        stream.cancel(new GridError('quota', 'too many outputs at once; try again'))
+      if (bytes > limit) return stream.cancel(new GridError('quota', 'the output is longer than its report says'))
+      if (this.#receivingBytes > this.#c.options.receivingBytesMax) return stream.cancel(tooMany())
+      if (bytes - movedBytes < Math.min(MOVES_BYTES, limit - movedBytes)) return
+      movedBytes = bytes
+      wait()
+      const { jobId, shard, unit } = start
+      this.#c.handle({ type: 'outputMoved', jobId, shard, unit, from })
     })
     stream.onEnd(() => {
       patience?.cancel()
-      void this.#take(start, chunks, isHere, stream.caller.nodeId).then(
-        (stored) => {
-          stream.send({ stored })
-          stream.end()
-        },
-        (error: unknown) => stream.cancel(toGridError(error)),
+      if (start === undefined) return answer(false)
+      this.keep(start, chunks.length === 1 ? chunks[0]! : concat(chunks), from).then(answer, (error: unknown) =>
+        stream.cancel(toGridError(error)),
       )
     })
-    stream.onClose(() => {
+    stream.onClose((reason) => {
       patience?.cancel()
       this.#receivingBytes -= bytes
+      if (reason === undefined || start === undefined) return
+      const { jobId, shard, unit } = start
+      this.#c.handle({ type: 'outputFetchFailed', jobId, shard, unit, from })
     })
   }
 
-  async #take(
-    start: OutputChunk['start'],
-    chunks: readonly Uint8Array[],
-    isHere: boolean,
-    from: NodeId,
-  ): Promise<boolean> {
-    if (start === undefined) return false
-    const content = chunks.length === 1 ? chunks[0]! : concat(chunks)
-    return isHere || this.keep(start, content, from)
+  /** How long the output that an upload begins with may be, or why it is not taken. */
+  #roomFor(start: OutputChunk['start']): number | GridError {
+    if (start === undefined) return new GridError('invalid', 'the first chunk says whose output it is')
+    const judgement = this.#c.core.shard(start.jobId, start.shard)?.record(start.unit)?.judgement
+    if (judgement === undefined || !('digest' in judgement) || judgement.digest !== start.digest)
+      return new GridError('invalid', 'this output is not wanted here')
+    const { outputBytes } = judgement
+    // Known at once: nothing is sent in vain.
+    return this.#receivingBytes + outputBytes > this.#c.options.receivingBytesMax ? tooMany() : outputBytes
+  }
+
+  #isHere({ jobId, shard, unit, digest }: OutputRequest): boolean {
+    return this.#c.core.shard(jobId, shard)?.record(unit)?.kept.includes(digest) === true
   }
 
   /**
@@ -99,7 +112,7 @@ export class OutputIntake {
   async keep({ jobId, shard, unit, digest }: OutputRequest, content: Uint8Array, from: NodeId): Promise<boolean> {
     const { sha256, book, outputs, commits, exchange, options, handle } = this.#c
     if (digestOfEncoded(sha256, content) !== digest) {
-      handle({ type: 'outputFetchFailed', jobId, unit })
+      handle({ type: 'outputFetchFailed', jobId, shard, unit, from })
       return false
     }
     const job = book.need(jobId)
@@ -122,6 +135,10 @@ export function digestOfEncoded(sha256: Sha256, bytes: Uint8Array): Digest | und
   } catch {
     return undefined
   }
+}
+
+function tooMany(): GridError {
+  return new GridError('quota', 'too many outputs at once; try again')
 }
 
 function concat(chunks: readonly Uint8Array[]): Uint8Array {

@@ -86,6 +86,7 @@ export class OwnerDriver {
       selfKey: signer.publicKey,
       random,
       wallMs: () => clock.wallMs(),
+      receivingBytesMax: context.options.receivingBytesMax,
       rank: (owner, jobId, shard, block) => {
         const place = new DataView(new ArrayBuffer(8))
         place.setUint32(0, shard)

@@ -2,8 +2,8 @@ import { checkReportFact } from '../job/facts.js'
 import type { Settled, Vote } from '../job/verdict.js'
 import { reportFactCodec } from '../proto/codec/facts.js'
 import {
-  CHUNK_BYTES,
   INLINE_OUTPUT_BYTES_MAX,
+  OUTPUT_PIECE_BYTES,
   RESULTS_BYTES_MAX,
   RESULTS_FACTS_MAX,
   RESULTS_UNITS_MAX,
@@ -20,7 +20,9 @@ import type {
   UnitsRequest,
 } from '../proto/messages.js'
 import type { PublicKey, ReportFact, UnitRange } from '../proto/model.js'
+import type { Clock, Millis } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
+import { piecesOf, sendAll } from '../runtime/transfer.js'
 import type { Caller, MessageStream } from '../runtime/transport.js'
 import { isDecided, type Shard, type UnitRecord } from './core/shard.js'
 import type { BookedJob, JobBook } from './job-book.js'
@@ -29,6 +31,7 @@ import type { OwnerDriver } from './owner-driver.js'
 import type { Store } from './store.js'
 
 export interface ResultsContext {
+  readonly clock: Clock
   readonly owner: OwnerDriver
   readonly book: JobBook
   readonly store: Store
@@ -42,6 +45,8 @@ const FACTS_PAGE = 64
 const MESSAGE_BYTES = RESULTS_BYTES_MAX / 4
 /** Streams of results served to one reader at a time. */
 const STREAMS_PER_READER_MAX = 64
+/** A reader that takes nothing of an output for so long is cut off. Unit: ms. */
+const OUTPUT_IDLE_MS: Millis = 30_000
 
 /**
  * Serves what is settled to who may read it: the facts behind it, so that the reader judges for itself, and the bytes. One
@@ -102,9 +107,7 @@ export class ResultsService {
       const small = await readSmall(this.#c, shard, [{ unit, result }])
       const bytes = small.get(unit) ?? (await this.#c.outputs.read(digest))
       if (bytes === undefined) throw new GridError('notFound', `the output of unit ${unit} is not kept any more`)
-      for (let at = 0; at < bytes.length && !signal.aborted; at += CHUNK_BYTES) {
-        if (!stream.send({ bytes: bytes.subarray(at, at + CHUNK_BYTES) })) await stream.drained()
-      }
+      await sendAll(stream, piecesOf(bytes, OUTPUT_PIECE_BYTES, () => signal.aborted), { clock: this.#c.clock, idleMs: OUTPUT_IDLE_MS })
       stream.end()
     })
   }

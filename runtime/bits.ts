@@ -18,3 +18,10 @@ export function filledBits(count: number): Uint8Array {
   if (count % 8 > 0) bits[bits.length - 1] = (1 << (count % 8)) - 1
   return bits
 }
+
+/** How many bits are set. */
+export function countBits(bits: Uint8Array): number {
+  let count = 0
+  for (let byte of bits) for (; byte > 0; byte &= byte - 1) count++
+  return count
+}

@@ -3,8 +3,12 @@ import type { Millis } from './clock.js'
 
 /** Largest message of any kind. Unit: bytes. Larger things travel in pieces. */
 export const MESSAGE_BYTES_MAX = 1024 * 1024
-/** Unsent bytes of a stream at which `send` says false. Four pieces of a blob, so that a fast link never runs dry. */
-export const STREAM_HIGH_WATER_BYTES = 1024 * 1024
+/**
+ * Unsent bytes of a stream at which `send` says false. Less than a piece of a blob: Node reads nothing from an HTTP/2
+ * connection while it is writing, so on a slow link all that waits here holds up every answer, and with it calls and keepalive.
+ * The buffers of the system keep a fast link busy meanwhile.
+ */
+export const STREAM_HIGH_WATER_BYTES = 128 * 1024
 /** Unsent bytes of a stream at which it is cancelled: its sender does not wait for {@link MessageStream.drained}. */
 export const STREAM_BUFFER_BYTES_MAX = 16 * 1024 * 1024
 

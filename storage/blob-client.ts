@@ -3,12 +3,13 @@ import { BLOB_GET_CHUNKS_MAX, MANIFEST_PART_HASHES_MAX } from '../proto/limits.j
 import type { BlobChunk, BlobGetRequest, BlobPut, BlobPutReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { BlobRef, NodeId } from '../proto/model.js'
-import { hasBit } from '../runtime/bits.js'
+import { countBits, hasBit } from '../runtime/bits.js'
 import { type Clock, type Millis, pause } from '../runtime/clock.js'
 import { consume } from '../runtime/consume.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import { sha256 } from '../runtime/hash.js'
 import { fromHex } from '../runtime/hex.js'
+import { collect, within } from '../runtime/transfer.js'
 import type { Endpoint, MessageStream, Transport } from '../runtime/transport.js'
 
 export interface TransferOptions {
@@ -18,7 +19,10 @@ export interface TransferOptions {
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void
 }
 
-/** Times an upload to one peer, or a round over all peers, is tried; each goes on where the last one stopped. */
+/**
+ * Times in a row that an upload to one peer, or a round over all peers, is tried without getting further; each goes on where
+ * the last one stopped.
+ */
 const ATTEMPTS_MAX = 4
 /** Wait before the second attempt; doubles. Unit: ms. */
 const RETRY_MS: Millis = 500
@@ -42,16 +46,26 @@ export async function uploadBlob(
   readChunk: (index: number) => Promise<Uint8Array> | Uint8Array,
   options: TransferOptions & { readonly keepUntilMs: number },
 ): Promise<NodeId> {
+  const seen: Seen = { chunksMost: 0, gotFurther: false }
   for (let attempt = 1; ; attempt++) {
     try {
-      return await uploadOnce(transport, to, blob, chunkHashes, readChunk, options)
+      return await uploadOnce(transport, to, blob, chunkHashes, readChunk, options, seen)
     } catch (error) {
       const failure = toGridError(error)
+      if (seen.gotFurther) attempt = 1
       if (!failure.retryable || failure.code === 'quota' || options.signal?.aborted || attempt === ATTEMPTS_MAX)
         throw failure
       await pause(options.clock, RETRY_MS * 2 ** (attempt - 1), options.signal)
     }
   }
+}
+
+/** What attempts have seen of a blob at its peer. */
+interface Seen {
+  /** Chunks that it had when most were there. */
+  chunksMost: number
+  /** It had more when the last attempt began than before: what is sent arrives. */
+  gotFurther: boolean
 }
 
 async function uploadOnce(
@@ -61,19 +75,24 @@ async function uploadOnce(
   chunkHashes: Uint8Array,
   readChunk: (index: number) => Promise<Uint8Array> | Uint8Array,
   { clock, signal, onProgress, keepUntilMs }: TransferOptions & { readonly keepUntilMs: number },
+  seen: Seen,
 ): Promise<NodeId> {
   checkAborted(signal)
+  seen.gotFurther = false
   const stat = await transport.call(
     to,
     methods.blobStat,
     { blob },
     { deadlineMs: IDLE_MS, ...(signal ? { signal } : {}) },
   )
+  const chunksThere = countBits(stat.present)
+  seen.gotFurther = chunksThere > seen.chunksMost
+  seen.chunksMost = Math.max(seen.chunksMost, chunksThere)
   const stream = transport.open(to, methods.blobPut, signal)
   let reply: BlobPutReply | undefined
   let over = false
   // The peer is silent until it has everything: the wait for room to send watches it until then.
-  const answered = collectReply(stream, (message) => {
+  const answered = collect(stream, (message) => {
     reply = message
   }).finally(() => {
     over = true
@@ -81,7 +100,7 @@ async function uploadOnce(
   answered.catch(() => {})
   const send = async (message: BlobPut) => {
     if (stream.send(message)) return
-    await within(clock, stream, stream.drained())
+    await within(stream, stream.drained(), { clock, idleMs: IDLE_MS })
   }
   // A complete blob is sent its start and manifest as well: they extend the time it is kept for.
   await send({ type: 'start', blob, keepUntilMs })
@@ -101,7 +120,7 @@ async function uploadOnce(
     onProgress?.(Math.min(blob.size, (index + 1) * CHUNK_BYTES), blob.size)
   }
   stream.end()
-  await within(clock, stream, answered)
+  await within(stream, answered, { clock, idleMs: IDLE_MS })
   if (!reply?.complete) throw new GridError('unavailable', 'the peer has lost a part of the upload')
   return reply.holder
 }
@@ -117,32 +136,10 @@ export async function releaseBlob(
   { clock, signal }: Pick<TransferOptions, 'clock' | 'signal'>,
 ): Promise<void> {
   const stream = transport.open(from, methods.blobPut, signal)
-  const answered = collectReply(stream, () => {})
+  const answered = collect(stream, () => {})
   stream.send({ type: 'start', blob, keepUntilMs: 0 })
   stream.end()
-  await within(clock, stream, answered)
-}
-
-function collectReply(
-  stream: MessageStream<BlobPutReply, BlobPut>,
-  take: (reply: BlobPutReply) => void,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.onMessage(take)
-    stream.onClose((reason) => (reason ? reject(reason) : resolve()))
-  })
-}
-
-/** `wait`, or a cancelled stream and GridError `timeout`. */
-function within<T>(clock: Clock, stream: MessageStream<unknown, never>, wait: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.setTimer(IDLE_MS, () => {
-      const error = new GridError('timeout', `the peer did not answer for ${IDLE_MS} ms`)
-      stream.cancel(error)
-      reject(error)
-    })
-    wait.finally(() => timer.cancel()).then(resolve, reject)
-  })
+  await within(stream, answered, { clock, idleMs: IDLE_MS })
 }
 
 /**
@@ -175,7 +172,9 @@ export async function fetchBlob(
   if (total === 0) fetch.manifest = new Uint8Array(0)
   const honest = new Set(from)
   let failure = new GridError('notFound', 'nobody is known who has the blob')
-  for (let attempt = 0; attempt < ATTEMPTS_MAX && honest.size > 0; attempt++) {
+  for (let attempt = 0, left = fetch.missing.size; attempt < ATTEMPTS_MAX && honest.size > 0; attempt++) {
+    if (fetch.missing.size < left) attempt = 1
+    left = fetch.missing.size
     if (attempt > 0) await pause(options.clock, RETRY_MS * 2 ** (attempt - 1), options.signal)
     for (const endpoint of honest) {
       checkAborted(options.signal)

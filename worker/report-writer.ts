@@ -1,11 +1,10 @@
 import { isVote } from '../job/digest.js'
 import { reportCodec, reportFactCodec } from '../proto/codec/facts.js'
-import { CHUNK_BYTES, INLINE_OUTPUT_BYTES_MAX } from '../proto/limits.js'
-import type { OwnerMessage, UnitBytes } from '../proto/messages.js'
-import { methods } from '../proto/methods.js'
+import { INLINE_OUTPUT_BYTES_MAX } from '../proto/limits.js'
+import type { UnitBytes } from '../proto/messages.js'
 import type { Digest, JobId, NodeId, PublicKey, Report, ReportFact } from '../proto/model.js'
 import { toGridError } from '../runtime/errors.js'
-import { Rate } from '../runtime/rate.js'
+import type { Rate } from '../runtime/rate.js'
 import type { Endpoint } from '../runtime/transport.js'
 import type { WorkerEffect, WorkerEvent } from './core/messages.js'
 import type { SettledJob, SettledUnit } from './core/settled-book.js'
@@ -15,13 +14,10 @@ import type { WorkerDependencies } from './dependencies.js'
 import type { ReportedWork } from './journal.js'
 import type { KnownSpecs } from './known-specs.js'
 import type { NewlyCounted } from './ledger.js'
+import { type OutputRequested, OutputUploads } from './output-uploads.js'
 
-/** Outputs on their way to owners at a time; requests for more are not heard, and owners ask again. */
-const UPLOADS_MAX = 16
 /** Reports remembered that are to leave the journal while the ledger cannot be written. */
 const DROPPED_MAX = 16_384
-
-type Fetch = Extract<OwnerMessage, { type: 'fetch' }>
 
 /** A report with what travels beside it. */
 export interface WrittenReport {
@@ -55,7 +51,6 @@ export class ReportWriter {
   readonly #core: WorkerCore
   readonly #specs: KnownSpecs
   readonly #handle: (event: WorkerEvent) => void
-  readonly #endpoint: (owner: NodeId) => Endpoint | undefined
   readonly #written = new Map<Digest, WrittenReport>()
   /** Outputs of units computed and not yet reported. */
   readonly #fresh = new Map<string, Uint8Array>()
@@ -64,21 +59,25 @@ export class ReportWriter {
   #largeBytes = 0
   /** Reports not settled, with the outputs beside them. */
   #writtenBytes = 0
-  /** Of large outputs. */
-  readonly rate: Rate
   /** Reports that are done with, and stay in the journal until the ledger is on disk. */
   readonly #dropped = new Set<Digest>()
-  /** Outputs on their way, by unit. */
-  readonly #uploading = new Set<string>()
+  readonly #uploads: OutputUploads
   #full = false
 
   constructor({ dependencies, core, specs, handle, endpoint }: ReportWriterParts) {
     this.#d = dependencies
-    this.rate = new Rate(dependencies.clock)
     this.#core = core
     this.#specs = specs
     this.#handle = handle
-    this.#endpoint = endpoint
+    const { clock, logger, transport } = dependencies
+    const output = (jobId: JobId, unit: number) =>
+      this.#large.get(unitName(jobId, unit)) ?? this.#smallOutput(jobId, unit)
+    this.#uploads = new OutputUploads({ clock, logger, transport, endpoint, output })
+  }
+
+  /** Of large outputs. */
+  get rate(): Rate {
+    return this.#uploads.rate
   }
 
   /** Takes up what the journal holds from before. */
@@ -236,35 +235,9 @@ export class ReportWriter {
    * Sends one output to an owner that asked for it. Answers of open units are for the owner that has their report, and for
    * nobody else who asks.
    */
-  upload(owner: NodeId, fetch: Fetch): void {
-    const { jobId, unit } = fetch
-    const name = unitName(jobId, unit)
-    if (!this.#core.isReportedTo(owner, jobId, unit)) return
-    if (this.#uploading.has(name) || this.#uploading.size >= UPLOADS_MAX) return
-    this.#uploading.add(name)
-    this.#send(owner, fetch)
-      .catch((error: unknown) => this.#d.logger.debug('output not sent', { unit, error: toGridError(error).message }))
-      .finally(() => this.#uploading.delete(name))
-  }
-
-  async #send(owner: NodeId, { jobId, shard, unit, digest }: Fetch): Promise<void> {
-    const output = this.#large.get(unitName(jobId, unit)) ?? this.#smallOutput(jobId, unit)
-    const endpoint = this.#endpoint(owner)
-    if (output === undefined || endpoint === undefined) return
-    const stream = this.#d.transport.open(endpoint, methods.putOutput)
-    stream.onMessage(() => {})
-    stream.onClose((reason) => {
-      if (reason !== undefined) this.#d.logger.debug('output not taken', { unit, reason: toGridError(reason).message })
-    })
-    for (let at = 0; at < output.length; at += CHUNK_BYTES) {
-      const sent = stream.send({
-        start: at === 0 ? { jobId, shard, unit, digest } : undefined,
-        bytes: output.subarray(at, at + CHUNK_BYTES),
-      })
-      if (!sent) await stream.drained()
-      await this.rate.take(Math.min(CHUNK_BYTES, output.length - at))
-    }
-    stream.end()
+  upload(owner: NodeId, fetch: OutputRequested): void {
+    if (!this.#core.isReportedTo(owner, fetch.jobId, fetch.unit)) return
+    this.#uploads.ask(owner, fetch)
   }
 
   #smallOutput(jobId: JobId, unit: number): Uint8Array | undefined {

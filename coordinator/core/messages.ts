@@ -145,7 +145,22 @@ export type OwnerEvent =
       readonly digest: Digest
       readonly fromStore?: boolean
     }
-  | { readonly type: 'outputFetchFailed'; readonly jobId: JobId; readonly unit: number }
+  /** Some of an output has come, from the worker that was asked or, as another owner says, there. */
+  | {
+      readonly type: 'outputMoved'
+      readonly jobId: JobId
+      readonly shard: number
+      readonly unit: number
+      readonly from: NodeId
+    }
+  /** What `from` was to bring is wrong, or did not come to its end. */
+  | {
+      readonly type: 'outputFetchFailed'
+      readonly jobId: JobId
+      readonly shard: number
+      readonly unit: number
+      readonly from: NodeId
+    }
   /** Soft state from another owner of the shard: what it has handed out. Repeated while it is out; believed that long. */
   | {
       readonly type: 'otherGranted'

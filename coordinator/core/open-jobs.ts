@@ -102,7 +102,7 @@ export class OpenJobs {
         // What stands as it stood needs nothing: its workers have been told.
         if (isRuled && decision.after === decision.before && stands) continue
         if (!stands) {
-          record.fetchingFrom = undefined
+          this.#state.fetches.end(record)
           record.fetchTried = undefined
         }
         this.#settling.after(decision, now)
@@ -153,6 +153,7 @@ export class OpenJobs {
     for (const record of shard.records()) {
       state.delayed.delete(record)
       state.withoutBytes.delete(record)
+      state.fetches.end(record)
       state.cancelReservation(record)
       for (const instance of record.reported) dropReported(instance)
       for (const instance of [...record.held]) {

@@ -6,6 +6,7 @@ import type { Millis } from '../../runtime/clock.js'
 import type { Random } from '../../runtime/random.js'
 import type { Job } from './job.js'
 import type { OwnerEffect, SessionId } from './messages.js'
+import { OutputFetches } from './output-fetches.js'
 import type { Shard, UnitRecord } from './shard.js'
 import { type Instance, newInstance, type WorkerRecord } from './worker-record.js'
 
@@ -17,6 +18,8 @@ export interface OwnerContext {
   readonly random: Random
   /** Wall clock, for expiry and age classes only. */
   readonly wallMs: () => Millis
+  /** Bytes of large outputs that may be received at a time; absent: any number. */
+  readonly receivingBytesMax?: number
   /** Ranks owners for a block: SHA-256(owner id, shard key, block). */
   readonly rank: (owner: NodeId, jobId: JobId, shard: number, block: number) => Digest
 }
@@ -61,6 +64,8 @@ export class OwnerState {
   readonly delayed = new Set<UnitRecord>()
   /** Accepted units whose bytes are not here yet. */
   readonly withoutBytes = new Set<UnitRecord>()
+  /** Whom they are asked of. */
+  readonly fetches: OutputFetches
   /** Workers that were turned away of late, the last one last. */
   readonly refused = new Map<NodeId, { readonly reason: string; readonly code: RefusalCode; readonly at: Millis }>()
   effects: OwnerEffect[] = []
@@ -71,6 +76,7 @@ export class OwnerState {
 
   constructor(context: OwnerContext) {
     this.context = context
+    this.fetches = new OutputFetches(this)
   }
 
   /** A worker's stream was ended for good. */

@@ -59,6 +59,7 @@ export class Owner {
     if (this.#sweep.hasStoodStill(now)) this.#openJobs.stoodStill(now)
     this.#dispatch(event, now)
     this.#sweep.runIfDue(now)
+    state.fetches.askWaiting(now)
     this.#settling.tellWorkers()
     for (const worker of state.toServe) this.#granting.serve(worker, now)
     state.toServe.clear()
@@ -124,7 +125,10 @@ export class Owner {
         this.#settling.outputKept(event, now)
         break
       case 'outputFetchFailed':
-        this.#settling.outputFetchFailed(event.jobId, event.unit, now)
+        this.#settling.outputFetchFailed(event, now)
+        break
+      case 'outputMoved':
+        this.#settling.outputMoved(event, now)
         break
       case 'otherGranted':
         this.#otherGranted(event, now)

@@ -1,6 +1,5 @@
 import { isVote } from '../../job/digest.js'
 import type { Vote } from '../../job/verdict.js'
-import type { JobId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { SPOT_CHECKED_SHARE } from './believed.js'
 import { HOST_FAILURES_MAX } from './draw.js'
@@ -14,6 +13,8 @@ import { heldBy, newInstance, type WorkerRecord } from './worker-record.js'
 const ANSWERS_MAX = 2
 
 type OutputKept = Extract<OwnerEvent, { type: 'outputKept' }>
+type OutputMoved = Extract<OwnerEvent, { type: 'outputMoved' }>
+type OutputFailed = Extract<OwnerEvent, { type: 'outputFetchFailed' }>
 
 /** What is known of a report that is on disk, beside the report itself. */
 export interface KeptReport {
@@ -123,7 +124,7 @@ export class Settling {
     const { record, after } = decision
     this.#queue.decided(decision, now)
     if (isDecided(after)) this.#settle(record)
-    else if (after === 'accepted') this.fetchBytes(record, now)
+    else if (after === 'accepted') this.#state.fetches.ask(record, now)
   }
 
   // ------------------------------------------------------------------------------------------------------------- bytes
@@ -142,40 +143,16 @@ export class Settling {
     }
   }
 
-  /** What was fetched had another digest: the next agreeing worker is asked. */
-  outputFetchFailed(jobId: JobId, unit: number, now: Millis): void {
-    for (const record of this.#state.withoutBytes) {
-      if (record.shard.jobId !== jobId || record.unit !== unit) continue
-      record.fetchingFrom = undefined
-      this.fetchBytes(record, now)
-    }
+  /** Bytes of an output have come nearer. */
+  outputMoved({ jobId, shard, unit, from }: OutputMoved, now: Millis): void {
+    const record = this.#state.shard(jobId, shard)?.record(unit)
+    if (record !== undefined) this.#state.fetches.moved(record, from, now)
   }
 
-  /** Asks one agreeing worker after the other; a restarted one may have lost its bytes and then says nothing. */
-  fetchBytes(record: UnitRecord, now: Millis): void {
-    const { judgement } = record
-    if (record.fetchingFrom !== undefined) return
-    if (judgement?.state !== 'accepted' && judgement?.state !== 'failed') return
-    const { digest, agreeing } = judgement
-    for (const vote of agreeing) {
-      const worker = this.#state.workers.get(vote.worker)
-      if (worker?.session === undefined || record.fetchTried?.has(worker.key) === true) continue
-      record.fetchTried ??= new Set()
-      record.fetchTried.add(worker.key)
-      record.fetchingFrom = worker
-      record.fetchingSince = now
-      const { shard } = record
-      shard.history.note(record, 'fetching', now, worker.nodeId)
-      this.#state.emit({
-        type: 'fetchOutput',
-        session: worker.session,
-        jobId: shard.jobId,
-        shard: shard.shard,
-        unit: record.unit,
-        digest,
-      })
-      return
-    }
+  /** What `from` brought had another digest, or did not come to its end. */
+  outputFetchFailed({ jobId, shard, unit, from }: OutputFailed, now: Millis): void {
+    const record = this.#state.shard(jobId, shard)?.record(unit)
+    if (record !== undefined) this.#state.fetches.failed(record, from, now)
   }
 
   // ------------------------------------------------------------------------------------------------------------- fates

@@ -5,6 +5,8 @@ import type { Millis } from '../../runtime/clock.js'
 import { Believed } from './believed.js'
 import { History, type PastEvent } from './history.js'
 import type { Job } from './job.js'
+import type { SessionId } from './messages.js'
+import type { OutputFetch } from './output-fetches.js'
 import { UntouchedUnits } from './untouched-units.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
@@ -13,7 +15,10 @@ const ERROR_BACKOFF_MS = 1_000
 const ERROR_BACKOFF_MAX_MS = 60_000
 /** A held unit releases itself after this long. */
 export const HELD_MS = 10 * 60_000
-/** Bytes of an accepted unit that no holder delivers are recomputed after this long. */
+/**
+ * Bytes of an accepted unit that come no nearer for so long are asked of somebody else, and computed once more when nobody
+ * is left to ask.
+ */
 export const BYTES_WAIT_MS = 20_000
 
 /** A unit that has been granted or reported at least once. Untouched units have no record. */
@@ -41,13 +46,14 @@ export interface UnitRecord {
   elsewhere: Map<PublicKey, Millis> | undefined
   /** Accepted at, for the bytes that are still missing. */
   acceptedAt: Millis
-  /** Being uploaded by this worker, asked at. */
-  fetchingFrom: WorkerRecord | undefined
-  fetchingSince: Millis
+  /** Who is to bring them. */
+  fetch: OutputFetch | undefined
+  /** When they were last asked for, waited for their turn, or came nearer: here or to another owner. */
+  hopeAt: Millis
   /** What happened to it, while it is not decided. */
   past: PastEvent[] | undefined
-  /** Asked for the bytes already, in vain so far. */
-  fetchTried: Set<PublicKey> | undefined
+  /** Streams of workers that were asked for the bytes already, in vain so far. */
+  fetchTried: Set<SessionId> | undefined
   /** One donor would be believed, and a second one is asked all the same. */
   spotChecked: boolean
 }
@@ -211,8 +217,8 @@ export class Shard {
       queue: undefined,
       elsewhere: undefined,
       acceptedAt: 0,
-      fetchingFrom: undefined,
-      fetchingSince: 0,
+      fetch: undefined,
+      hopeAt: 0,
       past: undefined,
       fetchTried: undefined,
       spotChecked: false,
@@ -311,7 +317,10 @@ export class Shard {
     this.#counts[before]--
     this.#counts[after]++
     record.state = after
-    if (after === 'accepted') record.acceptedAt = now
+    if (after === 'accepted') {
+      record.acceptedAt = now
+      record.hopeAt = now
+    }
     if (earlier !== undefined && isDecided(before)) this.#count(earlier, -1)
     if (isDecided(after)) this.#count(judgement, 1)
     return { record, before, after }

@@ -3,7 +3,7 @@ import type { Granting } from './granting.js'
 import { AWAY_GRACE_MS, type OwnerState } from './owner-state.js'
 import type { Sessions } from './sessions.js'
 import type { Settling } from './settling.js'
-import { BYTES_WAIT_MS, type UnitRecord } from './shard.js'
+import type { UnitRecord } from './shard.js'
 import { mayWork, type UnitQueue } from './unit-queue.js'
 import type { WorkerRecord } from './worker-record.js'
 
@@ -81,6 +81,7 @@ export class Sweep {
       if (worker.awaySince !== undefined) worker.awaySince += stoodMs
       for (const instance of worker.held) instance.movedAt += stoodMs
     }
+    for (const { fetch } of this.#state.withoutBytes) if (fetch !== undefined) fetch.movedAt += stoodMs
     return true
   }
 
@@ -115,11 +116,7 @@ export class Sweep {
       this.#queue.ask(record, now)
     }
     for (const record of state.withoutBytes) {
-      if (record.fetchingFrom?.session === undefined || now - record.fetchingSince > BYTES_WAIT_MS)
-        record.fetchingFrom = undefined
-      this.#settling.fetchBytes(record, now)
-      if (record.fetchingFrom === undefined && now - record.acceptedAt > BYTES_WAIT_MS && record.held.length === 0)
-        this.#recompute(record, now)
+      if (state.fetches.sweep(record, now)) this.#recompute(record, now)
     }
     for (const job of state.jobs.values()) {
       for (const shard of job.shards.values()) {
@@ -169,7 +166,7 @@ export class Sweep {
 
   /** Nobody delivers the bytes of an accepted unit: any worker computes them once more. */
   #recompute(record: UnitRecord, now: Millis): void {
-    record.acceptedAt = now
+    record.hopeAt = now
     if (record.shard.job.refusal(this.#state.context.wallMs()) !== '') return
     record.fetchTried = undefined
     const { shard } = record

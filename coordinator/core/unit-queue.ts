@@ -141,7 +141,7 @@ export class UnitQueue {
       state.delayed.delete(record)
       state.cancelReservation(record)
       record.shard.setQueue(record, undefined)
-      record.fetchingFrom = undefined
+      state.fetches.end(record)
       record.fetchTried = undefined
       return
     }
@@ -150,7 +150,10 @@ export class UnitQueue {
       if (before !== 'accepted') state.withoutBytes.add(record)
       return
     }
-    if (before === 'accepted') state.withoutBytes.delete(record)
+    if (before === 'accepted') {
+      state.withoutBytes.delete(record)
+      state.fetches.end(record)
+    }
     this.ask(record, now)
   }
 

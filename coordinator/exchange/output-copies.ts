@@ -1,4 +1,4 @@
-import { CHUNK_BYTES } from '../../proto/limits.js'
+import { OUTPUT_PIECE_BYTES } from '../../proto/limits.js'
 import type { OutputRequest } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { Digest, JobId, NodeId } from '../../proto/model.js'
@@ -6,6 +6,7 @@ import type { Clock, Millis, Timer } from '../../runtime/clock.js'
 import { consume } from '../../runtime/consume.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import type { Logger } from '../../runtime/logger.js'
+import { collect, piecesOf, sendAll, within } from '../../runtime/transfer.js'
 import type { Endpoint, Transport } from '../../runtime/transport.js'
 import type { UnitRecord } from '../core/shard.js'
 import type { BookedJob } from '../job-book.js'
@@ -15,8 +16,8 @@ import type { OwnerDriver } from '../owner-driver.js'
 /** Outputs on their way at a time, and waiting to be passed on; what does not fit is passed on after the next sync. */
 const COPYING_MAX = 4
 const WAITING_MAX = 256
-/** Longest silence while an output travels. */
-const IDLE_MS: Millis = 15_000
+/** Longest time in which nothing of an output travels. */
+const IDLE_MS: Millis = 30_000
 /** A co-owner that does not know yet that the unit is accepted is tried once more after this. */
 const RETRY_MS: Millis = 1_500
 /** Bytes are asked of co-owners once they have been missing this long, and again after as long as the second. */
@@ -118,17 +119,22 @@ export class OutputCopies {
       const bytes = await outputs.read(digest)
       if (bytes === undefined || this.#closed) return
       const stream = transport.open(to, methods.putOutput)
+      const patience = { clock, idleMs: IDLE_MS }
       let stored = false
-      const answered = consume(stream, { clock, idleMs: IDLE_MS, until: 'close' }, (reply) => {
+      let isOver = false
+      const answered = collect(stream, (reply) => {
         stored ||= reply.stored
+      }).finally(() => {
+        isOver = true
       })
       answered.catch(() => {})
-      for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
-        const start = at === 0 ? { jobId, shard, unit, digest } : undefined
-        if (!stream.send({ start, bytes: bytes.subarray(at, at + CHUNK_BYTES) })) await stream.drained()
+      function* pieces() {
+        for (const piece of piecesOf(bytes!, OUTPUT_PIECE_BYTES, () => isOver))
+          yield { start: piece.isFirst ? { jobId, shard, unit, digest } : undefined, bytes: piece.bytes }
       }
+      await sendAll(stream, pieces(), patience)
       stream.end()
-      await answered
+      await within(stream, answered, patience)
       if (stored && !this.#closed) onCopied(jobId, shard, unit, to.nodeId)
     } catch (error) {
       const { code, message } = toGridError(error)
@@ -158,6 +164,8 @@ export class OutputCopies {
         if (this.#closed || (await owner().keepOutput({ jobId, shard, unit, digest }, content, from.nodeId))) return
       } catch (error) {
         const { code, message } = toGridError(error)
+        // A worker is bringing it there: nobody need compute it again.
+        if (code === 'unavailable') owner().handle({ type: 'outputMoved', jobId, shard, unit, from: from.nodeId })
         logger.debug('output not had from a co-owner', { peer: from.nodeId, unit, code, message })
       }
     }

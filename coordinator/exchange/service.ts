@@ -10,13 +10,14 @@ import type {
   ReconcileRequest,
   ShardAnswer,
 } from '../../proto/exchange-messages.js'
-import { CHUNK_BYTES } from '../../proto/limits.js'
+import { OUTPUT_PIECE_BYTES } from '../../proto/limits.js'
 import type { Chunk, OutputRequest } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId, NodeId } from '../../proto/model.js'
 import type { RangeReply } from '../../proto/sync-messages.js'
-import type { Clock } from '../../runtime/clock.js'
+import type { Clock, Millis } from '../../runtime/clock.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
+import { piecesOf, sendAll } from '../../runtime/transfer.js'
 import type { MessageStream, Transport } from '../../runtime/transport.js'
 import type { GroupCommit } from '../group-commit.js'
 import type { BookedJob, JobBook } from '../job-book.js'
@@ -36,6 +37,8 @@ const ANSWERS_BYTES_ENOUGH = 512 * 1024
 const READS_MAX = 16
 /** Outputs being copied to others at a time. */
 const COPIES_MAX = 16
+/** An owner that takes nothing of a copy for so long is cut off. Unit: ms. */
+const COPY_IDLE_MS: Millis = 30_000
 
 export interface ExchangeServiceContext {
   readonly clock: Clock
@@ -127,10 +130,11 @@ async function copyOutput(
   if (held === undefined) throw new GridError('notFound', `shard ${shard} is not kept here`)
   if (!context.isOwner(held, stream.caller.nodeId))
     throw new GridError('forbidden', 'outputs of open units are for owners of the shard')
-  const isKept = context.owner().core.shard(jobId, shard)?.record(unit)?.kept.includes(digest) === true
-  const bytes = isKept ? await context.outputs.read(digest) : undefined
+  const record = context.owner().core.shard(jobId, shard)?.record(unit)
+  const bytes = record?.kept.includes(digest) === true ? await context.outputs.read(digest) : undefined
+  if (bytes === undefined && record?.fetch?.hasMoved === true)
+    throw new GridError('unavailable', `the output of unit ${unit} is on its way here`)
   if (bytes === undefined) throw new GridError('notFound', `the output of unit ${unit} is not here`)
-  for (let at = 0; at < bytes.length; at += CHUNK_BYTES)
-    if (!stream.send({ bytes: bytes.subarray(at, at + CHUNK_BYTES) })) await stream.drained()
+  await sendAll(stream, piecesOf(bytes, OUTPUT_PIECE_BYTES), { clock: context.clock, idleMs: COPY_IDLE_MS })
   stream.end()
 }

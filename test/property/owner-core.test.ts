@@ -48,7 +48,8 @@ function take(grid: OwnerGrid, volunteers: readonly Volunteer[], change: Step, s
   }
   const owner = grid.owners[change.which % grid.owners.length]!
   if (change.type === 'fetchFailed') {
-    grid.handle(owner, { type: 'outputFetchFailed', jobId: grid.jobId, unit: change.which })
+    const { nodeId: from } = volunteers[change.which % volunteers.length]!
+    grid.handle(owner, { type: 'outputFetchFailed', jobId: grid.jobId, shard: 0, unit: change.which, from })
     return
   }
   grid.restart(owner)

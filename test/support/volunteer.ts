@@ -49,6 +49,8 @@ export interface AnswerOptions {
   readonly wallMs?: number
   /** Whether the output bytes come along. */
   readonly small?: boolean
+  /** How many there are of a large one. */
+  readonly bytes?: number
   readonly jobId?: JobId
 }
 
@@ -78,6 +80,10 @@ export class Volunteer {
     this.options = options
   }
 
+  get nodeId(): NodeId {
+    return this.options.nodeId ?? nodeOf(this.name)
+  }
+
   /** Units of a job in hand, ascending. */
   units(jobId: JobId = this.#grid.jobId): number[] {
     return [...this.hand.values()]
@@ -104,7 +110,7 @@ export class Volunteer {
         hello: {
           worker: this.key,
           donor: this.donor,
-          nodeId: options.nodeId ?? nodeOf(this.name),
+          nodeId: this.nodeId,
           host: changes.host ?? options.host ?? '127.0.0.1',
           bootId: changes.bootId ?? this.bootId,
           slots: options.slots ?? 1,
@@ -180,7 +186,7 @@ export class Volunteer {
 
   #report(units: readonly number[], answer: string, options: AnswerOptions): void {
     const jobId = options.jobId ?? this.#grid.jobId
-    const { outcome = 'done', wallMs = units.length * 1_000, small = true } = options
+    const { outcome = 'done', wallMs = units.length * 1_000, small = true, bytes = 10_000 } = options
     const isBare = outcome === 'host' || outcome === 'wall'
     const reportId = this.#grid.nextDigest()
     const votes: Vote[] = []
@@ -199,7 +205,7 @@ export class Volunteer {
         outcome,
         digest: isBare ? NO_DIGEST : answerDigest(outcome === 'done' ? answer : `${outcome} ${answer}`, unit),
         reportId,
-        outputBytes: small ? 100 : 10_000,
+        outputBytes: small ? 100 : bytes,
         fuel: 100n,
       })
     }

@@ -43,7 +43,7 @@ outputs('are asked of another agreeing worker when the first leaves, or fails', 
     const first = pair.find((one) => one.sessions.get(grid.owner) === session)!
     const second = pair.find((one) => one !== first)!
     if (how === 'leaves') first.leave()
-    else grid.handle(grid.owner, { type: 'outputFetchFailed', jobId: grid.jobId, unit: 0 })
+    else grid.handle(grid.owner, { type: 'outputFetchFailed', jobId: grid.jobId, shard: 0, unit: 0, from: first.nodeId })
     grid.advance(1_000)
     assert.is(grid.log.one('fetchOutput').session, second.sessions.get(grid.owner))
     grid.finish()
@@ -57,6 +57,37 @@ outputs('are asked of another when the first says nothing', () => {
   const { session } = grid.log.one('fetchOutput')
   grid.advance(30_000)
   assert.is.not(grid.log.one('fetchOutput').session, session)
+  grid.finish()
+})
+
+outputs('are waited for as long as they come nearer, however slowly', () => {
+  const grid = new OwnerGrid({ units: 1 })
+  const pair = [grid.join('a'), grid.join('b')]
+  const c = grid.join('c')
+  for (const one of pair) one.answer([0], 'right', { small: false })
+  const { session } = grid.log.one('fetchOutput')
+  const { nodeId: from } = pair.find((one) => one.sessions.get(grid.owner) === session)!
+  const moved = () => grid.handle(grid.owner, { type: 'outputMoved', jobId: grid.jobId, shard: 0, unit: 0, from })
+  for (let step = 0; step < 40; step++) {
+    grid.advance(15_000)
+    moved()
+  }
+  assert.equal(grid.log.take('fetchOutput'), [], 'nobody else is asked for ten minutes')
+  assert.equal(c.granted, [], 'and nobody computes it again')
+  grid.advance(25_000)
+  assert.is.not(grid.log.one('fetchOutput').session, session)
+  grid.finish()
+})
+
+outputs('of one worker are asked for a few at a time, and the next as soon as one is there', () => {
+  const grid = new OwnerGrid({ units: 64, spec: { policy: { type: 'quorum', quorum: 1 } } })
+  const a = grid.join('a', { slots: 64, want: 64 })
+  while (a.units().length > 0) a.answer(a.units(), 'large', { small: false, bytes: 400_000 })
+  const asked = grid.log.take('fetchOutput')
+  assert.is(asked.length, 2)
+  const { jobId, shard, unit, digest } = asked[0]!
+  grid.handle(grid.owner, { type: 'outputKept', jobId, shard, unit, digest })
+  assert.is(grid.log.take('fetchOutput').length, 1)
   grid.finish()
 })
 

@@ -1,0 +1,108 @@
+import { OUTPUT_PIECE_BYTES } from '../proto/limits.js'
+import type { OwnerMessage } from '../proto/messages.js'
+import { methods } from '../proto/methods.js'
+import type { JobId, NodeId } from '../proto/model.js'
+import type { Clock, Millis } from '../runtime/clock.js'
+import { toGridError } from '../runtime/errors.js'
+import type { Logger } from '../runtime/logger.js'
+import { Rate } from '../runtime/rate.js'
+import { collect, piecesOf, sendAll, within } from '../runtime/transfer.js'
+import type { Endpoint, Transport } from '../runtime/transport.js'
+import { unitName } from './core/unit-name.js'
+
+/** Owners that outputs travel to at a time: one that takes nothing must not keep them from the others. */
+const OWNERS_MAX = 16
+/** Outputs under way and asked for; requests for more are not heard, and owners ask again. */
+const OUTPUTS_MAX = 4_096
+/** An owner that takes no piece for so long, or does not say that it has all, gets no more of this output. Unit: ms. */
+const IDLE_MS: Millis = 60_000
+
+/** An owner asks for an output. */
+export type OutputRequested = Extract<OwnerMessage, { type: 'fetch' }>
+
+export interface OutputUploadsContext {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly transport: Transport
+  /** Where to bring an output; undefined: that owner is not there. */
+  readonly endpoint: (owner: NodeId) => Endpoint | undefined
+  /** Encoded output of a unit; undefined: not here any more. */
+  readonly output: (jobId: JobId, unit: number) => Uint8Array | undefined
+}
+
+/**
+ * Brings outputs to the owners that ask for them, to each one after the other: on a slow link each then comes nearer fast
+ * enough to be waited for, and little stands in the way of other messages. However long it takes, an output goes on as long
+ * as its owner takes more of it.
+ */
+export class OutputUploads {
+  readonly #c: OutputUploadsContext
+  /** Of all owners together. */
+  readonly rate: Rate
+  readonly #waiting = new Map<NodeId, OutputRequested[]>()
+  readonly #busy = new Set<NodeId>()
+  /** Waiting or under way, until their stream has closed. */
+  readonly #names = new Set<string>()
+
+  constructor(context: OutputUploadsContext) {
+    this.#c = context
+    this.rate = new Rate(context.clock)
+  }
+
+  /** Brings an output to `owner`, in its turn; nothing to do for one that is asked for already. */
+  ask(owner: NodeId, request: OutputRequested): void {
+    const name = unitName(request.jobId, request.unit)
+    if (this.#names.has(name) || this.#names.size >= OUTPUTS_MAX) return
+    this.#names.add(name)
+    const waiting = this.#waiting.get(owner)
+    if (waiting === undefined) this.#waiting.set(owner, [request])
+    else waiting.push(request)
+    this.#pump()
+  }
+
+  #pump(): void {
+    for (const [owner, requests] of this.#waiting) {
+      if (this.#busy.size >= OWNERS_MAX) return
+      if (this.#busy.has(owner)) continue
+      const request = requests.shift()!
+      // Behind the others that wait.
+      this.#waiting.delete(owner)
+      if (requests.length > 0) this.#waiting.set(owner, requests)
+      this.#busy.add(owner)
+      void this.#send(owner, request).finally(() => {
+        this.#busy.delete(owner)
+        this.#pump()
+      })
+    }
+  }
+
+  /** Resolves when all is on its way or it is given up; never rejects. */
+  async #send(owner: NodeId, { jobId, shard, unit, digest }: OutputRequested): Promise<void> {
+    const { clock, logger, transport } = this.#c
+    const name = unitName(jobId, unit)
+    const output = this.#c.output(jobId, unit)
+    const endpoint = this.#c.endpoint(owner)
+    if (output === undefined || endpoint === undefined) {
+      this.#names.delete(name)
+      return
+    }
+    const stream = transport.open(endpoint, methods.putOutput)
+    const patience = { clock, idleMs: IDLE_MS }
+    let isOver = false
+    const answered = collect(stream, () => {}).finally(() => {
+      isOver = true
+      this.#names.delete(name)
+    })
+    answered.catch((error: unknown) => logger.debug('output not taken', { unit, reason: toGridError(error).message }))
+    const { rate } = this
+    async function* pieces() {
+      for (const { isFirst, bytes } of piecesOf(output!, OUTPUT_PIECE_BYTES, () => isOver)) {
+        await rate.take(bytes.length)
+        yield { start: isFirst ? { jobId, shard, unit, digest } : undefined, bytes }
+      }
+    }
+    await sendAll(stream, pieces(), patience)
+    stream.end()
+    within(stream, answered, patience).catch(() => {})
+  }
+}
