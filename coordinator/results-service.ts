@@ -107,7 +107,11 @@ export class ResultsService {
       const small = await readSmall(this.#c, shard, [{ unit, result }])
       const bytes = small.get(unit) ?? (await this.#c.outputs.read(digest))
       if (bytes === undefined) throw new GridError('notFound', `the output of unit ${unit} is not kept any more`)
-      await sendAll(stream, piecesOf(bytes, OUTPUT_PIECE_BYTES, () => signal.aborted), { clock: this.#c.clock, idleMs: OUTPUT_IDLE_MS })
+      await sendAll(
+        stream,
+        piecesOf(bytes, OUTPUT_PIECE_BYTES, () => signal.aborted),
+        { clock: this.#c.clock, idleMs: OUTPUT_IDLE_MS },
+      )
       stream.end()
     })
   }

@@ -47,7 +47,7 @@ export class OutputFetches {
   /** Asks somebody for the bytes of a unit, if they are missing and nobody is bringing them. */
   ask(record: UnitRecord, now: Millis): void {
     const judgement = answerOf(record)
-    if (record.fetch !== undefined || judgement === undefined) return
+    if (record.bringing !== undefined || judgement === undefined) return
     if ((record.fetchTried?.size ?? 0) >= judgement.agreeing.length + RETURNS_MAX) return
     for (const { worker: key } of judgement.agreeing) {
       const worker = this.#state.workers.get(key)
@@ -66,7 +66,7 @@ export class OutputFetches {
     const bytes = judgement.outputBytes
     record.fetchTried ??= new Set()
     record.fetchTried.add(session)
-    record.fetch = { worker, session, bytes, movedAt: now, hasMoved: false }
+    record.bringing = { worker, session, bytes, movedAt: now, hasMoved: false }
     record.hopeAt = now
     this.#waiting.delete(record)
     this.#byWorker.set(worker, (this.#byWorker.get(worker) ?? 0) + bytes)
@@ -88,27 +88,27 @@ export class OutputFetches {
   /** Nothing is being brought any more, or it is not wanted. */
   end(record: UnitRecord): void {
     this.#waiting.delete(record)
-    const { fetch } = record
-    if (fetch === undefined) return
-    record.fetch = undefined
-    const left = (this.#byWorker.get(fetch.worker) ?? 0) - fetch.bytes
-    if (left > 0) this.#byWorker.set(fetch.worker, left)
-    else this.#byWorker.delete(fetch.worker)
-    this.#bytes -= fetch.bytes
+    const { bringing } = record
+    if (bringing === undefined) return
+    record.bringing = undefined
+    const left = (this.#byWorker.get(bringing.worker) ?? 0) - bringing.bytes
+    if (left > 0) this.#byWorker.set(bringing.worker, left)
+    else this.#byWorker.delete(bringing.worker)
+    this.#bytes -= bringing.bytes
     this.#hasFreed = true
   }
 
   /** Bytes of a unit have come nearer: from the worker that is asked for them, or to another owner, as that one says. */
   moved(record: UnitRecord, from: NodeId, now: Millis): void {
     record.hopeAt = now
-    if (record.fetch?.worker.nodeId !== from) return
-    record.fetch.movedAt = now
-    record.fetch.hasMoved = true
+    if (record.bringing?.worker.nodeId !== from) return
+    record.bringing.movedAt = now
+    record.bringing.hasMoved = true
   }
 
   /** What `from` brought was wrong, or not all: the next agreeing worker is asked. */
   failed(record: UnitRecord, from: NodeId, now: Millis): void {
-    if (record.fetch?.worker.nodeId !== from) return
+    if (record.bringing?.worker.nodeId !== from) return
     this.end(record)
     this.ask(record, now)
   }
@@ -127,11 +127,11 @@ export class OutputFetches {
 
   /** Time has passed. True: nobody brings the bytes, and nobody is left to ask. */
   sweep(record: UnitRecord, now: Millis): boolean {
-    const { fetch } = record
-    if (fetch !== undefined && (fetch.worker.session !== fetch.session || now - fetch.movedAt > BYTES_WAIT_MS))
+    const { bringing } = record
+    if (bringing !== undefined && (bringing.worker.session !== bringing.session || now - bringing.movedAt > BYTES_WAIT_MS))
       this.end(record)
     this.ask(record, now)
-    return record.fetch === undefined && now - record.hopeAt > BYTES_WAIT_MS && record.held.length === 0
+    return record.bringing === undefined && now - record.hopeAt > BYTES_WAIT_MS && record.held.length === 0
   }
 }
 

@@ -47,7 +47,7 @@ export interface UnitRecord {
   /** Accepted at, for the bytes that are still missing. */
   acceptedAt: Millis
   /** Who is to bring them. */
-  fetch: OutputFetch | undefined
+  bringing: OutputFetch | undefined
   /** When they were last asked for, waited for their turn, or came nearer: here or to another owner. */
   hopeAt: Millis
   /** What happened to it, while it is not decided. */
@@ -217,7 +217,7 @@ export class Shard {
       queue: undefined,
       elsewhere: undefined,
       acceptedAt: 0,
-      fetch: undefined,
+      bringing: undefined,
       hopeAt: 0,
       past: undefined,
       fetchTried: undefined,

@@ -81,7 +81,7 @@ export class Sweep {
       if (worker.awaySince !== undefined) worker.awaySince += stoodMs
       for (const instance of worker.held) instance.movedAt += stoodMs
     }
-    for (const { fetch } of this.#state.withoutBytes) if (fetch !== undefined) fetch.movedAt += stoodMs
+    for (const { bringing } of this.#state.withoutBytes) if (bringing !== undefined) bringing.movedAt += stoodMs
     return true
   }
 

@@ -149,6 +149,31 @@ test('an upload sends only the chunks that are missing, and nothing a second tim
   assert.is(sent.length, 4)
 })
 
+test('a transfer that breaks again and again goes on as long as it gets further', async (context) => {
+  const peer = await peerOf(context)
+  const content = contentOf('broken', 3 * MIB)
+  const { blob, chunkHashes } = blobOf(sha256, content)
+  let calls = 0
+  const breaking =
+    <Args extends unknown[], Result>(call: (...args: Args) => Promise<Result>) =>
+    (...args: Args): Promise<Result> => {
+      if (++calls % 3 === 0) throw new GridError('unavailable', 'broken')
+      return call(...args)
+    }
+  peer.store.writeChunk = breaking(peer.store.writeChunk.bind(peer.store))
+  peer.store.readChunk = breaking(peer.store.readChunk.bind(peer.store))
+  const isPause = (ms: number) => ms <= 4_000
+  const setTimer = (ms: number, run: () => void) => clock.setTimer(isPause(ms) ? 1 : ms, run)
+  const options = { clock: { ...clock, setTimer } }
+  const read = (index: number) => chunkOf(content, index)
+  const up = uploadBlob(context.client, peer.endpoint, blob, chunkHashes, read, { ...options, keepUntilMs: LATER })
+  await deadline(up, 20_000, 'upload')
+  const got = new Set<number>()
+  const down = fetchBlob(context.client, [peer.endpoint], blob, (index) => void got.add(index), options)
+  await deadline(down, 20_000, 'fetch')
+  assert.is(got.size, 12)
+})
+
 test('single chunks can be asked for, in any order', async (context) => {
   const peer = await peerOf(context)
   const content = contentOf('c', 8 * CHUNK_BYTES)

@@ -18,7 +18,14 @@ const KIB = 1_024
 /** An encoded output of about so many bytes, with its digest. */
 function outputOf(bytes: number): { readonly digest: Digest; readonly encoded: Uint8Array } {
   const stdout = new Uint8Array(bytes)
-  const output = { outcome: 'done', exitCode: 0, stdout, stderr: stdout.subarray(0, 0), stderrLength: 0, files: [] } as const
+  const output = {
+    outcome: 'done',
+    exitCode: 0,
+    stdout,
+    stderr: stdout.subarray(0, 0),
+    stderrLength: 0,
+    files: [],
+  } as const
   return { digest: digestOutput(sha256, output), encoded: unitOutputCodec.encode(output) }
 }
 
@@ -76,7 +83,7 @@ async function linked(uplinkBytesPerS: number, bytes: number, owners: readonly {
 
 const uploads = suite('OutputUploads')
 
-uploads('an output that takes minutes on a slow link arrives, and its owner hears all the time that it comes nearer', async () => {
+uploads('an output that takes minutes arrives, and its owner hears that it comes nearer', async () => {
   const { world, ask, kept, events } = await linked(30 * KIB, 4 * KIB * KIB, [{ deaf: false }])
   ask(0, 7)
   await world.run(() => kept.length === 1, 200_000)

@@ -43,7 +43,8 @@ outputs('are asked of another agreeing worker when the first leaves, or fails', 
     const first = pair.find((one) => one.sessions.get(grid.owner) === session)!
     const second = pair.find((one) => one !== first)!
     if (how === 'leaves') first.leave()
-    else grid.handle(grid.owner, { type: 'outputFetchFailed', jobId: grid.jobId, shard: 0, unit: 0, from: first.nodeId })
+    else
+      grid.handle(grid.owner, { type: 'outputFetchFailed', jobId: grid.jobId, shard: 0, unit: 0, from: first.nodeId })
     grid.advance(1_000)
     assert.is(grid.log.one('fetchOutput').session, second.sessions.get(grid.owner))
     grid.finish()
