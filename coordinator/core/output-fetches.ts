@@ -128,7 +128,10 @@ export class OutputFetches {
   /** Time has passed. True: nobody brings the bytes, and nobody is left to ask. */
   sweep(record: UnitRecord, now: Millis): boolean {
     const { bringing } = record
-    if (bringing !== undefined && (bringing.worker.session !== bringing.session || now - bringing.movedAt > BYTES_WAIT_MS))
+    if (
+      bringing !== undefined &&
+      (bringing.worker.session !== bringing.session || now - bringing.movedAt > BYTES_WAIT_MS)
+    )
       this.end(record)
     this.ask(record, now)
     return record.bringing === undefined && now - record.hopeAt > BYTES_WAIT_MS && record.held.length === 0
