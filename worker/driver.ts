@@ -352,6 +352,12 @@ export class Worker {
         case 'dropReport':
           this.#reports.drop(effect.reportId)
           break
+        case 'recallReport':
+          this.#reports.recall(effect.reportId)
+          break
+        case 'forgetReport':
+          this.#reports.forget(effect.reportId)
+          break
         case 'finished':
           this.#finish()
           break

@@ -52,6 +52,8 @@ export class ReportWriter {
   readonly #specs: KnownSpecs
   readonly #handle: (event: WorkerEvent) => void
   readonly #written = new Map<Digest, WrittenReport>()
+  /** Dropped, and not forgotten yet: an owner may ask again. */
+  readonly #past = new Map<Digest, WrittenReport>()
   /** Outputs of units computed and not yet reported. */
   readonly #fresh = new Map<string, Uint8Array>()
   /** Large outputs until their units are settled. */
@@ -89,7 +91,7 @@ export class ReportWriter {
       const units = report.results.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit)
       this.#handle({
         type: 'reportKept',
-        report: { reportId: id, jobId: report.jobId, shard: report.shard, units },
+        report: { reportId: id, jobId: report.jobId, shard: report.shard, units, bytes: this.#bytesOf(id) },
         owner: undefined,
       })
     }
@@ -163,17 +165,31 @@ export class ReportWriter {
         jobId,
         shard,
         units: units.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit),
+        bytes: this.#bytesOf(reportId),
       },
       owner,
     })
   }
 
-  /** Forgets a report, here and on disk; there, once what was counted of it is in the ledger on disk. */
+  /** A report that was dropped is wanted once more; from memory alone, as owners have it on disk. */
+  recall(reportId: Digest): void {
+    const past = this.#past.get(reportId)
+    if (past === undefined) return
+    this.#keep(reportId, past)
+  }
+
+  /** A dropped report will not be wanted any more. */
+  forget(reportId: Digest): void {
+    this.#past.delete(reportId)
+  }
+
+  /** Removes a report from disk, once what was counted of it is in the ledger on disk. It stays here until it is forgotten. */
   drop(reportId: Digest): void {
     const { journal, ledger, logger } = this.#d
     const written = this.#written.get(reportId)
     this.#written.delete(reportId)
     if (written !== undefined) {
+      this.#past.set(reportId, written)
       this.#writtenBytes -= bytesOf(written)
       // Of a report that was refused: nobody will ask for them, unless the unit is in another one.
       const { jobId } = written.job
@@ -249,7 +265,13 @@ export class ReportWriter {
     const known = this.#written.get(reportId)
     this.#writtenBytes += bytesOf(written) - (known === undefined ? 0 : bytesOf(known))
     this.#written.set(reportId, written)
+    this.#past.delete(reportId)
     this.#checkFull()
+  }
+
+  #bytesOf(reportId: Digest): number {
+    const written = this.#written.get(reportId)
+    return written === undefined ? 0 : bytesOf(written)
   }
 
   #keepLarge(name: string, output: Uint8Array): void {

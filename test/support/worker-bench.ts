@@ -95,12 +95,19 @@ export class WorkerBench {
     this.handle({ type: 'computed', units })
   }
 
+  /** What each report takes in memory. */
+  reportBytes = 1_000
+
   /** Performs the `keepReport` effects there are: the reports are in the journal. Returns their ids. */
   journal(): Digest[] {
     return this.log.take('keepReport').map(({ jobId, shard, owner, units }) => {
       const reportId = sha256(utf8(`report ${++this.#reports}`))
       const own = units.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit)
-      this.handle({ type: 'reportKept', report: { reportId, jobId, shard, units: own }, owner })
+      this.handle({
+        type: 'reportKept',
+        report: { reportId, jobId, shard, units: own, bytes: this.reportBytes },
+        owner,
+      })
       return reportId
     })
   }

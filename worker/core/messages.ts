@@ -24,6 +24,8 @@ export interface KeptReport {
   readonly jobId: JobId
   readonly shard: number
   readonly units: readonly number[]
+  /** What it takes in memory, with the outputs beside it. */
+  readonly bytes: number
 }
 
 /** What happens to a worker, as past facts. */
@@ -146,6 +148,9 @@ export type WorkerEffect =
       readonly grants: readonly Signed[]
     }
   | { readonly type: 'offerReport'; readonly owner: NodeId; readonly reportId: Digest }
+  /** The report leaves the journal. It stays in memory until `forgetReport`, and may come back: `recallReport`. */
   | { readonly type: 'dropReport'; readonly reportId: Digest }
+  | { readonly type: 'recallReport'; readonly reportId: Digest }
+  | { readonly type: 'forgetReport'; readonly reportId: Digest }
   /** Everything in hand is answered for: the process may leave. */
   | { readonly type: 'finished' }

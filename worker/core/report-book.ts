@@ -3,6 +3,7 @@ import type { Millis } from '../../runtime/clock.js'
 import { assert } from '../../runtime/errors.js'
 import { type Link, type Links, LOST_OWNER_MS } from './links.js'
 import type { ComputedUnit, KeptReport, WorkerEffect } from './messages.js'
+import { PastReports } from './past-reports.js'
 import { unitName, unitOf } from './unit-name.js'
 import type { HeldGrant } from './work-in-hand.js'
 
@@ -25,6 +26,8 @@ const UNKNOWN_SEEK_MAX_MS = 10 * 60_000
 const UNKNOWN_MS = 24 * 3_600_000
 /** A worker that drains waits this long for outputs that are fetched to be taken. */
 const DRAIN_OUTPUTS_MS = 60_000
+/** An owner that was brought a report may have granted more of its units before it came. */
+const BROUGHT_MS = 2_000
 
 interface OpenReport extends KeptReport {
   readonly unsettled: Set<number>
@@ -36,6 +39,8 @@ interface OpenReport extends KeptReport {
   moves: boolean
   /** Owners did not know its job since, when they are looked for next, and after how long then; undefined: one does. */
   unknown: { readonly since: Millis; readonly seekAt: Millis; readonly waitMs: Millis } | undefined
+  /** Owners that have granted a unit of it after that was settled, and when they were offered it for that. */
+  readonly broughtTo: Map<NodeId, Millis>
 }
 
 /** Computed units of one shard that wait to be reported together. */
@@ -63,8 +68,11 @@ export class ReportBook {
   readonly #waiting = new Set<string>()
   readonly #reports = new Map<Digest, OpenReport>()
   readonly #reportsByUnit = new Map<string, OpenReport>()
+  /** The same for units that are settled, while others of their report are not. */
+  readonly #settledIn = new Map<string, OpenReport>()
   /** Reported units whose outputs stay here until they are settled. */
   readonly #unfetched = new Set<string>()
+  readonly #past = new PastReports()
   /** Reports on their way to the journal. */
   #keeping = 0
   #emptyAt: Millis | undefined
@@ -175,6 +183,30 @@ export class ReportBook {
 
   // ----------------------------------------------------------------------------------------------------------- reports
 
+  /**
+   * Whether the unit, which the owner of `link` has just granted, was answered before: in a report that is under way, or in
+   * one where the unit is settled. That one is offered to this owner, which does not seem to have it; once.
+   */
+  answers(link: Link, jobId: JobId, unit: number, now: Millis): boolean {
+    if (this.has(jobId, unit)) return true
+    const owner = link.endpoint.nodeId
+    const open = this.#settledIn.get(unitName(jobId, unit))
+    if (open !== undefined) {
+      const broughtAt = open.broughtTo.get(owner)
+      if (broughtAt !== undefined) return now - broughtAt < BROUGHT_MS
+      open.broughtTo.set(owner, now)
+      this.#effects.push({ type: 'offerReport', owner, reportId: open.reportId })
+      return true
+    }
+    const past = this.#past.find(jobId, unit)
+    if (past === undefined || past.broughtTo.has(owner)) return false
+    const { report, broughtTo } = past
+    broughtTo.set(owner, now)
+    this.#effects.push({ type: 'recallReport', reportId: report.reportId })
+    this.#open(report, link, now, broughtTo)
+    return true
+  }
+
   /** A report made here is in the journal, and is to go to the owner of `link`; undefined: to whoever is found. */
   kept(report: KeptReport, link: Link | undefined, now: Millis): void {
     this.#keeping--
@@ -186,9 +218,12 @@ export class ReportBook {
     this.#open(report, undefined, now)
   }
 
-  #open(report: KeptReport, link: Link | undefined, now: Millis): void {
+  #open(report: KeptReport, link: Link | undefined, now: Millis, broughtTo = new Map<NodeId, Millis>()): void {
     // The same answer under a later grant is the same report: it takes the place of the one before.
-    this.#reports.get(report.reportId)?.link?.reports.delete(report.reportId)
+    const before = this.#reports.get(report.reportId)
+    before?.link?.reports.delete(report.reportId)
+    if (before !== undefined) this.#forgetSettled(before)
+    this.#past.remove(report.reportId)
     const open: OpenReport = {
       ...report,
       unsettled: new Set(report.units),
@@ -197,6 +232,7 @@ export class ReportBook {
       offeredAt: now,
       moves: false,
       unknown: undefined,
+      broughtTo,
     }
     this.#reports.set(report.reportId, open)
     for (const unit of report.units) {
@@ -244,7 +280,7 @@ export class ReportBook {
       if (report?.link?.endpoint.nodeId !== owner) continue
       report.taken = true
       report.unknown = undefined
-      if (report.unsettled.size === 0) this.#drop(report)
+      if (report.unsettled.size === 0) this.#close(report)
     }
   }
 
@@ -254,7 +290,8 @@ export class ReportBook {
     if (report === undefined || report.link?.endpoint.nodeId !== owner) return
     this.#forgetUnit(report, unit)
     report.unsettled.delete(unit)
-    if (report.unsettled.size === 0) this.#drop(report)
+    this.#settledIn.set(unitName(jobId, unit), report)
+    if (report.unsettled.size === 0) this.#close(report)
   }
 
   /** An owner does not take a report that went to it. */
@@ -318,6 +355,8 @@ export class ReportBook {
       assert(report.unsettled.has(unitOf(name)), 'a unit stands in its report until it is settled')
       assert(this.#reports.get(report.reportId) === report, 'a reported unit has its report')
     }
+    for (const report of this.#settledIn.values())
+      assert(this.#reports.get(report.reportId) === report, 'a settled unit is forgotten with its report')
     for (const report of this.#reports.values())
       assert(report.link === undefined || report.link.reports.has(report.reportId), 'a report is listed by its owner')
   }
@@ -334,10 +373,36 @@ export class ReportBook {
     this.#unfetched.delete(name)
   }
 
+  #forgetSettled(report: OpenReport): void {
+    for (const unit of report.units) {
+      const name = unitName(report.jobId, unit)
+      if (this.#settledIn.get(name) === report) this.#settledIn.delete(name)
+    }
+  }
+
+  /** Nothing more is to be done for the report, and nobody is to get it again. */
   #drop(report: OpenReport): void {
+    this.#remove(report)
+    this.#effects.push({ type: 'forgetReport', reportId: report.reportId })
+  }
+
+  /** All units of the report are settled; an owner that does not know yet may ask for them again. */
+  #close(report: OpenReport): void {
+    if (report.units.length === 0) {
+      this.#drop(report)
+      return
+    }
+    this.#remove(report)
+    const { reportId, jobId, shard, units, bytes, broughtTo } = report
+    for (const gone of this.#past.add({ report: { reportId, jobId, shard, units, bytes }, broughtTo }))
+      this.#effects.push({ type: 'forgetReport', reportId: gone })
+  }
+
+  #remove(report: OpenReport): void {
     this.#reports.delete(report.reportId)
     report.link?.reports.delete(report.reportId)
     for (const unit of report.unsettled) this.#forgetUnit(report, unit)
+    this.#forgetSettled(report)
     this.#effects.push({ type: 'dropReport', reportId: report.reportId })
   }
 }

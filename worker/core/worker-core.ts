@@ -222,7 +222,7 @@ export class WorkerCore {
     // Wants and grants cross on the way, and a want may have sunk meanwhile; beyond that an owner sends what nobody asked for.
     // What goes back for that keeps the job away for a while, so that it must not happen to an owner that is right.
     const most = SURPLUS_FACTOR * link.asked.most + SURPLUS_UNITS
-    const taken = this.#work.take(link, event, most, (jobId, unit) => this.#reports.has(jobId, unit))
+    const taken = this.#work.take(link, event, most, (jobId, unit) => this.#reports.answers(link, jobId, unit, now))
     if (taken === undefined) return
     const { jobId, shard } = event.grant
     this.#capacity.granted(jobId)

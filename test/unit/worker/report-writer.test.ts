@@ -75,4 +75,20 @@ reports('a large output stays while its unit is in another report', async () => 
   assert.equal(fullness(), [true])
 })
 
+reports('a dropped report can be recalled until it is forgotten', async () => {
+  const { writer, write, fullness } = writerOf()
+  const reportId = await write(0, 1 * KIB)
+  const written = writer.get(reportId)
+  assert.ok(written)
+  writer.drop(reportId)
+  assert.is(writer.get(reportId), undefined)
+  writer.recall(reportId)
+  assert.is(writer.get(reportId), written)
+  writer.drop(reportId)
+  writer.forget(reportId)
+  writer.recall(reportId)
+  assert.is(writer.get(reportId), undefined)
+  assert.equal(fullness(), [])
+})
+
 reports.run()

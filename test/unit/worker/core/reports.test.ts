@@ -215,7 +215,7 @@ reports('from the journal of an earlier run look for their owners first', () => 
   const bench = new WorkerBench()
   bench.handle({
     type: 'reportKept',
-    report: { reportId: 'aa'.repeat(32) as Digest, jobId: JOB, shard: 3, units: [1, 2] },
+    report: { reportId: 'aa'.repeat(32) as Digest, jobId: JOB, shard: 3, units: [1, 2], bytes: 0 },
     owner: undefined,
   })
   assert.equal([bench.log.one('findOwners').shard], [3])
@@ -231,6 +231,9 @@ reports('that an owner refuses for good are dropped', () => {
   const { bench, reportId } = reportedWorker()
   bench.handle({ type: 'reportRefused', owner: ownerNamed('x'), reportId, reason: 'expired' })
   assert.is(bench.log.one('dropReport').reportId, reportId)
+  assert.is(bench.log.one('forgetReport').reportId, reportId)
+  bench.grant('x', 0)
+  assert.equal(bench.log.one('compute').units, [0])
   bench.done()
 })
 
@@ -255,6 +258,7 @@ reports('of a job that no owner knows are asked about ever more seldom, and drop
   }
   assert.ok(looks > 50 && looks < 200, `${looks} looks in a day`)
   assert.is(bench.log.one('dropReport').reportId, reportId)
+  bench.log.one('forgetReport')
   assert.is(bench.core.unsettledCount, 0)
   bench.done()
 })

@@ -40,6 +40,7 @@ work('that this host failed may be tried again', () => {
   bench.log.one('offerReport')
   bench.handle({ type: 'reportsTaken', owner: ownerNamed('x'), reportIds: [reportId!] })
   assert.is(bench.log.one('dropReport').reportId, reportId)
+  assert.is(bench.log.one('forgetReport').reportId, reportId, 'it answers nothing')
   bench.done()
 })
 
