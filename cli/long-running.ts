@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs'
 import { formatAddress } from '../overlay/address.js'
 import type { LocalServer } from '../overlay/grpc-local.js'
 import { serveAdmin } from '../process/admin/admin-service.js'
@@ -11,6 +10,7 @@ import { type MetricsServer, serveMetrics } from '../process/metrics/metrics-ser
 import type { JobId } from '../proto/model.js'
 import { printable } from '../proto/printable.js'
 import { type Millis, pause } from '../runtime/clock.js'
+import { makeFolders } from '../runtime/folders.js'
 import type { WorkerNow } from '../worker/tally.js'
 import type { CommandContext } from './context.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
@@ -61,7 +61,7 @@ export async function runProcess(
   let admin: LocalServer | undefined
   const drained = new AbortController()
   try {
-    mkdirSync(settings.dataFolder, { recursive: true, mode: 0o700 })
+    makeFolders(settings.dataFolder)
     const { endpoint } = gridProcess
     const view = new ProcessView(gridProcess, settings.network.name, clock)
     const socket = openSocketFolder(settings.dataFolder, {

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { type Command, Option } from 'commander'
+import type { Command } from 'commander'
 import type { PublicKey } from '../proto/model.js'
 import { containerLimits } from '../runtime/container.js'
 import { threadCount } from '../runtime/platform.js'
@@ -23,9 +23,7 @@ export function addPreferenceFlags(command: Command): Command {
     .option('--memory <size>', 'most memory a unit may ask for (256MiB)')
   for (const [name, help] of Object.entries(preferenceHelp)) {
     if (OWN_WORDS.has(name)) continue
-    // Alone it means what somebody who types it wants: compute on battery, too.
-    if (name === 'on-battery') command.addOption(new Option('--on-battery [charge]', help).preset('yes'))
-    else command.option(`--${name} <value>`, help)
+    command.option(name === 'on-battery' ? '--on-battery [charge]' : `--${name} <value>`, help)
   }
   return command
 }
@@ -40,6 +38,8 @@ export function volunteerOf(
   for (const name of PREFERENCE_NAMES) {
     const flag = options[camel(name)]
     if (typeof flag === 'string') flags.set(name, flag)
+    // Alone it means what somebody who types it wants: compute on battery, too.
+    else if (flag === true) flags.set(name, 'yes')
     const variable = platform.environment[variableOf(name)]
     if (variable !== undefined) environment.set(name, variable)
   }

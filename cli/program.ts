@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { checkDataDirectory } from '../overlay/data-directory.js'
 import { GridError } from '../runtime/errors.js'
 import { VERSION } from '../runtime/version.js'
 import { defineCompletion } from './commands/completion.js'
@@ -34,6 +35,7 @@ import { type FlagValues, resolveSettings, type SettingName, settingHelp } from 
 import { InterruptedError } from './connect.js'
 import type { CommandContext, Surroundings } from './context.js'
 import { EXIT, EXIT_CODES_HELP, type ExitCode, exitCodeOf } from './exit-codes.js'
+import { fillText, HELP_COLUMNS } from './fill.js'
 import { camel } from './flags.js'
 import { aborting } from './interrupts.js'
 import { Output } from './output.js'
@@ -162,12 +164,13 @@ export async function runCommandLine(argv: readonly string[], surroundings: Surr
     if (passed !== undefined && !TAKES_ARGUMENTS.has(command.name())) {
       throw new GridError('invalid', `'${command.name()}' takes no words after --`)
     }
+    if (!NEEDS_NO_DATA.has(command.name())) checkDataDirectory(config.settings.data.value)
     const context: CommandContext = { ...surroundings, output, config, settings: config.settings, passed, typed }
     code = await untilInterrupted(action(context, command.args, options), context, command.name())
   })
   forEachCommand(program, (command) => {
     command.exitOverride().configureOutput({
-      writeOut: (text) => output.line(text),
+      writeOut: (text) => output.line(fillText(text, output.width ?? HELP_COLUMNS)),
       writeErr: () => {},
     })
   })
@@ -215,6 +218,19 @@ function untilInterrupted(running: Promise<ExitCode>, context: CommandContext, n
   return Promise.race([running, interrupted])
 }
 
+/** Commands that read nothing in the data directory, say themselves what is wrong with it, or may name another. */
+const NEEDS_NO_DATA: ReadonlySet<string> = new Set([
+  'run-local',
+  'check',
+  'stats',
+  'tasks',
+  'network',
+  'doctor',
+  'config',
+  'completion',
+  'demo',
+])
+
 /** Commands that hand words after `--` to the program of a job. */
 const TAKES_ARGUMENTS: ReadonlySet<string> = new Set(['submit', 'run-local', 'map'])
 
@@ -227,7 +243,7 @@ function endOf(error: unknown, output: Output, program: Command, typed: readonly
     if (error.code === 'commander.helpDisplayed' || error.code === 'commander.version') return EXIT.ok
     if (error.code === 'commander.help') {
       // No command at all: commander has shown nothing yet, as its text for errors is silent.
-      output.line(program.helpInformation())
+      output.line(fillText(program.helpInformation(), output.width ?? HELP_COLUMNS))
       return typed.length === 0 ? EXIT.usage : EXIT.ok
     }
     output.error(usageError(error, program, typed))

@@ -2,6 +2,7 @@ import { lstat, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises
 import { dirname, join } from 'node:path'
 import { fileNameProblem } from '../proto/file-name.js'
 import { GridError } from '../runtime/errors.js'
+import { makeFolders, SHARED } from '../runtime/folders.js'
 import type { Folder, FolderDraft } from './result-folder.js'
 
 /** End of a file that is still being written. */
@@ -21,9 +22,9 @@ export function nodeFolder(root: string): Folder {
   }
   /** Folders found or made: each is looked at once. */
   const made = new Set<string>()
-  const makeFolders = async (name: string) => {
+  const makeParents = async (name: string) => {
     if (!made.has(root)) {
-      await mkdir(root, { recursive: true })
+      makeFolders(root, SHARED)
       made.add(root)
     }
     let folder = root
@@ -39,7 +40,7 @@ export function nodeFolder(root: string): Folder {
   }
   const draft = async (name: string): Promise<FolderDraft> => {
     const target = path(name)
-    await makeFolders(name)
+    await makeParents(name)
     const draftPath = `${target}${DRAFT_ENDING}`
     await rm(draftPath, { force: true })
     // Exclusive: a link that appears here meanwhile is not followed.

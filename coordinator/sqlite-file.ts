@@ -1,7 +1,8 @@
-import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs'
+import { chmodSync, closeSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Database from 'libsql'
 import { GridError } from '../runtime/errors.js'
+import { makeFolders } from '../runtime/folders.js'
 
 /** An open database with the schema of this version. */
 export type SqliteFile = Database.Database
@@ -60,7 +61,7 @@ const VACUUM_PAGES = 16_384
 export function openSqlite(path: string): SqliteFile {
   let db: SqliteFile | undefined
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    makeFolders(dirname(path))
     closeSync(openSync(path, 'a', 0o600))
     chmodSync(path, 0o600)
     db = new Database(path)

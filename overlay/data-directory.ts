@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import {
+  accessSync,
   chmodSync,
   closeSync,
+  constants,
   fsyncSync,
   linkSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -16,6 +17,7 @@ import {
 import { hostname, uptime } from 'node:os'
 import { join, resolve } from 'node:path'
 import { GridError } from '../runtime/errors.js'
+import { makeFolders } from '../runtime/folders.js'
 import {
   createIdentity,
   findIdNonce,
@@ -64,7 +66,7 @@ export function openDataDirectory(folder: string): DataDirectory {
   const path = resolve(folder)
   const lockPath = join(path, LOCK_FILE)
   const token = onDisk(path, () => {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
+    makeFolders(path)
     return takeLock(path, lockPath)
   })
   held.add(lockPath)
@@ -258,12 +260,27 @@ const DISK_HINTS: Readonly<Record<string, string>> = {
   EPERM: 'give this user the right to write there, or choose another folder with --data DIR',
   EROFS: 'the disk is read-only; choose another folder with --data DIR',
   ENOSPC: 'the disk is full; free some space or choose another folder with --data DIR',
+  ENOENT: 'no folder can be made there; choose another with --data DIR',
   ENOTDIR: 'part of the path is a file; choose another folder with --data DIR',
   EEXIST: 'the path is a file; choose another folder with --data DIR',
 }
 
-/** Turns what the disk refuses into one message a person can act on. */
-function onDisk<T>(path: string, action: () => T): T {
+/**
+ * Throws GridError `unavailable` when a file stands where the folder should be, or nothing in it may be read. One that is not there yet
+ * is none of its business: whoever writes first makes it.
+ */
+export function checkDataDirectory(folder: string): void {
+  const path = resolve(folder)
+  onDisk(path, () => {
+    const found = statSync(path, { throwIfNoEntry: false })
+    if (found === undefined) return
+    if (!found.isDirectory()) throw Object.assign(new Error(`${path} is a file`), { code: 'EEXIST' })
+    accessSync(path, constants.R_OK | constants.X_OK)
+  })
+}
+
+/** Turns what the disk refuses about a data directory into one message a person can act on: GridError `unavailable`. */
+export function onDisk<T>(path: string, action: () => T): T {
   try {
     return action()
   } catch (error) {

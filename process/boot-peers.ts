@@ -1,7 +1,9 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseAddress } from '../overlay/address.js'
+import { onDisk } from '../overlay/data-directory.js'
 import { GridError } from '../runtime/errors.js'
+import { makeFolders } from '../runtime/folders.js'
 import type { Address } from '../runtime/transport.js'
 
 /** Peers that a person may add to one network: seeds, not a directory. */
@@ -58,9 +60,11 @@ export function removeBootPeers(
 
 function write(dataFolder: string, network: string, peers: readonly string[]): void {
   const file = fileOf(dataFolder, network)
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  writeFileSync(`${file}.draft`, `${JSON.stringify({ v: 1, peers }, undefined, 2)}\n`, { mode: 0o600 })
-  renameSync(`${file}.draft`, file)
+  onDisk(dataFolder, () => {
+    makeFolders(dirname(file))
+    writeFileSync(`${file}.draft`, `${JSON.stringify({ v: 1, peers }, undefined, 2)}\n`, { mode: 0o600 })
+    renameSync(`${file}.draft`, file)
+  })
 }
 
 function formatted(peer: string): string {

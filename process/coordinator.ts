@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs'
 import { serveBlobs } from '../coordinator/blob-service.js'
 import { Coordinator, type OwnerDirectory } from '../coordinator/index.js'
 import { blobOutputFiles } from '../coordinator/output-files.js'
@@ -6,6 +5,7 @@ import { SqliteStore } from '../coordinator/sqlite-store.js'
 import type { Overlay } from '../overlay/index.js'
 import { BLOB_BYTES_MAX } from '../proto/limits.js'
 import { systemClock } from '../runtime/clock.js'
+import { makeFolders } from '../runtime/folders.js'
 import { sha256 } from '../runtime/hash.js'
 import { systemRandom } from '../runtime/random.js'
 import type { Endpoint } from '../runtime/transport.js'
@@ -30,7 +30,7 @@ export interface Owning {
 export async function startCoordinator(settings: ProcessSettings, endpoint: Endpoint, parts: Parts): Promise<Owning> {
   const { dataFolder, network, logger } = settings
   const { transport, overlay, identity, factVerifier, bootId, closers } = parts
-  mkdirSync(dataFolder, { recursive: true, mode: 0o700 })
+  makeFolders(dataFolder)
   const store = SqliteStore.open(factsFile(dataFolder))
   closers.push(() => store.close())
   const blobs = await BlobStore.open(folderBlobFiles(blobsFolder(dataFolder)), systemClock, {

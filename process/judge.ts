@@ -1,9 +1,10 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Judge } from '../client/judge.js'
 import type { GridClient } from '../client/session.js'
 import type { PublicKey } from '../proto/model.js'
 import { systemClock } from '../runtime/clock.js'
+import { makeFolders } from '../runtime/folders.js'
 import type { Logger } from '../runtime/logger.js'
 import { startCompute } from '../worker/compute/supervise.js'
 import { fetchedFile } from './fetched-file.js'
@@ -34,7 +35,7 @@ export function startJudge(client: GridClient, settings: JudgeSettings): () => P
       }),
     openFolder: async (jobId) => {
       const folder = join(dataFolder, 'judge', jobId)
-      await mkdir(folder, { recursive: true, mode: 0o700 })
+      makeFolders(folder)
       return {
         createFile: (blob) => fetchedFile(folder, blob),
         remove: () => rm(folder, { recursive: true, force: true }),

@@ -22,8 +22,16 @@ export function readIdentity(folder: string, network: Network): Identity {
     const stored = JSON.parse(readFileSync(join(folder, KEY_FILE), 'utf8')) as StoredKey
     return visitorOf(restoreIdentity(stored), network)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-      throw new GridError('unavailable', `the key in ${folder} cannot be read`, { cause: error })
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOENT')
+      throw new GridError(
+        'unavailable',
+        `the key in ${folder} cannot be read${code === undefined ? '' : ` (${code})`}`,
+        {
+          cause: error,
+          hint: 'restore it from a backup (manyhands id import), or move it away to start with a new key',
+        },
+      )
   }
   const directory = openDataDirectory(folder)
   try {

@@ -1,6 +1,7 @@
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { GridError } from './errors.js'
+import { makeFolders } from './folders.js'
 
 /**
  * Files of one process, named by paths like `outbox/7.log`: segments of letters, digits, `.`, `_` and `-`, joined by `/`.
@@ -156,9 +157,9 @@ async function guarded<T>(action: string, file: string, run: () => Promise<T>): 
 
 /** Makes `folder` and those above it, and their entries durable. */
 async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true, mode: 0o700 })
+  const first = makeFolders(folder)
   if (first === undefined) return
-  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+  for (let made = resolve(folder); made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
 }
 
 /** Makes the entries of `folder` durable. Windows has no such call and needs none. */

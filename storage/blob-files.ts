@@ -1,9 +1,10 @@
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { chunkCount, HASH_BYTES } from '../job/blob.js'
 import type { Digest, PublicKey } from '../proto/model.js'
 import type { Disk } from '../runtime/disk.js'
 import { GridError } from '../runtime/errors.js'
+import { makeFolders } from '../runtime/folders.js'
 import { fromHex, toHex } from '../runtime/hex.js'
 
 export type BlobKind = 'blob' | 'whole'
@@ -71,7 +72,7 @@ export function folderBlobFiles(folder: string): BlobFiles {
   const makeFolder = async (file: string) => {
     const parent = dirname(file)
     if (known.has(parent)) return
-    await mkdir(parent, { recursive: true, mode: 0o700 })
+    makeFolders(parent)
     const kind = dirname(parent)
     await syncFolder(kind)
     if (!known.has(kind)) await syncFolder(dirname(kind))

@@ -1,8 +1,9 @@
-import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
+import { open, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { blobDigest, CHUNK_BYTES, chunkCount, HASH_BYTES } from '../job/blob.js'
 import type { BlobRef, Digest } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
+import { makeFolders } from '../runtime/folders.js'
 import { sha256 } from '../runtime/hash.js'
 import { fromHex } from '../runtime/hex.js'
 import type { InputFiles } from './inputs.js'
@@ -27,7 +28,7 @@ interface Cached {
  * an open job needs never goes.
  */
 export async function openInputFiles(folder: string, bytesMax: number): Promise<InputFiles> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+  makeFolders(folder)
   const found: { name: string; bytes: number; mtimeMs: number }[] = []
   for (const name of await readdir(folder)) {
     const file = NAME.test(name) ? await stat(join(folder, name)) : undefined

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { Option } from 'commander'
 import { formatDuration, parseDuration } from '../../job/quantity.js'
 import { GridError } from '../../runtime/errors.js'
@@ -34,7 +34,10 @@ export function defineStats(commands: CommandTable): void {
       const since = typeof options.since === 'string' ? sinceDay(options.since, clock.wallMs()) : undefined
       if (typeof options.export === 'string' && (named.length > 0 || since !== undefined))
         throw new GridError('invalid', '--export writes the whole ledger of this machine, nothing less')
-      const read = await Promise.all((named.length > 0 ? named : [settings.data.value]).map(readSource))
+      // Where nothing was ever done there is no directory yet; a misspelt one is told.
+      const { value: own, origin } = settings.data
+      const sources = named.length > 0 ? named : origin === 'default' && !existsSync(own) ? [] : [own]
+      const read = await Promise.all(sources.map(readSource))
       const { used, superseded } = eachOnce(read.filter((source) => source !== undefined))
       for (const [i, path] of named.entries()) if (read[i] === undefined) output.note(`no worker has run in ${path}`)
       for (const { source } of superseded) output.note(`${source} is an earlier state of another one, and left out`)

@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { makeFolders } from '../../runtime/folders.js'
 import { type PlatformSurroundings, platformFolders } from '../../runtime/platform.js'
 import type { Candidate } from './candidates.js'
 import type { CompletionTree } from './tree.js'
@@ -48,7 +49,7 @@ export function readCache(platform: PlatformSurroundings): CompletionCache | und
 export function writeCache(platform: PlatformSurroundings, cache: CompletionCache): void {
   const file = fileOf(platform)
   try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+    makeFolders(dirname(file))
     const draft = `${file}.${process.pid}`
     writeFileSync(draft, JSON.stringify({ stamp: stampOf(platform), ...cache }), { mode: 0o600 })
     renameSync(draft, file)

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs'
 import { z } from 'zod'
+import { onDisk } from '../../overlay/data-directory.js'
 import { workerFolder } from '../../process/data-folders.js'
 import type { JobId, PublicKey } from '../../proto/model.js'
 import { nodeDisk } from '../../runtime/disk.js'
@@ -48,7 +49,7 @@ export function exportText({ id, sinceMs, rows }: LedgerContent): string {
  * worker has run. Rejects with GridError `invalid` when nothing is there, or another file.
  */
 export async function readSource(path: string): Promise<LedgerSource | undefined> {
-  const found = statSync(path, { throwIfNoEntry: false })
+  const found = onDisk(path, () => statSync(path, { throwIfNoEntry: false }))
   if (found === undefined)
     throw new GridError('invalid', `there is no ${path}`, {
       hint: "name data directories, or files that 'manyhands stats --export FILE' wrote",

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { chmodSync, lstatSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { makeFolders } from '../../runtime/folders.js'
 
 /** Longest path of a Unix domain socket that every system takes: 104 bytes with the final zero on macOS, 108 on Linux. */
 export const SOCKET_PATH_BYTES_MAX = 100
@@ -24,7 +25,7 @@ export function openSocketFolder(dataFolder: string, { system, runtimeFolder }: 
   if (system === 'win32') return `\\\\.\\pipe\\manyhands-${randomBytes(16).toString('hex')}`
   const near = resolve(dataFolder, FOLDER)
   if (Buffer.byteLength(join(near, FILE)) <= SOCKET_PATH_BYTES_MAX) {
-    mkdirSync(near, { recursive: true, mode: 0o700 })
+    makeFolders(near)
     chmodSync(near, 0o700)
     return join(near, FILE)
   }

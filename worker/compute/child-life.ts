@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, realpathSync, rmdirSync } from 'node:fs'
+import { chmodSync, chownSync, mkdtempSync, realpathSync, rmdirSync } from 'node:fs'
 import { constants, setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { Clock, Millis, Timer } from '../../runtime/clock.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
+import { makeFolders } from '../../runtime/folders.js'
 import type { Logger } from '../../runtime/logger.js'
 import { FrameReader } from './frames.js'
 import { type Launch, launches, NOBODY, thisMachine } from './launch.js'
@@ -227,7 +228,7 @@ export class ChildLife {
 
   /** Made anew each time: cleaners of temporary files take empty folders. The child owns it, to be able to remove it. */
   #prepareFolder(): void {
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 })
+    makeFolders(this.#folder)
     if (process.getuid?.() !== 0) return
     try {
       chownSync(this.#folder, NOBODY, NOBODY)

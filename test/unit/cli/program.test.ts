@@ -17,7 +17,7 @@ usage('nothing at all shows the help and is a usage error', async () => {
   assert.match(stdout, /Usage: manyhands/)
 })
 
-usage('--help of every command has an example and ends well', async () => {
+usage('--help of every command has an example, fits 80 columns and ends well', async () => {
   const names = buildProgram(async () => {}).commands.map((command) => command.name())
   assert.equal(names.filter((name) => name !== 'help').sort(), [
     'cancel',
@@ -61,6 +61,9 @@ usage('--help of every command has an example and ends well', async () => {
     assert.is(code, 0, name)
     assert.is(stderr, '', name)
     assert.match(stdout, new RegExp(`Usage: manyhands ${name}`))
+    // Examples are to be copied: no line is cut in two.
+    const wide = stdout.split('\n').filter((line) => line.length > 80 && !/^ {2}manyhands /.test(line))
+    assert.equal(wide, [], name)
     if (!['help', 'config'].includes(name)) assert.match(stdout, /manyhands [a-z-]+/, name)
   }
 })
@@ -69,6 +72,28 @@ usage('--version prints the version alone', async () => {
   const { code, stdout } = await run(['--version'])
   assert.is(code, 0)
   assert.match(stdout, /^[0-9]+\.[0-9]+\.[0-9]+\n$/)
+})
+
+usage('a data directory that cannot be one is told once, with what to do, whatever is asked', async () => {
+  const file = here('a-file')
+  writeFileSync(file, '')
+  const places = [[file, 'EEXIST'] as const, [join(file, 'below'), 'ENOTDIR'] as const]
+  for (const [data, code] of places)
+    for (const words of [['jobs'], ['id'], ['peers', 'add', '127.0.0.1:9'], ['status', '--join', '127.0.0.1:9']]) {
+      const ran = await run(['--data', data, ...words])
+      assert.is(ran.code, 1, words.join(' '))
+      assert.match(
+        ran.stderr,
+        new RegExp(`^error: data directory ${data} cannot be used \\(${code}\\)\n.*--data DIR\n$`),
+      )
+    }
+})
+
+usage('stats before anything was done says how to begin; a misspelt directory is told', async () => {
+  const ran = await run(['stats'], { home: here('nobody-was-here') })
+  assert.is(ran.code, 0, ran.stderr)
+  assert.match(ran.stderr, /nothing is settled yet/)
+  assert.is((await run(['stats', '--data', here('misspelt')])).code, 2)
 })
 
 usage('an unknown command, option, or word too many is one message and exit code 2', async () => {

@@ -59,6 +59,15 @@ test('keeps the key over restarts', ({ folder }) => {
   second.close()
 })
 
+if (process.platform === 'linux')
+  test('below /proc, where no folder can be made, it fails at once', () => {
+    assert.throws(
+      () => openDataDirectory('/proc/manyhands/data'),
+      (error: unknown) =>
+        error instanceof GridError && /\(ENOENT\)/.test(error.message) && /--data/.test(error.hint ?? ''),
+    )
+  })
+
 test('a network that asks for more work gets a new nonce for the same key', ({ folder }) => {
   const directory = openDataDirectory(folder)
   const before = directory.identity(0)
