@@ -118,13 +118,13 @@ export class Grid {
     await this.#finish()
     await world.run(world.nowMs + SYNCED_MS)
     this.client.crash('killed')
-    this.oracle.readAgain()
+    this.oracle.clients.readAgain()
     this.client.restart()
     await this.#finish()
     this.#checkOwners()
-    for (const worker of this.workers) this.oracle.checkLedger(worker)
+    for (const worker of this.workers) this.oracle.disks.checkLedger(worker)
     const left = this.peers.filter(({ running }) => running)
-    this.oracle.checkEnd(left, (jobId, shard) => this.trueOwners(jobId, shard))
+    this.oracle.disks.checkEnd(left, (jobId, shard) => this.trueOwners(jobId, shard))
     // What the last checks found is noted as a failure of the world, which only a run reports.
     await world.run(world.nowMs)
   }
@@ -149,7 +149,7 @@ export class Grid {
 
   #peerProgram(host: Host, index: number): Program {
     return async (context) => {
-      if (context.boot > 1) this.oracle.checkKept(host)
+      if (context.boot > 1) this.oracle.disks.checkKept(host)
       const character = this.plan.peerCharacters[index] ?? 'honest'
       const transport = tapTransport(context.transport, methods.work, {
         served: (stream) => {
@@ -158,11 +158,11 @@ export class Grid {
           )
           return {
             received: (message) => {
-              this.oracle.ownerHeard(host, message)
+              this.oracle.owners.heard(host, message)
               return hear(message)
             },
             sent: (message) => {
-              this.oracle.ownerSaid(host, message)
+              this.oracle.owners.said(host, message)
               if (message.type === 'grant') this.#course?.granted?.(host, grantCodec.decode(message.grant.bytes))
             },
           }
@@ -197,7 +197,7 @@ export class Grid {
               const disputed = coordinator.owner.core.shard(jobId, shard)?.disputedCount ?? 0
               if (disputed > 0) this.world.count('disputesSeen')
               const open = coordinator.owner.core.shard(jobId, shard)
-              if (open?.finished) this.oracle.shardFinished(host, jobId, open.ranges)
+              if (open?.finished) this.oracle.owners.shardFinished(host, jobId, open.ranges)
             })
           },
         },
@@ -212,7 +212,7 @@ export class Grid {
     return tapCalls(transport, methods.reconcile, (from, { shards }, { shards: answers }) => {
       for (const [i, { jobId, shard }] of shards.entries()) {
         const state = answers[i]?.state ?? 'notNow'
-        if (state !== 'notNow') this.oracle.othersAsked(host, boot, jobId, shard, from.nodeId)
+        if (state !== 'notNow') this.oracle.owners.othersAsked(host, boot, jobId, shard, from.nodeId)
       }
     })
   }
@@ -224,7 +224,7 @@ export class Grid {
       if (event.type === 'shardOpened' && !core.hasShard(event.jobId, event.shard)) {
         const { jobId, shard } = event
         const awaits = () => exchange.awaitsOthers(book.need(jobId), shard)
-        if (event.restarted !== true && awaits()) this.oracle.shardOpened(host, boot, jobId, shard, awaits)
+        if (event.restarted !== true && awaits()) this.oracle.owners.shardOpened(host, boot, jobId, shard, awaits)
       }
       return handle(event, now)
     }
@@ -251,18 +251,18 @@ export class Grid {
     const character = this.plan.workers[index]!
     const random = this.random.split(`worker ${index}`)
     return async (context) => {
-      if (context.boot > 1) this.oracle.checkLedger(host)
+      if (context.boot > 1) this.oracle.disks.checkLedger(host)
       const plants = this.#plant.worker?.()
       const forger = character === 'forger' ? new Forger(this.#keys.signer(context.identity.publicKey)) : undefined
       const transport = tapTransport(context.transport, methods.work, {
         opened: () => ({
           received: (message) => {
             forger?.heard(message)
-            this.oracle.workerHeard(host, message)
+            this.oracle.reports.heard(host, message)
             return [message, ...(plants?.hears(message) ?? [])]
           },
           sent: (message) => {
-            this.oracle.workerSaid(host, message)
+            this.oracle.reports.said(host, message)
             plants?.says(message)
           },
           ...(forger && { more: (message) => forger.forge(message) }),
@@ -298,13 +298,13 @@ export class Grid {
       try {
         const { jobId, holders } = await submitJob(client, built)
         const known = { planned, jobId, spec }
-        this.oracle.specAccepted(known, holders)
+        this.oracle.clients.specAccepted(known, holders)
         const left = new Set(Array.from({ length: planned.units }, (_, unit) => unit))
         while (left.size > 0) {
           const reader = new ResultsReader(client, await client.job(jobId), { order: 'settled', follow: true })
           for await (const answer of reader) {
             left.delete(answer.unit)
-            this.oracle.clientSaw(known, answer)
+            this.oracle.clients.saw(known, answer)
           }
           await pause(clock, 1_000)
         }
@@ -329,7 +329,7 @@ export class Grid {
 
   #checkOwners(): void {
     for (const [host, { coordinator, boot }] of this.#coordinators) {
-      if (host.process?.boot === boot) this.oracle.checkVerdicts(host, coordinator)
+      if (host.process?.boot === boot) this.oracle.disks.checkVerdicts(host, coordinator)
     }
   }
 
@@ -344,9 +344,12 @@ export class Grid {
   /** Runs until the client has seen every unit that somebody is left to decide. */
   async #finish(): Promise<void> {
     try {
-      await this.world.run(() => this.oracle.hasSeenAll(), this.plan.owners > 1 ? LIVENESS_MS : LONE_LIVENESS_MS)
+      await this.world.run(
+        () => this.oracle.clients.hasSeenAll(),
+        this.plan.owners > 1 ? LIVENESS_MS : LONE_LIVENESS_MS,
+      )
     } catch (error) {
-      if (!this.oracle.isExhausted(this.peers, this.workers)) throw this.#explain(error)
+      if (!this.oracle.clients.isExhausted(this.peers, this.workers)) throw this.#explain(error)
       this.world.count('donorsExhausted')
     }
   }
@@ -354,7 +357,7 @@ export class Grid {
   /** `error` with what the owners say of what is missing. */
   #explain(error: unknown): unknown {
     if (!(error instanceof SimulationFailure) || !error.message.includes(UNMET)) return error
-    const lines = [`not seen: ${this.oracle.unseen().join(' ') || 'jobs not submitted'}`]
+    const lines = [`not seen: ${this.oracle.clients.unseen().join(' ') || 'jobs not submitted'}`]
     for (const [host, { coordinator, boot }] of this.#coordinators) {
       if (host.process?.boot !== boot) continue
       for (const job of coordinator.owner.core.jobs()) {

@@ -1,7 +1,7 @@
 import type { Digest } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { type Course, Grid } from '../grid/grid.js'
-import type { Acknowledged } from '../grid/oracle.js'
+import type { Acknowledged } from '../grid/oracle/reports.js'
 import { honestPlan } from '../grid/plan.js'
 import { NO_PLANT } from '../grid/plants.js'
 import { readStore } from '../grid/store-log.js'
@@ -51,7 +51,7 @@ class KillPeers implements Course {
     const disks = () => new Map(left.map((host) => [host, readStore(host.disk).reports]))
     const isOn = (all: ReturnType<typeof disks>, reportId: Digest) => [...all.values()].some((ids) => ids.has(reportId))
     const atKill = disks()
-    this.acknowledged = oracle.acknowledged()
+    this.acknowledged = oracle.reports.acknowledged()
     const surviving = this.acknowledged.filter(({ reportId }) => isOn(atKill, reportId))
     this.survived = surviving.length
     while (this.spreadMs === undefined && world.nowMs < killedAtMs + 2 * BAR_MS) {
@@ -62,7 +62,7 @@ class KillPeers implements Course {
       )
       if (isEverywhere) this.spreadMs = world.nowMs - killedAtMs
     }
-    await world.run(() => oracle.hasSeenAll(), WORK_MS)
+    await world.run(() => oracle.clients.hasSeenAll(), WORK_MS)
     const atEnd = disks()
     for (const { reportId, isKept } of this.acknowledged) {
       if (isOn(atEnd, reportId)) continue

@@ -99,13 +99,13 @@ class HarmOwners implements Course {
     for (let i = 0; i < HARMS; i++) {
       await world.run(world.nowMs + PEACE_MS)
       let share: Share | undefined
-      while (share === undefined && !oracle.hasSeenAll()) {
+      while (share === undefined && !oracle.clients.hasSeenAll()) {
         await world.run(world.nowMs + LOOK_MS)
         share = this.#shares(grid).at(i % 2 === 0 ? 0 : -1)
       }
       if (share !== undefined) this.taken.push(await this.#harmOne(world, share))
     }
-    await world.run(() => oracle.hasSeenAll(), WORK_MS)
+    await world.run(() => oracle.clients.hasSeenAll(), WORK_MS)
   }
 
   async #harmOne(world: World, share: Share): Promise<Taken> {

@@ -44,10 +44,10 @@ function againAndAgain(everyMs: Millis, harm: (grid: Grid, owner: Host) => void)
       const { world, peers } = grid
       const random = grid.random.split('course')
       const endAt = world.nowMs + WORK_MS
-      while (!grid.oracle.hasSeenAll() && world.nowMs < endAt) {
+      while (!grid.oracle.clients.hasSeenAll() && world.nowMs < endAt) {
         await world.run(world.nowMs + everyMs)
         const owner = random.pick(peers.filter((peer) => peer.running && !peer.paused))
-        if (owner !== undefined && !grid.oracle.hasSeenAll()) harm(grid, owner)
+        if (owner !== undefined && !grid.oracle.clients.hasSeenAll()) harm(grid, owner)
       }
       for (const peer of peers) if (peer.paused) peer.resume()
     },
@@ -72,7 +72,7 @@ const massacre = (): Course => ({
     await world.run(world.nowMs + MASSACRE_MS)
     for (const group of [peers, workers])
       for (const host of group.slice(0, Math.round(MASSACRE_SHARE * group.length))) host.crash('powerLoss')
-    await world.run(() => oracle.hasSeenAll(), WORK_MS)
+    await world.run(() => oracle.clients.hasSeenAll(), WORK_MS)
     for (const host of [...peers, ...workers]) if (!host.running) host.restart()
   },
 })
