@@ -34,7 +34,7 @@ const LOOKUP_AGAIN_MS = 30_000
 /** Places looked at by one call of {@link HomePlaces.refresh}, and lookups under way: many jobs take turns. */
 const LOOKS_AT_ONCE = 256
 const LOOKUPS_AT_ONCE = 8
-/** Peers remembered as not answering. */
+/** Peers remembered as not answering, those missed last. */
 const MISSED_MAX = 1_024
 
 interface Place {
@@ -124,16 +124,19 @@ export class HomePlaces {
     }
   }
 
-  /** A peer answered. */
+  /** A peer answered, or is given another chance. */
   reached(nodeId: NodeId): void {
     if (this.#missed.delete(nodeId)) this.#rankWith(nodeId)
   }
 
   /** A peer did not answer: until it does, the homes behind it act in its place. */
   missed(nodeId: NodeId): void {
-    if (this.#missed.has(nodeId) || this.#missed.size >= MISSED_MAX) return
+    if (this.#missed.has(nodeId)) return
     this.#missed.add(nodeId)
     this.#rankWith(nodeId)
+    // Most of those missed long ago have left and are no homes any more.
+    const [longest] = this.#missed
+    if (this.#missed.size > MISSED_MAX && longest !== undefined) this.reached(longest)
   }
 
   /** The other homes, and the jobs kept here that each is a home of. */

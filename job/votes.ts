@@ -150,8 +150,8 @@ export function countOf(byGrantor: VotesByGrantor, caps: GrantorCaps): number {
 }
 
 /**
- * Whether `grantor` has given an answer as much as it can for now: a further vote that it grants would count only once others
- * have granted more.
+ * Whether `grantor` is behind more than its share of the votes for an answer, one in `minGrantors`: none that it grants counts
+ * before others have granted more. One that has just its share is not ahead, or two owners would wait for each other.
  */
 export function isAhead(
   byGrantor: VotesByGrantor,

@@ -71,6 +71,8 @@ export class Regions {
   }
 
   #bits(): number | undefined {
+    // A network that has shrunk so far is not estimated any more.
+    if (this.#c.peers() < LOOKUP_FULL) return undefined
     const sorted = [...this.#sizes].sort((a, b) => a - b)
     const middle = sorted[sorted.length >> 1]
     return middle === undefined ? undefined : regionBits(middle)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, ftruncate, openSync, unlinkSync, write } from 'node:fs'
+import { closeSync, ftruncate, openSync, rmSync, unlinkSync, write } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { GridError } from '../../runtime/errors.js'
@@ -31,11 +31,17 @@ export class ContentFile {
   /** Makes a file below `folder`, which exists. Throws GridError `unavailable` when that cannot be. */
   constructor(folder: string) {
     const path = join(folder, `content-${randomUUID()}`)
+    let writing: number | undefined
     try {
-      this.#writing = openSync(path, 'wx', 0o400)
+      writing = openSync(path, 'wx', 0o400)
+      this.#writing = writing
       this.descriptor = openSync(path, 'r')
       unlinkSync(path)
     } catch (error) {
+      if (writing !== undefined) {
+        closeSync(writing)
+        rmSync(path, { force: true })
+      }
       throw new GridError('unavailable', `no file can be made in ${folder}`, { cause: error })
     }
   }

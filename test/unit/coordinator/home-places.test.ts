@@ -81,6 +81,15 @@ places('tells how many nearer homes seem to be there', () => {
   assert.is(at.lookups, 0, 'its own routing table tells it all')
 })
 
+places('notices that a home does not answer, however many peers have left before', () => {
+  const at = new Neighbourhood(3, [1, 2, 3])
+  at.places.track(jobId)
+  at.places.refresh()
+  for (let left = 0; left < 2_000; left++) at.places.missed(left.toString(16).padStart(40, 'f') as NodeId)
+  at.places.missed(idOf(1))
+  assert.is(at.ranks.at(-1), 1)
+})
+
 places('looks again when neighbours have changed, and now and then without', () => {
   const at = new Neighbourhood(3, [1, 2, 3])
   at.places.track(jobId)
