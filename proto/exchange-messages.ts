@@ -39,7 +39,12 @@ export interface ReconcileRequest {
 
 /** `unknown`: the answerer does not keep the shard. `notNow`: it has said enough in this reply, or cannot look. */
 export type ShardAnswer =
-  | { readonly state: 'answered'; readonly ranges: RangeReply }
+  | {
+      readonly state: 'answered'
+      readonly ranges: RangeReply
+      /** Whoever answers does not take the caller for an owner, and tells it nothing of what comes. */
+      readonly toOutsider: boolean
+    }
   | { readonly state: 'unknown' | 'notNow' }
 
 export interface ReconcileReply {

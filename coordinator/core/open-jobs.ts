@@ -19,6 +19,8 @@ const RETURN_MS = 2_000
  * what it knows.
  */
 const OTHERS_MS = 5_000
+/** The longest wait for another that knows more and does not tell: it learns within seconds who owns a shard anew, or lies. */
+const AHEAD_MS = 30_000
 
 /**
  * Jobs and shards as they come, change and go. What leaves takes everything with it that hangs on it: leases,
@@ -51,6 +53,7 @@ export class OpenJobs {
     const shard = new Shard(job, number, ranges, now, now + Math.max(returnMs, awaitsOthers ? OTHERS_MS : 0))
     shard.awaitsOthers = awaitsOthers
     shard.returnUntil = now + returnMs
+    shard.patientUntil = now + AHEAD_MS
     shard.owners = [this.#state.context.self]
     job.shards.set(number, shard)
     this.#queue.serveEveryone()
@@ -67,6 +70,13 @@ export class OpenJobs {
     this.#queue.serveEveryone()
   }
 
+  /** Somebody is waited for a little longer: what would be granted now has been answered there. */
+  othersAhead(jobId: JobId, number: number, now: Millis): void {
+    const shard = this.#state.shard(jobId, number)
+    if (shard === undefined || !shard.awaitsOthers) return
+    shard.quietUntil = Math.max(shard.quietUntil, Math.min(now + OTHERS_MS, shard.patientUntil))
+  }
+
   /** This process stood still: other owners may have gone on, so that they are asked as after a restart. */
   stoodStill(now: Millis): void {
     let isShared = false
@@ -75,6 +85,7 @@ export class OpenJobs {
         if (shard.owners.length <= 1 || shard.finished) continue
         shard.awaitsOthers = true
         shard.quietUntil = now + OTHERS_MS
+        shard.patientUntil = now + AHEAD_MS
         isShared = true
       }
     }

@@ -111,6 +111,8 @@ export class Shard {
   quietUntil: Millis
   /** {@link quietUntil} ends as soon as another owner was asked, but not before {@link returnUntil}. */
   awaitsOthers = false
+  /** An owner that knows more and does not tell is waited for until then. */
+  patientUntil: Millis = 0
   /** Workers have until then to come back with their tickets. */
   returnUntil: Millis = 0
   /** What donors of the shard are worth, where that decides. */

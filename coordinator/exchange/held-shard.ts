@@ -15,6 +15,8 @@ export interface HeldShard {
   facts: FactSet | undefined
   isOpen: boolean
   readonly openedAt: Millis
+  /** Since when other owners are asked, before it may be granted from. */
+  askedAt: Millis
   /** It may be granted from: an owner was asked what it knows, or none answered. */
   isServing: boolean
   /** Its owners by the routing table, nearest first, this node among them or not. */

@@ -58,6 +58,7 @@ export class HeldShards {
       facts: undefined,
       isOpen: false,
       openedAt: clock.now(),
+      askedAt: clock.now(),
       isServing: false,
       owners: [],
       others: [],

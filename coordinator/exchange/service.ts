@@ -61,7 +61,7 @@ export interface ExchangeServiceContext {
 export function serveExchange(transport: Transport, context: ExchangeServiceContext): void {
   let copying = 0
   transport.handleUnary(methods.offer, (request, caller) => offered(context, request, caller.nodeId))
-  transport.handleUnary(methods.reconcile, (request) => reconciled(context, request))
+  transport.handleUnary(methods.reconcile, (request, caller) => reconciled(context, request, caller.nodeId))
   transport.handleUnary(methods.fetchFacts, (request, caller) => fetched(context, request, caller.nodeId))
   transport.handleUnary(methods.outstanding, ({ grants }, caller) => {
     context.heardOutstanding(caller.nodeId, grants)
@@ -83,7 +83,11 @@ async function offered(context: ExchangeServiceContext, { facts }: OfferRequest,
   return { states: await Promise.all(facts.map((fact) => context.take(fact, from))) }
 }
 
-async function reconciled(context: ExchangeServiceContext, { shards }: ReconcileRequest): Promise<ReconcileReply> {
+async function reconciled(
+  context: ExchangeServiceContext,
+  { shards }: ReconcileRequest,
+  from: NodeId,
+): Promise<ReconcileReply> {
   const answers: ShardAnswer[] = []
   let bytes = 0
   let reads = 0
@@ -101,7 +105,8 @@ async function reconciled(context: ExchangeServiceContext, { shards }: Reconcile
     }
     const reply = answerRanges(await context.factsOf(held), ranges)
     bytes += sizeOf(reply)
-    answers.push({ state: 'answered', ranges: reply })
+    const toOutsider = !held.others.some(({ nodeId }) => nodeId === from)
+    answers.push({ state: 'answered', ranges: reply, toOutsider })
   }
   return { shards: answers }
 }

@@ -28,6 +28,8 @@ export const SYNC_MS: Millis = 10_000
 const TICK_MS: Millis = 1_000
 /** A co-owner is told what is out this often, which also shows whether it is there; a doubtful one is asked each tick. */
 const TELL_MS: Millis = 2_000
+/** Others are asked again at each tick for so long when a shard is opened: they may not take this node for an owner yet. */
+const ASKING_MS: Millis = 30_000
 /** Longest wait for others when this node hands over. */
 const HAND_OVER_MS: Millis = 15_000
 
@@ -94,6 +96,9 @@ export class ShardExchange implements FactExchange {
         replication.met(held, nodeId, snapshot)
       },
       onAnswered: (held) => this.#serve(held),
+      onAhead: (held) => {
+        if (!held.isServing) context.owner().handle({ type: 'othersAhead', jobId: held.job.jobId, shard: held.shard })
+      },
     })
     this.#grants = new GrantNews({
       self,
@@ -136,6 +141,7 @@ export class ShardExchange implements FactExchange {
   /** Has all other owners asked before the shard is granted from; those not seen yet, once they are. */
   #ask(held: HeldShard): void {
     held.isServing = false
+    held.askedAt = this.#c.clock.now()
     held.told = ''
     held.others = []
     this.#coOwners.look(held)
@@ -198,6 +204,7 @@ export class ShardExchange implements FactExchange {
     this.#tickTimer = clock.setTimer(TICK_MS, () => this.#tick())
     const now = clock.now()
     this.#coOwners.review()
+    this.#askAgain(now)
     this.#tell(now)
     this.#replication.pullMissing()
     if (now < this.#syncDueAt) return
@@ -208,6 +215,18 @@ export class ShardExchange implements FactExchange {
       this.#replication.review(held)
       this.#release(held, now)
     }
+  }
+
+  /** Asks for shards that are not served yet. */
+  #askAgain(now: Millis): void {
+    const byPeer = new Map<NodeId, HeldShard[]>()
+    for (const held of this.#shards.all()) {
+      if (held.isServing || !held.isOpen || now - held.askedAt > ASKING_MS) continue
+      this.#coOwners.look(held)
+      for (const { nodeId } of held.others) byPeer.set(nodeId, [...(byPeer.get(nodeId) ?? []), held])
+    }
+    for (const [nodeId, shards] of byPeer)
+      if (this.#coOwners.linkTo(nodeId)?.isSilent !== true) void this.#syncs.sync(nodeId, shards)
   }
 
   /** Tells co-owners of shards with work left what is out, and asks doubtful ones whether they are there. */

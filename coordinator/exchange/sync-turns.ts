@@ -30,6 +30,8 @@ export interface SyncTurnsContext {
   readonly onMet: (held: HeldShard, nodeId: NodeId, snapshot: CustodySnapshot) => void
   /** The peer has answered for the shard: it may be granted from. */
   readonly onAnswered: (held: HeldShard) => void
+  /** The peer has answered, and knows more than this node was told, or will. */
+  readonly onAhead: (held: HeldShard) => void
 }
 
 /** Syncs with one peer: one at a time, and what is to follow. */
@@ -118,9 +120,9 @@ export class SyncTurns {
     }
   }
 
-  async #synced(link: PeerLink, { held, outcome, isClean, snapshot }: SyncResult): Promise<void> {
+  async #synced(link: PeerLink, { held, outcome, isClean, isOutsider, snapshot }: SyncResult): Promise<void> {
     const { nodeId } = link.endpoint
-    const { clock, logger, shards, onMet, onAnswered } = this.#c
+    const { clock, logger, shards, onMet, onAnswered, onAhead } = this.#c
     if (outcome === 'unknown') {
       // Whoever opens a shard asks its other owners, most of which are about to open it, too.
       const mayBeOpening = !held.isServing && clock.now() - held.openedAt < OPENING_MS
@@ -136,7 +138,8 @@ export class SyncTurns {
     if (outcome === 'equal' || outcome === 'merged' || outcome === 'given') onMet(held, nodeId, snapshot)
     if (isClean && held.outsideSince !== undefined) held.cleanSyncs++
     else held.cleanSyncs = 0
-    if (outcome !== 'failed' && outcome !== 'given') onAnswered(held)
+    if (outcome === 'given' || ((outcome === 'equal' || outcome === 'merged') && isOutsider)) onAhead(held)
+    else if (outcome !== 'failed') onAnswered(held)
     shards.forgetIds(held)
   }
 }

@@ -32,6 +32,8 @@ export interface SyncResult {
   readonly outcome: SyncOutcome
   /** The peer lacked nothing of what was here. */
   readonly isClean: boolean
+  /** The peer does not take this node for an owner, or not yet: it tells it nothing of what comes. */
+  readonly isOutsider: boolean
   /** What was on too few disks when the sync began. */
   readonly snapshot: CustodySnapshot
 }
@@ -53,6 +55,7 @@ interface Comparing {
   readonly missingHere: Digest[]
   readonly missingThere: Digest[]
   outcome: SyncOutcome | undefined
+  isOutsider: boolean
   complete: boolean
 }
 
@@ -77,6 +80,7 @@ export async function syncShards(
         missingHere: [],
         missingThere: [],
         outcome: undefined,
+        isOutsider: false,
         complete: false,
       })
     }
@@ -86,9 +90,9 @@ export async function syncShards(
     const { code, message } = toGridError(error)
     context.logger.debug('sync ended early', { peer: link.endpoint.nodeId, code, message })
   }
-  return comparing.map(({ held, outcome = 'failed', snapshot, missingThere }) => {
+  return comparing.map(({ held, outcome = 'failed', isOutsider, snapshot, missingThere }) => {
     const isClean = outcome !== 'failed' && outcome !== 'unknown' && missingThere.length === 0
-    return { held, outcome, isClean, snapshot }
+    return { held, outcome, isClean, isOutsider, snapshot }
   })
 }
 
@@ -102,8 +106,12 @@ async function compare(link: PeerLink, comparing: readonly Comparing[]): Promise
     const { shards } = await link.call(methods.reconcile, { shards: batch.map(({ question }) => question) })
     for (const [i, { one }] of batch.entries()) {
       const answer = shards[i]
-      if (answer?.state !== 'answered') one.outcome = answer?.state === 'unknown' ? 'unknown' : 'failed'
-      else if (one.reconciliation.receive(answer.ranges) !== undefined) one.outcome = 'failed'
+      if (answer?.state !== 'answered') {
+        one.outcome = answer?.state === 'unknown' ? 'unknown' : 'failed'
+        continue
+      }
+      one.isOutsider = answer.toOutsider
+      if (one.reconciliation.receive(answer.ranges) !== undefined) one.outcome = 'failed'
       else asking.push(...nextQuestion(one))
     }
   }

@@ -113,13 +113,17 @@ export const reconcileReplyCodec: Codec<ReconcileReply> = messageCodec(
 
 function answerToWire(answer: ShardAnswer): WireMessage {
   if (answer.state !== 'answered') return { state: answer.state === 'unknown' ? 1 : 2 }
-  return { state: 0, ranges: rangeReplyToWire(answer.ranges) }
+  return { state: 0, ranges: rangeReplyToWire(answer.ranges), toOutsider: answer.toOutsider }
 }
 
 function readAnswer(fields: Fields): ShardAnswer {
   switch (fields.uint32('state', { max: 2 })) {
     case 0:
-      return { state: 'answered', ranges: fields.message('ranges', readRangeReply) }
+      return {
+        state: 'answered',
+        ranges: fields.message('ranges', readRangeReply),
+        toOutsider: fields.bool('toOutsider'),
+      }
     case 1:
       return { state: 'unknown' }
     default:

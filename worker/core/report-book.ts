@@ -191,19 +191,16 @@ export class ReportBook {
     if (this.has(jobId, unit)) return true
     const owner = link.endpoint.nodeId
     const open = this.#settledIn.get(unitName(jobId, unit))
-    if (open !== undefined) {
-      const broughtAt = open.broughtTo.get(owner)
-      if (broughtAt !== undefined) return now - broughtAt < BROUGHT_MS
-      open.broughtTo.set(owner, now)
-      this.#effects.push({ type: 'offerReport', owner, reportId: open.reportId })
-      return true
-    }
-    const past = this.#past.find(jobId, unit)
-    if (past === undefined || past.broughtTo.has(owner)) return false
-    const { report, broughtTo } = past
+    const past = open === undefined ? this.#past.find(jobId, unit) : undefined
+    const broughtTo = open?.broughtTo ?? past?.broughtTo
+    if (broughtTo === undefined) return false
+    const broughtAt = broughtTo.get(owner)
+    if (broughtAt !== undefined) return now - broughtAt < BROUGHT_MS
     broughtTo.set(owner, now)
-    this.#effects.push({ type: 'recallReport', reportId: report.reportId })
-    this.#open(report, link, now, broughtTo)
+    if (open !== undefined) this.#effects.push({ type: 'offerReport', owner, reportId: open.reportId })
+    if (past === undefined) return true
+    this.#effects.push({ type: 'recallReport', reportId: past.report.reportId })
+    this.#open(past.report, link, now, broughtTo)
     return true
   }
 

@@ -38,6 +38,7 @@ export function lyingTransport(character: OwnerCharacter, transport: Transport):
         return transport.handleUnary(methods.reconcile, ({ shards }) => ({
           shards: shards.map(({ ranges }) => ({
             state: 'answered' as const,
+            toOutsider: false,
             ranges: { answered: ranges.prints.length + ranges.wanted.length, prints: [], ids: [] },
           })),
         }))

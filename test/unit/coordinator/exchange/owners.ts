@@ -46,6 +46,8 @@ export class Owners {
   readonly #told = new Map<Host, Set<() => void>>()
   readonly #announced = new Map<Host, number>()
   readonly #worker: Caller
+  /** Peers that the others do not see. */
+  readonly #hidden = new Set<Host>()
 
   constructor(count: number, seed = 1, changes: Partial<JobSpec> = {}) {
     this.world = new World(seed)
@@ -92,6 +94,23 @@ export class Owners {
     this.#running.delete(host)
     this.#outputs.delete(host)
     this.#tellAll()
+  }
+
+  /** A peer is gone, and comes back with its disk. */
+  kill(host: Host): void {
+    host.crash('killed')
+    this.#running.delete(host)
+    this.#tellAll()
+  }
+
+  /** From now on nobody else sees a peer, running or not. */
+  hide(host: Host): void {
+    this.#hidden.add(host)
+  }
+
+  /** Everybody sees the peer again; nobody is told so. */
+  show(host: Host): void {
+    this.#hidden.delete(host)
   }
 
   /** A home would do this: the shard is given to these peers. */
@@ -225,7 +244,7 @@ export class Owners {
     }
     const self: Endpoint = { nodeId: identity.nodeId, address }
     const ownersSeen = (key: Key, count: number) =>
-      nearest([...this.#running.keys(), ...(this.#running.has(host) ? [] : [host])], key)
+      nearest([...[...this.#running.keys()].filter((peer) => peer !== host && !this.#hidden.has(peer)), host], key)
         .slice(0, count)
         .map((peer) => ({ nodeId: peer.caller.nodeId, address: peer.address }))
     const told = new Set<() => void>()

@@ -68,6 +68,29 @@ test('a newcomer nearer to the shard grants nothing before it has what the other
   assert.is(known, 16)
 })
 
+test('a restarted owner asks until the others take it for one again, and grants nothing until they tell what they know', async (context) => {
+  const owners = new Owners(3)
+  context.owners = owners
+  const [back, ...rest] = owners.peers
+  await owners.start(...owners.peers)
+  await owners.activate(...owners.peers)
+  await owners.give(rest[0]!, 0, 1)
+  await owners.pass(SYNCED_MS)
+  owners.kill(back!)
+  await owners.give(rest[0]!, ...ALL)
+  owners.hide(back!)
+  await owners.start(back!)
+  const shard = () => owners.coordinator(back!).owner.core.shard(owners.jobId, 0)!
+  for (let second = 0; second < 12; second++) {
+    await owners.pass(1_000)
+    assert.ok(shard().quietUntil > owners.world.nowMs, `it grants after ${second} s`)
+  }
+  owners.show(back!)
+  await owners.pass(3_000)
+  assert.is(shard().facts.size, 16)
+  assert.is(shard().awaitsOthers, false)
+})
+
 test('alone, an owner serves at once', async (context) => {
   const owners = new Owners(1)
   context.owners = owners

@@ -12,7 +12,7 @@ export const exchangeCases: readonly CodecCase[] = [
   codecCase('OfferReply', exchange.offerReplyCodec, { states: ['kept', 'unknown', 'refused', 'notNow'] }),
   codecCase('ReconcileRequest', exchange.reconcileRequestCodec, { shards: [{ jobId, shard: 4, ranges }] }),
   codecCase('ReconcileReply', exchange.reconcileReplyCodec, {
-    shards: [{ state: 'answered', ranges: answers }, { state: 'unknown' }, { state: 'notNow' }],
+    shards: [{ state: 'answered', ranges: answers, toOutsider: true }, { state: 'unknown' }, { state: 'notNow' }],
   }),
   codecCase('FetchFactsRequest', exchange.fetchFactsRequestCodec, { jobId, shard: 4, factIds: [digest] }),
   codecCase('FetchFactsReply', exchange.fetchFactsReplyCodec, { facts: [offered] }, { facts: [] }),
