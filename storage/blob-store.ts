@@ -74,6 +74,8 @@ export class BlobStore {
   /** Least recently used first. */
   readonly #kept = new Map<string, Kept>()
   readonly #bySubmitter = new Map<PublicKey, number>()
+  /** Files that are being removed: what is stored under their name meanwhile waits, or it would be removed instead. */
+  readonly #leaving = new Map<string, Promise<void>>()
   #bytes = 0
   #closed = false
 
@@ -121,9 +123,8 @@ export class BlobStore {
       await this.#makeRoom(entry)
       await this.#limitPartials(keep.submitter)
     }
-    // Looked at again: another upload of the same blob may have begun meanwhile.
-    if (this.#kept.has(name)) await this.extend(ref.digest, keep)
-    else await this.#start(entry, hashes)
+    // Another upload of the same blob may have begun meanwhile.
+    await this.#extendOr(name, keep, () => this.#start(entry, hashes))
     return (await this.stat(ref.digest))!
   }
 
@@ -148,6 +149,7 @@ export class BlobStore {
       if (setBit(partial.present, index)) partial.missing--
     }
     if (partial.missing > 0) return false
+    if (!this.#isKept(kept)) throw new GridError('notFound', 'the blob was removed')
     if (!kept.complete) await this.#finish(kept, partial)
     return true
   }
@@ -192,8 +194,10 @@ export class BlobStore {
     this.#checkOpen()
     const entry: BlobEntry = { kind: 'whole', name, size: bytes.length, ...keep, shared: false }
     if (!this.#kept.has(nameOf('whole', name))) await this.#makeRoom(entry)
-    const known = this.#kept.get(nameOf('whole', name))
-    if (known) return this.#extend(known, keep)
+    await this.#extendOr(nameOf('whole', name), keep, () => this.#writeWhole(entry, bytes))
+  }
+
+  async #writeWhole(entry: BlobEntry, bytes: Uint8Array): Promise<void> {
     this.#checkQuota(entry)
     const kept = this.#add(entry)
     try {
@@ -241,6 +245,7 @@ export class BlobStore {
   async close(): Promise<void> {
     this.#closed = true
     await Promise.allSettled([...this.#kept.values()].flatMap(({ finishing, loading }) => [finishing, loading]))
+    await Promise.all(this.#leaving.values())
   }
 
   #checkOpen(): void {
@@ -263,8 +268,28 @@ export class BlobStore {
     return kept
   }
 
-  #forget({ entry }: Kept): void {
-    if (!this.#kept.delete(nameOf(entry.kind, entry.name))) return
+  /** Whether it is here still, and not something stored under its name since. */
+  #isKept(kept: Kept): boolean {
+    return this.#kept.get(nameOf(kept.entry.kind, kept.entry.name)) === kept
+  }
+
+  /** Keeps what is here for longer; else runs `start`, once nothing of that name is here, nor its file any more. */
+  async #extendOr(name: string, keep: Keep, start: () => Promise<void>): Promise<void> {
+    for (;;) {
+      const left = this.#leaving.get(name)
+      const known = this.#kept.get(name)
+      if (known !== undefined) {
+        await this.#extend(known, keep)
+        if (this.#isKept(known)) return
+      } else if (left === undefined) return start()
+      else await left
+    }
+  }
+
+  #forget(kept: Kept): void {
+    if (!this.#isKept(kept)) return
+    const { entry } = kept
+    this.#kept.delete(nameOf(entry.kind, entry.name))
     this.#bytes -= entry.size
     const left = this.#bySubmitter.get(entry.submitter)! - entry.size
     if (left > 0) this.#bySubmitter.set(entry.submitter, left)
@@ -274,9 +299,18 @@ export class BlobStore {
   async #remove(kept: Kept | undefined): Promise<boolean> {
     if (!kept) return false
     this.#checkOpen()
-    await Promise.allSettled([kept.finishing, kept.loading])
+    if (kept.finishing || kept.loading) await Promise.allSettled([kept.finishing, kept.loading])
+    if (!this.#isKept(kept)) return false
     this.#forget(kept)
-    if (!kept.partial?.buffer) await this.#files.remove(kept.entry)
+    if (kept.partial?.buffer) return true
+    const name = nameOf(kept.entry.kind, kept.entry.name)
+    const removed = this.#files.remove(kept.entry)
+    const left = removed.then(
+      () => void this.#leaving.delete(name),
+      () => void this.#leaving.delete(name),
+    )
+    this.#leaving.set(name, left)
+    await removed
     return true
   }
 
@@ -295,6 +329,7 @@ export class BlobStore {
   async #extend(kept: Kept, { keepUntilMs, pin, submitter }: KeepLonger) {
     await kept.loading
     await kept.finishing
+    if (!this.#isKept(kept)) return
     const { entry } = kept
     const shared = entry.shared || (submitter !== undefined && submitter !== entry.submitter)
     if (keepUntilMs <= entry.keepUntilMs && (entry.pin || !pin) && shared === entry.shared) return

@@ -49,6 +49,8 @@ class FolderInputFiles implements InputFiles {
   #bytes = 0
   #uses = 0
   #partials = 0
+  /** Files that are being removed. */
+  readonly #removing = new Map<Digest, Promise<void>>()
 
   constructor(folder: string, bytesMax: number) {
     this.#folder = folder
@@ -94,7 +96,7 @@ class FolderInputFiles implements InputFiles {
     // Room is taken before the bytes come.
     this.#bytes += size
     const partial = join(this.#folder, `${digest}.${++this.#partials}${PARTIAL_SUFFIX}`)
-    let isOpen = true
+    let isOver = false
     const file = await open(partial, 'w', 0o600).catch((error: unknown) => {
       this.#bytes -= size
       throw error
@@ -109,10 +111,12 @@ class FolderInputFiles implements InputFiles {
       finish: async () => {
         // It is believed without another look after a crash.
         await file.sync()
-        isOpen = false
         await file.close()
         const path = join(this.#folder, digest)
+        // Or it would be removed in place of the one before it.
+        await this.#removing.get(digest)
         await rename(partial, path)
+        isOver = true
         const known = this.#cached.get(digest)
         if (known !== undefined) this.#bytes -= known.bytes
         this.#cached.set(digest, {
@@ -124,11 +128,11 @@ class FolderInputFiles implements InputFiles {
         return path
       },
       abandon: async () => {
-        if (!isOpen) return
-        isOpen = false
+        if (isOver) return
+        isOver = true
+        this.#bytes -= size
         await file.close()
         await rm(partial, { force: true })
-        this.#bytes -= size
       },
     }
   }
@@ -150,7 +154,11 @@ class FolderInputFiles implements InputFiles {
     if (cached.holders > 0 || this.#cached.get(digest) !== cached) return
     this.#cached.delete(digest)
     this.#bytes -= cached.bytes
-    await rm(join(this.#folder, digest), { force: true })
+    const removed = rm(join(this.#folder, digest), { force: true }).finally(() => this.#removing.delete(digest))
+    // Who waits for it only waits.
+    const over = removed.catch(() => {})
+    this.#removing.set(digest, over)
+    await removed
   }
 
   #tooLarge(bytes: number): GridError {

@@ -10,6 +10,7 @@ import { nodeDisk } from '../../../runtime/disk.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { type BlobFiles, diskBlobFiles, folderBlobFiles } from '../../../storage/blob-files.js'
 import { BlobStore, PARTIAL_IDLE_MS, PARTIALS_PER_SUBMITTER_MAX, readBlob } from '../../../storage/blob-store.js'
+import { eventually } from '../../support/deadline.js'
 import { rejects } from '../../support/rejects.js'
 import { bytesOf } from '../../support/store-conformance.js'
 
@@ -304,6 +305,48 @@ test('content that was changed on disk is found by readBlob and removed', async 
   assert.not(context.store.has(digest))
   await put(context.store, content)
   assert.ok(Buffer.from(content).equals(await readBlob(context.store, { digest, size: content.length })))
+})
+
+test('content that is stored again while it is being removed is there afterwards, on disk, too', async (context) => {
+  const files = folderBlobFiles(context.folder)
+  let letGo = () => {}
+  let removals = 0
+  const slow: BlobFiles = {
+    ...files,
+    gatheredBytesMax: files.gatheredBytesMax,
+    remove: async (entry) => {
+      removals++
+      await new Promise<void>((resolve) => {
+        letGo = resolve
+      })
+      await files.remove(entry)
+    },
+  }
+  context.store = await BlobStore.open(slow, { wallMs: () => 0 }, QUOTA)
+  const { store } = context
+  const name = 'ab'.repeat(32) as Digest
+  const bytes = bytesOf('whole', 10_000)
+  await store.putWhole(name, bytes, keep())
+  const content = contentOf('c', 2 * CHUNK_BYTES)
+  const digest = await put(store, content)
+  const again: readonly (readonly [() => Promise<boolean>, () => Promise<unknown>])[] = [
+    [() => store.deleteWhole(name), () => store.putWhole(name, bytes, keep())],
+    [() => store.delete(digest), () => put(store, content)],
+  ]
+  for (const [remove, store] of again) {
+    const before = removals
+    const both = [remove(), remove(), store()]
+    await eventually(() => removals > before, 5_000, 'the removal')
+    letGo()
+    assert.equal((await Promise.all(both)).slice(0, 2), [true, false])
+    assert.is(removals, before + 1, 'what came afterwards is not removed')
+  }
+  for (const open of [async () => store, context.reopen]) {
+    const one = await open()
+    assert.ok(Buffer.from(bytes).equals((await one.readWhole(name))!))
+    assert.ok(Buffer.from(content).equals(await readBlob(one, { digest, size: content.length })))
+    assert.is(one.bytesUsed, bytes.length + content.length)
+  }
 })
 
 test('a failed write leaves nothing and can be repeated', async (context) => {

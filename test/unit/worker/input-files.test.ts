@@ -1,4 +1,14 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -62,6 +72,23 @@ test('what is being fetched takes its room, and gives it back when abandoned', a
   await half.abandon()
   await put(files, blob('b', 60))
   assert.equal(readdirSync(folder), ['b'.repeat(64)])
+})
+
+test('content that cannot be put in its place gives its room back', async ({ folder }) => {
+  const files = await openInputFiles(folder, 100)
+  const file = await files.create(blob('a', 60))
+  await file.write(0, new Uint8Array(60))
+  const place = join(folder, 'a'.repeat(64))
+  mkdirSync(place)
+  await file.finish().then(
+    () => assert.unreachable('a folder is in the way'),
+    () => {},
+  )
+  await file.abandon()
+  assert.equal(readdirSync(folder), ['a'.repeat(64)])
+  rmdirSync(place)
+  await put(files, blob('a', 60))
+  assert.is(await files.hold(blob('a', 60)), place)
 })
 
 test('a restart keeps what is whole, up to the limit, and clears the rest away', async ({ folder }) => {
