@@ -212,7 +212,7 @@ export type OwnerEffect =
   /** A second stream of a key that is already here, from `sameKeyAt`: ask the first whether it still answers. */
   | { readonly type: 'pingSession'; readonly session: SessionId; readonly sameKeyAt: string }
   | { readonly type: 'closeSession'; readonly session: SessionId; readonly reason: string }
-  /** Units that have just become settled or failed for good: results can be read. */
+  /** Units that have just become settled or failed for good; none when their job was cancelled. Results can be read. */
   | { readonly type: 'unitsDecided'; readonly jobId: JobId; readonly shard: number; readonly units: readonly number[] }
   | { readonly type: 'shardChanged'; readonly jobId: JobId; readonly shard: number }
   /** This process stood still: the other owners of all shards are to be asked what they know, then `othersAsked`. */

@@ -97,7 +97,9 @@ export class OpenJobs {
     const job = this.#state.jobs.get(jobId)
     if (job === undefined) return
     const before = job.view.rulings
+    const wasCancelled = job.view.cancelled
     job.setOrders(orders)
+    const isCancelledNow = job.view.cancelled && !wasCancelled
     const isRuled = !sameRulings(before, job.view.rulings)
     if (isRuled) this.#withdrawConvicted(job, now)
     for (const shard of job.shards.values()) {
@@ -119,7 +121,9 @@ export class OpenJobs {
         this.#settling.after(decision, now)
         if (isDecided(decision.after)) decided.push(record.unit)
       }
-      if (decided.length > 0) this.#state.emit({ type: 'unitsDecided', jobId, shard: shard.shard, units: decided })
+      // Whoever waits for results of a cancelled job need not.
+      if (decided.length > 0 || isCancelledNow)
+        this.#state.emit({ type: 'unitsDecided', jobId, shard: shard.shard, units: decided })
       this.#state.emit({ type: 'shardChanged', jobId, shard: shard.shard })
     }
     if (job.view.cancelled) this.#withdrawAll(job, 'cancelled by the submitter')
