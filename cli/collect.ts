@@ -22,6 +22,7 @@ import { EXIT, type ExitCode } from './exit-codes.js'
 import { exitOf, Follower } from './following.js'
 import { AUDIT_MS, JobAudit } from './job-audit.js'
 import { shortId } from './job-view.js'
+import { withGridCrashes } from './trap/crashes.js'
 
 /** For telling the owners that the results have been fetched: worth a moment, not more. Unit: ms. */
 const SEAL_MS = 3_000
@@ -86,7 +87,10 @@ export interface CollectOptions extends AnswerOptions {
   readonly follow: boolean
   /** Only these units. */
   readonly units?: ResultsOptions['units']
-  /** Compute some units again here first, and rule on them. Of one's own jobs only: nobody else may rule. */
+  /**
+   * Compute some units again here first, and rule on them; and those that crashed, to see where. Of one's own jobs only:
+   * nobody else may rule.
+   */
   readonly audit: boolean
 }
 
@@ -184,7 +188,15 @@ async function show(
     },
   })
   try {
-    const shown = await showAnswers(context, job.spec, followed(reading.answers, follower), folder, options)
+    const answers = followed(reading.answers, follower)
+    const shown = options.audit
+      ? await withGridCrashes(
+          context,
+          connection.client,
+          () => [job, ...retries],
+          (crashes) => showAnswers(context, job.spec, crashes.told(answers), folder, options),
+        )
+      : await showAnswers(context, job.spec, answers, folder, options)
     follower?.stop()
     const summary = reading.summary()
     const code = concludeResults(context, summary)

@@ -1,5 +1,5 @@
 import type { UnitAnswer } from '../client/answer.js'
-import { checkFirstUnit, firstUnit, invocation } from '../client/built-units.js'
+import { checkFirstUnit, firstUnit } from '../client/built-units.js'
 import { type BuiltJob, buildJob, minGrantorsOf, ownerRadius } from '../client/job-builder.js'
 import { type LocalRun, runLocal } from '../client/run-local.js'
 import { chooseShardUnits } from '../job/shard.js'
@@ -18,7 +18,7 @@ import { readJobOptions } from './job-options.js'
 import { shareHere } from './machine.js'
 import { startProgress } from './progress.js'
 import { checkSource, defaultArguments, findRunnable, type Runnable, taskRequest } from './runnable.js'
-import { findTrap, trapText } from './trap/trap-place.js'
+import { Crashes } from './trap/crashes.js'
 
 /** Longest trial of a first unit: enough for mistakes to show, not so long that one waits for it. Unit: ms. */
 const TRIAL_MS = 10_000
@@ -128,7 +128,10 @@ export function startLocalCompute(context: CommandContext, memoryBytes: number, 
 }
 
 /** Where the files of a job are on this machine, as computing here wants them. */
-export function localFiles({ files, runnable }: PreparedJob): Pick<LocalRun, 'inputPaths' | 'modulePath'> {
+export function localFiles({
+  files,
+  runnable,
+}: PreparedJob): Pick<LocalRun, 'modulePath'> & Required<Pick<LocalRun, 'inputPaths'>> {
   return {
     inputPaths: files.inputPaths,
     ...(runnable.type === 'module' ? { modulePath: runnable.file.path } : {}),
@@ -180,34 +183,16 @@ export async function tryFirstUnit(context: CommandContext, prepared: PreparedJo
   }
 }
 
-/** Where and why a unit of a program crashed, found by running it once more; undefined: it did not, or that cannot be had. */
-export async function crashText(
-  { clock, interrupts }: CommandContext,
-  { built, runnable, files }: PreparedJob,
-  { unit, outcome }: UnitAnswer,
-): Promise<string | undefined> {
-  if (outcome !== 'trap' || runnable.type !== 'module') return undefined
-  const trap = await findTrap({
-    spec: built.spec,
-    modulePath: runnable.file.path,
-    inputPaths: files.inputPaths,
-    unit,
-    invocation: await invocation(built, unit),
-    clock,
-    signal: interrupts.first,
-  })
-  return trap === undefined ? undefined : trapText(trap)
+/** Says where units of a program crashed that ran here. */
+export function localCrashes(context: CommandContext, prepared: PreparedJob): Crashes {
+  return new Crashes(context, async () => ({ ...localFiles(prepared), built: prepared.built }))
 }
 
 async function trialFailure(context: CommandContext, prepared: PreparedJob, answer: UnitAnswer): Promise<GridError> {
-  const { unit, reason, output } = answer
+  const crashes = localCrashes(context, prepared)
+  const { unit, reason, output } = await crashes.tell(answer).finally(() => crashes.close())
   const stderr = output === undefined ? '' : new TextDecoder().decode(output.stderr.subarray(0, 2_000)).trim()
-  const crash = await crashText(context, prepared, answer)
   return new GridError('invalid', `unit ${unit} fails when tried here: ${reason}`, {
-    hint: [
-      ...(crash === undefined ? [] : [crash]),
-      ...(stderr === '' ? [] : [stderr]),
-      'nothing was submitted; --no-trial skips this trial',
-    ].join('\n'),
+    hint: [...(stderr === '' ? [] : [stderr]), 'nothing was submitted; --no-trial skips this trial'].join('\n'),
   })
 }

@@ -1,7 +1,7 @@
 import type { UnitAnswer } from '../../client/answer.js'
 import { Channel } from '../../client/channel.js'
 import { memoryContent } from '../../client/content.js'
-import { buildJob } from '../../client/job-builder.js'
+import { type BuiltJob, buildJob } from '../../client/job-builder.js'
 import { cancelJob } from '../../client/orders.js'
 import { ResultsReader } from '../../client/results.js'
 import { submitJob } from '../../client/submit.js'
@@ -20,6 +20,7 @@ import { type LineBatch, lineBatches } from '../line-batches.js'
 import { plural } from '../output.js'
 import type { CommandTable } from '../program.js'
 import { defaultArguments, findRunnable, taskRequest } from '../runnable.js'
+import { Crashes } from '../trap/crashes.js'
 
 /** Jobs of the series that are under way at once; reading pauses beyond it. */
 const JOBS_AT_ONCE = 8
@@ -119,10 +120,14 @@ async function map(
         order: unordered ? 'settled' : 'unit',
         signal: interrupts.first,
       })
-      return { reader, firstLine, units: built.units }
+      return { reader, firstLine, units: built.units, built }
     }
+    const modulePath = runnable.type === 'module' ? runnable.file.path : undefined
+    const crashes = new Crashes(context, async () => undefined)
+    const tell = (answer: UnitAnswer, built: BuiltJob) =>
+      crashes.tell(answer, async () => ({ built, modulePath, inputPaths: [] }))
     try {
-      const failed = await printSeries(context, start, unordered)
+      const failed = await printSeries(context, start, unordered, tell)
       if (failed > 0) output.note(`${plural(failed, 'line')} failed`)
       return failed > 0 ? EXIT.failed : EXIT.ok
     } catch (error) {
@@ -131,6 +136,8 @@ async function map(
       if (!interrupts.first.aborted) throw toGridError(error)
       output.note('interrupted; the jobs under way were cancelled')
       return EXIT.interrupted
+    } finally {
+      crashes.close()
     }
   })
 }
@@ -139,6 +146,7 @@ interface RunningBatch {
   readonly reader: ResultsReader
   readonly firstLine: number
   readonly units: number
+  readonly built: BuiltJob
 }
 
 /** Starts jobs as lines come, and prints their outputs. Gives the number of lines that failed or have no result. */
@@ -146,13 +154,14 @@ async function printSeries(
   context: CommandContext,
   start: (batch: LineBatch) => Promise<RunningBatch>,
   unordered: boolean,
+  tell: (answer: UnitAnswer, built: BuiltJob) => Promise<UnitAnswer>,
 ): Promise<number> {
   const { stdin, clock, interrupts } = context
   let failed = 0
-  const drain = async ({ reader, firstLine }: RunningBatch) => {
+  const drain = async ({ reader, firstLine, built }: RunningBatch) => {
     for await (const answer of reader) {
       if (answer.state === 'failed') failed++
-      await printLine(context, answer, firstLine)
+      await printLine(context, await tell(answer, built), firstLine)
     }
     const { missing } = reader.summary
     for (const { reason, count } of missing) {

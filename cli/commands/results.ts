@@ -8,6 +8,7 @@ import { type CommandContext, loadOwnTasks, sameNetworkFlags } from '../context.
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { checkUnit, resolveJob, shortId } from '../job-view.js'
 import type { CommandTable } from '../program.js'
+import { type Crashes, withGridCrashes } from '../trap/crashes.js'
 
 /** `manyhands results`: what came of a job, proved on this machine. */
 export function defineResults(commands: CommandTable): void {
@@ -32,7 +33,13 @@ export function defineResults(commands: CommandTable): void {
           for (const { first } of units ?? []) checkUnit(job.spec, first)
           if (job.view.removed) throw new GridError('expired', 'the job was removed, and its results with it')
           const retries = await retriesOf(connection, jobId)
-          if (options.failed === true) return showFailed(context, connection, job, retries, units)
+          if (options.failed === true)
+            return withGridCrashes(
+              context,
+              connection.client,
+              () => (options.audit === false ? [] : [job, ...retries]),
+              (crashes) => showFailed(context, connection, job, retries, units, crashes),
+            )
           return collect(context, connection, job, retries, {
             follow: false,
             audit: options.audit !== false,
@@ -77,6 +84,7 @@ async function showFailed(
   job: KnownJob,
   retries: readonly KnownJob[],
   units: ReturnType<typeof parseSelection> | undefined,
+  crashes: Crashes,
 ): Promise<ExitCode> {
   const { output, interrupts } = context
   const reading = readAnswers(connection, job, retries, {
@@ -85,7 +93,7 @@ async function showFailed(
   })
   let failed = 0
   let firstFailed = 0
-  for await (const answer of reading.answers) {
+  for await (const answer of crashes.told(reading.answers)) {
     if (answer.state !== 'failed') continue
     if (failed++ === 0) firstFailed = answer.unit
     if (output.json) {

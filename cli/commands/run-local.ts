@@ -10,7 +10,7 @@ import { filesText, openFolder, resultFields, showAnswers } from '../answers.js'
 import { EXIT } from '../exit-codes.js'
 import { addJobFlags, describeJob } from '../job-flags.js'
 import { plural } from '../output.js'
-import { crashText, localFiles, prepareJob, startLocalCompute } from '../prepared-job.js'
+import { localCrashes, localFiles, prepareJob, startLocalCompute } from '../prepared-job.js'
 import type { CommandTable } from '../program.js'
 import { startProgress } from '../progress.js'
 
@@ -38,17 +38,13 @@ export function defineRunLocal(commands: CommandTable): void {
         const startedAt = clock.now()
         let done = 0
         let fuel = 0n
-        let crashSeen = false
+        const crashes = localCrashes(context, prepared)
         async function* watched(): AsyncGenerator<UnitAnswer, void, undefined> {
           const run = { built, compute, sha256, ...localFiles(prepared), signal: interrupts.first }
-          for await (const answer of runLocal(run)) {
+          for await (const answer of crashes.told(runLocal(run))) {
             fuel += answer.fuel
             progress.show({ done: ++done, total: units, text: '' })
-            const isFirstCrash = !crashSeen && answer.outcome === 'trap'
-            crashSeen ||= isFirstCrash
-            // One is run again to see where: the others most often crash there, too.
-            const crash = isFirstCrash ? await crashText(context, prepared, answer) : undefined
-            yield crash === undefined ? answer : { ...answer, reason: `${answer.reason}: ${crash}` }
+            yield answer
           }
         }
         try {
@@ -82,6 +78,7 @@ export function defineRunLocal(commands: CommandTable): void {
           return EXIT.interrupted
         } finally {
           progress.stop()
+          crashes.close()
           await compute.close()
           await files.close()
         }

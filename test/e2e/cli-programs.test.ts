@@ -66,16 +66,18 @@ test('a job that has finished cannot be cancelled any more, and it is said', asy
 })
 
 test('a crash is agreed on, shown, and replay and run-local say where', async () => {
-  const failing = await cluster.asked(['submit', crashing, '--count', '2', '--no-trial', '--wait'])
+  const crash = /unit 0 failed: the program crashed: unreachable in function 0\n/
+  const failing = await cluster.asked(['submit', crashing, '--count', '1', '--no-trial', '--wait'])
   expectCode(failing, 1)
-  assert.match(failing.stderr, /unit 0 failed: the program crashed/)
+  assert.match(failing.stderr, crash)
+  assert.match((await cluster.asked(['results', 'last', '--failed'])).stdout, crash)
   const units = await cluster.asked(['units', 'last', '--state', 'failed'])
   assert.match(units.stderr, /manyhands replay [0-9a-f]{12} 0 /)
   const replayed = await cluster.asked(['replay', 'last', '0'])
   expectCode(replayed, 0)
   assert.match(replayed.stdout, /crashed +unreachable in function 0\n.*match: /s)
-  const local = await cluster.run(['run-local', crashing, '--count', '2'])
-  assert.match(local.stderr, /unit 0 failed: the program crashed: unreachable in function 0\n/)
+  const local = await cluster.run(['run-local', crashing, '--count', '1'])
+  assert.match(local.stderr, crash)
 })
 
 test('a limit that was hit is named with its value and flag', async () => {
