@@ -17,12 +17,12 @@ import type { Millis, Timer } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import { utf8 } from '../runtime/hex.js'
 import { jitter } from '../runtime/jitter.js'
-import type { Endpoint } from '../runtime/transport.js'
+import type { Caller, Endpoint } from '../runtime/transport.js'
 import type { Home, HomeEvent } from './core/home.js'
 import type { PeerTroubles } from './core/peer-troubles.js'
 import type { HomeDriverContext } from './home-driver.js'
 import type { HomePlaces } from './home-places.js'
-import type { BookedJob } from './job-book.js'
+import { type BookedJob, PASSED_ON_SHARE } from './job-book.js'
 
 export interface HomeCopiesContext extends Omit<HomeDriverContext, 'owner' | 'openShard'> {
   readonly core: Home
@@ -84,7 +84,7 @@ export class HomeCopies {
     this.#c = context
     const { releaseSlack, releaseAfterMs, releaseSyncs } = context.options
     this.#releases = new ReleaseWatch({ slack: releaseSlack, cleanSyncs: releaseSyncs, idleMs: releaseAfterMs })
-    context.transport.handleUnary(methods.keepJob, (request, { nodeId }) => this.#keep(request, nodeId))
+    context.transport.handleUnary(methods.keepJob, (request, caller) => this.#keep(request, caller))
     context.transport.handleUnary(methods.compareJobs, (request) => this.#compared(request))
   }
 
@@ -183,7 +183,7 @@ export class HomeCopies {
 
   // -------------------------------------------------------------------------------------------------- what others ask
 
-  async #keep({ spec, orders, shards }: KeepJobRequest, caller: NodeId): Promise<KeepJobReply> {
+  async #keep({ spec, orders, shards }: KeepJobRequest, { nodeId: caller, host }: Caller): Promise<KeepJobReply> {
     const { book, clock, options, core, places, handle } = this.#c
     const job = book.read(spec, 'orExpired')
     const { jobId } = job
@@ -192,10 +192,10 @@ export class HomeCopies {
       const known = [...job.orders, ...job.newOrders(orders, clock.wallMs()).map((order) => order.known)]
       if (clock.wallMs() >= applyOrders(job.spec, known).expiresAtMs)
         throw new GridError('expired', 'the job has expired already')
-      book.checkRoom(job, options)
+      book.checkRoom(job, options, { host, share: PASSED_ON_SHARE })
     }
     await this.#keepOrders(job, orders, isNew)
-    const booked = book.keep(job)
+    const booked = book.keep(job, { host, share: PASSED_ON_SHARE })
     if (isNew) this.#c.adopt(booked, RANK_UNKNOWN)
     // Somebody else may have booked the job meanwhile.
     const more = booked === job ? [] : booked.newOrders(orders, clock.wallMs())

@@ -19,7 +19,7 @@ import type { GroupCommit } from './group-commit.js'
 import { firstPage, HomeCopies } from './home-copies.js'
 import { HomePlaces } from './home-places.js'
 import { ShardTrust } from './home-trust.js'
-import type { BookedJob, JobBook } from './job-book.js'
+import { type BookedJob, type JobBook, SUBMITTED_SHARE } from './job-book.js'
 import type { CoordinatorOptions } from './options.js'
 import type { OwnerDriver } from './owner-driver.js'
 
@@ -114,16 +114,16 @@ export class HomeDriver {
     this.#copies.track(job.jobId)
   }
 
-  /** Takes a spec: on disk here before it resolves, and at the other homes as far as the reply says. */
-  async submit(signed: Signed): Promise<SubmitReply> {
+  /** Takes a spec from `host`: on disk here before it resolves, and at the other homes as far as the reply says. */
+  async submit(signed: Signed, host: string): Promise<SubmitReply> {
     const { book, clock, options } = this.#c
     const job = book.read(signed)
     const { jobId } = job
     if (!this.core.has(jobId)) {
       if (clock.wallMs() >= job.expiresAtMs) throw new GridError('expired', 'the job has expired already')
-      book.checkRoom(job, options)
+      book.checkRoom(job, options, { host, share: SUBMITTED_SHARE })
     }
-    return { jobId, ...(await this.#copies.spread(job, job.signedOrders, this.#keep(job))) }
+    return { jobId, ...(await this.#copies.spread(job, job.signedOrders, this.#keep(job, host))) }
   }
 
   /** Takes an order: on disk here before it resolves and at the other homes as far as the reply says. */
@@ -148,13 +148,13 @@ export class HomeDriver {
     return this.#copies.giveGuard(guard, job)
   }
 
-  async #keep(job: BookedJob): Promise<void> {
+  async #keep(job: BookedJob, host: string): Promise<void> {
     const { book, commits, clock } = this.#c
     if (this.core.has(job.jobId)) return
     await commits.commit([
       { type: 'spec', jobId: job.jobId, role: 'home', spec: job.signed, receivedAtMs: clock.wallMs() },
     ])
-    this.adopt(book.keep(job))
+    this.adopt(book.keep(job, { host, share: SUBMITTED_SHARE }))
   }
 
   /** Orders of a job were added to the book: home and owner both go by them. */

@@ -308,13 +308,13 @@ export class Coordinator {
           'quota',
           `this peer takes at most ${this.options.jobsPerAddressMinuteMax} jobs a minute from one address`,
         )
-      return this.home.submit(spec)
+      return this.home.submit(spec, host)
     })
     transport.handleUnary(methods.give, ({ order }) => {
       return this.home.give(orderCodec.decode(order.bytes).jobId, order)
     })
     transport.handleUnary(methods.show, ({ jobId, withShards }) => this.home.show(jobId, withShards))
-    transport.handleUnary(methods.activate, (request) => this.#shards.activate(request))
+    transport.handleUnary(methods.activate, (request, { host }) => this.#shards.activate(request, host))
     transport.handleUnary(methods.summarize, ({ jobId, shards, orders }, caller) =>
       this.home.summarized(jobId, shards, orders, caller),
     )

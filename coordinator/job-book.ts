@@ -2,6 +2,7 @@ import { CheckedFacts, type FactContext, factContext, type SignatureVerifier } f
 import { applyOrders, checkOrder, type KnownOrder, type OrdersView } from '../job/orders.js'
 import { type ShardList, shardKey, shardList, shardUnits } from '../job/shard.js'
 import { checkSpec } from '../job/spec.js'
+import { hostGroup, isLoopback } from '../overlay/address.js'
 import { grantCodec, orderCodec, reportCodec } from '../proto/codec/facts.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
 import type { Digest, Grant, JobId, JobSpec, Key, PublicKey, Signed, UnitRange } from '../proto/model.js'
@@ -24,6 +25,8 @@ export class BookedJob {
   readonly spec: JobSpec
   /** Shards with at least one selected unit, ascending. */
   readonly shards: ShardList
+  /** The address that brought it, as limits count addresses; empty: this machine, or not known since a restart. */
+  broughtFrom = ''
   readonly #sha256: Sha256
   readonly #verifier: SignatureVerifier
   #orders: ReadonlyMap<Digest, HeldOrder> = new Map()
@@ -237,6 +240,21 @@ export interface BookRoom {
   readonly specBytesPerSubmitterMax: number
 }
 
+/** Whose request a job came with, as far as the room that it takes goes. */
+export interface Bringer {
+  readonly host: string
+  /** What one address may hold, in parts of what is left free: {@link SUBMITTED_SHARE} or {@link PASSED_ON_SHARE}. */
+  readonly share: number
+}
+
+/**
+ * One address holds at most this many times what is still free: a half, and three quarters, of a book that nobody else uses. A
+ * book is so never filled by few addresses, and no limit is wasted while there is room (dynamic thresholds, Choudhury and Hahne
+ * 1998). Peers pass on what many addresses have submitted to them; what one of these may hold there leaves room for the others here.
+ */
+export const SUBMITTED_SHARE = 1
+export const PASSED_ON_SHARE = 3
+
 /** Every job this peer holds, as home or as owner of a shard. */
 export class JobBook {
   readonly #context: BookContext
@@ -275,40 +293,32 @@ export class JobBook {
     return this.#context.verifier.verify(tag, publicKey, signed)
   }
 
-  /** @throws GridError `quota` naming the limit that one job more would pass */
-  checkRoom(job: BookedJob, room: BookRoom): void {
+  /** @throws GridError `quota` naming the limit that one job more, brought by `bringer`, would pass */
+  checkRoom(job: BookedJob, room: BookRoom, bringer: Bringer): void {
     if (this.#jobs.has(job.jobId)) return
     const { jobsMax, jobsPerSubmitterMax, specBytesMax, specBytesPerSubmitterMax } = room
-    let bytes = job.signed.bytes.length
-    let sameBytes = bytes
-    let same = 0
-    for (const { spec, signed } of this.#jobs.values()) {
-      bytes += signed.bytes.length
-      if (spec.submitter !== job.spec.submitter) continue
-      same++
-      sameBytes += signed.bytes.length
+    const from = countedAddress(bringer.host)
+    const all = { jobs: 0, bytes: job.signed.bytes.length }
+    const submitter = { ...all }
+    const address = { ...all }
+    for (const { spec, signed, broughtFrom } of this.#jobs.values()) {
+      const bytes = signed.bytes.length
+      count(all, bytes)
+      if (spec.submitter === job.spec.submitter) count(submitter, bytes)
+      if (from !== '' && broughtFrom === from) count(address, bytes)
     }
-    if (this.#jobs.size >= jobsMax) throw new GridError('quota', `this peer keeps at most ${jobsMax} jobs`)
-    if (same >= jobsPerSubmitterMax)
-      throw new GridError('quota', `this peer keeps at most ${jobsPerSubmitterMax} jobs of one submitter`)
-    if (bytes > specBytesMax) throw new GridError('quota', `this peer keeps at most ${specBytesMax} bytes of specs`)
-    if (sameBytes > specBytesPerSubmitterMax)
-      throw new GridError(
-        'quota',
-        `this peer keeps at most ${specBytesPerSubmitterMax} bytes of specs of one submitter`,
-      )
-  }
-
-  /**
-   * Checks a signed spec and books it; the same job twice is the same booking.
-   * @throws GridError `invalid`, `forbidden`, `expired` or `unsupported`, saying what is wrong
-   */
-  add(signed: Signed): BookedJob {
-    const job = this.read(signed)
-    const known = this.#jobs.get(job.jobId)
-    if (known !== undefined) return known
-    this.#jobs.set(job.jobId, job)
-    return job
+    const most = (what: string) => new GridError('quota', `this peer keeps at most ${what}`)
+    if (all.jobs >= jobsMax) throw most(`${jobsMax} jobs`)
+    if (submitter.jobs >= jobsPerSubmitterMax) throw most(`${jobsPerSubmitterMax} jobs of one submitter`)
+    if (all.bytes > specBytesMax) throw most(`${specBytesMax} bytes of specs`)
+    if (submitter.bytes > specBytesPerSubmitterMax)
+      throw most(`${specBytesPerSubmitterMax} bytes of specs of one submitter`)
+    if (from === '') return
+    const { share } = bringer
+    if (address.jobs >= share * (jobsMax - all.jobs))
+      throw most(`${share} times as many jobs of one address as it has room for`)
+    if (address.bytes > share * (specBytesMax - all.bytes))
+      throw most(`${share} times as many bytes of specs of one address as it has room for`)
   }
 
   /** Books a job from our own disk: it was checked when it came, and may have expired since. */
@@ -322,15 +332,18 @@ export class JobBook {
   }
 
   /** Books a job that {@link read} gave, unless it is booked by now: what is booked counts. */
-  keep(job: BookedJob): BookedJob {
+  keep(job: BookedJob, bringer: Bringer): BookedJob {
     const known = this.#jobs.get(job.jobId)
-    if (known === undefined) this.#jobs.set(job.jobId, job)
-    return known ?? job
+    if (known !== undefined) return known
+    job.broughtFrom = countedAddress(bringer.host)
+    this.#jobs.set(job.jobId, job)
+    return job
   }
 
   /**
-   * Checks a signed spec without booking it. Throws as {@link add}, for a job that has expired only by `unexpired`: orders
-   * that come with it may have extended it.
+   * Checks a signed spec without booking it; for a job that has expired only by `unexpired`: orders that come with it may have
+   * extended it.
+   * @throws GridError `invalid`, `forbidden`, `expired` or `unsupported`, saying what is wrong
    */
   read(signed: Signed, life: 'unexpired' | 'orExpired' = 'unexpired'): BookedJob {
     const { sha256, verifier, network, wallMs } = this.#context
@@ -345,4 +358,14 @@ export class JobBook {
     if (problem !== undefined) throw new GridError('invalid', problem)
     return new BookedJob(jobId, signed, spec, sha256, verifier)
   }
+}
+
+/** An address as limits count it (IPv6 by its /64); empty for this machine itself, which is exempt. */
+export function countedAddress(host: string): string {
+  return isLoopback(host) ? '' : hostGroup(host)
+}
+
+function count(sum: { jobs: number; bytes: number }, bytes: number): void {
+  sum.jobs++
+  sum.bytes += bytes
 }

@@ -5,7 +5,7 @@ import { GridError } from '../runtime/errors.js'
 import type { Shard } from './core/shard.js'
 import { type FinishedShards, finishedName } from './finished-shards.js'
 import type { GroupCommit } from './group-commit.js'
-import type { BookedJob, JobBook } from './job-book.js'
+import { type BookedJob, countedAddress, type JobBook, PASSED_ON_SHARE } from './job-book.js'
 import type { CoordinatorOptions } from './options.js'
 import type { OwnerDriver } from './owner-driver.js'
 import type { Store } from './store.js'
@@ -34,11 +34,17 @@ export class OwnedShards {
     this.#d = dependencies
   }
 
-  /** Owns a shard from now on, of a job that may be new here. */
-  async activate({ spec, orders, shard }: ActivateRequest): Promise<ActivateReply> {
-    const job = this.#d.book.read(spec)
-    this.#d.book.checkRoom(job, this.#d.options)
-    const booked = this.#d.book.add(spec)
+  /** Owns a shard from now on, of a job that may be new here: then it is kept only where all of the request can be. */
+  async activate({ spec, orders, shard }: ActivateRequest, host: string): Promise<ActivateReply> {
+    const { book, options, clock } = this.#d
+    const job = book.read(spec)
+    const bringer = { host, share: PASSED_ON_SHARE }
+    if (book.get(job.jobId) === undefined) {
+      book.checkRoom(job, options, bringer)
+      job.newOrders(orders, clock.wallMs())
+      this.#checkOpenable(job, shard, host)
+    }
+    const booked = book.keep(job, bringer)
     await this.takeOrders(booked, orders)
     await this.open(booked, shard)
     return { summary: this.summary(booked.jobId, shard) }
@@ -55,9 +61,7 @@ export class OwnedShards {
   async open(job: BookedJob, shard: number): Promise<void> {
     const { jobId } = job
     if (this.#d.owner.core.hasShard(jobId, shard) || this.#d.finished.summary(jobId, shard) !== undefined) return
-    if (!job.shards.includes(shard)) throw new GridError('invalid', `the job has no shard ${shard}`)
-    if (job.removed) throw new GridError('expired', 'its submitter has removed the job')
-    this.#checkRoom(job)
+    this.#checkOpenable(job, shard, job.broughtFrom)
     const atMs = this.#d.clock.wallMs()
     await this.#d.commits.commit([
       { type: 'spec', jobId, role: 'shard', spec: job.signed, receivedAtMs: atMs },
@@ -66,21 +70,29 @@ export class OwnedShards {
     await this.#d.owner.openShard(job, shard, false)
   }
 
-  /** Anybody may ask a peer to own shards, and each that is open takes memory. */
-  #checkRoom({ jobId, spec }: BookedJob): void {
+  /** Anybody may ask a peer to own shards, and each that is open takes memory: fair by address, then submitter, then job. */
+  #checkOpenable(asked: BookedJob, shard: number, host: string): void {
+    const { jobId, spec } = asked
+    if (!asked.shards.includes(shard)) throw new GridError('invalid', `the job has no shard ${shard}`)
+    if (asked.removed) throw new GridError('expired', 'its submitter has removed the job')
     const { shardsOpenMax, shardsOpenPerSubmitterMax, shardsOpenPerJobMax } = this.#d.options
     const { core } = this.#d.owner
-    if ((core.job(jobId)?.shards.size ?? 0) >= shardsOpenPerJobMax)
-      throw new GridError('quota', `this peer has at most ${shardsOpenPerJobMax} shards of one job open`)
+    const from = countedAddress(host)
     let open = 0
-    let same = 0
+    let ofSubmitter = 0
+    let ofAddress = 0
     for (const job of core.jobs()) {
       open += job.shards.size
-      if (job.spec.submitter === spec.submitter) same += job.shards.size
+      if (job.spec.submitter === spec.submitter) ofSubmitter += job.shards.size
+      if (from !== '' && this.#d.book.get(job.jobId)?.broughtFrom === from) ofAddress += job.shards.size
     }
-    if (same >= shardsOpenPerSubmitterMax)
-      throw new GridError('quota', `this peer has at most ${shardsOpenPerSubmitterMax} shards of one submitter open`)
-    if (open >= shardsOpenMax) throw new GridError('quota', `this peer has at most ${shardsOpenMax} shards open`)
+    const most = (what: string) => new GridError('quota', `this peer has at most ${what} open`)
+    if ((core.job(jobId)?.shards.size ?? 0) >= shardsOpenPerJobMax)
+      throw most(`${shardsOpenPerJobMax} shards of one job`)
+    if (ofSubmitter >= shardsOpenPerSubmitterMax) throw most(`${shardsOpenPerSubmitterMax} shards of one submitter`)
+    if (open >= shardsOpenMax) throw most(`${shardsOpenMax} shards`)
+    if (from !== '' && ofAddress >= PASSED_ON_SHARE * (shardsOpenMax - open))
+      throw most(`${PASSED_ON_SHARE} times as many shards of one address as it has room for`)
   }
 
   /**

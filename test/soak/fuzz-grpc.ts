@@ -69,6 +69,7 @@ export async function fuzzedOverGrpc(messages: number, seed: number): Promise<vo
       expect(now.unhandled.length === 0, `unhandled: ${now.unhandled[0]}`)
       expect(now.errors.length === 0, `logged as a fault: ${now.errors[0]}`)
       expect(attack.undocumented.length === 0, `undocumented: ${attack.undocumented[0]}`)
+      expect(attack.refusedUnread === 0, `${attack.refusedUnread} calls refused unread on connections that went on`)
       expect(now.heapBytes - first.heapBytes < HEAP_GROWTH_MAX, `what is alive grew: ${mib(first)} to ${mib(now)}`)
       expect(now.rssBytes - first.rssBytes < RSS_GROWTH_MAX, `memory grew: ${mib(first)} to ${mib(now)}`)
       expect(healthMs < HEALTH_MS, `health took ${healthMs.toFixed(0)} ms`)

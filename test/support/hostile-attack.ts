@@ -48,6 +48,8 @@ const STREAM_MS = 150
 const UNDOCUMENTED_MAX = 20
 /** What is left of a connection that the peer ended since too many of its streams were reset: see docs/limits.md. */
 const HUNG_UP = /Session closed with error code 2/
+/** What it had not read yet when it ended the connection: never run. */
+const NOT_READ = /Stream refused by server/
 
 const isUnary = (method: object): method is AnyUnary => 'request' in method
 
@@ -120,11 +122,16 @@ export class Attack {
   }
 
   note(path: string, code: ErrorCode | 'ok', message = ''): void {
-    const isHungUp = code === 'unreachable' && HUNG_UP.test(message)
-    const noted = isHungUp ? 'hung up' : code
-    this.#codes.set(noted, (this.#codes.get(noted) ?? 0) + 1)
-    if (!isHungUp && !DOCUMENTED.has(code) && this.undocumented.length < UNDOCUMENTED_MAX)
+    const end =
+      code === 'unreachable' ? (HUNG_UP.test(message) ? 'hung up' : NOT_READ.test(message) ? 'not read' : code) : code
+    this.#codes.set(end, (this.#codes.get(end) ?? 0) + 1)
+    if (end === code && !DOCUMENTED.has(code) && this.undocumented.length < UNDOCUMENTED_MAX)
       this.undocumented.push(`${path}: ${code} ${message}`)
+  }
+
+  /** Calls that the peer refused unread although it ended no connection. Range: 0 where it does as it says. */
+  get refusedUnread(): number {
+    return this.#codes.has('hung up') ? 0 : (this.#codes.get('not read') ?? 0)
   }
 
   /** Sends bytes or a message, notes the answer, and never rejects. Resolves to the answer's code. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { BookedJob } from '../../../coordinator/job-book.js'
+import { BookedJob, JobBook, PASSED_ON_SHARE, SUBMITTED_SHARE } from '../../../coordinator/job-book.js'
 import { orderCodec } from '../../../proto/codec/facts.js'
 import { jobSpecCodec } from '../../../proto/codec/spec.js'
 import { EXTENDED_LIFE_MS_MAX, ORDERS_MAX } from '../../../proto/limits.js'
@@ -150,3 +150,47 @@ rest('has forgotten its own grants: their signatures are checked again', () => {
 rest.run()
 
 book.run()
+
+const room = suite('a book of jobs')
+
+/** A book with room for `jobsMax`, and how many jobs it takes of an address before it refuses one. */
+function bookOf(jobsMax: number) {
+  const jobs = new JobBook({ sha256, verifier, network: spec.network, wallMs: () => nowMs })
+  const limits = { jobsMax, jobsPerSubmitterMax: jobsMax, specBytesMax: 2 ** 30, specBytesPerSubmitterMax: 2 ** 30 }
+  let made = 0
+  return (host: string, share: number, most = Number.POSITIVE_INFINITY): number => {
+    for (let taken = 0; taken < most; taken++) {
+      const job = jobs.read(signed(jobSpecCodec.encode(specWith({ name: `job ${made++}` }))))
+      try {
+        jobs.checkRoom(job, limits, { host, share })
+      } catch (error) {
+        assert.is(toGridError(error).code, 'quota')
+        return taken
+      }
+      jobs.keep(job, { host, share })
+    }
+    return most
+  }
+}
+
+room('is never filled by one address, nor by a few, however many keys they have', () => {
+  const take = bookOf(80)
+  assert.is(take('203.0.113.1', SUBMITTED_SHARE), 40)
+  assert.is(take('203.0.113.2', SUBMITTED_SHARE), 20)
+  assert.is(take('2001:db8::1', SUBMITTED_SHARE), 10)
+  assert.is(take('2001:db8::2', SUBMITTED_SHARE), 0, 'the same /64')
+  assert.is(take('198.51.100.1', SUBMITTED_SHARE, 5), 5)
+})
+
+room('leaves a peer that passes on what a greedy submitter gave it room for the jobs of others', () => {
+  const take = bookOf(80)
+  assert.is(take('192.0.2.1', PASSED_ON_SHARE, 40), 40, 'what one address can submit at that peer')
+  assert.is(take('192.0.2.1', PASSED_ON_SHARE), 20)
+})
+
+room('is open to this machine itself until it is full', () => {
+  const take = bookOf(100)
+  assert.is(take('127.0.0.1', SUBMITTED_SHARE), 100)
+})
+
+room.run()
