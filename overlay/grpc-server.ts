@@ -1,4 +1,10 @@
-import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2'
+import type {
+  Http2Server,
+  IncomingHttpHeaders,
+  OutgoingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from 'node:http2'
 import { constants } from 'node:http2'
 import type { Socket } from 'node:net'
 import {
@@ -9,6 +15,7 @@ import {
   type ServerDuplexStream,
   type ServerUnaryCall,
   type sendUnaryData,
+  status,
 } from '@grpc/grpc-js'
 import { toStatus } from '../proto/status.js'
 import type { Clock } from '../runtime/clock.js'
@@ -24,6 +31,9 @@ import {
   type UnaryHandler,
   type UnaryMethod,
 } from '../runtime/transport.js'
+import { hostGroup } from './address.js'
+import { CallHolding } from './call-holding.js'
+import { HeldBytes, type Holding } from './core/held-bytes.js'
 import type { Describe } from './grpc-reflection.js'
 import { GrpcStream, toBuffer } from './grpc-stream.js'
 import { Turns } from './turns.js'
@@ -35,6 +45,11 @@ export const STREAMS_PER_CONNECTION_MAX = 64
  * round trip; this allows 160 MB/s, and bounds what one stream can make us keep unread. Unit: bytes.
  */
 export const RECEIVE_WINDOW_BYTES = 8 * 1024 * 1024
+/**
+ * What all connections together may make us hold: halves of messages, messages that wait for their turn, answers that are
+ * not read, 4 KiB for each call. With more, the one that holds most is ended. Unit: bytes.
+ */
+export const HELD_BYTES_MAX = 128 * 1024 * 1024
 /** A connection without calls for so long is closed; whoever wants it dials again. Unit: ms. */
 const CONNECTION_IDLE_MS = 10 * 60_000
 /** Time for a reason to reach the other side of a torn stream before the stream is reset without one. Unit: ms. */
@@ -44,10 +59,17 @@ const CLOSE_LINGER_MS = 300
 /** Our own header on each incoming call, set by us alone, to find its HTTP/2 stream again behind grpc-js. */
 const STREAM_KEY = 'manyhands-stream'
 
-/** A call as the wire has it, with who it is from. */
+/** A call as the wire has it, with who it is from and what it makes us hold. */
 interface Incoming {
   readonly stream: ServerHttp2Stream
   readonly caller: Caller
+  readonly holding: CallHolding
+}
+
+/** A connection: who is at its other end, and what it makes us hold. */
+interface Connection {
+  readonly caller: Caller
+  readonly holding: Holding<ServerHttp2Session>
 }
 
 /** Services that {@link GrpcServer.offerReflection} stands for, in both versions of the protocol. */
@@ -56,6 +78,15 @@ const REFLECTION_PATHS = ['v1', 'v1alpha'].map(
 )
 /** A tool that asks nothing more for so long has gone. Unit: ms. */
 const REFLECTION_IDLE_MS = 60_000
+
+/** What whoever compresses is told, as gRPC has it for algorithms that a server does not know. */
+const COMPRESSED_REFUSED: OutgoingHttpHeaders = {
+  ':status': 200,
+  'content-type': 'application/grpc',
+  'grpc-accept-encoding': 'identity',
+  'grpc-status': String(status.UNIMPLEMENTED),
+  'grpc-message': 'messages are not compressed here',
+}
 
 const RAW: Codec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes }
 const passBytes = (bytes: Buffer): Buffer => bytes
@@ -70,8 +101,8 @@ export class GrpcServer {
   readonly #server: Server
   readonly #injector: ConnectionInjector
   readonly #turns: Turns
-  readonly #callers = new WeakMap<ServerHttp2Session, Caller>()
-  readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #held: HeldBytes<ServerHttp2Session>
+  readonly #sessions = new Map<ServerHttp2Session, Connection>()
   readonly #incoming = new Map<string, Incoming>()
   readonly #streams = new Set<{ cancel(reason?: Error): void }>()
   #injecting: Caller | undefined
@@ -80,7 +111,9 @@ export class GrpcServer {
   #describers: Promise<ReadonlyMap<string, Describe>> | undefined
   #closing: Promise<void> | undefined
 
-  constructor(clock: Clock, logger: Logger) {
+  /** `heldBytesMax`: see {@link HELD_BYTES_MAX}. */
+  constructor(clock: Clock, logger: Logger, heldBytesMax = HELD_BYTES_MAX) {
+    this.#held = new HeldBytes(heldBytesMax)
     this.#clock = clock
     this.#logger = logger
     this.#turns = new Turns(clock, setImmediate)
@@ -143,13 +176,21 @@ export class GrpcServer {
       }
       try {
         const incoming = this.#incomingOf(call.metadata)
+        const { holding } = incoming
         const answer = () => {
+          holding.served(call.request)
           // Reset while it waited: nobody is there to read an answer.
           if (incoming.stream.closed) return
-          void this.#answer(incoming, call.request, method, handler).then((bytes) => respond(null, bytes), refuse)
+          void this.#answer(incoming, call.request, method, handler).then((bytes) => {
+            holding.sending(bytes.length)
+            respond(null, bytes)
+          }, refuse)
         }
-        if (!this.#turns.run(incoming.caller, answer))
+        holding.wait(call.request)
+        if (!this.#turns.run(incoming.caller, answer)) {
+          holding.served(call.request)
           throw new GridError('quota', 'more of your calls wait here than may; send them a few at a time')
+        }
       } catch (error) {
         refuse(error)
       }
@@ -172,7 +213,7 @@ export class GrpcServer {
 
   async #close(): Promise<void> {
     for (const stream of [...this.#streams]) stream.cancel(new GridError('closed', 'the node is shutting down'))
-    const sessions = [...this.#sessions]
+    const sessions = [...this.#sessions.keys()]
     const ended = sessions.map((session) => new Promise<void>((resolve) => session.once('close', resolve)))
     for (const session of sessions) session.close()
     const timer = this.#clock.setTimer(CLOSE_LINGER_MS, () => {
@@ -192,9 +233,12 @@ export class GrpcServer {
         session.destroy()
         return
       }
-      this.#callers.set(session, caller)
-      this.#sessions.add(session)
-      session.once('close', () => this.#sessions.delete(session))
+      const holding = this.#held.open(session, hostGroup(caller.host))
+      this.#sessions.set(session, { caller, holding })
+      session.once('close', () => {
+        this.#held.close(holding)
+        this.#sessions.delete(session)
+      })
       session.settings({ initialWindowSize: RECEIVE_WINDOW_BYTES })
       session.setLocalWindowSize(RECEIVE_WINDOW_BYTES)
     })
@@ -205,14 +249,23 @@ export class GrpcServer {
     server.removeAllListeners('stream')
     server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number) => {
       stream.on('error', () => {})
-      const caller = stream.session === undefined ? undefined : this.#callers.get(stream.session as ServerHttp2Session)
-      if (caller === undefined) {
+      const connection =
+        stream.session === undefined ? undefined : this.#sessions.get(stream.session as ServerHttp2Session)
+      if (connection === undefined) {
         stream.close(constants.NGHTTP2_REFUSED_STREAM)
+        return
+      }
+      const { caller } = connection
+      // A byte of a compressed message costs far more than a byte of another, and before its turn; we never compress.
+      if ((headers['grpc-encoding'] ?? 'identity') !== 'identity') {
+        stream.respond(COMPRESSED_REFUSED, { endStream: true })
+        stream.resume()
         return
       }
       const key = String(this.#streamNumber++)
       headers[STREAM_KEY] = key
-      this.#incoming.set(key, { stream, caller })
+      const holding = new CallHolding(stream, this.#held, connection.holding, (worst) => this.#end(worst))
+      this.#incoming.set(key, { stream, caller, holding })
       stream.once('close', () => this.#incoming.delete(key))
       try {
         serve(stream, headers, flags)
@@ -222,6 +275,17 @@ export class GrpcServer {
         stream.close(constants.NGHTTP2_PROTOCOL_ERROR)
       }
     })
+  }
+
+  /** Hangs up on who makes us hold most, and says why. */
+  #end({ connection: session }: Holding<ServerHttp2Session>): void {
+    const known = this.#sessions.get(session)
+    if (known === undefined) return
+    const { caller, holding } = known
+    this.#logger.debug('connectionEnded', { peer: caller.nodeId, host: caller.host, heldBytes: holding.bytes })
+    this.#held.close(holding)
+    // Not while it reads.
+    setImmediate(() => session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM))
   }
 
   #incomingOf(metadata: Metadata): Incoming {
@@ -272,7 +336,18 @@ export class GrpcServer {
         else http2Stream.once('close', () => timer.cancel())
       },
       onClosed: () => this.#streams.delete(stream),
-      turn: (action) => this.#turns.run(incoming.caller, action),
+      turn: (bytes, action) => {
+        const { caller, holding } = incoming
+        holding.wait(bytes)
+        const served = () => {
+          holding.served(bytes)
+          action()
+        }
+        const isTaken = this.#turns.run(caller, served)
+        if (!isTaken) holding.served(bytes)
+        return isTaken
+      },
+      sending: (bytes) => incoming.holding.sending(bytes),
     })
     this.#streams.add(stream)
     http2Stream.once('close', () => {

@@ -32,7 +32,9 @@ export interface StreamSide<In, Out> {
   /** Called once when the stream has closed, for bookkeeping. */
   readonly onClosed: () => void
   /** Runs what a message sets off, now or in its turn; false: too much of the sender's waits. Undefined: always at once. */
-  readonly turn?: (action: () => void) => boolean
+  readonly turn?: (message: Uint8Array, action: () => void) => boolean
+  /** So many bytes more, or less, are on their way out. */
+  readonly sending?: (bytes: number) => void
 }
 
 /** A buffer of grpc-js around `bytes`, without a copy. */
@@ -100,8 +102,10 @@ export class GrpcStream<In, Out> implements MessageStream<In, Out> {
       this.cancel(new GridError('quota', 'more unsent bytes on this stream than may wait'))
       return true
     }
+    this.#side.sending?.(size)
     this.#call.write(bytes, () => {
       this.#unsentBytes -= size
+      this.#side.sending?.(-size)
       if (this.#unsentBytes < STREAM_HIGH_WATER_BYTES / 2) this.#releaseWaiting()
     })
     return this.#unsentBytes < STREAM_HIGH_WATER_BYTES
@@ -174,7 +178,7 @@ export class GrpcStream<In, Out> implements MessageStream<In, Out> {
       return
     }
     let isDone = false
-    const isTaken = turn(() => {
+    const isTaken = turn(bytes, () => {
       isDone = true
       this.#deliver(bytes)
       if (this.#waitingTurns === 0 || --this.#waitingTurns > 0) return

@@ -40,6 +40,8 @@ export interface GrpcTransportOptions {
   readonly channelIdleMs?: Millis
   /** Peers dialled at a time. Default: 1024. */
   readonly channelsMax?: number
+  /** What callers may make us hold. Unit: bytes. Default: 128 MiB, {@link HELD_BYTES_MAX}. */
+  readonly heldBytesMax?: number
 }
 
 const CONNECT_TIMEOUT_MS = 10_000
@@ -83,7 +85,7 @@ export class GrpcTransport implements Transport {
       idleMs: options.channelIdleMs ?? CHANNEL_IDLE_MS,
       channelsMax: options.channelsMax ?? CHANNELS_MAX,
     })
-    this.#server = new GrpcServer(this.#clock, this.#logger)
+    this.#server = new GrpcServer(this.#clock, this.#logger, options.heldBytesMax)
     handleHealth(this)
   }
 

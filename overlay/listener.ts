@@ -9,11 +9,11 @@ import { type CertifiedPeer, type ChannelCertificates, readPeer } from './certif
 
 /** What strangers may cost us before and after they have shown a key. */
 export interface ListenerLimits {
-  /** Open connections in all. Default: 4096, about 200 MB when idle. Range: 1 to 100,000. */
+  /** Open connections in all. With more, the address that has most loses its newest. Default: 4096, about 200 MB when idle. Range: 1 to 100,000. */
   readonly connectionsMax: number
   /** Open connections of one address, IPv6 counted by /64. Default: 64, for the volunteers behind one NAT. Range: 1 to 100,000. */
   readonly connectionsPerAddressMax: number
-  /** Handshakes under way in all; each costs about 2.5 ms of CPU. Default: 128. Range: 1 to 10,000. */
+  /** Handshakes under way in all; each costs about 2.5 ms of CPU. With more, the oldest is ended. Default: 128. Range: 1 to 10,000. */
   readonly handshakesMax: number
   /** Handshakes under way of one address. Default: 16. Range: 1 to 10,000. */
   readonly handshakesPerAddressMax: number
@@ -41,9 +41,9 @@ export interface ListenerOptions {
   readonly onConnection: (socket: TLSSocket, caller: Caller) => void
 }
 
-/** What one remote address has open. */
+/** What one remote address has open, in the order of accept. */
 interface Usage {
-  connections: number
+  readonly connections: Set<Accepted>
   handshakes: number
 }
 
@@ -52,7 +52,6 @@ interface Accepted {
   readonly socket: Socket
   readonly group: string
   readonly usage: Usage
-  handshaking: boolean
 }
 
 /**
@@ -65,7 +64,8 @@ export class Listener {
   readonly #tls: TlsServer
   readonly #accepted = new Map<string, Accepted>()
   readonly #usage = new Map<string, Usage>()
-  #handshakes = 0
+  /** In the order of accept. */
+  readonly #handshakes = new Set<Accepted>()
   #closed = false
 
   constructor(options: ListenerOptions) {
@@ -133,40 +133,69 @@ export class Listener {
       return
     }
     const group = hostGroup(host)
-    const usage = this.#usage.get(group) ?? { connections: 0, handshakes: 0 }
+    const usage = this.#usage.get(group) ?? { connections: new Set(), handshakes: 0 }
     this.#usage.set(group, usage)
-    const accepted: Accepted = { socket, group, usage, handshaking: true }
-    usage.connections++
+    const accepted: Accepted = { socket, group, usage }
+    usage.connections.add(accepted)
     usage.handshakes++
-    this.#handshakes++
+    this.#handshakes.add(accepted)
     const key = connectionKey(socket)
     this.#accepted.set(key, accepted)
-    socket.once('close', () => {
-      this.#handshakeDone(accepted)
-      this.#accepted.delete(key)
-      usage.connections--
-      if (usage.connections === 0) this.#usage.delete(group)
-    })
+    socket.once('close', () => this.#forget(key, accepted))
     this.#tls.emit('connection', socket)
   }
 
+  /** Why a connection is not let in. Others may have to go for one that is: see {@link #leastFair} and handshakes. */
   #refusal(host: string): string | undefined {
     const { limits } = this.#options
-    if (this.#accepted.size >= limits.connectionsMax) return 'connectionsMax'
-    if (this.#handshakes >= limits.handshakesMax) return 'handshakesMax'
-    if (isLoopback(host) && !limits.limitLoopback) return undefined
     const usage = this.#usage.get(hostGroup(host))
-    if (usage === undefined) return undefined
-    if (usage.connections >= limits.connectionsPerAddressMax) return 'connectionsPerAddressMax'
-    if (usage.handshakes >= limits.handshakesPerAddressMax) return 'handshakesPerAddressMax'
+    if (usage !== undefined && (!isLoopback(host) || limits.limitLoopback)) {
+      if (usage.connections.size >= limits.connectionsPerAddressMax) return 'connectionsPerAddressMax'
+      if (usage.handshakes >= limits.handshakesPerAddressMax) return 'handshakesPerAddressMax'
+    }
+    if (this.#accepted.size >= limits.connectionsMax) {
+      const other = this.#leastFair(usage?.connections.size ?? 0)
+      if (other === undefined) return 'connectionsMax'
+      this.#end(other, 'connectionsMax')
+    }
+    if (this.#handshakes.size >= limits.handshakesMax) {
+      // Whoever means it is done in a second; those that only hold places would hold them all.
+      const [oldest] = this.#handshakes
+      if (oldest !== undefined) this.#end(oldest, 'handshakesMax')
+    }
     return undefined
   }
 
+  /** The newest connection of the address that has most, if that is more than one with `own` will have with its next. */
+  #leastFair(own: number): Accepted | undefined {
+    let most = own + 1
+    let least: Accepted | undefined
+    for (const { connections } of this.#usage.values()) {
+      if (connections.size <= most) continue
+      most = connections.size
+      least = [...connections].at(-1)
+    }
+    return least
+  }
+
+  /** Makes room at once: the socket takes a while to close. */
+  #end(accepted: Accepted, limit: string): void {
+    const { socket, group } = accepted
+    this.#options.logger.debug('connectionEnded', { host: group, limit })
+    this.#forget(connectionKey(socket), accepted)
+    socket.destroy()
+  }
+
+  #forget(key: string, accepted: Accepted): void {
+    this.#handshakeDone(accepted)
+    if (this.#accepted.get(key) === accepted) this.#accepted.delete(key)
+    const { usage, group } = accepted
+    usage.connections.delete(accepted)
+    if (usage.connections.size === 0 && this.#usage.get(group) === usage) this.#usage.delete(group)
+  }
+
   #handshakeDone(accepted: Accepted): void {
-    if (!accepted.handshaking) return
-    accepted.handshaking = false
-    accepted.usage.handshakes--
-    this.#handshakes--
+    if (this.#handshakes.delete(accepted)) accepted.usage.handshakes--
   }
 
   #onSecure(socket: TLSSocket): void {

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect as connectHttp2, constants } from 'node:http2'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { createSecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls'
@@ -6,10 +7,20 @@ import * as assert from 'uvu/assert'
 import { createCertificates } from '../../overlay/certificate.js'
 import { createIdentity } from '../../overlay/identity.js'
 import { GridError } from '../../runtime/errors.js'
-import type { MessageStream, UnaryMethod } from '../../runtime/transport.js'
+import { MESSAGE_BYTES_MAX, type MessageStream, type UnaryMethod } from '../../runtime/transport.js'
 import { echo, flood, gulp, SOON, serve, whoAmI } from '../support/channel-methods.js'
 import { deadline, eventually } from '../support/deadline.js'
 import { GrpcNodes, testNetwork } from '../support/grpc-nodes.js'
+import {
+  callHeaders,
+  DATA,
+  END_HEADERS,
+  FRAME_BYTES_MAX,
+  frame,
+  grpcMessage,
+  HEADERS,
+  RawHttp2,
+} from '../support/raw-http2.js'
 import { rejects } from '../support/rejects.js'
 
 /** Round trips in a row during which a sender that is held back sends nothing more. */
@@ -257,6 +268,55 @@ test('HTTP/2 that is no gRPC, from a peer with a good key, is refused and harms 
   const reset = session.request(grpc)
   reset.on('error', () => {})
   reset.close(constants.NGHTTP2_CANCEL)
+  assert.is(await nodes.leaf({ identity: alice }).call(endpoint, whoAmI, '', SOON), alice.nodeId)
+})
+
+test('what connections make a peer hold is bounded: the one that holds most is ended, no other', async () => {
+  const { endpoint, transport } = await nodes.peer(serve, { heldBytesMax: 3 * MESSAGE_BYTES_MAX })
+  const modest = nodes.leaf({ identity: alice })
+  const said: string[] = []
+  const stream = modest.open(endpoint, echo)
+  stream.onMessage((message) => said.push(message))
+  stream.send('x'.repeat(500_000))
+  await eventually(() => said.length === 1, 20_000, 'the first echo')
+  const greedy = await RawHttp2.open(endpoint.address, createIdentity())
+  assert.ok(greedy !== undefined)
+  cleanUps.push(() => greedy.close())
+  await eventually(() => greedy.settingsSeen === 2, 20_000, 'the windows of the peer')
+  const { signal } = new AbortController()
+  let halves = 0
+  for (; halves < 8 && !greedy.closed; halves++) {
+    const id = greedy.nextStream()
+    greedy.write(frame(HEADERS, END_HEADERS, id, callHeaders(whoAmI.path)))
+    greedy.write(frame(DATA, 0, id, grpcMessage(new Uint8Array(0), MESSAGE_BYTES_MAX)))
+    for (let sent = FRAME_BYTES_MAX; sent < MESSAGE_BYTES_MAX; sent += FRAME_BYTES_MAX) {
+      greedy.write(frame(DATA, 0, id, new Uint8Array(FRAME_BYTES_MAX)))
+      await greedy.drained(signal)
+    }
+  }
+  await eventually(() => greedy.closed, 20_000, 'the greedy connection is ended')
+  assert.ok(halves > 2, 'as much as may be is held')
+  stream.send('still there')
+  await eventually(() => said.length === 2, 20_000, 'the second echo')
+  await eventually(() => transport.connections === 1, 20_000, 'one connection is left')
+})
+
+test('a compressed message is refused before anything is spent on it', async () => {
+  const { endpoint, port } = await nodes.peer(serve)
+  const { caPem, certificatePem, keyPem } = createCertificates(alice, testNetwork)
+  const options = { ca: caPem, cert: certificatePem, key: keyPem, checkServerIdentity: () => undefined }
+  const session = connectHttp2(`https://127.0.0.1:${port}`, options)
+  cleanUps.push(() => session.destroy())
+  const request = session.request({
+    ':method': 'POST',
+    ':path': whoAmI.path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    'grpc-encoding': 'gzip',
+  })
+  request.end(grpcMessage(new Uint8Array(20), 20, 1))
+  const [headers] = await deadline(once(request, 'response'), 20_000, 'the answer')
+  assert.is(headers['grpc-status'], '12')
   assert.is(await nodes.leaf({ identity: alice }).call(endpoint, whoAmI, '', SOON), alice.nodeId)
 })
 

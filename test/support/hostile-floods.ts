@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { connect as connectTcp, type Socket } from 'node:net'
+import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 import { parseAddress } from '../../overlay/address.js'
 import { announceMethod, findNodeMethod, pingMethod } from '../../proto/codec/overlay.js'
 import { methods } from '../../proto/methods.js'
@@ -14,8 +15,8 @@ import { signSpec, specOf } from './hostile-lies.js'
 const HOUR_MS = 3_600_000
 /** Streams that one stranger leaves unread: what one connection may have. */
 const UNREAD_STREAMS = 60
-/** Sockets that never say who they are, at a time. */
-const SILENT_SOCKETS = 400
+/** Sockets that never get through their handshake, at a time. */
+const DEAD_SOCKETS = 400
 const CHUNK_BYTES = 256 * 1024
 
 function hex(attack: Attack, bytes: number): string {
@@ -114,7 +115,36 @@ export async function slowReaders(attack: Attack): Promise<void> {
 }
 
 /** Connections that never get past their first bytes, opened again whenever the peer hangs up, until the attack is over. */
-export async function silentSockets(attack: Attack): Promise<void> {
+export function silentSockets(attack: Attack): Promise<void> {
+  // The beginning of a TLS record, or nothing at all.
+  return deadSockets(attack, (index) => (index % 2 === 0 ? Buffer.from([22, 3, 1, 2, 0, 1]) : undefined))
+}
+
+/** Handshakes that cost the peer its half, a key exchange and a signature, and then go no further. */
+export async function halfHandshakes(attack: Attack): Promise<void> {
+  const hello = await clientHello()
+  return deadSockets(attack, () => hello)
+}
+
+/** What a TLS client says first. */
+async function clientHello(): Promise<Buffer> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const client = connectTls({
+    port: (server.address() as AddressInfo).port,
+    ALPNProtocols: ['h2'],
+    minVersion: 'TLSv1.3',
+  })
+  client.on('error', () => {})
+  const [socket] = (await once(server, 'connection')) as [Socket]
+  const [hello] = (await once(socket, 'data')) as [Buffer]
+  client.destroy()
+  socket.destroy()
+  server.close()
+  return hello
+}
+
+async function deadSockets(attack: Attack, firstBytes: (index: number) => Buffer | undefined): Promise<void> {
   const { signal } = attack
   const { host, port } = parseAddress(attack.target.endpoint.address)
   const lane = async (index: number) => {
@@ -123,8 +153,8 @@ export async function silentSockets(attack: Attack): Promise<void> {
       const socket: Socket = connectTcp({ host, port })
       socket.on('error', () => {})
       const closed = once(socket, 'close').catch(() => {})
-      // The beginning of a TLS record, or nothing at all.
-      if (index % 2 === 0) socket.write(Buffer.from([22, 3, 1, 2, 0, 1]))
+      const bytes = firstBytes(index)
+      if (bytes !== undefined) socket.write(bytes)
       const stop = () => socket.destroy()
       signal.addEventListener('abort', stop, { once: true })
       await closed
@@ -134,5 +164,5 @@ export async function silentSockets(attack: Attack): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
   }
-  await deadline(Promise.all(Array.from({ length: SILENT_SOCKETS }, (_, i) => lane(i))), 10 * 60_000, 'silent sockets')
+  await deadline(Promise.all(Array.from({ length: DEAD_SOCKETS }, (_, i) => lane(i))), 10 * 60_000, 'dead sockets')
 }

@@ -45,14 +45,13 @@ function dialTcp(port: number): Socket {
 
 function dialTls(
   port: number,
-  options: { alpn?: string[]; maxVersion?: 'TLSv1.2'; identity?: Identity } = {},
+  options: { alpn?: string[]; maxVersion?: 'TLSv1.2'; identity?: Identity; from?: string } = {},
 ): TLSSocket {
   const { caPem, certificatePem, keyPem } = options.identity
     ? createCertificates(options.identity, testNetwork)
     : clientCertificates
   const socket = tlsConnect({
-    port,
-    host: '127.0.0.1',
+    socket: connect({ port, host: '127.0.0.1', ...(options.from ? { localAddress: options.from } : {}) }),
     ca: caPem,
     cert: certificatePem,
     key: keyPem,
@@ -141,8 +140,27 @@ test('limits connections and handshakes in all, this machine included', async ()
   const slow = await listen({ handshakesMax: 1 })
   const mute = dialTcp(slow.port)
   await eventually(() => slow.listener.connections === 1, 5_000, 'a handshake under way')
-  await closed(dialTls(slow.port))
-  mute.destroy()
+  dialTls(slow.port)
+  await closed(mute)
+  await eventually(() => slow.callers.length === 1, 5_000, 'the handshake that goes on')
+})
+
+test('an address that has most of the connections there may be makes room for others', async () => {
+  // Elsewhere loopback has one address.
+  if (process.platform !== 'linux') return
+  const { port, listener, callers } = await listen({ connectionsMax: 3 })
+  const greedy: TLSSocket[] = []
+  for (let i = 1; i <= 3; i++) {
+    greedy.push(dialTls(port))
+    await eventually(() => callers.length === i, 5_000, 'a connection of the first')
+  }
+  const other = dialTls(port, { from: '127.0.0.2' })
+  await closed(greedy[2]!)
+  await eventually(() => callers.length === 4, 5_000, 'the connection of the other')
+  const again = dialTls(port, { from: '127.0.0.2' })
+  await closed(again)
+  assert.is(listener.connections, 3)
+  assert.not(greedy[0]!.destroyed || greedy[1]!.destroyed || other.destroyed)
 })
 
 test('does not count this machine against the limits of an address', async () => {
