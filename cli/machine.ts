@@ -4,8 +4,8 @@ import { parseCpus } from '../worker/preferences/cpus.js'
 import type { CommandContext } from './context.js'
 
 /** Memory a unit may ask for unless the donor says otherwise: the default limit of a job. Unit: bytes. */
-export const MEMORY_BYTES = 256 * 2 ** 20
-export const MEMORY_BYTES_MIN = 16 * 2 ** 20
+const MEMORY_BYTES = 256 * 2 ** 20
+const MEMORY_BYTES_MIN = 16 * 2 ** 20
 /** Kept free of units in a container: the node itself, and what its compute process takes besides the memory of units. Unit: bytes. */
 const RESERVED_BYTES = 256 * 2 ** 20
 const MIB = 2 ** 20

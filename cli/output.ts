@@ -3,7 +3,7 @@ import { type GridError, toGridError } from '../runtime/errors.js'
 import { textWidth } from './text-width.js'
 
 /** Version of every value that `--json` prints. Fields are added under the same number; a change of meaning is a new one. */
-export const JSON_VERSION = 1
+const JSON_VERSION = 1
 
 /** The part of a stream that output needs; the real ones are `process.stdout` and `process.stderr`. */
 export interface Sink {

@@ -73,7 +73,7 @@ function jobsOf(threads: WorkerState['threads'], nameOf: WorkLineParts['nameOf']
 }
 
 /** `on battery`, `paused until 07:00`. */
-export function restraintText({ reason, untilMs }: Restraint, nowMs: number): string {
+function restraintText({ reason, untilMs }: Restraint, nowMs: number): string {
   if (untilMs <= nowMs) return reason
   const until = new Date(untilMs)
   const clock = until.toTimeString().slice(0, 5)

@@ -1,4 +1,3 @@
-import type { EvidenceSummary } from '../job/evidence.js'
 import { formatBytes, formatDuration } from '../job/quantity.js'
 import { OUTPUT_BYTES_MAX } from '../proto/limits.js'
 import type { Digest, Limits, NodeId, Outcome, PublicKey, ReportFact, UnitOutput, UnitRange } from '../proto/model.js'
@@ -54,7 +53,14 @@ export interface OverturnedUnit {
 }
 
 /** What came of reading results; `units`, `proved` and the donors count what was checked here. */
-export interface ResultsSummary extends EvidenceSummary {
+export interface ResultsSummary {
+  readonly units: number
+  readonly proved: number
+  /** Fewest and most donors behind a proved unit; 0 when none is proved. */
+  readonly donorsMin: number
+  readonly donorsMax: number
+  /** Fewest grantors behind a proved unit; 0 when none is proved. */
+  readonly grantorsMin: number
   readonly done: number
   readonly failed: number
   readonly missing: readonly MissingUnits[]

@@ -11,7 +11,7 @@ const ASKED_AT_ONCE = 16
 const ASK_MS = 2_500
 
 /** Every blob that units of a job need: module, shared inputs, list and index; each once. */
-export function inputsOf({ task, inputs, source }: JobSpec): readonly BlobRef[] {
+function inputsOf({ task, inputs, source }: JobSpec): readonly BlobRef[] {
   const blobs = [
     ...(task.type === 'module' ? [task.module] : []),
     ...inputs.map(({ blob }) => blob),

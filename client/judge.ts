@@ -25,7 +25,7 @@ export interface JudgeOptions {
 }
 
 /** Submitters that one judge serves. */
-export const SUBMITTERS_MAX = 64
+const SUBMITTERS_MAX = 64
 /** Jobs that are judged at one time; the others wait until one of these has ended. */
 const JOBS_MAX = 8
 const PERIOD_MS: Millis = 30_000

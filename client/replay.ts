@@ -100,7 +100,7 @@ function compare(accepted: UnitAnswer, local: UnitAnswer): ReplayVerdict {
 }
 
 /** Fields of the digest in which two answers differ, in the order in which the digest covers them. */
-export function differencesOf(accepted: UnitAnswer, local: UnitAnswer): readonly string[] {
+function differencesOf(accepted: UnitAnswer, local: UnitAnswer): readonly string[] {
   const found: string[] = []
   if (accepted.outcome !== local.outcome) found.push(`outcome: ${accepted.outcome} there, ${local.outcome} here`)
   const [there, here] = [accepted.output, local.output]

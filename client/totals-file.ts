@@ -6,7 +6,7 @@ import { utf8 } from '../runtime/hex.js'
 import { base64, bytesOf, listOf, signedJson, signedOf } from './receipt-file.js'
 
 /** What a file says it is, and the tag of the signature at its end. */
-export const TOTALS_KIND = 'manyhands totals'
+const TOTALS_KIND = 'manyhands totals'
 const TAG = 'totals'
 /** Some hundred bytes for each attestation and some thousand for each spec. Unit: bytes. */
 const TOTALS_BYTES_MAX = 64 * 2 ** 20

@@ -19,7 +19,7 @@ export interface BlobServiceOptions {
 
 /** Streams served at once, for one caller and in all. */
 export const BLOB_STREAMS_PER_CALLER_MAX = 16
-export const BLOB_STREAMS_MAX = 128
+const BLOB_STREAMS_MAX = 128
 /** Hashes of manifests that are still being gathered, of all uploads together. Unit: bytes. */
 const GATHERED_BYTES_MAX = 64 * 2 ** 20
 /** A caller that neither sends nor takes anything for this long is cut off. Unit: ms. */

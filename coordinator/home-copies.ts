@@ -39,7 +39,7 @@ export interface HomeCopiesContext extends Omit<HomeDriverContext, 'owner' | 'op
 }
 
 /** Homes compare what they keep this often, give or take a fifth. Unit: ms. */
-export const COMPARE_MS = 10_000
+const COMPARE_MS = 10_000
 /** A guard asks a home for orders that it missed so rarely. Unit: ms. */
 const GUARD_COMPARE_MS = 60_000
 /** Time between looks at who is due, and until a home that did not answer is asked again. Unit: ms. */

@@ -28,7 +28,7 @@ export interface HomePlace {
 const GUARD_PLACES = 24
 
 /** Places behind the last home that are still looked at, to tell a home that was pushed aside from one that flaps. */
-export const PLACES_BEHIND = 3
+const PLACES_BEHIND = 3
 /** A place is looked up anew after this long, or when neighbours have changed. Unit: ms. */
 const LOOKUP_AGAIN_MS = 30_000
 /** Places looked at by one call of {@link HomePlaces.refresh}, and lookups under way: many jobs take turns. */

@@ -106,17 +106,6 @@ export class ListIndexer {
   }
 }
 
-/** The index of the content that `chunks` are. */
-export async function indexList(
-  kind: ListKind,
-  separator: string,
-  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): Promise<ListIndex> {
-  const indexer = new ListIndexer(kind, separator)
-  for await (const chunk of chunks) indexer.push(chunk)
-  return indexer.finish()
-}
-
 /** Bytes [start, end) of a blob. */
 export interface ByteSpan {
   readonly start: number
@@ -166,11 +155,6 @@ export function cutItems(source: ListSource, items: ItemRange, content: Uint8Arr
   splitter.end(onItem)
   if (cut.length !== items.count) throw new GridError('corrupt', 'the list does not hold the items its index names')
   return cut
-}
-
-/** Item `k` (from 0) of the group of items that stands between two offsets of the index. */
-export function itemSlice(source: ListSource, group: Uint8Array, k: number): Uint8Array {
-  return cutItems(source, { first: BigInt(k), count: 1 }, group)[0]!
 }
 
 /** Names of columns from a header row: none empty, none twice, at most 1,024. Throws GridError `invalid`. */

@@ -9,20 +9,20 @@ import { groupCount, itemCount, unitCount } from './unit-source.js'
 import { donorsNeeded } from './verdict.js'
 
 /** Version of the message `JobSpec` that this program writes and reads. */
-export const SPEC_FORMAT = 1
+const SPEC_FORMAT = 1
 /** Version of the rules of `job/verdict.ts` that this program follows. */
-export const VERDICT_VERSION = 1
+const VERDICT_VERSION = 1
 /**
  * Versions of the sandbox rules that this program follows, oldest and newest. The rules themselves are `sandbox/`'s
  * (`PROFILE` of its contract), which this folder does not know: a test holds the two together.
  */
 export const PROFILES_KNOWN = Object.freeze({ oldest: 1, newest: 1 })
 /** Features that a spec may require (`requires`) and this program has. */
-export const FEATURES: ReadonlySet<string> = new Set<string>(['judges', 'confidence'])
+const FEATURES: ReadonlySet<string> = new Set<string>(['judges', 'confidence'])
 /** Default life of a job. Unit: ms. */
 export const JOB_LIFE_MS = 30 * 24 * 3600 * 1000
 /** How far the clock of a submitter may be ahead of ours. Unit: ms. */
-export const CLOCK_TOLERANCE_MS = 10 * 60 * 1000
+const CLOCK_TOLERANCE_MS = 10 * 60 * 1000
 /** Every node may grant: the owner radius of a small network. */
 export const WHOLE_RADIUS: Key = 'f'.repeat(40) as Key
 

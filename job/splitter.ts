@@ -24,7 +24,7 @@ export interface Splitter {
 }
 
 /** Formats of `--sep` that are more than a text. */
-export const RECORD_FORMATS: readonly string[] = ['fasta', 'fastq', 'sdf']
+const RECORD_FORMATS: readonly string[] = ['fasta', 'fastq', 'sdf']
 
 /** `UnitSource.separator` for what a person gave as `--sep`: a known format by name, any other text after a colon. */
 export function recordSeparator(sep: string): string {

@@ -55,7 +55,7 @@ const WIDTH_MAX = 64
 const WIDTH = /^(.*):0?([0-9]{1,3})$/s
 
 /** Names that may stand in braces for units of `source`, in the order in which help lists them; '' is `{}`. */
-export function placeholderNames(source: UnitSource): string[] {
+function placeholderNames(source: UnitSource): string[] {
   const names = ['', ...Object.keys(UNIT_VALUES)]
   if (source.type !== 'list') return names
   switch (source.kind) {

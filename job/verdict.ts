@@ -64,7 +64,7 @@ export interface Wanted {
    * know who comes next.
    */
   readonly wanted: 0 | 1
-  /** Owners from whose grants a further opinion cannot help: see {@link wantedFrom}. Ascending. */
+  /** Owners from whose grants a further opinion cannot help: they leave it to others. Ascending. */
   readonly spentGrantors: readonly NodeId[]
   /**
    * A vote that counts already comes from a key younger than the job, so the next opinion goes to an older key where
@@ -253,12 +253,6 @@ function judgeRuled(votes: readonly Vote[], answer: RuledAnswer, rules: VerdictR
 export function donorsNeeded(policy: Policy): number {
   if (policy.type === 'quorum') return Math.max(1, policy.quorum)
   return policy.type === 'none' ? 1 : newcomersFor(policy)
-}
-
-/** Whether a further opinion granted by `grantor` is wanted now. Owners ask this before they issue one. */
-export function wantedFrom(judgement: Judgement, grantor: NodeId): 0 | 1 {
-  if (judgement.state !== 'open' && judgement.state !== 'disputed') return 0
-  return judgement.spentGrantors.includes(grantor) ? 0 : judgement.wanted
 }
 
 /** Whether a vote says what was settled: then its donor is credited, also when the cap of its grantor left it out. */

@@ -97,7 +97,7 @@ export function caNameOf(caKey: KeyObject): string {
 }
 
 /** Self-signed certificate of the CA key, the same bytes at every node. PEM. */
-export function caCertificate(caKey: KeyObject, name: string): string {
+function caCertificate(caKey: KeyObject, name: string): string {
   const authority = sequence(oid('0603551d13'), TRUE, octets(sequence(TRUE)))
   const signsCertificates = sequence(oid('0603551d0f'), TRUE, octets(Buffer.from('03020204', 'hex')))
   return certificate({

@@ -39,7 +39,7 @@ import { GrpcStream, toBuffer } from './grpc-stream.js'
 import { Turns } from './turns.js'
 
 /** Calls under way on one connection; more wait at the caller. */
-export const STREAMS_PER_CONNECTION_MAX = 64
+const STREAMS_PER_CONNECTION_MAX = 64
 /**
  * HTTP/2 receive window of a connection and of each stream. The default of 64 KB holds an upload to 0.6 MB/s at 50 ms of
  * round trip; this allows 160 MB/s, and bounds what one stream can make us keep unread. Unit: bytes.

@@ -13,9 +13,7 @@ import { GridError } from '../runtime/errors.js'
 import { fromHex, toHex, utf8 } from '../runtime/hex.js'
 
 /** Length of the nonce that travels with a key. Unit: bytes. */
-export const ID_NONCE_BYTES = 8
-/** Most leading zero bits a network may ask of the nonce: about a minute of one core on average. Unit: bits. */
-export const ID_WORK_BITS_MAX = 24
+const ID_NONCE_BYTES = 8
 /** Imported public keys kept; the one used longest ago leaves first. An import costs 7 us, a kept one nothing. */
 const IMPORTED_KEYS_MAX = 4096
 
@@ -71,7 +69,7 @@ export function idWorkOf(publicKey: PublicKey, idNonce: Uint8Array): number {
 }
 
 /**
- * Looks for a nonce that gives the key `bits` (0 to {@link ID_WORK_BITS_MAX}) of work, from a random start. Blocks: about
+ * Looks for a nonce that gives the key `bits` (0 to 24) of work, from a random start. Blocks: about
  * 2^bits hashes, 0.1 s for the 16 bits of the public network.
  */
 export function findIdNonce(publicKey: PublicKey, bits: number): Uint8Array {
@@ -169,9 +167,6 @@ export function createVerifier(keysMax: number = IMPORTED_KEYS_MAX): Verifier {
     },
   }
 }
-
-/** The verifier of this process. */
-export const ed25519Verifier: Verifier = createVerifier()
 
 /** What a signature covers: the domain tag, a zero byte, the bytes. */
 export function signedBytes(tag: string, bytes: Uint8Array): Uint8Array {

@@ -6,7 +6,7 @@ export const MAIN_NETWORK = 'main'
 /** Work an id must show on the public network. Unit: leading zero bits; about 0.1 s of one core for each identity. */
 export const MAIN_ID_WORK_BITS = 16
 /** Shortest secret taken from a person: as long as 128 bits in base 64. A short one could be guessed offline. Unit: characters. */
-export const SECRET_CHARACTERS_MIN = 22
+const SECRET_CHARACTERS_MIN = 22
 const SECRET_CHARACTERS_MAX = 256
 const NAME_PATTERN = /^[a-z0-9][a-z0-9._-]{0,63}$/
 

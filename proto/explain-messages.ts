@@ -50,7 +50,7 @@ export type DeclineWord = (typeof DECLINES)[number]
  * did: `convicted` by replays of the submitter, `resting` after it gave units of the job back, `failing` after failures of its host, `window`: so many of its answers
  * wait for others that it is given no more first opinions. `full`: its hands are.
  */
-export const WORKER_BARS = [
+const WORKER_BARS = [
   'none',
   'memory',
   'task',
@@ -74,7 +74,7 @@ export type WorkerBar = (typeof WORKER_BARS)[number]
  * an answer. `delay`: it rests after a failure of a host. `disputed`, `held`, `bytes` (of an accepted output). `limit`: it has
  * had as many instances as it may. Empty of a unit that is settled or failed: `done`.
  */
-export const UNIT_WAITS = [
+const UNIT_WAITS = [
   'untouched',
   'computing',
   'elsewhere',
@@ -92,7 +92,7 @@ export const UNIT_WAITS = [
 export type UnitWait = (typeof UNIT_WAITS)[number]
 
 /** What happens to units, as owners remember it for a while. */
-export const UNIT_EVENTS = [
+const UNIT_EVENTS = [
   'granted',
   'elsewhere',
   'answered',
@@ -114,7 +114,7 @@ export const UNIT_EVENTS = [
 export type UnitEventWord = (typeof UNIT_EVENTS)[number]
 
 /** What is wrong with a peer as a home sees it: it says nothing, or refuses to own a shard or to keep the job. */
-export const TROUBLES = ['silent', 'shard', 'spec'] as const
+const TROUBLES = ['silent', 'shard', 'spec'] as const
 export type TroubleWord = (typeof TROUBLES)[number]
 
 export interface ExplainRequest {

@@ -43,7 +43,7 @@ const CODE_OF: ReadonlyMap<status, ErrorCode> = new Map<status, ErrorCode>([
 ])
 
 /** The gRPC status of a code, for clients of other languages. */
-export function statusOf(code: ErrorCode): status {
+function statusOf(code: ErrorCode): status {
   return STATUS_OF[code]
 }
 

@@ -5,7 +5,7 @@ import { Stop } from './wasi/stop.js'
  * Fuel handed out at once: about a tenth of a second of compiled code. It decides how often progress is reported and
  * nothing else.
  */
-export const PORTION = 1n << 28n
+const PORTION = 1n << 28n
 
 /**
  * Gives an instrumented program its fuel in portions and knows how much was used. What it counts, and where it stops a

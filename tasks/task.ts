@@ -103,7 +103,7 @@ export class FuelExhausted extends Error {
 }
 
 /** Exit code of a unit whose arguments or input a task refuses. */
-export const USAGE_EXIT_CODE = 2
+const USAGE_EXIT_CODE = 2
 
 /** The answer to arguments or input that cannot be used: exit code 2, the message on stderr. */
 export function usageError(message: string): UnitOutput {

@@ -21,7 +21,7 @@ export interface WorkerOptions {
   readonly journalBytesMax: number
 }
 
-export const DEFAULT_WORKER_OPTIONS: WorkerOptions = Object.freeze({
+const DEFAULT_WORKER_OPTIONS: WorkerOptions = Object.freeze({
   threads: 1,
   memoryBytes: 256 * 2 ** 20,
   onlyJob: undefined,

@@ -74,6 +74,6 @@ export class ThreadBoard {
 }
 
 /** `primes@1`, or `module` with the first digits of its digest. */
-export function taskName(task: TaskRef): string {
+function taskName(task: TaskRef): string {
   return task.type === 'builtin' ? `${task.name}@${task.version}` : `module ${task.module.digest.slice(0, 8)}`
 }

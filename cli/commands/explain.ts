@@ -134,7 +134,7 @@ function textOf({ job, sight, findings, moving, unit }: ExplainedJob, number: nu
 }
 
 /** One finding on a few lines. */
-export function findingText({ code, sentence, sinceMs, by, value, cure }: Finding): string {
+function findingText({ code, sentence, sinceMs, by, value, cure }: Finding): string {
   const since = sinceMs === undefined ? '' : ` (for ${formatDuration(sinceMs)})`
   const more = facts([
     ['  said by', by.join(', ')],

@@ -9,7 +9,7 @@ import type { Endpoint } from '../../runtime/transport.js'
 import type { Finding } from './finding.js'
 
 /** Peers whose clocks are needed to judge one's own: fewer could be wrong together, or lie. */
-export const CLOCKS_MIN = 5
+const CLOCKS_MIN = 5
 /** Peers asked at most. */
 const CLOCKS_MAX = 20
 const ASK_MS = 3_000

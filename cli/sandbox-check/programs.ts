@@ -3,7 +3,7 @@ import { assemble, call, f64, i32, i64, op, print } from './assemble.js'
 /** Programs that try to get out of the sandbox, or to use more than they may, and a few honest ones. Deterministic. */
 
 /** Paths that lead out of every folder a program has. */
-export const ESCAPES = [
+const ESCAPES = [
   '../../../etc/passwd',
   '/etc/passwd',
   'in/../../etc/passwd',

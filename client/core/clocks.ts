@@ -5,7 +5,7 @@ import { type Asked, type JobSight, nameOf, names } from './job-sight.js'
 /** A clock further off than this is said to be: signed statements near their expiry are refused. Unit: ms. */
 export const CLOCK_OFF_MS = 5 * 60_000
 /** Peers whose median judges a clock: fewer could be wrong together. */
-export const CLOCK_JUDGES_MIN = 5
+const CLOCK_JUDGES_MIN = 5
 
 /** A peer, and what its clock showed when ours showed `wallMs`. */
 export interface PeerClock extends Asked {
@@ -35,7 +35,7 @@ export function clocksOf({ answers }: JobSight): PeerClock[] {
   return answers.map(({ nodeId, address, reply }) => ({ nodeId, address, theirMs: reply.wallMs }))
 }
 
-export function medianOf(values: readonly number[]): number {
+function medianOf(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const half = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2

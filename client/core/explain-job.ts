@@ -238,7 +238,7 @@ const CURES: Readonly<Partial<Record<WorkerBar, (words: CommandWords) => string>
 }
 
 /** `2 workers`. */
-export function workersText({ workers }: Pick<WorkerGroup, 'workers'>): string {
+function workersText({ workers }: Pick<WorkerGroup, 'workers'>): string {
   return counted(workers, 'worker')
 }
 
@@ -285,7 +285,7 @@ function grantorFindings(shards: readonly MergedShard[], { flags }: CommandWords
 }
 
 /** `shard 3`, `shards 1, 2, 5`, for people. */
-export function shardsText(shards: readonly { readonly shard: number }[]): string {
+function shardsText(shards: readonly { readonly shard: number }[]): string {
   const numbers = shards.slice(0, SHARDS_NAMED_MAX).map(({ shard }) => shard)
   const more = shards.length > numbers.length ? ` and ${shards.length - numbers.length} more` : ''
   return `${shards.length === 1 ? 'shard' : 'shards'} ${numbers.join(', ')}${more}`

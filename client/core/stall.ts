@@ -2,7 +2,7 @@ import type { Summary } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 
 /** A home that has told of nothing new for so long is held against a guard, and again after twice as long each time. Unit: ms. */
-export const STALL_MS: Millis = 60_000
+const STALL_MS: Millis = 60_000
 const STALL_MS_MAX: Millis = 10 * 60_000
 
 /** Notices a home by which a job stands still: it may be so, or the home leaves it undone, or lies. */

@@ -13,17 +13,17 @@ export interface Creditable {
  * Threads for which a new key is given one instance each. How many threads a key has is its own word: a ring of three that
  * claims 64 each would otherwise open with 192 first opinions, and get 4 % of a job wrong (`docs/trust.md`).
  */
-export const CREDIT_START_MAX = 8
+const CREDIT_START_MAX = 8
 /** What an answer that disagrees leaves of a credit: one instance, however many threads there are. */
-export const CREDIT_FLOOR = 1
+const CREDIT_FLOOR = 1
 /** Most instances in hand and unsettled for each thread, for units of 100 ms and more. */
-export const CREDIT_MAX = 64
+const CREDIT_MAX = 64
 /** Below that, the window is counted in seconds of work for each thread. */
-export const CREDIT_WORK_MS = 2_000
+const CREDIT_WORK_MS = 2_000
 /** Most instances in hand and unsettled of one key, however small its units. */
-export const CREDIT_INSTANCES_MAX = 65_536
+const CREDIT_INSTANCES_MAX = 65_536
 /** Credit for each thread from which a key is drawn for further opinions with full weight. */
-export const DRAW_FULL_CREDIT = 16
+const DRAW_FULL_CREDIT = 16
 /** Grants of one key whose fate is remembered in order; beyond it the oldest counts as lost from sight, not as agreed. */
 const ORDER_MAX = 2 * CREDIT_INSTANCES_MAX
 

@@ -2,8 +2,8 @@ import type { PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 
 /** Bounds of the adaptive delay bound, after BOINC's `delay_bound`, which the submitter has to guess. */
-export const DELAY_BOUND_MIN_MS = 30_000
-export const DELAY_BOUND_MAX_MS = 24 * 3_600_000
+const DELAY_BOUND_MIN_MS = 30_000
+const DELAY_BOUND_MAX_MS = 24 * 3_600_000
 /** Reports before the adaptive bound is set. */
 const REPORTS_MIN = 5
 /** Durations remembered, newest first. */

@@ -5,22 +5,16 @@ import type { Random } from '../../runtime/random.js'
 /** Bits of a node id or key. */
 export const ID_BITS = 160
 /** Hex digits of a node id or key. */
-export const ID_DIGITS = 40
+const ID_DIGITS = 40
 
 /** A point of the id space: where a node or a key lies. */
 export type Point = NodeId | Key
 
 const HEX = '0123456789abcdef'
-const ID_PATTERN = /^[0-9a-f]{40}$/
 
 /** Value of each hex digit by character code; the table keeps the comparisons below free of parsing. */
 const DIGIT = new Uint8Array(128)
 for (let value = 0; value < 16; value++) DIGIT[HEX.charCodeAt(value)] = value
-
-/** Whether `text` is an id as this code writes it: 40 lower-case hex digits. */
-export function isPoint(text: string): text is NodeId & Key {
-  return ID_PATTERN.test(text)
-}
 
 /**
  * Which of two points is closer to `target` by XOR distance: negative when `a`, positive when `b`, 0 when they are the
@@ -36,11 +30,6 @@ export function compareDistance(target: Point, a: Point, b: Point): number {
     }
   }
   return 0
-}
-
-/** XOR distance, 0 to 2^160 - 1. Symmetric, zero only for equal points, and d(a,c) <= d(a,b) + d(b,c). */
-export function distance(a: Point, b: Point): bigint {
-  return BigInt(`0x${a}`) ^ BigInt(`0x${b}`)
 }
 
 /** Leading bits two points share: 0 to 160, 160 when they are equal. */

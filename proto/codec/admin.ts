@@ -26,19 +26,19 @@ import { messageCodec, readReason, reasonToWire } from './common.js'
 import { type Fields, hexToWire, type TextBound, uint64ToWire } from './fields.js'
 
 /** What a state tells of at most; the sender leaves out what is above. */
-export const ADMIN_THREADS_MAX = 1_024
-export const ADMIN_PEERS_MAX = 1_024
-export const ADMIN_OWNERS_MAX = 256
-export const ADMIN_RESTRAINTS_MAX = 32
-export const PREFERENCES_MAX = 64
+const ADMIN_THREADS_MAX = 1_024
+const ADMIN_PEERS_MAX = 1_024
+const ADMIN_OWNERS_MAX = 256
+const ADMIN_RESTRAINTS_MAX = 32
+const PREFERENCES_MAX = 64
 /** A value of a preference, as typed. Unit: bytes. */
-export const PREFERENCE_BYTES_MAX = 8 * 1024
+const PREFERENCE_BYTES_MAX = 8 * 1024
 /** Entries of the log that a process keeps, and the parts of one. Unit of the latter: bytes. */
 export const LOG_ENTRIES_MAX = 1_000
 export const LOG_MESSAGE_BYTES_MAX = 1_024
 export const LOG_FIELDS_BYTES_MAX = 4 * 1024
 /** Least and most time between two states. Unit: ms. */
-export const WATCH_EVERY_MS = { min: 100, max: 60_000 } as const
+const WATCH_EVERY_MS = { min: 100, max: 60_000 } as const
 
 /** A state with everything at its bound: under the largest message. */
 const STATE_BYTES_MAX = 1024 * 1024

@@ -35,13 +35,6 @@ export function readSigned(fields: Fields): Signed {
   }
 }
 
-export const signedCodec: Codec<Signed> = messageCodec(
-  'Signed',
-  SPEC_BYTES_MAX + SIGNED_OVERHEAD_BYTES,
-  signedToWire,
-  readSigned,
-)
-
 export function blobRefToWire(blob: BlobRef): WireMessage {
   return { digest: hexToWire(blob.digest), size: blob.size }
 }
@@ -49,8 +42,6 @@ export function blobRefToWire(blob: BlobRef): WireMessage {
 export function readBlobRef(fields: Fields): BlobRef {
   return { digest: fields.digest('digest'), size: fields.safeInteger('size', { max: BLOB_BYTES_MAX }) }
 }
-
-export const blobRefCodec: Codec<BlobRef> = messageCodec('BlobRef', 128, blobRefToWire, readBlobRef)
 
 /** A repeated `UnitRange`: none empty, ascending and disjoint, within the units a job can have. */
 export function readRanges(fields: Fields, name: string, bound: ListBound): UnitRange[] {

@@ -1,5 +1,4 @@
 import { fromHex } from '../../runtime/hex.js'
-import type { Codec } from '../../runtime/transport.js'
 import type { WireMessage } from '../load.js'
 import type { Digest } from '../model.js'
 import {
@@ -15,12 +14,8 @@ import {
   type RangeRequest,
   type RangeWanted,
 } from '../sync-messages.js'
-import { messageCodec, optionalHex, optionalHexToWire } from './common.js'
+import { optionalHex, optionalHexToWire } from './common.js'
 import type { Fields } from './fields.js'
-
-/** Bytes of a request, and of a reply. */
-export const RANGE_REQUEST_BYTES_MAX = 48 * 1024
-export const RANGE_REPLY_BYTES_MAX = 192 * 1024
 
 const PARTS_BYTES = RANGE_FAN * PRINT_BYTES
 const ID_BYTES = 32
@@ -90,17 +85,3 @@ export function readRangeReply(fields: Fields): RangeReply {
     ids: fields.list('ids', { max: RANGE_ANSWERS_MAX }, readIds),
   }
 }
-
-export const rangeRequestCodec: Codec<RangeRequest> = messageCodec(
-  'RangeRequest',
-  RANGE_REQUEST_BYTES_MAX,
-  rangeRequestToWire,
-  readRangeRequest,
-)
-
-export const rangeReplyCodec: Codec<RangeReply> = messageCodec(
-  'RangeReply',
-  RANGE_REPLY_BYTES_MAX,
-  rangeReplyToWire,
-  readRangeReply,
-)

@@ -3,7 +3,7 @@ import type { Reader } from './reader.js'
 import type { FunctionType } from './types.js'
 
 /** A type that stands for no value, in the place of a block's type. */
-export const EMPTY_BLOCK = 0x40
+const EMPTY_BLOCK = 0x40
 
 /**
  * An index of which the program may use those below `count`. Checked here and not only by the engine: behind them stand the

@@ -1,7 +1,7 @@
 import { GridError } from '../../runtime/errors.js'
 
 /** Names of the sections of a module by their id, as refusals say them (WebAssembly core specification, 5.5.2). */
-export const SECTION_NAMES = [
+const SECTION_NAMES = [
   'custom',
   'type',
   'import',

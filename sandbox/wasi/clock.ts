@@ -10,7 +10,7 @@ export const TICK_NS = 1_000_000n
 const NS_MAX = 2n ** 64n - 1n
 
 /** The clocks of preview 1. */
-export const CLOCK = { realtime: 0, monotonic: 1, processCpuTime: 2, threadCpuTime: 3 } as const
+const CLOCK = { realtime: 0, monotonic: 1, processCpuTime: 2, threadCpuTime: 3 } as const
 
 /**
  * Time as a program sees it: starts at a fixed instant and moves only when it is read or slept on, so that it is the same

@@ -128,7 +128,7 @@ export function openFolder(host: WasiHost, name: string, node: FolderNode): void
 }
 
 /** Puts `files` below `root`, in the order of their names, so that inode numbers do not depend on how they were handed over. */
-export function placeInputs(host: WasiHost, root: FolderNode, files: ReadonlyMap<string, StoredBytes>): void {
+function placeInputs(host: WasiHost, root: FolderNode, files: ReadonlyMap<string, StoredBytes>): void {
   for (const [name, bytes] of [...files].sort(([a], [b]) => compareFileNames(a, b))) {
     const parts = name.split('/')
     const last = parts.pop() as string

@@ -1,7 +1,7 @@
 import type { AcceptedOutput, Reduced } from '../task.js'
 
 /** First line of the result: the names of the fields. */
-export const HEADER = 'query\ttarget\tscore\tquery_start\tquery_end\ttarget_start\ttarget_end\n'
+const HEADER = 'query\ttarget\tscore\tquery_start\tquery_end\ttarget_start\ttarget_end\n'
 
 /** The hits of all units in their order, below a line that names the fields. */
 export async function reduce(outputs: AsyncIterable<AcceptedOutput>): Promise<Reduced> {

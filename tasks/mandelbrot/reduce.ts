@@ -2,7 +2,7 @@ import type { AcceptedOutput, Reduced } from '../task.js'
 import { type Band, decodeTile } from './tile.js'
 
 /** Name of the picture in the folder of `-o DIR`. */
-export const PICTURE_NAME = 'mandelbrot.png'
+const PICTURE_NAME = 'mandelbrot.png'
 
 /** Puts the bands together as `mandelbrot.png`; rows that are missing stay transparent. Throws for an output that is no band of the same picture. */
 export async function reduce(outputs: AsyncIterable<AcceptedOutput>): Promise<Reduced> {

@@ -3,7 +3,7 @@ import { textOutput, type UnitInput, type UnitOutput, usageError } from '../task
 import { isPrime, lucasLehmer } from './lucas-lehmer.js'
 
 /** Largest exponent: beyond it one test takes months, and twice its bits would not fit a number of the engine for long. */
-export const EXPONENT_MAX = 100_000_000
+const EXPONENT_MAX = 100_000_000
 /** Numbers that one `A..B` may span, so that a slip of the keyboard is a message rather than an endless unit. */
 const SPAN_MAX = 1_000_000
 /** Exponents of one unit. */

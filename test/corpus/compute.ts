@@ -71,7 +71,7 @@ async function computeUnit(unit: CorpusUnit, bytes: Uint8Array, nanPass: boolean
 }
 
 /** Runs an admitted module as the unit says. */
-export function runCorpusUnit(unit: CorpusUnit, admitted: Uint8Array): ProgramEnd {
+function runCorpusUnit(unit: CorpusUnit, admitted: Uint8Array): ProgramEnd {
   return runProgram(
     new engine.Module(admitted),
     {
@@ -96,7 +96,7 @@ export function runCorpusUnit(unit: CorpusUnit, admitted: Uint8Array): ProgramEn
 const FLOOD_KEPT_BYTES = 4 * 1024
 
 /** The answer that redundant workers compare, from how a program ended: the same that a worker makes of it. */
-export function outputOf(end: ProgramEnd): UnitOutput {
+function outputOf(end: ProgramEnd): UnitOutput {
   if (end.outcome === 'output') {
     const { stderr, stderrLength } = end
     return {

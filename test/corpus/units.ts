@@ -79,7 +79,7 @@ export const tinyUnits: readonly CorpusUnit[] = [
 ]
 
 /** Units of ordinary C and C++ programs, compiled by `build.sh`. */
-export const programUnits: readonly CorpusUnit[] = [
+const programUnits: readonly CorpusUnit[] = [
   unit('integers: queens', 'queens', { args: ['10'] }),
   unit('integers: Lucas-Lehmer, prime', 'lucas', { args: ['607'] }),
   unit('integers: Lucas-Lehmer, composite', 'lucas', { args: ['1277'] }),

@@ -2,11 +2,15 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { applyOrders, type KnownOrder } from '../../job/orders.js'
-import { type Judgement, judge, type VerdictRules, type Vote, verdictRules, wantedFrom } from '../../job/verdict.js'
+import { type Judgement, judge, type VerdictRules, type Vote, verdictRules } from '../../job/verdict.js'
 import type { Digest, JobId, NodeId, Outcome, PublicKey } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'
 import { noDigest, specWith } from '../unit/job/fixture.js'
+
+/** Whether a further opinion is wanted, and of this owner's grants. */
+const mayGrant = (judgement: Judgement, grantor: NodeId) =>
+  'wanted' in judgement && judgement.wanted === 1 && !judgement.spentGrantors.includes(grantor)
 
 /** Few donors, owners and answers, so that every rule meets every other one. */
 const voteArbitrary: fc.Arbitrary<Vote> = fc
@@ -300,7 +304,7 @@ verdict(
           const judgement = judge(votes, rules)
           if (judgement.state !== 'open' && judgement.state !== 'disputed') break
           if (judgement.wanted === 0) break
-          const able = (['g1', 'g2'] as const).filter((owner) => wantedFrom(judgement, owner as NodeId) === 1)
+          const able = (['g1', 'g2'] as const).filter((owner) => mayGrant(judgement, owner as NodeId))
           assert.ok(able.length > 0, 'one of the two may grant')
           votes.push(vote(`donor ${i}`, answer, first ? able[0]! : able.at(-1)!))
         }

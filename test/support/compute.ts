@@ -7,7 +7,7 @@ import { type ComputeProcess, startCompute } from '../../worker/compute/supervis
 import { eventually } from './deadline.js'
 
 /** The tasks of `tasks/compute-tasks.ts`, as compiled. */
-export const computeTasks: string = fileURLToPath(new URL('./tasks/compute-tasks.js', import.meta.url))
+const computeTasks: string = fileURLToPath(new URL('./tasks/compute-tasks.js', import.meta.url))
 
 /** What a test may change of a job. */
 export type SpecChanges = Partial<Omit<JobSpec, 'limits'>> & { readonly limits?: Partial<JobSpec['limits']> }

@@ -20,7 +20,7 @@ export interface Forgery {
 }
 
 /** The false output of a unit. */
-export function forgedOutput(unit: number): UnitOutput {
+function forgedOutput(unit: number): UnitOutput {
   const stdout = utf8(`forged ${unit}`)
   return { outcome: 'done', exitCode: 0, stdout, stderr: new Uint8Array(0), stderrLength: 0, files: [] }
 }

@@ -31,7 +31,7 @@ const NO_BYTES = new Uint8Array(0)
 const DIGEST = '5a'.repeat(32) as Digest
 
 /** A hostile encoding of `value`: one leaf changed before it is written, or bytes changed after. */
-export function hostile<T>(random: Random, encode: (value: T) => Uint8Array, value: T): Uint8Array {
+function hostile<T>(random: Random, encode: (value: T) => Uint8Array, value: T): Uint8Array {
   if (random.int(2) === 0) {
     try {
       return encode(mutatedValue(value, random) as T)

@@ -5,7 +5,7 @@ import type { Alignment, GapCosts } from '../../tasks/align/smith-waterman.js'
  * The best score of aligning all of `a` with all of `b`, straight from the definition: the last column is a pair, or a gap
  * of some length in either sequence. Exponential paths, kept in a table; for sequences of a few residues.
  */
-export function globalScore(a: Uint8Array, b: Uint8Array, costs: GapCosts): number {
+function globalScore(a: Uint8Array, b: Uint8Array, costs: GapCosts): number {
   const known = new Map<number, number>()
   const score = (i: number, j: number): number => {
     if (i === 0 && j === 0) return 0

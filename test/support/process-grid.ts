@@ -162,7 +162,7 @@ export class ProcessGrid {
 }
 
 /** Builds and submits a job as `client`, which takes it that a shard has so many owners. */
-export async function submitRequest(client: GridProcess, request: JobRequest, shardOwners = 1): Promise<JobId> {
+async function submitRequest(client: GridProcess, request: JobRequest, shardOwners = 1): Promise<JobId> {
   const built = await buildJob(request, {
     sha256,
     random: systemRandom,

@@ -3,7 +3,7 @@ import { text, u32 } from '../../cli/sandbox-check/assemble.js'
 /** Bytes of WebAssembly modules, written by hand: enough for tests of what looks at modules. */
 
 /** Value types by the letters that the text format gives them. */
-export const TYPES = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70, externref: 0x6f } as const
+const TYPES = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70, externref: 0x6f } as const
 
 /** Name of a value type. */
 export type TypeName = keyof typeof TYPES

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import { GridError } from '../../runtime/errors.js'
 
 /** Longest frame between parent and child: an output of 64 MiB with what surrounds it, or the items of one unit. */
-export const FRAME_BYTES_MAX = 192 * 1024 * 1024
+const FRAME_BYTES_MAX = 192 * 1024 * 1024
 
 /** Body length as little-endian u32, then the type. */
 const HEADER_BYTES = 5

@@ -39,7 +39,7 @@ export type { Compute, ComputeBatch, ComputeJob, ComputeResult, RunningUnit } fr
 export type { Restrictions } from './restrictions.js'
 
 /** Heap of a compute thread unless told otherwise: the default memory limit of a job. */
-export const THREAD_MEMORY_BYTES = 256 * 1024 * 1024
+const THREAD_MEMORY_BYTES = 256 * 1024 * 1024
 
 /** Units and bytes of items that are in the child at once; the rest waits here. */
 const SENT_UNITS_MAX = 8192

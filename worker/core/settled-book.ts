@@ -191,7 +191,7 @@ export class SettledBook {
 }
 
 /** Two rows of one name together. */
-export function sumOf(a: SettledRow, b: SettledRow): SettledRow {
+function sumOf(a: SettledRow, b: SettledRow): SettledRow {
   return {
     ...a,
     jobName: a.jobName || b.jobName,

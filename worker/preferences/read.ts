@@ -186,7 +186,7 @@ function readWeights(texts: PreferenceTexts, names: PreferenceSurroundings['name
 }
 
 /** A key by its name or its 64 hex digits. Throws GridError `invalid` saying where names come from. */
-export function keyOf(preference: string, text: string, names: ReadonlyMap<string, PublicKey>): PublicKey {
+function keyOf(preference: string, text: string, names: ReadonlyMap<string, PublicKey>): PublicKey {
   const named = names.get(text)
   if (named !== undefined) return named
   if (/^[0-9a-f]{64}$/i.test(text)) return text.toLowerCase() as PublicKey

@@ -4,8 +4,8 @@ import type { JobLook, JobRow, PeerRow, TopEffect, TopEvent } from './messages.j
 import { initialState, type TopState, type UnitsState } from './state.js'
 
 /** Rows that are kept; what comes beyond them is left out. */
-export const JOBS_MAX = 1_000
-export const PEERS_MAX = 5_000
+const JOBS_MAX = 1_000
+const PEERS_MAX = 5_000
 /** Entries of the log that are kept; the oldest leave first. */
 export const LOG_MAX = 1_000
 /** How long the outcome of an action stands below the list. Unit: ms. */

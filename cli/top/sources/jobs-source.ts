@@ -95,16 +95,7 @@ function rowOf(jobId: JobId, listed: ListedJob | undefined) {
 }
 
 /** A look as the dashboard keeps it. */
-export function lookOf({
-  job,
-  summary,
-  waiting,
-  ageMs,
-  firstGrantAgeMs,
-  unitsPerSecond,
-  eta,
-  end,
-}: JobProgress): JobLook {
+function lookOf({ job, summary, waiting, ageMs, firstGrantAgeMs, unitsPerSecond, eta, end }: JobProgress): JobLook {
   const { spec } = job
   return {
     name: spec.name,

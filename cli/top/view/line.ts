@@ -58,8 +58,3 @@ export function between(left: readonly Span[], right: readonly Span[], columns: 
 export function rule(columns: number): Line {
   return line(span('─'.repeat(columns), 'dim'))
 }
-
-/** The text of a line, without its looks. */
-export function lineText({ spans }: Line): string {
-  return spans.map(({ text }) => text).join('')
-}

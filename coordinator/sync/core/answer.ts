@@ -15,7 +15,7 @@ import type { FactSet } from './fact-set.js'
  * No further question is answered once a reply has about this many bytes; one question adds 18 KB or, for a wanted
  * range, 66 KB at most. Small enough that a reply takes a slow uplink a second.
  */
-export const REPLY_BYTES_ENOUGH = 96 * 1024
+const REPLY_BYTES_ENOUGH = 96 * 1024
 /** Bytes of framing and prefix around an entry, about. */
 const ENTRY_BYTES = 24
 

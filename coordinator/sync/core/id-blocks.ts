@@ -6,10 +6,9 @@ const CHUNK_BITS = 11
 /** Slots the first chunk begins with, so that small sets stay small. */
 const FIRST_SLOTS = 16
 const BLOCK_SLOTS_MIN = 4
-export const BLOCK_SLOTS_MAX = 32
 const CLASSES = 4
 
-/** Size class of a block for `count` ids, 1 to {@link BLOCK_SLOTS_MAX}: 4, 8, 16 or 32 slots. */
+/** Size class of a block for `count` ids, 1 to 32: 4, 8, 16 or 32 slots. */
 function classOf(count: number): number {
   return count <= 4 ? 0 : count <= 8 ? 1 : count <= 16 ? 2 : 3
 }
@@ -52,7 +51,7 @@ export class IdBlocks {
   }
 
   /**
-   * Puts `id` at place `rank` of a block of `count` ids, fewer than {@link BLOCK_SLOTS_MAX}; `address` means nothing
+   * Puts `id` at place `rank` of a block of `count` ids, fewer than 32; `address` means nothing
    * when there are none. Returns where the block is now.
    */
   insert(address: number, count: number, rank: number, id: Uint8Array): number {

@@ -13,7 +13,7 @@ import { samePrint } from './answer.js'
 import type { FactSet } from './fact-set.js'
 
 /** Requests of one reconciliation, and of these in a row those after which no difference was found. */
-export const ROUNDS_MAX = 4_096
+const ROUNDS_MAX = 4_096
 export const FRUITLESS_ROUNDS_MAX = 64
 /** Differences found in one reconciliation, each way; the next one finds more. */
 export const FOUND_MAX = 65_536

@@ -1,16 +1,10 @@
 import { createHash } from 'node:crypto'
-import {
-  ed25519Signer,
-  ed25519Verifier,
-  nodeIdOf,
-  privateKeyFromSeed,
-  type Signer,
-  type Verifier,
-} from '../../../overlay/identity.js'
+import { ed25519Signer, nodeIdOf, privateKeyFromSeed, type Signer, type Verifier } from '../../../overlay/identity.js'
 import type { PublicKey } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { toHex } from '../../../runtime/hex.js'
 import type { Address, Caller } from '../../../runtime/transport.js'
+import { ed25519Verifier } from '../../support/ed25519-verifier.js'
 import type { SeededRandom } from '../world/random.js'
 
 /** Real signatures, or a hash keyed with a secret of each key: a hundred times as fast and as impossible to forge here. */

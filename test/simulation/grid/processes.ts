@@ -42,7 +42,7 @@ export interface ProcessParts {
 }
 
 /** Checks of keys as facts want them. */
-export function factVerifier(verifier: Verifier): SignatureVerifier & {
+function factVerifier(verifier: Verifier): SignatureVerifier & {
   verify(tag: string, publicKey: PublicKey, signed: Signed): boolean
 } {
   return {

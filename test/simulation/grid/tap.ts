@@ -19,7 +19,7 @@ export interface Tap<In, Out> {
 }
 
 /** `stream` with somebody listening in. */
-export function tapStream<In, Out>(stream: MessageStream<In, Out>, tap: Tap<In, Out>): MessageStream<In, Out> {
+function tapStream<In, Out>(stream: MessageStream<In, Out>, tap: Tap<In, Out>): MessageStream<In, Out> {
   return {
     get caller() {
       return stream.caller

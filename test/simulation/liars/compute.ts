@@ -11,7 +11,7 @@ import type { SeededRandom } from '../world/random.js'
 import { type Conduct, REPORTED_FAILURES } from './populations.js'
 
 /** Share of an honest worker's answers that are wrong by mischance: each such answer is its own. */
-export const HONEST_ERRORS = 0.001
+const HONEST_ERRORS = 0.001
 
 /** The compute side of one worker. */
 export interface LiarParts {

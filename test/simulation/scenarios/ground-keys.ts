@@ -59,7 +59,7 @@ const LIMIT_MS: Millis = 15 * 60_000
 const TRIES_PER_PEER = 20
 
 /** A job next to whose key ten keys were ground before it was submitted. */
-export async function groundKeys(world: World, { peers, lie, hasRegions }: GroundKeys): Promise<GroundOutcome> {
+async function groundKeys(world: World, { peers, lie, hasRegions }: GroundKeys): Promise<GroundOutcome> {
   const grid = new GroundGrid(world, peers, lie, hasRegions)
   await world.run(WARM_UP_MS)
   return grid.run()

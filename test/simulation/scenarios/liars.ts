@@ -4,12 +4,12 @@ import type { Scenario } from '../scenario.js'
 import { linkProfiles } from '../world/network.js'
 
 /** Units of the job that each population is measured with. */
-export const LIAR_UNITS = 5_000
+const LIAR_UNITS = 5_000
 
 const COLUMNS = ['population', 'seed', 'wrong', 'failed', 'undecided', 'captured', 'time', 'redundancy'] as const
 
 /** What was measured beyond the bars of the population, in words; empty when nothing was. */
-export function missedBars({ bars }: Population, measures: Measures): readonly string[] {
+function missedBars({ bars }: Population, measures: Measures): readonly string[] {
   const missed: string[] = []
   const wrongMax = Math.floor(bars.wrong * measures.units)
   if (measures.wrong > wrongMax) missed.push(`${measures.wrong} wrong answers accepted, at most ${wrongMax} allowed`)

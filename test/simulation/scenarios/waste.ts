@@ -23,7 +23,7 @@ const MASSACRE_SHARE = 0.3
 const WORK_MS = 3_600_000
 
 /** Instances that may be issued for each that is needed. */
-export const WASTE_BARS = { deaths: 1.05, massacre: 1.15, stops: 1.05 } as const
+const WASTE_BARS = { deaths: 1.05, massacre: 1.15, stops: 1.05 } as const
 
 /** Honest workers with units of ten seconds, three owners a shard, good links: whatever is issued twice is waste. */
 function planOf(world: World): Plan {

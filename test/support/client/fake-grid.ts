@@ -3,7 +3,7 @@ import { GridClient } from '../../../client/session.js'
 import { specDefaults } from '../../../job/spec.js'
 import { unitCount } from '../../../job/unit-source.js'
 import { compareDistance } from '../../../overlay/core/node-id.js'
-import { createIdentity, ed25519Verifier, type Identity } from '../../../overlay/identity.js'
+import { createIdentity, type Identity } from '../../../overlay/identity.js'
 import { jobSpecCodec } from '../../../proto/codec/spec.js'
 import type { JobId, JobSpec, Key } from '../../../proto/model.js'
 import { type Clock, systemClock } from '../../../runtime/clock.js'
@@ -11,6 +11,7 @@ import { sha256 } from '../../../runtime/hash.js'
 import { silentLogger } from '../../../runtime/logger.js'
 import { systemRandom } from '../../../runtime/random.js'
 import type { Caller } from '../../../runtime/transport.js'
+import { ed25519Verifier } from '../ed25519-verifier.js'
 import { type Computed, FakeJob, printed } from './fake-job.js'
 import { FakePeer } from './fake-peer.js'
 import { MemoryNetwork } from './memory-transport.js'
@@ -94,6 +95,6 @@ export class FakeGrid {
   }
 }
 
-export function callerOf({ nodeId, publicKey, idNonce }: Identity): Caller {
+function callerOf({ nodeId, publicKey, idNonce }: Identity): Caller {
   return { nodeId, publicKey, idNonce, host: '127.0.0.1' }
 }

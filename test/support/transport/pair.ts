@@ -35,7 +35,7 @@ export interface TransportPair {
 export type PairFactory = (setUp: (acceptor: Transport) => void) => Promise<TransportPair>
 
 /** Text without the letter that stands for hostile bytes here. */
-export const text: Codec<string> = {
+const text: Codec<string> = {
   encode: utf8,
   decode(bytes) {
     const read = new TextDecoder().decode(bytes)
@@ -44,7 +44,7 @@ export const text: Codec<string> = {
   },
 }
 export const rude: Codec<string> = { encode: utf8, decode: (bytes) => new TextDecoder().decode(bytes) }
-export const blob: Codec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes }
+const blob: Codec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes }
 
 export const ask: UnaryMethod<string, string> = { path: '/test.Conformance/Ask', request: text, response: text }
 export const talk: StreamMethod<string, string> = { path: '/test.Conformance/Talk', up: text, down: text }

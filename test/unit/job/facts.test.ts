@@ -13,11 +13,12 @@ import {
   type SignatureTag,
 } from '../../../job/facts.js'
 import { applyOrders } from '../../../job/orders.js'
-import { ed25519Verifier, publicKeyOf, signedBytes } from '../../../overlay/identity.js'
+import { publicKeyOf, signedBytes } from '../../../overlay/identity.js'
 import { grantCodec, reportCodec } from '../../../proto/codec/facts.js'
 import type { Digest, Grant, JobId, Key, NodeId, PublicKey, Report, ReportFact, Signed } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { fromHex, utf8 } from '../../../runtime/hex.js'
+import { ed25519Verifier } from '../../support/ed25519-verifier.js'
 import {
   contextWith,
   countingVerifier,

@@ -6,9 +6,7 @@ import {
   cutItems,
   fileItemHead,
   INDEX_ENTRIES_MAX,
-  indexList,
   indexSpan,
-  itemSlice,
   type ListIndex,
   ListIndexer,
   type ListSource,
@@ -143,7 +141,6 @@ test('the index of a long list stays small and finds every item', () => {
       Array.from({ length: 10 }, (_, k) => `${first + k}\n`),
     )
   }
-  assert.is(Buffer.from(itemSlice(source, content, 5)).toString(), '5\n')
 })
 
 test('an index that lies is found out', () => {
@@ -160,14 +157,6 @@ test('an index that lies is found out', () => {
     /of one unit/,
   )
   assert.throws(() => cutItems(source, { first: 0n, count: 2 }, utf8('a\n')), isCorrupt)
-})
-
-test('content may come as an asynchronous stream', async () => {
-  async function* stream() {
-    yield utf8('a\nb')
-    yield utf8('c\n')
-  }
-  assert.is((await indexList('lines', '', stream())).itemCount, 2)
 })
 
 test('lines and text records are cut as a naive split cuts them, however the content is cut', () => {

@@ -1,8 +1,12 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { agrees, type Judgement, judge, type Vote, verdictRules, wantedFrom } from '../../../job/verdict.js'
+import { agrees, type Judgement, judge, type Vote, verdictRules } from '../../../job/verdict.js'
 import type { Digest, NodeId, PublicKey } from '../../../proto/model.js'
 import { rulesWith, specWith, voteOf } from './fixture.js'
+
+/** Whether a further opinion is wanted, and of this owner's grants. */
+const mayGrant = (judgement: Judgement, grantor: NodeId) =>
+  'wanted' in judgement && judgement.wanted === 1 && !judgement.spentGrantors.includes(grantor)
 
 const g1 = { grantor: 'g1' as NodeId }
 const g2 = { grantor: 'g2' as NodeId }
@@ -228,22 +232,22 @@ grantors('a quorum of three under two grantors takes two votes of one', () => {
 
 grantors('an owner whose further vote would be dropped is not wanted, another is', () => {
   const judgement = judge([voteOf('a', 'x', g1)], rulesWith(2, 2))
-  assert.is(wantedFrom(judgement, g1.grantor), 0)
-  assert.is(wantedFrom(judgement, g2.grantor), 1)
+  assert.is(mayGrant(judgement, g1.grantor), false)
+  assert.is(mayGrant(judgement, g2.grantor), true)
   const disputed = judge([voteOf('a', 'x', g1), voteOf('b', 'y', g2)], rulesWith(2, 2))
-  assert.is(wantedFrom(disputed, g1.grantor), 1, 'it may still give the second vote for y')
+  assert.is(mayGrant(disputed, g1.grantor), true, 'it may still give the second vote for y')
 })
 
 grantors('answers of one grantor end no unit as disputed: its share of maxInstances is bounded', () => {
   const flood = Array.from({ length: 30 }, (_, i) => voteOf(`sybil ${i}`, `answer ${i}`, g1))
   const judgement = judge(flood, rulesWith(2, 2, 10))
   assert.is(stateOf(judgement), 'disputed wanted 1')
-  assert.is(wantedFrom(judgement, g1.grantor), 0)
-  assert.is(wantedFrom(judgement, g2.grantor), 1)
+  assert.is(mayGrant(judgement, g1.grantor), false)
+  assert.is(mayGrant(judgement, g2.grantor), true)
 })
 
 grantors('a settled unit wants nothing of anybody', () => {
-  assert.is(wantedFrom(judge([voteOf('a', 'x')], rulesWith(1)), g1.grantor), 0)
+  assert.is(mayGrant(judge([voteOf('a', 'x')], rulesWith(1)), g1.grantor), false)
 })
 
 grantors.run()

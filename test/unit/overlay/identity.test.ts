@@ -6,7 +6,6 @@ import {
   createIdentity,
   createVerifier,
   ed25519Signer,
-  ed25519Verifier,
   findIdNonce,
   idWorkOf,
   nodeIdOf,
@@ -19,6 +18,7 @@ import {
 } from '../../../overlay/identity.js'
 import type { PublicKey } from '../../../proto/model.js'
 import { fromHex, toHex, utf8 } from '../../../runtime/hex.js'
+import { ed25519Verifier } from '../../support/ed25519-verifier.js'
 
 const identityTest = suite('identity')
 

@@ -1,7 +1,6 @@
 import type { JobLook, Key, ListedJobRow, TopEffect } from '../../../../cli/top/core/messages.js'
 import { Top } from '../../../../cli/top/core/top.js'
 import { frame } from '../../../../cli/top/view/frame.js'
-import { lineText } from '../../../../cli/top/view/line.js'
 import type { ListedUnit } from '../../../../client/units.js'
 import { EMPTY_SUMMARY } from '../../../../job/summary.js'
 import type { ProcessState } from '../../../../proto/admin-messages.js'
@@ -21,9 +20,9 @@ export function nodeId(number: number): NodeId {
   return number.toString(16).padStart(8, '0').padEnd(40, '0') as NodeId
 }
 
-export const key = (byte: string): PublicKey => byte.repeat(32) as PublicKey
+const key = (byte: string): PublicKey => byte.repeat(32) as PublicKey
 
-export function summary(changes: Partial<Summary> = {}): Summary {
+function summary(changes: Partial<Summary> = {}): Summary {
   return { ...EMPTY_SUMMARY, units: 1_000, open: 1_000, workers: 3, donors: 2, ...changes }
 }
 
@@ -159,7 +158,9 @@ export class TestTop extends Top {
   }
 
   lines(): readonly string[] {
-    return frame(this.state, { network: 'test', clock: () => '12:00:00' }).map(lineText)
+    return frame(this.state, { network: 'test', clock: () => '12:00:00' }).map(({ spans }) =>
+      spans.map(({ text }) => text).join(''),
+    )
   }
 
   get screen(): string {

@@ -1,9 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { rangeReplyCodec, rangeRequestCodec } from '../../../../proto/codec/sync.js'
 import { wireType } from '../../../../proto/load.js'
 import type { RangeReply, RangeRequest } from '../../../../proto/sync-messages.js'
 import { GridError } from '../../../../runtime/errors.js'
+import { rangeReplyCodec, rangeRequestCodec } from './range-codecs.js'
 import { idOf } from './sets.js'
 
 const codecs = suite('range codecs')

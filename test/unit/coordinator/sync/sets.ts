@@ -2,11 +2,11 @@ import { answerRanges } from '../../../../coordinator/sync/core/answer.js'
 import type { FactSet } from '../../../../coordinator/sync/core/fact-set.js'
 import { Reconciliation } from '../../../../coordinator/sync/core/reconciliation.js'
 import { newFactSet } from '../../../../coordinator/sync/fact-set.js'
-import { rangeReplyCodec, rangeRequestCodec } from '../../../../proto/codec/sync.js'
 import type { Digest } from '../../../../proto/model.js'
 import type { RangeReply, RangeRequest } from '../../../../proto/sync-messages.js'
 import { sha256 } from '../../../../runtime/hash.js'
 import { utf8 } from '../../../../runtime/hex.js'
+import { rangeReplyCodec, rangeRequestCodec } from './range-codecs.js'
 
 /** The id of the `i`-th fact of tests. */
 export function idOf(i: number): Digest {

@@ -4,9 +4,7 @@ import * as assert from 'uvu/assert'
 import {
   bytesOfPoint,
   compareDistance,
-  distance,
   ID_BITS,
-  isPoint,
   keyOf,
   keyOfDigest,
   randomInBucket,
@@ -21,17 +19,10 @@ const point = fc
   .uint8Array({ minLength: 20, maxLength: 20 })
   .map((bytes) => Buffer.from(bytes).toString('hex') as NodeId)
 
-const distances = suite('distance')
+/** XOR distance as the paper defines it. */
+const distance = (a: NodeId, b: NodeId) => BigInt(`0x${a}`) ^ BigInt(`0x${b}`)
 
-distances('is symmetric, zero only between equal points, and obeys the triangle inequality', () => {
-  fc.assert(
-    fc.property(point, point, point, (a, b, c) => {
-      assert.is(distance(a, b), distance(b, a))
-      assert.is(distance(a, b) === 0n, a === b)
-      assert.ok(distance(a, c) <= distance(a, b) + distance(b, c))
-    }),
-  )
-})
+const distances = suite('distances')
 
 distances('orders points as compareDistance does, and shared bits tell its highest bit', () => {
   fc.assert(
@@ -63,7 +54,7 @@ keys('tells domains and the borders between parts apart', () => {
   const of = (domain: string, ...parts: string[]) => keyOf(sha256, domain, parts.map(utf8))
   const all = [of('a', 'bc'), of('ab', 'c'), of('a', 'b', 'c'), of('a', 'bc', ''), of('a')]
   assert.is(new Set(all).size, all.length)
-  assert.ok(all.every(isPoint))
+  for (const key of all) assert.match(key, /^[0-9a-f]{40}$/)
 })
 
 keys('of a digest is its first 160 bits', () => {

@@ -1,9 +1,11 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { distance } from '../../../../overlay/core/node-id.js'
 import { ownersOf, ReleaseWatch, rankOf, SPREAD_PEERS } from '../../../../overlay/core/ownership.js'
 import type { Key, NodeId } from '../../../../proto/model.js'
+
+/** XOR distance as the paper defines it. */
+const distance = (a: string, b: string) => BigInt(`0x${a}`) ^ BigInt(`0x${b}`)
 
 const point = fc.uint8Array({ minLength: 20, maxLength: 20 }).map((bytes) => Buffer.from(bytes).toString('hex'))
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CONTACT_TAG, ContactBook } from '../../../../overlay/core/contact.js'
-import { createIdentity, ed25519Verifier } from '../../../../overlay/identity.js'
+import { createIdentity } from '../../../../overlay/identity.js'
 import { resolveOptions } from '../../../../overlay/options.js'
 import { formatPeers, parsePeers } from '../../../../overlay/remembered-peers.js'
 import {
@@ -20,6 +20,7 @@ import type { JobId, Key, NodeId, PublicKey } from '../../../../proto/model.js'
 import { CONTACT_BYTES_MAX, type Contact, type ContactBody } from '../../../../proto/overlay-messages.js'
 import { GridError } from '../../../../runtime/errors.js'
 import type { Codec } from '../../../../runtime/transport.js'
+import { ed25519Verifier } from '../../../support/ed25519-verifier.js'
 
 const identity = createIdentity()
 const body = (changes: Partial<ContactBody> = {}): ContactBody => ({

@@ -1,8 +1,7 @@
 import * as attest from '../../../../../proto/codec/attestation.js'
-import { blobRefCodec, signedCodec } from '../../../../../proto/codec/common.js'
 import * as facts from '../../../../../proto/codec/facts.js'
 import * as s from '../../../job/samples.js'
-import { blob, type CodecCase, codecCase, digest, jobId, nodeId, summary } from './case.js'
+import { type CodecCase, codecCase, digest, jobId, nodeId, summary } from './case.js'
 
 const attestation = {
   jobId,
@@ -20,8 +19,6 @@ export const factCases: readonly CodecCase[] = [
   codecCase('Attestation', attest.attestationCodec, attestation, { ...attestation, units: 0, fuel: 0n }),
   codecCase('AttestRequest', attest.attestRequestCodec, { jobId, shard: 7 }),
   codecCase('AttestReply', attest.attestReplyCodec, { attestation: s.signed() }),
-  codecCase('Signed', signedCodec, s.signed()),
-  codecCase('BlobRef', blobRefCodec, blob),
   codecCase('Grant', facts.grantCodec, s.grant, { ...s.grant, age: 'older' }),
   codecCase('Report', facts.reportCodec, s.report(1), s.report(64), {
     ...s.report(),
