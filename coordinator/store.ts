@@ -69,6 +69,7 @@ export type Write =
  */
 export const KEYS_SEEN_MAX = 200_000
 
+/** A job as it is on disk. */
 export interface StoredJob {
   readonly jobId: JobId
   readonly roles: ReadonlySet<JobRole>
@@ -78,16 +79,19 @@ export interface StoredJob {
   readonly receivedAtMs: number
 }
 
+/** An order as it is on disk. */
 export interface StoredOrder {
   readonly seq: number
   readonly order: Signed
 }
 
+/** A shard that this peer owns, as it is on disk. */
 export interface StoredShard {
   readonly shard: number
   readonly activatedAtMs: number
 }
 
+/** A fact as it is on disk. */
 export interface StoredFact {
   /** Rises with each fact of the shard; at least 1. */
   readonly row: number
@@ -95,6 +99,7 @@ export interface StoredFact {
   readonly fact: Uint8Array
 }
 
+/** A large output, whose bytes are in a file. */
 export interface StoredOutput {
   readonly unit: number
   readonly digest: Digest

@@ -11,6 +11,7 @@ export interface ThreadState {
   readonly unit: RunningUnitState | undefined
 }
 
+/** A unit on a thread. */
 export interface RunningUnitState {
   readonly jobId: JobId
   readonly jobName: string
@@ -81,6 +82,7 @@ export interface WorkerState {
   readonly sameKey: SameKey | undefined
 }
 
+/** A preference as text, empty: its default; and where the value comes from. */
 export interface PreferenceValue {
   readonly name: string
   /** Empty: not set. */
@@ -118,15 +120,19 @@ export interface ProcessState {
   readonly worker: WorkerState | undefined
 }
 
+/** Asks for the state of the process, again and again. */
 export interface WatchProcessRequest {
   /** Least time between two states. Range: 100 to 60,000; unit: ms. */
   readonly everyMs: number
 }
 
+/** Asks for the log: so many lines of before, and all that follow. */
 export interface LogRequest {
   /** Entries of the past to begin with. Range: 0 to 1,000. */
   readonly past: number
 }
+
+/** One line of the log. */
 export interface LogEntry {
   readonly atMs: number
   readonly level: string
@@ -140,15 +146,21 @@ export interface LogEntry {
 export interface PreferRequest {
   readonly values: readonly { readonly name: string; readonly value: string }[]
 }
+
+/** All preferences after the change. */
 export interface PreferReply {
   readonly preferences: readonly PreferenceValue[]
 }
 
+/** Stops computing for a time. */
 export interface PauseRequest {
   /** 0: until resumed. Unit: ms. */
   readonly forMs: number
 }
+
+/** Goes on computing. */
 export type ResumeRequest = Readonly<Record<never, never>>
 /** Finish or hand back what is in hand, and take nothing new; the process ends. */
 export type DrainRequest = Readonly<Record<never, never>>
+/** Done. */
 export type AdminReply = Readonly<Record<never, never>>

@@ -11,6 +11,7 @@ export interface OfferedFact {
   readonly outputs: readonly UnitBytes[]
 }
 
+/** Facts that another owner may lack. */
 export interface OfferRequest {
   readonly facts: readonly OfferedFact[]
 }
@@ -21,6 +22,7 @@ export interface OfferRequest {
  */
 export type OfferState = 'kept' | 'unknown' | 'refused' | 'notNow'
 
+/** What became of each fact, in their order. */
 export interface OfferReply {
   /** One a fact, in order. */
   readonly states: readonly OfferState[]
@@ -33,6 +35,7 @@ export interface ShardQuestion {
   readonly ranges: RangeRequest
 }
 
+/** Ranges of the facts of shards, to be compared. */
 export interface ReconcileRequest {
   readonly shards: readonly ShardQuestion[]
 }
@@ -47,17 +50,20 @@ export type ShardAnswer =
     }
   | { readonly state: 'unknown' | 'notNow' }
 
+/** One answer a shard, in their order. */
 export interface ReconcileReply {
   /** One a question, in order. */
   readonly shards: readonly ShardAnswer[]
 }
 
+/** Facts of a shard by id. */
 export interface FetchFactsRequest {
   readonly jobId: JobId
   readonly shard: number
   readonly factIds: readonly Digest[]
 }
 
+/** Those of them that the owner has. */
 export interface FetchFactsReply {
   /** In no particular order; fewer than asked for when they do not fit or are not here. */
   readonly facts: readonly OfferedFact[]
@@ -75,8 +81,10 @@ export interface OutstandingGrant {
   readonly kept: boolean
 }
 
+/** What an owner has granted and believes to be computed still. */
 export interface OutstandingRequest {
   readonly grants: readonly OutstandingGrant[]
 }
 
+/** Heard. */
 export type OutstandingReply = Readonly<Record<never, never>>

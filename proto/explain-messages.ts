@@ -37,18 +37,20 @@ export const RESTRAINTS = [
   'outputs',
   'other',
 ] as const
+/** One of {@link RESTRAINTS}. */
 export type RestraintWord = (typeof RESTRAINTS)[number]
 
 /** Why a worker takes no units of a job that it knows of, as it tells the job's owners. */
 export const DECLINES = ['refuse', 'accept', 'memory', 'task', 'profile', 'job', 'broken'] as const
+/** One of {@link DECLINES}. */
 export type DeclineWord = (typeof DECLINES)[number]
 
 /**
  * How a connected worker stands towards a job. `none`: it may have units of it, and asks. From its hello: `memory` offered is
  * less than a unit may use, it lacks the `task` or its version, or the sandbox `profile`, wants another `job` alone, or is
  * `unnamed` in the job's list. As it said: a restraint (`restrained`), or that it declines the submitter (`refused`). As it
- * did: `convicted` by replays of the submitter, `resting` after it gave units of the job back, `failing` after failures of its host, `window`: so many of its answers
- * wait for others that it is given no more first opinions. `full`: its hands are.
+ * did: `convicted` by replays of the submitter, `resting` after it gave units of the job back, `failing` after failures of its
+ * host, `window`: so many of its answers wait for others that it is given no more first opinions. `full`: its hands are.
  */
 const WORKER_BARS = [
   'none',
@@ -65,6 +67,7 @@ const WORKER_BARS = [
   'window',
   'full',
 ] as const
+/** One of {@link WORKER_BARS}. */
 export type WorkerBar = (typeof WORKER_BARS)[number]
 
 /**
@@ -89,6 +92,7 @@ const UNIT_WAITS = [
   'limit',
   'done',
 ] as const
+/** One of {@link UNIT_WAITS}. */
 export type UnitWait = (typeof UNIT_WAITS)[number]
 
 /** What happens to units, as owners remember it for a while. */
@@ -111,12 +115,15 @@ const UNIT_EVENTS = [
   'fetching',
   'withdrawn',
 ] as const
+/** One of {@link UNIT_EVENTS}. */
 export type UnitEventWord = (typeof UNIT_EVENTS)[number]
 
 /** What is wrong with a peer as a home sees it: it says nothing, or refuses to own a shard or to keep the job. */
 const TROUBLES = ['silent', 'shard', 'spec'] as const
+/** One of {@link TROUBLES}. */
 export type TroubleWord = (typeof TROUBLES)[number]
 
+/** Why a job, or one of its units, is where it is. */
 export interface ExplainRequest {
   readonly jobId: JobId
   /** Undefined: the job as a whole. */
@@ -125,6 +132,7 @@ export interface ExplainRequest {
   readonly events: boolean
 }
 
+/** What one peer knows of it. */
 export interface ExplainReply {
   readonly version: string
   /** ms since 1970 by the clock of the peer; for judging clocks alone. */
@@ -147,6 +155,7 @@ export interface ExplainReply {
 /** What a guard does for a job: whether homes leave it undone, or it has stepped in for them. */
 export type Guarding = 'watching' | 'acting'
 
+/** A job as one of its homes sees it. */
 export interface HomeSight {
   /** Homes that are nearer to the job and seem to be there; of a guard, nearer peers. */
   readonly rank: number
@@ -155,16 +164,20 @@ export interface HomeSight {
   readonly troubles: readonly PeerTrouble[]
 }
 
+/** A peer that does not do what the job needs of it. */
 export interface PeerTrouble {
   readonly nodeId: NodeId
   readonly address: string
   readonly what: TroubleWord
+  /** What it answered, and why by its own word; empty of one that is silent. */
   readonly code: ErrorCode | ''
   readonly reason: string
   readonly sinceMs: number
+  /** Shards of the job that it is about; 0 of `spec`. */
   readonly shards: number
 }
 
+/** A shard as one of its owners sees it. */
 export interface ShardSight {
   readonly shard: number
   readonly summary: Summary
@@ -178,6 +191,7 @@ export interface ShardSight {
   readonly lastAnswerMs: number | undefined
 }
 
+/** Units of a shard that wait for the same. */
 export interface UnitGroup {
   readonly wait: UnitWait
   readonly units: number
@@ -186,6 +200,7 @@ export interface UnitGroup {
   readonly sinceMs: number | undefined
 }
 
+/** Connected workers that stand alike towards the job. */
 export interface WorkerGroup {
   readonly bar: WorkerBar
   readonly value: string
@@ -198,6 +213,7 @@ export interface WorkerGroup {
 /** Why a worker was turned away: its key runs elsewhere, or it speaks no version of the protocol that the owner does. */
 export type RefusalCode = 'exists' | 'unsupported'
 
+/** A worker key that was turned away of late. */
 export interface RefusedKey {
   readonly nodeId: NodeId
   readonly reason: string
@@ -205,6 +221,7 @@ export interface RefusedKey {
   readonly agoMs: number
 }
 
+/** One unit as an owner sees it. */
 export interface UnitSight {
   readonly unit: number
   readonly shard: number
@@ -217,19 +234,26 @@ export interface UnitSight {
   readonly instancesMax: number
   readonly errorsMax: number
   readonly leases: readonly LeaseSight[]
+  /** The key drawn for the next opinion, and how long ago. */
   readonly drawn: NodeId | undefined
   readonly drawnMs: number
+  /** Still to rest after failures of hosts; 0: it does not. */
   readonly restingMs: number
+  /** Granted by other owners, as they tell. */
   readonly elsewhere: readonly LeaseSight[]
 }
 
+/** An instance that is being computed. */
 export interface LeaseSight {
+  /** Undefined: its owner does not say. */
   readonly worker: NodeId | undefined
   readonly sinceMs: number
+  /** Since it last made progress, and the steps it had made then. */
   readonly movedMs: number
   readonly fuel: bigint
 }
 
+/** Something that happened to a unit. */
 export interface UnitEvent {
   readonly unit: number
   readonly agoMs: number

@@ -168,15 +168,19 @@ export interface OutputChunk {
   readonly bytes: Uint8Array
 }
 
+/** Reply of `PutOutput`: whether the owner has the output on disk now. */
 export interface PutOutputReply {
   readonly stored: boolean
 }
 
 // ---------------------------------------------------------------------------------------------------------------- jobs
 
+/** Takes a job: the signed spec, to one of its homes. */
 export interface SubmitRequest {
   readonly spec: Signed
 }
+
+/** Who has taken the job. */
 export interface SubmitReply {
   readonly jobId: JobId
   /** Nodes that have the spec on disk. */
@@ -184,17 +188,25 @@ export interface SubmitReply {
   /** Holders that make it durable. */
   readonly wanted: number
 }
+
+/** Takes an order about a job, to one of its homes. */
 export interface OrderRequest {
   readonly order: Signed
 }
+
+/** Who has the order on disk, and how many make it durable. */
 export interface OrderReply {
   readonly holders: readonly NodeId[]
   readonly wanted: number
 }
+
+/** How a job stands, as one of its homes sees it; `Watch` asks the same and is answered again and again. */
 export interface ShowRequest {
   readonly jobId: JobId
   readonly withShards: boolean
 }
+
+/** A job as one of its homes sees it. */
 export interface ShowReply {
   readonly spec: Signed
   readonly orders: readonly Signed[]
@@ -212,6 +224,8 @@ export interface ShowReply {
   /** Holders that make it durable; 0: the home does not say. */
   readonly wanted: number
 }
+
+/** A shard as one of its owners told it. */
 export interface ShardStatus {
   readonly shard: number
   readonly owner: NodeId
@@ -223,6 +237,8 @@ export interface ShardStatus {
   /** Since this owner granted the first instance of the shard; undefined: it has not. */
   readonly firstGrantAgoMs: number | undefined
 }
+
+/** States of the units of one shard, from one of its owners. */
 export interface UnitsRequest {
   readonly jobId: JobId
   readonly shard: number
@@ -233,9 +249,13 @@ export interface UnitsRequest {
   /** Units before this one are left out. Default 0. */
   readonly fromUnit?: number
 }
+
+/** Some of the units asked for, ascending; more may follow. */
 export interface UnitsReply {
   readonly units: readonly UnitStatus[]
 }
+
+/** One unit as an owner sees it. */
 export interface UnitStatus {
   readonly unit: number
   readonly state: UnitState
@@ -248,6 +268,8 @@ export interface UnitStatus {
   readonly result: { readonly digest: Digest; readonly outcome: Outcome } | undefined
   readonly waiting: string
 }
+
+/** Facts and outputs of one shard, from one of its owners. */
 export interface ResultsRequest {
   readonly jobId: JobId
   readonly shard: number
@@ -257,6 +279,8 @@ export interface ResultsRequest {
   readonly follow: boolean
   readonly withOutputs: boolean
 }
+
+/** Facts come before the units they settle, in this message or an earlier one. */
 export interface ResultsReply {
   /** Facts whose reports hold votes for units settled or failed since the last message. */
   readonly facts: readonly ReportFact[]
@@ -265,6 +289,8 @@ export interface ResultsReply {
   /** Nothing left to wait for in this shard. */
   readonly done: boolean
 }
+
+/** A unit that an owner calls settled or failed; the facts prove it. */
 export interface SettledUnit {
   readonly unit: number
   readonly digest: Digest
@@ -274,6 +300,7 @@ export interface SettledUnit {
   /** Bytes of the encoded output. */
   readonly outputBytes: number
 }
+
 /** One output by unit and digest. */
 export interface OutputRequest {
   readonly jobId: JobId
@@ -281,39 +308,55 @@ export interface OutputRequest {
   readonly unit: number
   readonly digest: Digest
 }
+
+/** A part of an output, at most 256 KiB; they come in order. */
 export interface Chunk {
   readonly bytes: Uint8Array
 }
+
+/** A home gives a shard to one of its owners. */
 export interface ActivateRequest {
   readonly spec: Signed
   readonly orders: readonly Signed[]
   readonly shard: number
 }
+
+/** How the shard stands at its owner. */
 export interface ActivateReply {
   readonly summary: Summary
 }
+
+/** An owner tells a home how its shards of a job stand. */
 export interface SummarizeRequest {
   readonly jobId: JobId
   readonly shards: readonly ShardStatus[]
   /** Digest of the orders that the owner has; undefined: none, or it does not say. */
   readonly orders: Digest | undefined
 }
+
+/** What the home knows that the owner does not. */
 export interface SummarizeReply {
   /** All orders of the job that the home holds; none when they are those that the owner has. */
   readonly orders: readonly Signed[]
   /** Why nothing more is to be granted; empty: go on. */
   readonly stopped: string
 }
+
+/** A worker asks an owner to sign what its key gave to a shard. */
 export interface AttestRequest {
   readonly jobId: JobId
   readonly shard: number
 }
+
+/** What the owner signed. */
 export interface AttestReply {
   /** An encoded Attestation. */
   readonly attestation: Signed
 }
 
+/** What a peer sees of the network and does itself. */
 export type StatusRequest = Readonly<Record<never, never>>
+/** One peer, and its share of the counts of the network. */
 export interface StatusReply {
   readonly peers: number
   readonly workers: number
@@ -341,6 +384,8 @@ export interface StatusReply {
   /** Workers that this peer counts for the network, by version. */
   readonly countedWorkers: readonly WorkerCount[]
 }
+
+/** Workers of one version, and their threads. */
 export interface WorkerCount {
   readonly version: string
   readonly workers: number
@@ -349,36 +394,50 @@ export interface WorkerCount {
 
 // --------------------------------------------------------------------------------------------------------------- blobs
 
+/** How much of a blob a peer has. */
 export interface BlobStatRequest {
   readonly blob: BlobRef
 }
+
+/** What there is of the blob. */
 export interface BlobStatReply {
   readonly complete: boolean
   /** One bit a chunk, least significant first; empty: nothing here. */
   readonly present: Uint8Array
 }
+
+/** An upload: start, hashes of all chunks, then chunks in any order. */
 export type BlobPut =
   /** First. `keepUntilMs`: expiry of the job that needs it, ms since 1970. */
   | { readonly type: 'start'; readonly blob: BlobRef; readonly keepUntilMs: number }
   /** 32 bytes a chunk, in order, at most 8,192 hashes a message. */
   | { readonly type: 'hashes'; readonly hashes: Uint8Array }
   | ({ readonly type: 'chunk' } & BlobChunk)
+/** Whether the peer has the whole blob on disk now. */
 export interface BlobPutReply {
   readonly complete: boolean
   readonly holder: NodeId
 }
+
+/** The hashes of all chunks of a blob. */
 export interface BlobManifestRequest {
   readonly blob: BlobRef
 }
+
+/** Some of the hashes; parts come in order. */
 export interface BlobManifestPart {
   /** 32 bytes a chunk, in order, at most 8,192 hashes a message. */
   readonly hashes: Uint8Array
 }
+
+/** Chunks of a blob. */
 export interface BlobGetRequest {
   readonly blob: BlobRef
   /** Indices in the order wanted, at most 4,096. */
   readonly chunks: readonly number[]
 }
+
+/** One chunk; its hash is checked against the manifest. */
 export interface BlobChunk {
   readonly index: number
   /** At most 256 KiB. */

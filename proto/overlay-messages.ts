@@ -6,8 +6,10 @@ import type { JobId, Key, NodeId, PublicKey, Signed } from './model.js'
 
 /** Bytes of a contact record with its signature. */
 export const CONTACT_BYTES_MAX = 512
+/** Addresses of a contact, and bytes of each. */
 export const CONTACT_ADDRESSES_MAX = 4
 export const CONTACT_ADDRESS_BYTES_MAX = 96
+/** Features of a contact, and bytes of each. */
 export const CONTACT_FEATURES_MAX = 8
 export const CONTACT_FEATURE_BYTES_MAX = 24
 /** Contacts of one FindNode reply (Kademlia's k). */
@@ -22,6 +24,7 @@ export const RECORDS_PER_KEY_MAX = 32
 export const BOARDS = 16
 /** How long an announcement stands without being renewed, at most. */
 export const ANNOUNCEMENT_LIFETIME_MS: Millis = 60_000
+/** Bytes of the header of a spec in an announcement. */
 export const ANNOUNCEMENT_HEADER_BYTES_MAX = 1024
 /** Announcements, and withdrawals, in one message to a watcher. */
 export const BOARD_UPDATE_MAX = 64
@@ -87,67 +90,89 @@ export interface FromCaller {
   readonly caller: Contact | undefined
 }
 
+/** Is the peer there? */
 export type PingRequest = FromCaller
 /** Undefined from a leaf, which nobody pings on purpose. */
 export interface PingReply {
   readonly contact: Contact | undefined
 }
 
+/** The contacts nearest to `target` that the peer knows. */
 export interface FindNodeRequest extends FromCaller {
   readonly target: Key
 }
+
+/** Nearest first, at most {@link REPLY_CONTACTS_MAX}. */
 export interface FindNodeReply {
   readonly contacts: readonly Contact[]
   /** Of the peer that answers: others may know an older one. */
   readonly contact: Contact | undefined
 }
 
+/** Records of one kind under a key. */
 export interface FindRecordRequest extends FromCaller {
   readonly key: Key
   readonly kind: string
 }
+
+/** Of different signers, at most {@link RECORDS_PER_KEY_MAX}. */
 export interface FindRecordReply {
   readonly records: readonly OverlayRecord[]
 }
 
+/** Asks the peer to hold a record. */
 export interface StoreRecordRequest extends FromCaller {
   readonly record: OverlayRecord
 }
+
+/** What became of the record. */
 export interface StoreRecordReply {
   /** False: it held this version already. */
   readonly newer: boolean
 }
 
+/** Asks the peer to dial the caller at the addresses of its contact. */
 export interface DialBackRequest {
   readonly caller: Contact
 }
+
+/** What came of the dialling. */
 export interface DialBackReply {
   /** The address that answered, undefined when none did. */
   readonly reached: Address | undefined
 }
 
+/** Puts ready work of the caller onto the board. */
 export interface AnnounceRequest {
   readonly caller: Contact
   readonly announcement: Announcement
 }
+
+/** The announcement stands. */
 export type AnnounceReply = Readonly<Record<never, never>>
 
+/** Asks for what stands on some boards, and for changes from then on. */
 export interface WatchBoardRequest {
   /** One bit for each board. */
   readonly boards: number
   /** Of a worker, where it is to be counted. */
   readonly worker?: WatchingWorker | undefined
 }
+
 /** A worker as the boards count it. */
 export interface WatchingWorker {
   readonly version: string
   /** 1 to 4,096. */
   readonly threads: number
 }
+
+/** An announcement, and who made it. */
 export interface BoardEntry {
   readonly announcement: Announcement
   readonly owner: Contact
 }
+
+/** Changes of the boards watched; at most {@link BOARD_UPDATE_MAX} of each kind. */
 export interface BoardUpdate {
   readonly entries: readonly BoardEntry[]
   readonly withdrawn: readonly { readonly jobId: JobId; readonly owner: NodeId }[]

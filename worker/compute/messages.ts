@@ -56,10 +56,12 @@ export type Control =
   /** The process was stopped for so long, and goes on. */
   | { readonly type: 'continued'; readonly stoppedMs: number }
 
+/** For a `control` frame. Both processes are of one version: nothing else reads it. */
 export function encodeControl(control: Control): Uint8Array {
   return serialize(control)
 }
 
+/** The inverse of {@link encodeControl}. */
 export function decodeControl(body: Uint8Array): Control {
   return deserialize(body) as Control
 }
@@ -74,10 +76,12 @@ export interface ChildFacts {
   readonly interfaces: number
 }
 
+/** For a `ready` frame. */
 export function encodeFacts(facts: ChildFacts): Uint8Array {
   return serialize(facts)
 }
 
+/** The inverse of {@link encodeFacts}. */
 export function decodeFacts(body: Uint8Array): ChildFacts {
   return deserialize(body) as ChildFacts
 }
