@@ -10,6 +10,9 @@ import { GridError } from '../runtime/errors.js'
 import { type CommandContext, commandAgain } from './context.js'
 import { commandLogger } from './logger.js'
 
+/** How long a person waits for a first peer before being told what is wrong. Unit: ms. */
+const PATIENCE_MS = 2_000
+
 /** A command's way into the network. */
 export interface Connection {
   readonly process: GridProcess
@@ -64,20 +67,29 @@ export async function connect(context: CommandContext): Promise<Connection> {
   const dataFolder = settings.data.value
   const logger = commandLogger(stderr, output.verbose)
   const gridProcess = await startClient({ dataFolder, network, join: seeds, logger })
+  const told = sayWhatIsMissing(context, gridProcess.overlay)
   try {
     await Promise.race([gridProcess.overlay.whenJoined(JOIN_MS), interrupted(context)])
   } catch (error) {
     await gridProcess.close()
-    if (!(error instanceof GridError) || error.code !== 'unreachable') throw error
+    if (!(error instanceof GridError) || error.code === 'closed') throw error
     const where = seeds.length === 0 ? 'the peers remembered here' : seeds.map((seed) => seed.split('#')[0]).join(', ')
-    throw new GridError('unreachable', `no peer of the network '${network.name}' answered at ${where}`, {
-      cause: error,
-      hint: [
-        'a private network needs the same --network and --secret-file everywhere;',
-        `name another peer:            ${commandAgain(context, '--join HOST')}`,
-        'or start one on this machine: manyhands node',
-      ].join('\n'),
-    })
+    const why = gridProcess.overlay.unreached
+    const typed = { ...context, typed: withoutJoin(context.typed) }
+    throw new GridError(
+      'unreachable',
+      `no peer of the network '${network.name}' answered${why === '' ? ` at ${where}` : `: ${why}`}`,
+      {
+        cause: error,
+        hint: [
+          ...(error.code === 'unreachable' || error.hint === undefined ? [] : [error.hint]),
+          `name another peer:            ${commandAgain(typed, '--join HOST')}`,
+          'or start one on this machine: manyhands node',
+        ].join('\n'),
+      },
+    )
+  } finally {
+    told.cancel()
   }
   const problem = await rememberPeers(dataFolder, network.name, gridProcess)
   if (problem !== undefined) output.note(`peers not remembered: ${problem}`)
@@ -90,6 +102,18 @@ export async function connect(context: CommandContext): Promise<Connection> {
     pins: new Pins(disk),
     close: () => gridProcess.close(),
   }
+}
+
+/** A person who waits is told why once nobody has answered for a while: often a word is misspelt. */
+function sayWhatIsMissing({ clock, output }: CommandContext, overlay: GridProcess['overlay']): { cancel(): void } {
+  return clock.setTimer(PATIENCE_MS, () => {
+    if (!overlay.joined && overlay.unreached !== '') output.note(`${overlay.unreached}; trying for a while`)
+  })
+}
+
+/** What was typed without the peers to join, for a line that names others. */
+function withoutJoin(typed: readonly string[]): readonly string[] {
+  return typed.filter((word, i) => word !== '--join' && typed[i - 1] !== '--join' && !word.startsWith('--join='))
 }
 
 /** Runs `action` with a connection that is closed whatever happens. */

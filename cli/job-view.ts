@@ -117,7 +117,9 @@ export function paceText({ waiting, unitsPerSecond, eta, summary }: JobProgress)
 
 /** What to do about a reason to wait that a submitter can act on, with the flags of a worker; empty: nothing to do. */
 export function waitingAdvice(waiting: string, flags: string): string {
-  if (/quorum needs/.test(waiting)) return `start another: manyhands work${flags}; or submit with --quorum 1`
+  const few = /^(\d+) .*(?:quorum|confidence) needs/.exec(waiting)
+  if (few !== null)
+    return `start another: manyhands work${flags}; or submit with --quorum ${Math.max(1, Number(few[1]))}`
   if (/no worker/.test(waiting)) return `start one: manyhands work${flags}`
   return ''
 }

@@ -130,7 +130,7 @@ async function watchWorker(
         state: worker.state(),
         onlyJob,
         joined: overlay.joined,
-        joinProblem: overlay.joinProblem?.message,
+        unreached: overlay.unreached,
         nameOf: (key) => worker.governor.nameOf(key),
         nowMs: clock.wallMs(),
       }),

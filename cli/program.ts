@@ -260,7 +260,11 @@ function usageError(error: CommanderError, program: Command, typed: readonly str
   const advice = suggestion.map((line) => line.replace(/^\(|\)$/g, '').trim()).filter((line) => line !== '')
   const help = named === undefined ? 'manyhands --help' : `manyhands ${named.name()} --help`
   const tooMany = error.code === 'commander.excessArguments' && TAKES_ARGUMENTS.has(named?.name() ?? '')
-  if (tooMany)
+  const source = tooMany
+    ? typed.find((word, i) => typed[i - 1] !== '--range' && /^[0-9^e_]+\.\.[0-9^e_]+/.test(word))
+    : undefined
+  if (source !== undefined) advice.push(`units come from a source:  --range ${source}`)
+  else if (tooMany)
     advice.push('arguments of the program go after --:  manyhands submit primes --range 0..100 -- {start} {end}')
   return new GridError('invalid', first, { hint: [...advice, `see '${help}'`].join('\n') })
 }

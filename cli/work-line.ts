@@ -11,10 +11,9 @@ export interface WorkLineParts {
   readonly state: WorkerState
   /** The one job that the worker was told to compute. */
   readonly onlyJob: JobId | undefined
-  /** Whether any peer was found yet. */
+  /** Whether any peer was found yet; why not, as far as is known. */
   readonly joined: boolean
-  /** Why none was, where that is known. */
-  readonly joinProblem: string | undefined
+  readonly unreached: string
   /** The name that the configuration gives a key. */
   readonly nameOf: (key: PublicKey) => string | undefined
   /** Wall clock. */
@@ -40,7 +39,7 @@ function isIdleForIt(state: WorkerState, nowMs: number): boolean {
   return state.held === 0 && state.restraints.length === 0 && keyInTwoPlaces(state, nowMs)?.turnedAway === 'here'
 }
 
-function activity({ state, onlyJob, joined, joinProblem, nameOf, nowMs }: WorkLineParts): string {
+function activity({ state, onlyJob, joined, unreached, nameOf, nowMs }: WorkLineParts): string {
   const { restraints, held, draining, threads, owners, idleReason, cpuTimeShare } = state
   const inHand = held > 0 ? `; ${plural(held, 'unit')} in hand` : ''
   if (draining && held > 0) return `finishing ${plural(held, 'unit')}, then it ends`
@@ -52,7 +51,7 @@ function activity({ state, onlyJob, joined, joinProblem, nameOf, nowMs }: WorkLi
     return `computing ${busy}${share}; ${plural(held, 'unit')} in hand from ${plural(owners.filter((one) => one.held > 0).length, 'owner')}`
   }
   if (isIdleForIt(state, nowMs)) return `nothing: ${keyInTwoPlaces(state, nowMs)!.sentence}`
-  if (!joined) return `nothing: ${joinProblem ?? 'no peer found yet'}`
+  if (!joined) return `nothing: no peer found yet${unreached === '' ? '' : `: ${unreached}`}`
   if (onlyJob !== undefined && !owners.some(({ connected }) => connected))
     return `nothing: looking for job ${onlyJob.slice(0, 12)}`
   return `nothing: ${idleReason === '' ? 'no job has work for this machine' : idleReason}`

@@ -24,7 +24,7 @@ export function nodeFolder(root: string): Folder {
   const made = new Set<string>()
   const makeParents = async (name: string) => {
     if (!made.has(root)) {
-      makeFolders(root, SHARED)
+      makeRoot(root)
       made.add(root)
     }
     let folder = root
@@ -92,6 +92,16 @@ export function nodeFolder(root: string): Folder {
         }
       }),
     draft: (name) => guarded(name, () => draft(name)),
+  }
+}
+
+function makeRoot(root: string): void {
+  try {
+    makeFolders(root, SHARED)
+  } catch (cause) {
+    const code = codeOf(cause)
+    const why = code === 'EEXIST' ? 'a file is there' : code === 'EACCES' ? 'this user may not write there' : code
+    throw new GridError('unavailable', `the folder ${root} cannot be made: ${why}`, { cause })
   }
 }
 

@@ -37,7 +37,7 @@ export function decodeTotals(bytes: Uint8Array, verifier: Verifier): Totals {
     totals = { worker: fields.worker as PublicKey, jobs: listOf(fields.jobs, jobOf) }
     signature = bytesOf(fields.signature)
   } catch (error) {
-    throw error instanceof GridError ? error : corrupt('the file cannot be read', error)
+    throw error instanceof GridError ? error : corrupt('the file holds none', error)
   }
   const body = textOf(totals)
   const expected = utf8(withSignature(body, base64(signature)))

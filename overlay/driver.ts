@@ -162,7 +162,15 @@ export class OverlayDriver {
     this.#feedSeeds({ type: 'woken' })
   }
 
-  /** Resolves once joined; rejects with GridError `unreachable` after `timeoutMs`, `closed` when closed meanwhile. */
+  /** Why seeds did not answer the last time, in the order in which they were first dialled. */
+  get unreached(): readonly GridError[] {
+    return [...this.#seedFailures.values()]
+  }
+
+  /**
+   * Resolves once joined; rejects with GridError `unreachable` after `timeoutMs`, sooner when every seed gave an answer that will
+   * stay (it is of another network, say), `closed` when closed meanwhile.
+   */
   whenJoined(timeoutMs: number): Promise<void> {
     if (this.#joined) return Promise.resolve()
     return new Promise((resolve, reject) => {
@@ -171,14 +179,11 @@ export class OverlayDriver {
         this.#joinWaiters.delete(settle)
         if (this.#joined) resolve()
         else if (this.#closed) reject(new GridError('closed', 'the overlay was closed'))
-        else
-          reject(
-            this.joinProblem ??
-              new GridError('unreachable', 'no peer answered', { hint: 'name one that runs: --join HOST' }),
-          )
+        else reject(this.joinProblem ?? noPeerAnswered(this.unreached))
       }
       const timer = this.#d.clock.setTimer(timeoutMs, settle)
       this.#joinWaiters.add(settle)
+      if (this.#isHopeless()) settle()
     })
   }
 
@@ -246,6 +251,7 @@ export class OverlayDriver {
     } catch (error) {
       this.#seedFailed(address, toGridError(error))
       this.#feedSeeds({ type: 'failed', address })
+      if (this.#isHopeless()) for (const settle of [...this.#joinWaiters]) settle()
     }
   }
 
@@ -256,6 +262,12 @@ export class OverlayDriver {
     if (hint === undefined || told) this.#logger.debug('seedFailed', { address, reason: message })
     else this.#logger.warn('seedFailed', { address, reason: message, hint })
     this.#seedFailures.set(address, failure)
+  }
+
+  /** Every seed has answered, and none in a way that trying again could change. */
+  #isHopeless(): boolean {
+    if (this.#joined || this.#seeds === undefined || this.#seeds.size === 0) return false
+    return this.#seedFailures.size === this.#seeds.size && this.unreached.every(({ retryable }) => !retryable)
   }
 
   /** The first contact is in the table: get dialled back, find the own neighbourhood, refresh outward. */
@@ -331,4 +343,22 @@ export class OverlayDriver {
       this.#logger.warn('peersNotSaved', { reason: toGridError(error).message })
     }
   }
+}
+
+function noPeerAnswered(reasons: readonly GridError[]): GridError {
+  const why = unreachedText(reasons)
+  const hint = 'name one that runs: --join HOST'
+  return new GridError('unreachable', `no peer answered${why === '' ? '' : `: ${why}`}`, { hint, cause: reasons[0] })
+}
+
+/** Reasons told one by one; more are counted. */
+const REASONS_TOLD = 3
+/** Length of them all. Unit: characters. */
+const REASONS_LENGTH_MAX = 360
+
+/** Why no seed answered, in one line; empty: none has failed. */
+export function unreachedText(reasons: readonly GridError[]): string {
+  const told = reasons.slice(0, REASONS_TOLD).map(({ message }) => message)
+  if (reasons.length > REASONS_TOLD) told.push(`and ${reasons.length - REASONS_TOLD} more`)
+  return told.join('; ').slice(0, REASONS_LENGTH_MAX)
 }

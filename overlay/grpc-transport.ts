@@ -311,6 +311,9 @@ function isBroken(final: Pick<ServiceError, 'code' | 'metadata'>): boolean {
 /** grpc-js wraps what the socket said in its own words and a date. */
 function shortReason(details: string): string {
   const last = /Last error: (?:Error: )?(.*)$/.exec(details)?.[1] ?? details
+  // What OpenSSL says of a chain that does not end in the CA of this network.
+  if (/self-signed certificate|unable to verify|certificate signature failure/.test(last))
+    return 'it is not in this network: --network and --secret-file must be the same on both sides'
   return last.replace(/ \(\d{4}-[^)]*\)/g, '').replace(/\. Resolution note:.*$/, '')
 }
 

@@ -10,7 +10,7 @@ import { type Candidate, ownersOf, rankOf } from './core/ownership.js'
 import { type RecordKind, RecordStore } from './core/record.js'
 import type { Seed } from './core/seeds.js'
 import { hostOf, subnetOf } from './core/subnet.js'
-import { OverlayDriver, type OverlayDependencies as OverlayMembership } from './driver.js'
+import { OverlayDriver, type OverlayDependencies as OverlayMembership, unreachedText } from './driver.js'
 import { OwnRecords, type RecordDraft } from './own-records.js'
 import { Regions } from './regions.js'
 import { OverlayService } from './service.js'
@@ -129,12 +129,17 @@ export class Overlay {
     return this.#driver.joined ? undefined : this.#driver.joinProblem
   }
 
+  /** Why nobody to join through has answered so far, in one line of at most 360 characters; empty: one has, or none was tried. */
+  get unreached(): string {
+    return this.#driver.joined ? '' : unreachedText(this.#driver.unreached)
+  }
+
   /** Begins to join through `seeds` and the peers remembered; keeps trying them for ever. Does not wait for any. */
   start(seeds: readonly Seed[]): Promise<void> {
     return this.#driver.start(seeds)
   }
 
-  /** Resolves once joined; rejects with GridError `unreachable`, or {@link joinProblem}, after `timeoutMs`. */
+  /** Resolves once joined; rejects with GridError `unreachable`, or {@link joinProblem}, after `timeoutMs`, sooner when no seed can ever answer. */
   whenJoined(timeoutMs: number): Promise<void> {
     return this.#driver.whenJoined(timeoutMs)
   }

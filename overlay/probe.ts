@@ -49,7 +49,7 @@ export async function probePeer(address: Address, options: ProbeOptions): Promis
     if (options.signal?.aborted) return onAbort()
     options.signal?.addEventListener('abort', onAbort, { once: true })
     socket.on('error', (cause: Error) =>
-      finish(new GridError('unreachable', `cannot reach ${plain} (${cause.message})`, { cause })),
+      finish(new GridError('unreachable', `cannot reach ${plain} (${connectProblem(cause)})`, { cause })),
     )
     socket.once('close', () => finish(new GridError('unreachable', `${plain} closed the connection`)))
     socket.once('secureConnect', () => {
@@ -70,4 +70,21 @@ export async function probePeer(address: Address, options: ProbeOptions): Promis
       }
     })
   })
+}
+
+/** Codes of the system when a connection does not come about (POSIX connect, getaddrinfo), for people. */
+const CONNECT_PROBLEMS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ECONNRESET: 'it closes the connection: no peer, or one that is busy',
+  EHOSTUNREACH: 'no way leads there',
+  ENETUNREACH: 'no way leads there',
+  ETIMEDOUT: 'no answer',
+  ENOTFOUND: 'there is no such name',
+  EAI_AGAIN: 'the name cannot be looked up now',
+  EPROTO: 'what listens there is no peer',
+}
+
+function connectProblem(cause: NodeJS.ErrnoException): string {
+  const code = cause.code ?? ''
+  return CONNECT_PROBLEMS[code] ?? (code.startsWith('ERR_SSL_') ? CONNECT_PROBLEMS.EPROTO! : cause.message)
 }

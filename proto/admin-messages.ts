@@ -118,6 +118,8 @@ export interface ProcessState {
   readonly storedBytes: number
   /** Undefined: no worker. */
   readonly worker: WorkerState | undefined
+  /** Why nobody to join through has answered; empty: one has, or none was tried. */
+  readonly unreached: string
 }
 
 /** Asks for the state of the process, again and again. */

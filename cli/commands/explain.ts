@@ -24,6 +24,8 @@ export function defineExplain(commands: CommandTable): void {
       'explain [job/unit]',
       'why a job, a unit or this machine is where it is: who was asked, and what each said',
       async (context, [text], options) => {
+        if (options.me === true && text !== undefined)
+          throw new GridError('invalid', '--me is about this machine: name no job with it')
         if (options.me === true) return explainThisMachine(context)
         if (text === undefined) {
           throw new GridError('invalid', 'say which job', {

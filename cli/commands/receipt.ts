@@ -1,4 +1,5 @@
 import { readFile, stat, writeFile } from 'node:fs/promises'
+import { unreadable } from '../../client/opened-file.js'
 import { fetchReceipt, receiptContext } from '../../client/receipt.js'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES_MAX } from '../../client/receipt-file.js'
 import { isTotalsFile } from '../../client/totals-file.js'
@@ -189,6 +190,6 @@ async function read(file: string): Promise<Uint8Array> {
     return await readFile(file)
   } catch (cause) {
     if (cause instanceof GridError) throw cause
-    throw new GridError('invalid', `${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause })
+    throw unreadable('file', file, cause)
   }
 }

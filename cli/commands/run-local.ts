@@ -21,6 +21,10 @@ export function defineRunLocal(commands: CommandTable): void {
       'run-local [task]',
       'compute a job on this machine alone: the reference answer',
       async (context, [task], options) => {
+        if (/^0+%?$/.test(String(options.cpus ?? '')))
+          throw new GridError('invalid', '--cpus 0 computes nothing', {
+            hint: 'give one thread or more, such as --cpus 1',
+          })
         const prepared = await prepareJob(context, describeJob(task, context.passed, options))
         const { built, files } = prepared
         const { output, clock, interrupts } = context

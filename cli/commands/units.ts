@@ -10,7 +10,7 @@ import { withConnection } from '../connect.js'
 import { sameNetworkFlags } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { suggest } from '../flags.js'
-import { resolveJob, shortId } from '../job-view.js'
+import { checkUnit, resolveJob, shortId } from '../job-view.js'
 import type { CommandTable } from '../program.js'
 
 const STATES: readonly UnitState[] = ['open', 'accepted', 'settled', 'disputed', 'held', 'failed']
@@ -29,10 +29,9 @@ export function defineUnits(commands: CommandTable): void {
       return withConnection(context, async (connection) => {
         const { output, interrupts } = context
         const job = await connection.client.job(await resolveJob(connection, text!))
+        for (const { first } of units ?? []) checkUnit(job.spec, first)
         let listed = 0
         let firstFailed: number | undefined
-        if (!output.json)
-          output.line(row(['UNIT', 'STATE', 'COMPUTING', 'ANSWERS', 'ERRORS', 'OUTCOME', 'DIGEST', 'WAITS']))
         const found = listUnits(connection.client, job, {
           limit: limit + 1,
           signal: interrupts.first,
@@ -42,6 +41,8 @@ export function defineUnits(commands: CommandTable): void {
         for await (const { unit, shard, state, instances, answers, errors, result, waiting } of found) {
           if (++listed > limit) break
           if (state === 'failed') firstFailed ??= unit
+          if (!output.json && listed === 1)
+            output.line(row(['UNIT', 'STATE', 'COMPUTING', 'ANSWERS', 'ERRORS', 'OUTCOME', 'DIGEST', 'WAITS']))
           if (output.json)
             output.value({ unit, shard, state, instances, answers, errors, result: result ?? null, waiting })
           else

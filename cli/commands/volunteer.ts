@@ -49,11 +49,13 @@ export function defineVolunteer(commands: CommandTable): void {
   commands
     .add('prefs', 'show or change what the worker on this machine may do', (context, args) =>
       withAdmin(context, async (admin) => {
-        const values = args.map(readAssignment)
+        const asked = args.filter(isPreference)
+        const values = args.filter((word) => !isPreference(word)).map(readAssignment)
         const help: Readonly<Record<string, string>> = { ...settingHelp }
-        const preferences = await admin.prefer(values).catch((error: unknown) => {
+        const all = await admin.prefer(values).catch((error: unknown) => {
           throw withHint(toGridError(error), values, help)
         })
+        const preferences = asked.length === 0 ? all : all.filter(({ name }) => asked.includes(name))
         context.output.answer(
           table(
             ['PREFERENCE', 'VALUE', 'FROM', ''],
@@ -63,7 +65,7 @@ export function defineVolunteer(commands: CommandTable): void {
         )
       }),
     )
-    .argument('[name=value...]', 'what to change, until the process ends')
+    .argument('[name=value...]', 'what to change, until the process ends; a name alone: what to show')
     .addHelpText(
       'after',
       [
@@ -73,6 +75,7 @@ export function defineVolunteer(commands: CommandTable): void {
         '',
         'Examples:',
         '  manyhands prefs',
+        '  manyhands prefs hours',
         '  manyhands prefs cpu-time=50% hours=22:00-07:00',
         '  manyhands prefs hours=            what the flag or the file says holds again',
       ].join('\n'),
@@ -104,9 +107,12 @@ function withHint(
   help: Readonly<Record<string, string>>,
 ): GridError {
   if (error.code !== 'invalid' || error.hint !== undefined) return error
-  const meant = values.map(({ name }) => name).filter((name) => isPreference(name) && help[name] !== undefined)
+  const known = values.map(({ name }) => name).filter((name) => isPreference(name) && help[name] !== undefined)
+  // The message begins with the name of the one that is wrong; what was right beside it need not be explained.
+  const wrong = known.filter((name) => error.message.startsWith(name))
+  const meant = wrong.length > 0 ? wrong : known
   const hint =
-    meant.length < values.length
+    known.length < values.length && wrong.length === 0
       ? `known: ${PREFERENCE_NAMES.join(' ')} weight.NAME`
       : meant.map((name) => `${name}: ${help[name]}`).join('\n')
   return new GridError('invalid', error.message, { hint, cause: error })

@@ -27,7 +27,7 @@ export function explainMe({ state, wallMs, clocks }: ProcessSight): readonly Fin
     findings.push({
       code: 'not-joined',
       blocks: true,
-      sentence: `no peer of the network '${state.network}' is connected`,
+      sentence: `no peer of the network '${state.network}' is connected${state.unreached === '' ? '' : `: ${state.unreached}`}`,
       sinceMs: undefined,
       by: HERE,
       value: '0 peers',

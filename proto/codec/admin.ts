@@ -177,12 +177,13 @@ export const watchProcessRequestCodec: Codec<WatchProcessRequest> = messageCodec
 export const processStateCodec: Codec<ProcessState> = messageCodec(
   'ProcessState',
   STATE_BYTES_MAX,
-  ({ nodeId, publicKey, peers, worker, ...rest }) => ({
+  ({ nodeId, publicKey, peers, worker, unreached, ...rest }) => ({
     ...rest,
     nodeId: hexToWire(nodeId),
     publicKey: hexToWire(publicKey),
     peers: peers.slice(0, ADMIN_PEERS_MAX).map(peerToWire),
     ...(worker !== undefined && { worker: workerToWire(worker) }),
+    unreached: reasonToWire(unreached),
   }),
   (fields) => ({
     nodeId: fields.nodeId('nodeId'),
@@ -196,6 +197,7 @@ export const processStateCodec: Codec<ProcessState> = messageCodec(
     shards: fields.uint32('shards', { max: UINT32_MAX }),
     storedBytes: fields.safeInteger('storedBytes'),
     worker: fields.optional('worker', readWorker),
+    unreached: readReason(fields, 'unreached'),
   }),
 )
 

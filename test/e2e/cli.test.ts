@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -18,12 +18,19 @@ const cli = suite('the command over a real grid')
 const test = clusterTests(cluster, cli)
 /** Looks for a peer for as long as any client does, beside the other tests. */
 let lonely: Promise<CommandResult>
+/** Names a peer that has another secret, or none. */
+let stranger: Promise<CommandResult>
 
 cli.before(async () => {
   await cluster.node('peer-1')
   await Promise.all([cluster.node('peer-2'), cluster.worker('worker-1'), cluster.worker('worker-2')])
   lonely = cluster.run(['jobs', '--join', '127.0.0.1:9'], { data: 'lonely' })
   lonely.catch(() => {})
+  const secret = join(cluster.folder, 'a.secret')
+  writeFileSync(secret, 't4i5nmeae73jpw559q8phhvkzpcv87ut\n')
+  const [address = ''] = cluster.address.split('#')
+  stranger = cluster.run(['jobs', '--secret-file', secret, '--join', address], { data: 'stranger' })
+  stranger.catch(() => {})
 })
 cli.after(() => cluster.close())
 
@@ -123,7 +130,10 @@ test('too few workers for the quorum is said within three seconds, Ctrl-C detach
     },
   )
   await cluster.until(() => waiting.stderr.includes('quorum needs 3'), 'it is said', 10_000, waiting)
-  assert.match(waiting.stderr, /2 workers here, quorum needs 3; start another: manyhands work/)
+  assert.match(
+    waiting.stderr,
+    /2 workers here, quorum needs 3; start another: manyhands work.*; or submit with --quorum 2/,
+  )
   cluster.kill(waiting, 'SIGINT')
   assert.is(await waiting.exited, 130)
   assert.match(waiting.stderr, /detached; job [0-9a-f]{12} goes on/)
@@ -184,8 +194,17 @@ test('a second command needs no --join', async () => {
 test('nobody at the address that was named is exit code 3, with the command to run', async () => {
   const result = await lonely
   expectCode(result, 3)
-  assert.match(result.stderr, /no peer of the network .* answered at 127\.0\.0\.1:9/)
-  assert.match(result.stderr, /manyhands jobs --join 127\.0\.0\.1:9 .*--join HOST/)
+  assert.match(
+    result.stderr,
+    /no peer of the network .* answered: cannot reach 127\.0\.0\.1:9 \(nothing listens there\)/,
+  )
+  assert.match(result.stderr, /manyhands jobs (?!--join 127).*--join HOST/)
+})
+
+test('a peer of another network is named as such, without trying on', async () => {
+  const result = await stranger
+  expectCode(result, 3)
+  assert.match(result.stderr, /^error: no peer .* answered: the node at [0-9.:]+ is not in network .*\n/)
 })
 
 test('a worker told to stop finishes, says what counted, and ends well', async () => {

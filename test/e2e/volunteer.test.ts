@@ -125,7 +125,7 @@ scenario('pause and resume act at once; config shows what was said at run time',
     .preferences
   const origin = (name: string) => preferences.find((one) => one.name === name)?.origin
   assert.equal(['cpu-time', 'pause-for', 'max-temp', 'days'].map(origin), ['prefs', 'flag', 'file', 'default'])
-  assert.match((await command('config')).stdout, /cpu-time +50% +prefs/)
+  assert.match((await command('prefs', 'cpu-time')).stdout, /^PREFERENCE.*\ncpu-time +50% +prefs .*\n$/)
   assert.is((await state()).cpuTimeShare, 0.5)
 })
 

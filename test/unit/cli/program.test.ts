@@ -102,6 +102,12 @@ usage('an unknown command, option, or word too many is one message and exit code
     [['help', 'sumbit'], /unknown command 'sumbit'\n\s+Did you mean submit/],
     [['--data', 'help', '--quiet', 'help', 'sumbit'], /unknown command 'sumbit'/],
     [['sumbit', '--help'], /unknown command 'sumbit'/],
+    [
+      ['submit', 'primes', '0..10^9:10^7'],
+      /too many arguments.*\n\s+units come from a source: +--range 0\.\.10\^9:10\^7\n/,
+    ],
+    [['explain', 'last', '--me'], /--me is about this machine/],
+    [['run-local', 'primes', '--range', '0..9:1', '--cpus', '0'], /--cpus 0 computes nothing/],
     [['submit', 'primes', '--count', '1', '--judge', 'me'], /^error: --judge: 'me' is no key/],
     [['network', 'show', 'x'], /'network show' takes no file/],
     [['peers', 'rm', '192.0.2.1:4747'], /no peer '192.0.2.1:4747' was added/],

@@ -26,12 +26,12 @@ const unit = (submitter: PublicKey, more: Partial<RunningUnitState> = {}): Runni
   fuelMax: 0n,
   ...more,
 })
-const line = (state: Partial<WorkerState>, onlyJob?: JobId, joined = true, joinProblem?: string) =>
+const line = (state: Partial<WorkerState>, onlyJob?: JobId, joined = true, unreached = '') =>
   workLine({
     state: { ...idle, ...state },
     onlyJob,
     joined,
-    joinProblem,
+    unreached,
     nameOf: (key) => (key === alice ? 'alice' : undefined),
     nowMs: new Date(2026, 5, 1, 12, 0).getTime(),
   })
@@ -82,8 +82,9 @@ lines('an idle worker says why', () => {
   assert.is(line({ idleReason: 'quota' }), 'nothing: quota | 0 confirmed')
   assert.is(line({}), 'nothing: no job has work for this machine | 0 confirmed')
   assert.match(line({}, 'e'.repeat(64) as JobId), /looking for job eeee/)
-  assert.match(line({}, undefined, false), /no peer found yet/)
-  assert.match(line({}, undefined, false, 'the peer speaks protocol 9'), /^nothing: the peer speaks protocol 9 \|/)
+  assert.is(line({}, undefined, false), 'nothing: no peer found yet | 0 confirmed')
+  const why = 'the node at a:1 is not in network home'
+  assert.is(line({}, undefined, false, why), `nothing: no peer found yet: ${why} | 0 confirmed`)
 })
 
 lines.run()

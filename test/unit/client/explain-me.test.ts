@@ -29,6 +29,7 @@ function state(worker: Partial<WorkerState> | undefined, changes: Partial<Proces
     peers: [{ nodeId, address: 'a:1', roundTripMs: 1, lastSeenMs: WALL_MS, version: '' }],
     shards: 0,
     storedBytes: 0,
+    unreached: '',
     worker: worker && { ...whole, ...worker },
     ...changes,
   }
@@ -43,6 +44,9 @@ const test = suite('explainMe')
 
 test('a worker without peers, without work, or with some', () => {
   assert.equal(codes(state({}, { peers: [] })), ['not-joined!'])
+  const alone = state({}, { peers: [], unreached: 'cannot reach a:1 (nothing listens there)' })
+  const [why] = explainMe({ state: alone, wallMs: WALL_MS, clocks: [] })
+  assert.is(why?.sentence, "no peer of the network 'main' is connected: cannot reach a:1 (nothing listens there)")
   assert.equal(codes(state({})), ['no-work!'])
   assert.equal(codes(state({ held: 2 })), ['computing'])
   assert.equal(codes(state(undefined)), [])

@@ -31,6 +31,7 @@ const state: ProcessState = {
   shards: 0,
   storedBytes: 7,
   worker: undefined,
+  unreached: '',
 }
 
 const places = suite('openSocketFolder')

@@ -95,6 +95,7 @@ export function machine(changes: Partial<NonNullable<ProcessState['worker']>> = 
     peers: [],
     shards: 2,
     storedBytes: 4_096,
+    unreached: '',
     worker: {
       threads: [
         {

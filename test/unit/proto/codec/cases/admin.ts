@@ -61,6 +61,7 @@ const processState = {
   shards: 3,
   storedBytes: 2 ** 40,
   worker: workerState,
+  unreached: 'cannot reach host:4 (nothing listens there)',
 }
 
 /** The admin socket. */
