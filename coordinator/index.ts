@@ -135,6 +135,7 @@ export class Coordinator {
       book,
       outputs,
       exchange,
+      directory,
       bootId: dependencies.bootId,
       options,
       keepShard: (job, shard) => this.#shards.open(job, shard),

@@ -15,8 +15,10 @@ import type { MessageStream } from '../runtime/transport.js'
 import type { GrantDraft, OwnerEffect, OwnerEvent, SessionId } from './core/messages.js'
 import { Owner } from './core/owner.js'
 import { isDecided } from './core/shard.js'
+import type { OwnerDirectory } from './directory.js'
 import type { FactExchange } from './fact-exchange.js'
 import { FactIntake, type FactIntakeContext } from './fact-intake.js'
+import { GrantorSearch } from './grantor-search.js'
 import type { GroupCommit } from './group-commit.js'
 import type { BookedJob, JobBook } from './job-book.js'
 import type { CoordinatorOptions } from './options.js'
@@ -45,6 +47,7 @@ export interface OwnerDriverContext {
   readonly book: JobBook
   readonly outputs: OutputFiles
   readonly exchange: FactExchange
+  readonly directory: Pick<OwnerDirectory, 'self' | 'owners' | 'ownersSeen' | 'peerCount'>
   readonly bootId: BootId
   readonly options: CoordinatorOptions
   /** Puts on disk that this peer owns the shard, so that facts of it are kept. */
@@ -72,6 +75,7 @@ export class OwnerDriver {
   readonly #sessions: WorkSessions
   readonly #facts: FactIntake
   readonly #outputs: OutputIntake
+  readonly #grantors: GrantorSearch
   readonly #listeners = new Map<string, Set<ShardListener>>()
   readonly #changed = new Set<(jobId: JobId, shard: number) => void>()
   readonly #settledAt: { at: Millis; units: number; first: number }[] = []
@@ -84,6 +88,7 @@ export class OwnerDriver {
     this.core = new Owner({
       self: signer.nodeId,
       selfKey: signer.publicKey,
+      seeksGrantors: true,
       random,
       wallMs: () => clock.wallMs(),
       receivingBytesMax: context.options.receivingBytesMax,
@@ -97,6 +102,7 @@ export class OwnerDriver {
     this.#alarm = new Alarm(clock, () => this.handle({ type: 'woke' }))
     const { core } = this
     const handle = (event: OwnerEvent) => this.handle(event)
+    this.#grantors = new GrantorSearch({ ...context, handle })
     this.#loader = new ShardLoader({ ...context, core, handle })
     this.#sessions = new WorkSessions({
       ...context,
@@ -110,9 +116,10 @@ export class OwnerDriver {
     this.#outputs = new OutputIntake({ ...context, core, handle })
   }
 
-  /** Reads which keys were seen before. Shards are opened one by one: {@link openShard}. */
+  /** Reads which keys and owners were seen before. Shards are opened one by one: {@link openShard}. */
   async start(): Promise<void> {
     await this.#sessions.start()
+    await this.#grantors.start()
   }
 
   /** Calls `handler` when the counts of a shard have changed. */
@@ -159,6 +166,7 @@ export class OwnerDriver {
 
   handle(event: OwnerEvent): void {
     if (this.#closed) return
+    if (event.type === 'ownersChanged') this.#grantors.met(event.owners)
     this.#perform(this.core.handle(event, this.#c.clock.now()))
     this.#alarm.set(this.core.nextWakeup())
   }
@@ -274,6 +282,9 @@ export class OwnerDriver {
         case 'askOthers':
           this.#c.exchange.stoodStill()
           break
+        case 'seekGrantor':
+          this.#grantors.seek(effect.nodeId)
+          break
         case 'unitsDecided':
           this.#settledAt.push({
             at: this.#c.clock.now(),
@@ -381,6 +392,7 @@ export class OwnerDriver {
     if (this.#closed) return
     this.#closed = true
     this.#alarm.close()
+    this.#grantors.close()
     this.#loader.close()
     this.#sessions.close()
   }

@@ -3,7 +3,17 @@ import { OTHER_OWNERS } from '../../job/standing.js'
 import { type VerdictRules, verdictRules } from '../../job/verdict.js'
 import type { JobId, JobSpec, NodeId, PublicKey } from '../../proto/model.js'
 import { DurationStatistics } from './delay-bound.js'
+import { Doubts } from './doubts.js'
+import type { Grantors } from './grantors.js'
 import type { Shard } from './shard.js'
+
+/** Who keeps a job. */
+export interface JobParts {
+  readonly self: NodeId
+  readonly selfKey?: PublicKey | undefined
+  /** Absent: every grantor counts as a peer. */
+  readonly grantors?: Grantors | undefined
+}
 
 /** A job that this owner holds shards of: the spec, what orders make of it, and how long its units take. */
 export class Job {
@@ -11,6 +21,7 @@ export class Job {
   readonly spec: JobSpec
   readonly shards = new Map<number, Shard>()
   readonly durations = new DurationStatistics()
+  readonly doubts: Doubts
   view: OrdersView
   rules: VerdictRules
   /** Why the home stopped it, or empty. */
@@ -18,9 +29,10 @@ export class Job {
   readonly #self: NodeId
   readonly #isNamed: boolean
 
-  constructor(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[], self: NodeId, selfKey?: PublicKey) {
+  constructor(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[], { self, selfKey, grantors }: JobParts) {
     this.jobId = jobId
     this.spec = spec
+    this.doubts = new Doubts(grantors, spec)
     this.#self = self
     this.#isNamed = spec.owners.length === 0 || selfKey === undefined || spec.owners.includes(selfKey)
     this.view = applyOrders(spec, orders)

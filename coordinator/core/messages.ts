@@ -175,6 +175,10 @@ export type OwnerEvent =
       /** Not granted yet: drawn, and kept for this worker. */
       readonly isKept?: boolean
     }
+  /** These have been met as peers, before this process started or by a lookup. */
+  | { readonly type: 'grantorsMet'; readonly nodeIds: readonly NodeId[] }
+  /** A lookup has found no peer of this id. */
+  | { readonly type: 'grantorMissing'; readonly nodeId: NodeId }
   | { readonly type: 'woke' }
 
 /**
@@ -217,6 +221,8 @@ export type OwnerEffect =
   | { readonly type: 'shardChanged'; readonly jobId: JobId; readonly shard: number }
   /** This process stood still: the other owners of all shards are to be asked what they know, then `othersAsked`. */
   | { readonly type: 'askOthers' }
+  /** A grant of somebody unknown: look it up, then `grantorsMet` or `grantorMissing`. */
+  | { readonly type: 'seekGrantor'; readonly nodeId: NodeId }
 
 /** A grant but for what the driver adds: its own key and the nonce. */
 export type GrantDraft = Omit<Grant, 'grantor' | 'grantorIdNonce' | 'nonce'>

@@ -38,8 +38,8 @@ export class OpenJobs {
   }
 
   openJob(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[]): void {
-    if (!this.#state.jobs.has(jobId))
-      this.#state.jobs.set(jobId, new Job(jobId, spec, orders, this.#state.context.self, this.#state.context.selfKey))
+    const { jobs, context, grantors } = this.#state
+    if (!jobs.has(jobId)) jobs.set(jobId, new Job(jobId, spec, orders, { ...context, grantors }))
   }
 
   /** Opens a shard of a job that is known. */
@@ -177,6 +177,7 @@ export class OpenJobs {
       }
     }
     const { job } = shard
+    job.doubts.forget(shard.records())
     job.shards.delete(number)
     if (job.shards.size > 0) return
     state.jobs.delete(jobId)

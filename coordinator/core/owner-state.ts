@@ -4,6 +4,7 @@ import { EXPLAIN_MAX, type RefusalCode } from '../../proto/explain-messages.js'
 import type { Digest, JobId, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Random } from '../../runtime/random.js'
+import { Grantors } from './grantors.js'
 import type { Job } from './job.js'
 import type { OwnerEffect, SessionId } from './messages.js'
 import { OutputFetches } from './output-fetches.js'
@@ -16,6 +17,8 @@ export interface OwnerContext {
   /** The key that signs grants; absent: jobs that name their owners are granted as all others are. */
   readonly selfKey?: PublicKey
   readonly random: Random
+  /** Whether grantors are looked up (`seekGrantor`); default false: there is no network to ask, and all count as peers. */
+  readonly seeksGrantors?: boolean
   /** Wall clock, for expiry and age classes only. */
   readonly wallMs: () => Millis
   /** Bytes of large outputs that may be received at a time; absent: any number. */
@@ -53,6 +56,8 @@ export class OwnerState {
   readonly context: OwnerContext
   readonly jobs = new Map<JobId, Job>()
   readonly workers = new Map<PublicKey, WorkerRecord>()
+  /** Whose grants are those of peers that this node has met; undefined: whoever signed. */
+  readonly grantors: Grantors | undefined
   readonly sessions = new Map<SessionId, WorkerRecord>()
   /** Workers with a session, in no order; drawn from. */
   readonly connected: WorkerRecord[] = []
@@ -77,6 +82,9 @@ export class OwnerState {
   constructor(context: OwnerContext) {
     this.context = context
     this.fetches = new OutputFetches(this)
+    if (context.seeksGrantors !== true) return
+    this.grantors = new Grantors((nodeId) => this.emit({ type: 'seekGrantor', nodeId }))
+    this.grantors.meet([context.self])
   }
 
   /** A worker's stream was ended for good. */

@@ -2,6 +2,7 @@ import type { Vote } from '../../job/verdict.js'
 import type { GrantRun, JobId, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert, unreachable } from '../../runtime/errors.js'
+import { Doubting } from './doubting.js'
 import { isAble, type OwnerSight, sightOf } from './explain.js'
 import { Granting } from './granting.js'
 import type { Job } from './job.js'
@@ -37,6 +38,7 @@ export class Owner {
   readonly #openJobs: OpenJobs
   readonly #sessions: Sessions
   readonly #sweep: Sweep
+  readonly #doubting: Doubting
 
   constructor(context: OwnerContext) {
     const state = new OwnerState(context)
@@ -44,13 +46,15 @@ export class Owner {
     const granting = new Granting(state)
     const settling = new Settling(state, queue)
     const sessions = new Sessions(state, queue)
+    const doubting = new Doubting(state, settling)
     this.#state = state
     this.#queue = queue
     this.#granting = granting
     this.#settling = settling
     this.#openJobs = new OpenJobs(state, queue, settling)
     this.#sessions = sessions
-    this.#sweep = new Sweep({ state, queue, granting, sessions, settling })
+    this.#doubting = doubting
+    this.#sweep = new Sweep({ state, queue, granting, sessions, settling, doubting })
   }
 
   handle(event: OwnerEvent, now: Millis): OwnerEffect[] {
@@ -136,6 +140,12 @@ export class Owner {
       case 'otherGranted':
         this.#otherGranted(event, now)
         break
+      case 'grantorsMet':
+        this.#doubting.met(event.nodeIds, now)
+        break
+      case 'grantorMissing':
+        this.#doubting.missing(event.nodeId, now)
+        break
       case 'woke':
         break
       default:
@@ -148,6 +158,7 @@ export class Owner {
     const shard = this.shard(jobId, number)
     if (shard === undefined) return
     shard.setOwners(owners)
+    this.#doubting.met(owners, now)
     if (this.#state.isOutside(shard)) {
       this.#queue.leaveToOthers(shard, now)
       this.#queue.serveEveryone()

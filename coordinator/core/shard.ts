@@ -3,6 +3,7 @@ import { type Judgement, judge, openAfterOne, type VerdictRules, type Vote } fro
 import type { Digest, JobId, NodeId, PublicKey, Summary, UnitRange, UnitState } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { Believed } from './believed.js'
+import type { Doubt } from './doubts.js'
 import { History, type PastEvent } from './history.js'
 import type { Job } from './job.js'
 import type { SessionId } from './messages.js'
@@ -56,6 +57,8 @@ export interface UnitRecord {
   fetchTried: Set<SessionId> | undefined
   /** One donor would be believed, and a second one is asked all the same. */
   spotChecked: boolean
+  /** Only strangers' grants have settled it, at some time; see `Doubts`. */
+  doubt: Doubt | undefined
 }
 
 /** What a vote or an event changed about a unit. */
@@ -224,6 +227,7 @@ export class Shard {
       past: undefined,
       fetchTried: undefined,
       spotChecked: false,
+      doubt: undefined,
     }
     this.#records.set(unit, record)
     return record
@@ -307,6 +311,7 @@ export class Shard {
       if (judgement.agreeing.length + judgement.conflicting.length === 1 && judgement.ruled === undefined)
         judgement = openAfterOne(vote!, this.rules)
     }
+    judgement = this.job.doubts.look(record, judgement, { rules: this.rules, weights: this.#believed?.weights, now })
     record.judgement = judgement
     const after = this.#stateOf(record, judgement, now)
     if (after === before) {

@@ -1,4 +1,5 @@
 import type { Millis } from '../../runtime/clock.js'
+import type { Doubting } from './doubting.js'
 import type { Granting } from './granting.js'
 import { AWAY_GRACE_MS, type OwnerState } from './owner-state.js'
 import type { Sessions } from './sessions.js'
@@ -39,6 +40,7 @@ export interface SweepParts {
   readonly granting: Granting
   readonly sessions: Sessions
   readonly settling: Settling
+  readonly doubting: Doubting
 }
 
 /**
@@ -52,14 +54,16 @@ export class Sweep {
   readonly #granting: Granting
   readonly #sessions: Sessions
   readonly #settling: Settling
+  readonly #doubting: Doubting
   #sweptAtWallMs: Millis | undefined
 
-  constructor({ state, queue, granting, sessions, settling }: SweepParts) {
+  constructor({ state, queue, granting, sessions, settling, doubting }: SweepParts) {
     this.#state = state
     this.#queue = queue
     this.#granting = granting
     this.#sessions = sessions
     this.#settling = settling
+    this.#doubting = doubting
   }
 
   /**
@@ -118,6 +122,7 @@ export class Sweep {
     for (const record of state.withoutBytes) {
       if (state.fetches.sweep(record, now)) this.#recompute(record, now)
     }
+    this.#doubting.sweep(now)
     for (const job of state.jobs.values()) {
       for (const shard of job.shards.values()) {
         if (shard.undrawn.length > 0) this.#queue.draw(shard, now)

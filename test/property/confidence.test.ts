@@ -105,7 +105,7 @@ confidence('judges every unit as an owner does who heard the votes one by one', 
   const seen = new Set<string>()
   fc.assert(
     fc.property(votesArbitrary, specArbitrary, (votes, spec) => {
-      const job = new Job('aa'.repeat(32) as JobId, spec, [], 'g0' as NodeId)
+      const job = new Job('aa'.repeat(32) as JobId, spec, [], { self: 'g0' as NodeId })
       const shard = new Shard(job, 0, [{ first: 0, count: UNITS }], 0, 0)
       for (const [i, vote] of votes.entries()) {
         shard.vote(shard.touch(vote.unit, 0), [vote], 0)

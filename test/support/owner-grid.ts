@@ -30,6 +30,8 @@ export interface GridOptions {
   readonly seed?: number
   readonly units?: number
   readonly spec?: Partial<JobSpec>
+  /** Owners look up who signed grants: they find one another, and nobody else. */
+  readonly seeksGrantors?: boolean
 }
 
 /**
@@ -48,13 +50,16 @@ export class OwnerGrid {
   nextSession = 1
   readonly #volunteers: Volunteer[] = []
   readonly #seed: number
+  readonly #seeksGrantors: boolean
   #orders: KnownOrder[] = []
+  readonly #sought: { readonly owner: OwnerNode; readonly nodeId: NodeId }[] = []
   #digests = 0
   #heartbeatAt = HEARTBEAT_MS
   #tellAt = OUTSTANDING_MS
 
-  constructor({ owners = 1, seed = 1, units = 10, spec = {} }: GridOptions = {}) {
+  constructor({ owners = 1, seed = 1, units = 10, spec = {}, seeksGrantors = false }: GridOptions = {}) {
     this.#seed = seed
+    this.#seeksGrantors = seeksGrantors
     this.log.ignore('shardChanged', 'unitsDecided')
     for (let i = 0; i < owners; i++) {
       const nodeId = nodeOf(`owner ${i}`)
@@ -71,6 +76,7 @@ export class OwnerGrid {
     return new Owner({
       self: nodeId,
       random: seededRandom(this.#seed),
+      seeksGrantors: this.#seeksGrantors,
       wallMs: () => WALL_MS + this.now + this.wallAhead,
       rank: (owner, jobId, shard, block) => sha256(utf8(`${owner} ${jobId} ${shard} ${block}`)),
     })
@@ -170,8 +176,19 @@ export class OwnerGrid {
         if (volunteer !== undefined) volunteer.idle = effect.reason
         break
       }
+      case 'seekGrantor':
+        this.#sought.push({ owner, nodeId: effect.nodeId })
+        break
       default:
         this.log.push([effect])
+    }
+  }
+
+  /** Ends the lookups that owners have begun. */
+  #endLookups(): void {
+    for (const { owner, nodeId } of this.#sought.splice(0)) {
+      const isOwner = this.owners.some((other) => other.nodeId === nodeId)
+      this.handle(owner, isOwner ? { type: 'grantorsMet', nodeIds: [nodeId] } : { type: 'grantorMissing', nodeId })
     }
   }
 
@@ -226,25 +243,26 @@ export class OwnerGrid {
     }
   }
 
-  /** An owner makes up a volunteer that it granted a unit, and the volunteer's wrong answer. */
-  forge(liar: OwnerNode, name: string, unit: number): void {
+  /** An owner makes up a volunteer that it granted a unit, and the volunteer's wrong answer; or somebody makes up the owner, too. */
+  forge(liar: OwnerNode | string, name: string, unit: number, answer = 'forged'): void {
     const { jobId } = this
+    const isMadeUp = typeof liar === 'string'
     const key = keyOf(name)
     const vote: Vote = {
       unit,
       donor: key,
       worker: key,
-      grantor: liar.nodeId,
+      grantor: isMadeUp ? nodeOf(liar) : liar.nodeId,
       age: 'older',
       outcome: 'done',
-      digest: answerDigest('forged', unit),
+      digest: answerDigest(answer, unit),
       reportId: this.nextDigest(),
       outputBytes: 100,
       fuel: 100n,
     }
     const report = { jobId, shard: 0, worker: key, donor: key, donorSignature: new Uint8Array(0), results: [] }
     const checked = { factId: this.nextDigest(), report, votes: [vote] }
-    this.keep(checked, { to: liar, session: undefined, wallMs: 1_000, stored: true })
+    this.keep(checked, { to: isMadeUp ? this.owner : liar, session: undefined, wallMs: 1_000, stored: true })
   }
 
   /** A report is on the disks of all owners. */
@@ -274,6 +292,7 @@ export class OwnerGrid {
   advance(ms: number): void {
     const until = this.now + ms
     for (;;) {
+      this.#endLookups()
       const wakes = this.owners
         .filter(({ isUp }) => isUp)
         .map(({ core }) => core.nextWakeup() ?? Number.POSITIVE_INFINITY)

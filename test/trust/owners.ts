@@ -252,6 +252,7 @@ export class Owners implements Dispatch, Bench {
       case 'pingSession':
       case 'closeSession':
       case 'askOthers':
+      case 'seekGrantor':
         throw new Error(`an owner would ${effect.type}, which no volunteer here gives cause for`)
       default:
         effect satisfies never

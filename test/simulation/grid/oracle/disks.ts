@@ -153,8 +153,16 @@ export class Disks {
       this.#notes.check(own.length > 0, `${owner.name} counts a fact whose signatures or grants do not verify`)
       for (const vote of own) votes.set(vote.unit, [...(votes.get(vote.unit) ?? []), vote])
     }
-    for (const { unit, judgement, state } of shard.records()) {
+    for (const record of shard.records()) {
+      const { unit, judgement, state } = record
       const verdict = smallVerdict(votes.get(unit) ?? [], spec)
+      if (shard.job.doubts.doubted.has(record)) {
+        // Facts settle it, and this owner has not met all who granted them.
+        const isLeaning = (votes.get(unit) ?? []).some(({ grantor }) => grantor !== owner.caller.nodeId)
+        this.#notes.check(verdict.decided && isLeaning, `${owner.name} doubts unit ${unitName(jobId, unit)} for nothing`)
+        this.#notes.world.count('doubted')
+        continue
+      }
       const decided = judgement?.state === 'accepted' || judgement?.state === 'failed' ? judgement : undefined
       const theirs = decided && `${decided.outcome} ${decided.digest}`
       const ours = verdict.decided ? verdict.answer : undefined

@@ -9,7 +9,8 @@ const test = suite('Job')
 
 test('is not granted by an owner that it does not name, whose grants would be void', () => {
   const named = specWith({ owners: [keyOf('named')] })
-  const refusal = (spec = named, key = keyOf('named')) => new Job(jobId, spec, [], 'ab' as NodeId, key).refusal(0)
+  const refusal = (spec = named, key = keyOf('named')) =>
+    new Job(jobId, spec, [], { self: 'ab' as NodeId, selfKey: key }).refusal(0)
   assert.is(refusal(), '')
   assert.is(refusal(named, keyOf('another')), OTHER_OWNERS)
   assert.is(refusal(specWith(), keyOf('another')), '', 'a job that names none is granted by all')

@@ -1,0 +1,124 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { answerDigest, OwnerGrid, type Volunteer } from '../../../support/owner-grid.js'
+
+const SPEC = { minGrantors: 2 }
+const gridOf = (units: number) => new OwnerGrid({ owners: 3, units, spec: SPEC, seeksGrantors: true })
+
+/** On every unit two made-up volunteers say the same, under grants of two made-up owners. */
+function makeUp(grid: OwnerGrid, units: number, answer = 'forged'): void {
+  for (let unit = 0; unit < units; unit++)
+    for (const name of ['x', 'y']) grid.forge(`owner ${name}`, `volunteer ${name}`, unit, answer)
+}
+
+/** Everybody answers truly for so long, or until all units are settled everywhere. */
+function work(grid: OwnerGrid, volunteers: readonly Volunteer[], seconds: number): void {
+  for (let second = 0; second < seconds; second++) {
+    for (const volunteer of volunteers) if (volunteer.units().length > 0) volunteer.answer()
+    grid.advance(1_000)
+    if (grid.owners.every((owner) => grid.isFinished(grid.jobId, owner))) return
+  }
+}
+
+const granted = (volunteers: readonly Volunteer[]) => volunteers.reduce((sum, one) => sum + one.granted.length, 0)
+const join = (grid: OwnerGrid, names: readonly string[]) => names.map((name) => grid.join(name, { slots: 8, want: 32 }))
+
+const test = suite('Doubts about grants of strangers')
+
+test('what made-up owners have settled is asked about until it is settled without them, every unit of it', () => {
+  const units = 160
+  const grid = gridOf(units)
+  makeUp(grid, units)
+  grid.advance(2_000)
+  const honest = join(grid, ['a', 'b', 'c', 'd', 'e'])
+  work(grid, honest, 600)
+  for (const owner of grid.owners) {
+    for (let unit = 0; unit < units; unit++) {
+      const { judgement } = grid.record(unit, owner)!
+      assert.ok(
+        judgement?.state === 'accepted' && judgement.digest === answerDigest('right', unit),
+        `unit ${unit} is ${judgement?.state}`,
+      )
+    }
+  }
+  grid.finish()
+})
+
+test('where known owners agree with strangers, no more is asked than 64 units or a sixteenth of the job', () => {
+  const units = 400
+  const grid = gridOf(units)
+  makeUp(grid, units, 'right')
+  grid.advance(2_000)
+  const honest = join(grid, ['a', 'b', 'c', 'd', 'e'])
+  work(grid, honest, 300)
+  for (const owner of grid.owners) assert.is(grid.isFinished(grid.jobId, owner), true)
+  const extra = granted(honest)
+  assert.ok(extra >= 64 && extra <= 3 * 2 * 64, `${extra} instances`)
+  grid.finish()
+})
+
+test('grants of an owner that was met count as much after it is gone', () => {
+  const grid = gridOf(8)
+  const honest = join(grid, ['a', 'b', 'c'])
+  grid.advance(1_000)
+  for (const one of honest) one.answer()
+  grid.advance(1_000)
+  const [gone, ...left] = grid.owners
+  grid.kill(gone!)
+  const owners = left.map(({ nodeId }) => nodeId)
+  for (const owner of left) grid.handle(owner, { type: 'ownersChanged', jobId: grid.jobId, shard: 0, owners })
+  for (let i = 0; i < 60; i++) {
+    for (const one of honest) if (one.units().length > 0) one.answer()
+    grid.advance(1_000)
+  }
+  assert.ok(left.every((owner) => grid.isFinished(grid.jobId, owner)))
+  assert.is(granted(honest), 16)
+  grid.finish()
+})
+
+test('a unit that nobody is left to be asked about stands as the facts have it, unless somebody says otherwise', () => {
+  for (const answer of ['right', 'forged']) {
+    const grid = gridOf(1)
+    const only = grid.join('a', { want: 1 })
+    grid.advance(5_000)
+    only.answer()
+    makeUp(grid, 1, answer)
+    grid.advance(10_000)
+    assert.ok(
+      grid.owners.every((owner) => grid.record(0, owner)!.state === 'open'),
+      `${answer}: not at once`,
+    )
+    grid.advance(60_000)
+    const states = grid.owners.map((owner) => grid.record(0, owner)!.state)
+    const stands = states.every((state) => state === 'settled')
+    assert.is(stands, answer === 'right', `${answer}: ${states}`)
+    grid.finish()
+  }
+})
+
+test('whoever owns a shard anew does not doubt what was settled before it came', () => {
+  const grid = gridOf(4)
+  makeUp(grid, 4, 'right')
+  const [newcomer] = grid.owners
+  grid.handle(newcomer!, { type: 'shardClosed', jobId: grid.jobId, shard: 0 })
+  grid.handle(newcomer!, { type: 'jobOpened', jobId: grid.jobId, spec: grid.specs.get(grid.jobId)!, orders: [] })
+  const ranges = [{ first: 0, count: 4 }]
+  const opened = { type: 'shardOpened', jobId: grid.jobId, shard: 0, ranges, restarted: false } as const
+  grid.handle(newcomer!, { ...opened, awaitsOthers: true })
+  for (const { checked } of grid.facts)
+    grid.handle(newcomer!, {
+      type: 'reportKept',
+      session: undefined,
+      report: checked,
+      stored: new Set(checked.votes.map(({ unit }) => unit)),
+      wallMs: 0,
+      live: false,
+    })
+  grid.handle(newcomer!, { type: 'othersAsked', jobId: grid.jobId, shard: 0 })
+  grid.advance(3_000)
+  assert.ok(grid.isFinished(grid.jobId, newcomer))
+  assert.not(grid.isFinished(grid.jobId, grid.owners[1]))
+  grid.finish()
+})
+
+test.run()
