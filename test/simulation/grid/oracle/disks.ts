@@ -159,7 +159,10 @@ export class Disks {
       if (shard.job.doubts.doubted.has(record)) {
         // Facts settle it, and this owner has not met all who granted them.
         const isLeaning = (votes.get(unit) ?? []).some(({ grantor }) => grantor !== owner.caller.nodeId)
-        this.#notes.check(verdict.decided && isLeaning, `${owner.name} doubts unit ${unitName(jobId, unit)} for nothing`)
+        this.#notes.check(
+          verdict.decided && isLeaning,
+          `${owner.name} doubts unit ${unitName(jobId, unit)} for nothing`,
+        )
         this.#notes.world.count('doubted')
         continue
       }
