@@ -3,7 +3,9 @@ import { systemClock } from '../runtime/clock.js'
 import { keepHeapRoom } from '../runtime/heap-room.js'
 import { thisPlatform } from '../runtime/platform.js'
 import { answerCompletion, COMPLETE } from './completion/answer.js'
+import { EXIT } from './exit-codes.js'
 import { Interrupts } from './interrupts.js'
+import { tooFewFiles } from './too-few-files.js'
 
 /** Time that what was left open may keep the process after its command is over. Unit: ms. */
 const EXIT_GRACE_MS = 2_000
@@ -36,7 +38,12 @@ if (process.argv[2] === COMPLETE) {
   process.stdout.write(await answerCompletion(process.argv.slice(3), platform, make))
 } else {
   keepHeapRoom()
-  const { runCommandLine } = await import('./program.js')
+  const { runCommandLine } = await import('./program.js').catch((error: unknown) => {
+    const reason = tooFewFiles()
+    if (reason === undefined) throw error
+    process.stderr.write(reason)
+    process.exit(EXIT.failed)
+  })
   process.exitCode = await runCommandLine(process.argv.slice(2), {
     stdin: process.stdin,
     stdout: process.stdout,

@@ -277,11 +277,10 @@ export class HomeDriver {
       this.#c.clock.setTimer(WATCH_MS, send)
     }
     const renew = () => {
-      if (cancelled) return
-      this.#c.clock.setTimer(WATCH_RENEWAL_MS, renew)
+      renewal = this.#c.clock.setTimer(WATCH_RENEWAL_MS, renew)
       notify()
     }
-    this.#c.clock.setTimer(WATCH_RENEWAL_MS, renew)
+    let renewal = this.#c.clock.setTimer(WATCH_RENEWAL_MS, renew)
     const watchers = this.#watchers.get(jobId) ?? new Set()
     this.#watchers.set(jobId, watchers)
     watchers.add(notify)
@@ -289,6 +288,7 @@ export class HomeDriver {
     this.#watchersByCaller.set(publicKey, own + 1)
     stream.onClose(() => {
       cancelled = true
+      renewal.cancel()
       this.#watcherCount--
       const left = (this.#watchersByCaller.get(publicKey) ?? 1) - 1
       if (left === 0) this.#watchersByCaller.delete(publicKey)

@@ -14,6 +14,8 @@ import { KEYS_SEEN_MAX } from './store.js'
 
 /** A worker must say hello this soon after it opened a stream. */
 const HELLO_MS = 10_000
+/** Streams of one key: one serves, one may come to take over, and what broke is not always known at once. */
+export const STREAMS_PER_WORKER_MAX = 4
 
 /** A `Work` stream as the owner sees it. */
 export type WorkStream = MessageStream<WorkerMessage, OwnerMessage>
@@ -42,11 +44,12 @@ export interface WorkSessionsContext
 
 /**
  * Streams of workers: a hello first, with tickets and the donor's signature checked; then every message as an event. Never
- * more streams than `sessionsMax`; a stream that breaks the rules is cancelled. Also when each key was first seen.
+ * more streams than `sessionsMax`, nor more than a few of one key; a stream that breaks the rules is cancelled. Also when each key was first seen.
  */
 export class WorkSessions {
   readonly #c: WorkSessionsContext
   readonly #sessions = new Map<SessionId, Session>()
+  readonly #byKey = new Map<PublicKey, number>()
   readonly #keysSeen = new Map<PublicKey, Millis>()
   #nextSession = 1
   #closed = false
@@ -66,6 +69,13 @@ export class WorkSessions {
       stream.cancel(new GridError('quota', `this owner serves at most ${this.#c.options.sessionsMax} workers`))
       return
     }
+    const { publicKey } = stream.caller
+    const own = this.#byKey.get(publicKey) ?? 0
+    if (own >= STREAMS_PER_WORKER_MAX) {
+      stream.cancel(new GridError('quota', `at most ${STREAMS_PER_WORKER_MAX} streams of one worker key`))
+      return
+    }
+    this.#byKey.set(publicKey, own + 1)
     const session: Session = { id: this.#nextSession++, stream, specsSent: new Set(), greeted: false }
     this.#sessions.set(session.id, session)
     const patience = this.#c.clock.setTimer(HELLO_MS, () => {
@@ -84,6 +94,9 @@ export class WorkSessions {
     stream.onClose(() => {
       patience.cancel()
       this.#sessions.delete(session.id)
+      const left = (this.#byKey.get(publicKey) ?? 1) - 1
+      if (left === 0) this.#byKey.delete(publicKey)
+      else this.#byKey.set(publicKey, left)
       if (session.greeted) this.#c.handle({ type: 'sessionClosed', session: session.id })
     })
   }

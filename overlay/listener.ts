@@ -32,6 +32,15 @@ export const DEFAULT_LISTENER_LIMITS: ListenerLimits = Object.freeze({
   limitLoopback: false,
 })
 
+/** Files that a peer needs for itself: its store, blobs, the compute process, connections to others. */
+const OWN_FILES = 96
+
+/** Connections to take where the process may open `files`: strangers must not use up what its own files need. At least 8. */
+export function connectionsWithin(files: number | undefined, limits = DEFAULT_LISTENER_LIMITS): number {
+  if (files === undefined) return limits.connectionsMax
+  return Math.max(8, Math.min(limits.connectionsMax, Math.floor((files - OWN_FILES) * (3 / 4))))
+}
+
 export interface ListenerOptions {
   readonly certificates: ChannelCertificates
   readonly idWorkBits: number

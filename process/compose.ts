@@ -8,12 +8,14 @@ import { type DataDirectory, openDataDirectory } from '../overlay/data-directory
 import { GrpcTransport } from '../overlay/grpc-transport.js'
 import { createVerifier, type Identity } from '../overlay/identity.js'
 import { Overlay, resolveOptions, type Seed } from '../overlay/index.js'
+import { connectionsWithin, DEFAULT_LISTENER_LIMITS } from '../overlay/listener.js'
 import type { Network } from '../overlay/network.js'
 import type { BootId, JobId, PublicKey } from '../proto/model.js'
 import { systemClock } from '../runtime/clock.js'
 import { nodeDisk } from '../runtime/disk.js'
 import { sha256 } from '../runtime/hash.js'
 import type { Logger } from '../runtime/logger.js'
+import { openFilesMax } from '../runtime/platform.js'
 import { systemRandom } from '../runtime/random.js'
 import type { Endpoint, Transport } from '../runtime/transport.js'
 import type { VolunteerDependencies, Worker } from '../worker/driver.js'
@@ -116,7 +118,14 @@ async function assemble(
   const { network, logger, dataFolder } = settings
   const verifier = createVerifier()
   const factVerifier = signatureVerifier(verifier, network)
-  const grpc = new GrpcTransport({ identity, network, clock: systemClock, logger })
+  const files = openFilesMax()
+  const connectionsMax = connectionsWithin(files)
+  if (settings.listen !== undefined && connectionsMax < DEFAULT_LISTENER_LIMITS.connectionsMax)
+    logger.warn('this process may open few files, hence few connections: raise it with ulimit -n', {
+      files,
+      connectionsMax,
+    })
+  const grpc = new GrpcTransport({ identity, network, clock: systemClock, logger, limits: { connectionsMax } })
   closers.push(() => grpc.close())
   const transport = settings.meter === undefined ? grpc : new MeasuredTransport(grpc, settings.meter, systemClock)
   // A client needs neither role: it starts in half the time without their code. Loaded before anybody can call.

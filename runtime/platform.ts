@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { availableParallelism, homedir } from 'node:os'
 import { join } from 'node:path'
 
@@ -60,4 +61,14 @@ export function platformFolders({ system, environment, home }: PlatformSurroundi
 /** Threads that can run at once here: what a container or an affinity mask leaves, where Node knows it. At least 1. */
 export function threadCount(): number {
   return Math.max(1, availableParallelism())
+}
+
+/** Files and sockets that this process may have open, where the platform says so: Node raises it to what an administrator allows. */
+export function openFilesMax(root = '/'): number | undefined {
+  try {
+    const soft = /^Max open files +(\d+)/m.exec(readFileSync(join(root, 'proc/self/limits'), 'utf8'))?.[1]
+    return soft === undefined ? undefined : Number(soft)
+  } catch {
+    return undefined
+  }
 }

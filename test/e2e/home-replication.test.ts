@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { cancelJob, type GridClient, type JobProgress, ResultsReader, watchJob } from '../../client/index.js'
+import { SPREAD_MS } from '../../coordinator/home-copies.js'
 import type { GridProcess } from '../../process/compose.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId } from '../../proto/model.js'
@@ -95,8 +96,11 @@ test('a job is cancelled at all of them while one is away, which hears of it whe
   const homes = (await session.homes(jobId)).map(memberAt)
   const away = homes[0]!
   await away.process.kill('SIGKILL')
+  const askedAt = performance.now()
   const { holders } = await cancelJob(session, jobId)
-  assert.is(holders.length, PEERS - 1)
+  // Homes that take longer to answer, as they may where others compute, are not waited for, nor named.
+  if (performance.now() - askedAt < SPREAD_MS) assert.is(holders.length, PEERS - 1)
+  assert.not(holders.includes(away.endpoint.nodeId))
   for (const member of peers) {
     if (member !== away) await until(() => isCancelledAt(member, jobId), `${member.name} knows of the order`)
   }

@@ -4,7 +4,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createCertificates } from '../../../overlay/certificate.js'
 import { createIdentity, type Identity, idWorkOf } from '../../../overlay/identity.js'
-import { DEFAULT_LISTENER_LIMITS, Listener, type ListenerLimits } from '../../../overlay/listener.js'
+import { connectionsWithin, DEFAULT_LISTENER_LIMITS, Listener, type ListenerLimits } from '../../../overlay/listener.js'
 import type { GridError } from '../../../runtime/errors.js'
 import { silentLogger } from '../../../runtime/logger.js'
 import type { Caller } from '../../../runtime/transport.js'
@@ -161,6 +161,14 @@ test('an address that has most of the connections there may be makes room for ot
   await closed(again)
   assert.is(listener.connections, 3)
   assert.not(greedy[0]!.destroyed || greedy[1]!.destroyed || other.destroyed)
+})
+
+test('takes no more connections than leave the process files of its own', () => {
+  const { connectionsMax } = DEFAULT_LISTENER_LIMITS
+  assert.is(connectionsWithin(undefined), connectionsMax)
+  assert.is(connectionsWithin(1_048_576), connectionsMax)
+  assert.is(connectionsWithin(1_024), 696)
+  assert.is(connectionsWithin(64), 8)
 })
 
 test('does not count this machine against the limits of an address', async () => {

@@ -1,7 +1,9 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { platformFolders } from '../../../runtime/platform.js'
+import { openFilesMax, platformFolders } from '../../../runtime/platform.js'
 
 const platform = suite('platformFolders')
 
@@ -24,3 +26,25 @@ platform('follow the custom of macOS and Windows', () => {
 })
 
 platform.run()
+
+const files = suite('openFilesMax')
+
+files('is what the system allows now, and unknown where it does not say', () => {
+  const root = mkdtempSync(join(tmpdir(), 'manyhands-limits-'))
+  try {
+    assert.is(openFilesMax(root), undefined)
+    mkdirSync(join(root, 'proc/self'), { recursive: true })
+    const limits = join(root, 'proc/self/limits')
+    writeFileSync(
+      limits,
+      'Max processes             11  22  processes\nMax open files            1024                 4096                 files\n',
+    )
+    assert.is(openFilesMax(root), 1_024)
+    writeFileSync(limits, 'Max open files            unlimited            unlimited            files\n')
+    assert.is(openFilesMax(root), undefined)
+  } finally {
+    rmSync(root, { recursive: true })
+  }
+})
+
+files.run()
