@@ -199,7 +199,10 @@ export interface Grant {
  * How an instance ended. Deterministic ends are votes: `done` (exit code allowed), `exit` (exit code not allowed), `trap`,
  * `fuel`, `memory`, `output`, `depth`. `wall` lies between (`job/verdict.ts`). `host` is the host's fault and never a vote.
  */
-export type Outcome = 'done' | 'exit' | 'trap' | 'fuel' | 'memory' | 'output' | 'depth' | 'wall' | 'host'
+export type Outcome = (typeof OUTCOMES)[number]
+
+/** By their number on the wire and between processes. */
+export const OUTCOMES = ['done', 'exit', 'trap', 'fuel', 'memory', 'output', 'depth', 'wall', 'host'] as const
 
 /** What a report says of one unit. */
 export interface UnitResult {

@@ -9,21 +9,25 @@
  * - `unavailable`: cannot serve now (full disk, shutting down); try elsewhere or later.
  * - `corrupt`: bytes that do not have the digest they should have. `internal`: a fault of this node.
  */
-export type ErrorCode =
-  | 'invalid'
-  | 'unauthenticated'
-  | 'forbidden'
-  | 'notFound'
-  | 'expired'
-  | 'exists'
-  | 'quota'
-  | 'unsupported'
-  | 'unreachable'
-  | 'timeout'
-  | 'closed'
-  | 'unavailable'
-  | 'corrupt'
-  | 'internal'
+export const ERROR_CODES = [
+  'invalid',
+  'unauthenticated',
+  'forbidden',
+  'notFound',
+  'expired',
+  'exists',
+  'quota',
+  'unsupported',
+  'unreachable',
+  'timeout',
+  'closed',
+  'unavailable',
+  'corrupt',
+  'internal',
+] as const
+
+/** One of {@link ERROR_CODES}. */
+export type ErrorCode = (typeof ERROR_CODES)[number]
 
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['quota', 'unreachable', 'timeout', 'closed', 'unavailable'])
 

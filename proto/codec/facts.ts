@@ -20,22 +20,23 @@ import {
   UNITS_MAX,
 } from '../limits.js'
 import type { WireMessage } from '../load.js'
-import type {
-  Digest,
-  Grant,
-  GrantRun,
-  Key,
-  NodeId,
-  Order,
-  OrderBody,
-  Outcome,
-  PublicKey,
-  Report,
-  ReportFact,
-  Ruling,
-  Summary,
-  UnitOutput,
-  UnitResult,
+import {
+  type Digest,
+  type Grant,
+  type GrantRun,
+  type Key,
+  type NodeId,
+  type Order,
+  type OrderBody,
+  OUTCOMES,
+  type Outcome,
+  type PublicKey,
+  type Report,
+  type ReportFact,
+  type Ruling,
+  type Summary,
+  type UnitOutput,
+  type UnitResult,
 } from '../model.js'
 import {
   messageCodec,
@@ -49,19 +50,6 @@ import {
   signedToWire,
 } from './common.js'
 import { type Fields, hexToWire, uint64ToWire } from './fields.js'
-
-/** Outcomes by their number on the wire. */
-export const OUTCOMES: readonly Outcome[] = [
-  'done',
-  'exit',
-  'trap',
-  'fuel',
-  'memory',
-  'output',
-  'depth',
-  'wall',
-  'host',
-]
 
 const OUTCOME_NUMBERS = new Map(OUTCOMES.map((outcome, number) => [outcome, number]))
 const ZERO_DIGEST = '0'.repeat(64) as Digest

@@ -3,7 +3,7 @@ import type { Disk } from '../../runtime/disk.js'
 import { GridError } from '../../runtime/errors.js'
 import type { StreamMethod, UnaryMethod } from '../../runtime/transport.js'
 import type { Scenario } from './scenario.js'
-import type { FaultKind } from './world/faults.js'
+import { FAULT_KINDS, type FaultKind } from './world/faults.js'
 import type { Host, ProcessContext } from './world/host.js'
 import { linkProfiles } from './world/network.js'
 import { rawCodec } from './world/transport.js'
@@ -36,19 +36,17 @@ export const echo: Scenario = {
   promise:
     'what a server acknowledged after its sync is there after any crash that leaves the disk; streams stay in order',
   mustHappen: [
-    'killed',
-    'powerLoss',
-    'diskLoss',
-    'partition',
-    'streamBreak',
-    'halfOpen',
-    'clockJump',
-    'diskFull',
-    'diskSlow',
-    'pause',
-  ]
-    .concat(['lostMessages', 'duplicatedRequests', 'lateReplies', 'cutMessages'])
-    .concat(['lostWrites', 'tornWrites', 'refusedWrites', 'acknowledged', 'streamedInOrder']),
+    ...FAULT_KINDS,
+    'lostMessages',
+    'duplicatedRequests',
+    'lateReplies',
+    'cutMessages',
+    'lostWrites',
+    'tornWrites',
+    'refusedWrites',
+    'acknowledged',
+    'streamedInOrder',
+  ],
   run: (world) => runEcho(world, 'none'),
 }
 

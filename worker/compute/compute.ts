@@ -87,16 +87,3 @@ export const QUEUED_UNITS_MAX = 1_000_000
 
 /** Modules and shared inputs that a {@link Compute} holds at a time unless told otherwise. Unit: bytes. */
 export const CONTENT_BYTES_MAX = 2 ** 30
-
-/** Outcomes by their number between parent and child. */
-export const OUTCOMES: readonly Outcome[] = [
-  'done',
-  'exit',
-  'trap',
-  'fuel',
-  'memory',
-  'output',
-  'depth',
-  'wall',
-  'host',
-]

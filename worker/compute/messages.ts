@@ -10,9 +10,8 @@
  * Units are named by tickets, numbers that the parent draws, so that an old answer is never taken for a new one.
  */
 import { deserialize, serialize } from 'node:v8'
-import type { Digest, JobSpec, Outcome } from '../../proto/model.js'
+import { type Digest, type JobSpec, OUTCOMES, type Outcome } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
-import { OUTCOMES } from './compute.js'
 
 /** First byte after the length of a frame. */
 export const FRAME = {

@@ -36,7 +36,8 @@ export interface FaultOptions {
 /** Faults that really hit something, by kind. */
 export type FaultCounters = Record<FaultKind, number>
 
-const KINDS: readonly FaultKind[] = [
+/** Every kind of fault there is. */
+export const FAULT_KINDS: readonly FaultKind[] = [
   'killed',
   'powerLoss',
   'diskLoss',
@@ -67,7 +68,7 @@ export class Faults {
   #profileBefore: LinkProfile | undefined
 
   constructor(network: Network, hosts: () => readonly Host[], random: SeededRandom, options: FaultOptions) {
-    this.counters = Object.fromEntries(KINDS.map((kind) => [kind, 0])) as FaultCounters
+    this.counters = Object.fromEntries(FAULT_KINDS.map((kind) => [kind, 0])) as FaultCounters
     this.#network = network
     this.#hosts = hosts
     this.#random = random
@@ -86,7 +87,7 @@ export class Faults {
     this.#network.trace.record(this.#network.scheduler.nowMs, '', 'faults', 'on')
     this.#profileBefore = this.#network.profile
     this.#network.profile = this.#options.profile ?? this.#network.profile
-    for (const kind of KINDS) {
+    for (const kind of FAULT_KINDS) {
       const meanMs = this.#options.intervals[kind]
       if (meanMs !== undefined) this.#arm(kind, meanMs, this.#random.split(`${kind} ${this.#phase}`))
     }

@@ -1,27 +1,10 @@
 import type { Test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type ErrorCode, GridError } from '../../../runtime/errors.js'
+import { ERROR_CODES, type ErrorCode, GridError } from '../../../runtime/errors.js'
 import type { Caller } from '../../../runtime/transport.js'
 import { rejects } from '../rejects.js'
 import { ask, codeOf, type Pairs, SOON, talk } from './pair.js'
 import { watch } from './watched-stream.js'
-
-const CODES: readonly ErrorCode[] = [
-  'invalid',
-  'unauthenticated',
-  'forbidden',
-  'notFound',
-  'expired',
-  'exists',
-  'quota',
-  'unsupported',
-  'unreachable',
-  'timeout',
-  'closed',
-  'unavailable',
-  'corrupt',
-  'internal',
-]
 
 /** What a transport promises of calls and probes. */
 export function callPromises(test: Test, pairs: Pairs): void {
@@ -47,7 +30,7 @@ export function callPromises(test: Test, pairs: Pairs): void {
         throw new GridError(code as ErrorCode, `about ${code}`, { hint: 'not sent', fields: { secret: 1 } })
       },
       async ({ dialler, endpoint, wait }) => {
-        for (const code of CODES) {
+        for (const code of ERROR_CODES) {
           const error = (await wait(rejects(dialler.call(endpoint, ask, code, SOON), code), code)) as GridError
           assert.is(error.message, code === 'internal' ? 'internal error' : `about ${code}`)
           assert.equal(error.fields, {})

@@ -2,29 +2,12 @@ import { Metadata, status } from '@grpc/grpc-js'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ERROR_CODE_KEY, fromStatus, spokenCode, toStatus } from '../../../proto/status.js'
-import { type ErrorCode, GridError } from '../../../runtime/errors.js'
-
-const CODES: readonly ErrorCode[] = [
-  'invalid',
-  'unauthenticated',
-  'forbidden',
-  'notFound',
-  'expired',
-  'exists',
-  'quota',
-  'unsupported',
-  'unreachable',
-  'timeout',
-  'closed',
-  'unavailable',
-  'corrupt',
-  'internal',
-]
+import { ERROR_CODES, GridError } from '../../../runtime/errors.js'
 
 const test = suite('status')
 
 test('every code comes back as itself', () => {
-  for (const code of CODES) {
+  for (const code of ERROR_CODES) {
     const back = fromStatus(toStatus(new GridError(code, 'why')))
     assert.is(back.code, code)
     assert.is(back.message, code === 'internal' ? 'internal error' : 'why')

@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Digest } from '../../../../proto/model.js'
-import { OUTCOMES } from '../../../../worker/compute/compute.js'
+import { type Digest, OUTCOMES } from '../../../../proto/model.js'
 import { FrameReader } from '../../../../worker/compute/frames.js'
 import {
   AnswerWriter,
