@@ -24,7 +24,7 @@ export interface TransportPair {
   readonly nowhere: Endpoint
   /** The acceptor's address with the id of another node. */
   readonly impostor: Endpoint
-  /** Waits for `promise`; a simulated pair lets virtual time pass meanwhile. Default: {@link deadline} of 10 s. */
+  /** Waits for `promise`; a simulated pair lets virtual time pass meanwhile. Default: {@link deadline} of 60 s. */
   readonly wait?: <T>(promise: Promise<T>, what: string) => Promise<T>
   /** Resolves once no bytes move any more. Default: polls until `progress` has stood still for 250 ms. */
   readonly quiet?: (progress: () => number) => Promise<void>
@@ -49,7 +49,7 @@ const blob: Codec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => b
 export const ask: UnaryMethod<string, string> = { path: '/test.Conformance/Ask', request: text, response: text }
 export const talk: StreamMethod<string, string> = { path: '/test.Conformance/Talk', up: text, down: text }
 export const pour: StreamMethod<Uint8Array, Uint8Array> = { path: '/test.Conformance/Pour', up: blob, down: blob }
-export const SOON = { deadlineMs: 5_000 }
+export const SOON = { deadlineMs: 30_000 }
 
 /** A pair that always knows how to wait. */
 export interface RunningPair extends TransportPair {
@@ -66,7 +66,7 @@ export class Pairs {
 
   async with(setUp: (acceptor: Transport) => void, body: (pair: RunningPair) => Promise<void>): Promise<void> {
     const pair = await this.#make(setUp)
-    const wait = pair.wait ?? ((promise, what) => deadline(promise, 10_000, what))
+    const wait = pair.wait ?? ((promise, what) => deadline(promise, 60_000, what))
     try {
       await body({ ...pair, wait })
     } finally {
