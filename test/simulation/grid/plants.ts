@@ -73,6 +73,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'one-holder',
     mistake: 'with three owners one disk is called durable',
+    knownSeed: 2,
     plan: (plan) => ({ ...plan, owners: 3 }),
     options: { shardHolders: 1 },
   },
@@ -88,6 +89,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'first-come',
     mistake: 'the verdict of an owner is the answer that arrived first',
+    knownSeed: 2,
     plan: (plan) => ({
       ...plan,
       workers: plan.workers.map((character, i) => (i < 2 ? 'liar' : character)),
@@ -111,6 +113,7 @@ export const plants: readonly Plant[] = [
   {
     name: 'uncounted',
     mistake: 'a worker drops its copy of a report before what was settled of it is in its ledger on disk',
+    knownSeed: 3,
     workerDisk: (disk) => ({
       ...disk,
       append: async (file, bytes) => {

@@ -62,10 +62,12 @@ export class FakeJob {
   }
 
   kept(shard: number): Kept[] {
-    return this.units(shard).flatMap((unit) => {
-      const output = this.computed(unit)
-      return typeof output === 'string' ? [] : [{ unit, output, encoded: unitOutputCodec.encode(output) }]
-    })
+    return this.units(shard).flatMap((unit) => this.keptOf(unit) ?? [])
+  }
+
+  keptOf(unit: number): Kept | undefined {
+    const output = this.computed(unit)
+    return typeof output === 'string' ? undefined : { unit, output, encoded: unitOutputCodec.encode(output) }
   }
 
   /** Facts of a shard: reports of 64 units by as many donors as the quorum wants. */

@@ -205,10 +205,8 @@ export class FakePeer {
         await this.#nextChange(stream)
       }
     })
-    this.#stream(transport, methods.output, async ({ jobId, shard, unit }, stream) => {
-      const found = this.#job(jobId)
-        .kept(shard)
-        .find((kept) => kept.unit === unit)
+    this.#stream(transport, methods.output, async ({ jobId, unit }, stream) => {
+      const found = this.#job(jobId).keptOf(unit)
       if (found === undefined) throw new GridError('notFound', 'no such output')
       const bytes = this.lies.output?.(found.encoded, unit) ?? found.encoded
       for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {

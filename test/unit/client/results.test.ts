@@ -238,6 +238,7 @@ honest('200 outputs of 1 MiB pass through in bounded memory', async () => {
   const job = grid.job({ source: { type: 'count', count: 200 }, shardUnits: 256 }, () => printed(big))
   const kept = job.kept(0).map((entry, i, all) => (i === 0 ? entry : { ...entry, encoded: all[0]!.encoded }))
   job.kept = () => kept
+  job.keptOf = (unit) => kept[unit]
   const reader = new ResultsReader(grid.client, await grid.client.job(job.jobId), {})
   // Outputs lie outside the heap. What nobody holds any more is collected first: else it would depend on when that happens.
   setFlagsFromString('--expose-gc')
