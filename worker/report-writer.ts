@@ -6,7 +6,7 @@ import type { Digest, JobId, NodeId, PublicKey, Report, ReportFact } from '../pr
 import { toGridError } from '../runtime/errors.js'
 import type { Rate } from '../runtime/rate.js'
 import type { Endpoint } from '../runtime/transport.js'
-import type { WorkerEffect, WorkerEvent } from './core/messages.js'
+import type { KeptReport, WorkerEffect, WorkerEvent } from './core/messages.js'
 import type { SettledJob, SettledUnit } from './core/settled-book.js'
 import { unitName } from './core/unit-name.js'
 import type { WorkerCore } from './core/worker-core.js'
@@ -88,12 +88,7 @@ export class ReportWriter {
       const decoded = reportFactCodec.decode(fact)
       const report = reportCodec.decode(decoded.report.bytes)
       this.#keep(id, { fact: decoded, outputs, wallMs: 0, ...forLedger(report, work) })
-      const units = report.results.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit)
-      this.#handle({
-        type: 'reportKept',
-        report: { reportId: id, jobId: report.jobId, shard: report.shard, units, bytes: this.#bytesOf(id) },
-        owner: undefined,
-      })
+      this.#handle({ type: 'reportKept', report: this.#keptReport(id, report), owner: undefined })
     }
   }
 
@@ -158,17 +153,7 @@ export class ReportWriter {
       // The report still goes out, from memory; what is lost is only its survival of a crash of this worker.
       logger.error('report not kept on disk', { error: toGridError(error).message })
     }
-    this.#handle({
-      type: 'reportKept',
-      report: {
-        reportId,
-        jobId,
-        shard,
-        units: units.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit),
-        bytes: this.#bytesOf(reportId),
-      },
-      owner,
-    })
+    this.#handle({ type: 'reportKept', report: this.#keptReport(reportId, report), owner })
   }
 
   /** A report that was dropped is wanted once more; from memory alone, as owners have it on disk. */
@@ -269,9 +254,18 @@ export class ReportWriter {
     this.#checkFull()
   }
 
-  #bytesOf(reportId: Digest): number {
+  #keptReport(reportId: Digest, { jobId, shard, results }: Report): KeptReport {
+    const own = results.filter(({ outcome }) => outcome !== 'host')
+    const large = own.filter(({ outcome, outputBytes }) => isVote(outcome) && outputBytes > INLINE_OUTPUT_BYTES_MAX)
     const written = this.#written.get(reportId)
-    return written === undefined ? 0 : bytesOf(written)
+    return {
+      reportId,
+      jobId,
+      shard,
+      units: own.map(({ unit }) => unit),
+      large: large.map(({ unit }) => unit),
+      bytes: written === undefined ? 0 : bytesOf(written),
+    }
   }
 
   #keepLarge(name: string, output: Uint8Array): void {

@@ -113,6 +113,12 @@ export class OutputFetches {
     this.ask(record, now)
   }
 
+  /** A worker has computed the unit once more: it may be asked again, having lost the output before. */
+  computedAgain(record: UnitRecord, worker: WorkerRecord): void {
+    if (worker.session !== undefined) record.fetchTried?.delete(worker.session)
+    if (record.bringing?.worker === worker && !record.bringing.hasMoved) this.end(record)
+  }
+
   /** The end of an event: those that waited for room are asked for. */
   askWaiting(now: Millis): void {
     if (!this.#hasFreed) return

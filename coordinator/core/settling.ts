@@ -72,6 +72,8 @@ export class Settling {
       if (live && shard.isByOneWord(record) && this.#state.context.random.next() < SPOT_CHECKED_SHARE)
         decision = { ...shard.spotCheck(record, now), before: decision.before }
       if (live && vote.outcome === 'host' && worker !== undefined) worker.hostFailed(now)
+      if (live && decision.before === 'accepted' && worker !== undefined)
+        this.#state.fetches.computedAgain(record, worker)
       this.after(decision, now)
       if (isNewlyDecided(decision)) decided.push(vote.unit)
       if (live && decision.after !== 'open' && record.judgement !== undefined && agrees(vote, record))

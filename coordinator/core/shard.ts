@@ -88,6 +88,8 @@ export class Shard {
   readonly again: UnitRecord[] = []
   /** Units that want a further opinion and have no reservation yet. */
   readonly undrawn: UnitRecord[] = []
+  /** Accepted units whose bytes are lost, and nobody is here who could compute them once more. */
+  readonly stranded = new Set<UnitRecord>()
   #queuedCount = 0
   readonly facts = new Set<Digest>()
   readonly #counts: Record<UnitState, number>
@@ -369,9 +371,9 @@ export class Shard {
     if (judgement.state === 'accepted') this.#fuel += BigInt(sign) * judgement.fuel
   }
 
-  /** Units that nobody has been asked for, or that stand in `again` or `undrawn`; one that was decided meanwhile does not count. */
+  /** Units that nobody has been asked for, or that stand in `again`, `undrawn` or `stranded`; one that was decided meanwhile does not count. */
   get readyCount(): number {
-    return this.untouched + this.#queuedCount
+    return this.untouched + this.#queuedCount + this.stranded.size
   }
 
   /** Notes where the unit waits; its entry in the list is the caller's to make. */

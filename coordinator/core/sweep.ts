@@ -3,7 +3,7 @@ import type { Doubting } from './doubting.js'
 import type { Granting } from './granting.js'
 import { AWAY_GRACE_MS, type OwnerState } from './owner-state.js'
 import type { Sessions } from './sessions.js'
-import type { Settling } from './settling.js'
+import { isRedundant, type Settling } from './settling.js'
 import type { UnitRecord } from './shard.js'
 import { mayWork, type UnitQueue } from './unit-queue.js'
 import type { WorkerRecord } from './worker-record.js'
@@ -169,19 +169,28 @@ export class Sweep {
     }
   }
 
-  /** Nobody delivers the bytes of an accepted unit: any worker computes them once more. */
+  /**
+   * Nobody delivers the bytes of an accepted unit: a worker computes them once more. One that has answered already only where
+   * no other is connected: it may have lost its output and its memory of it. With nobody at all the job goes onto the board.
+   */
   #recompute(record: UnitRecord, now: Millis): void {
     record.hopeAt = now
     if (record.shard.job.refusal(this.#state.context.wallMs()) !== '') return
     record.fetchTried = undefined
-    const { shard } = record
-    const worker = this.#state.connected.find(
-      (candidate) =>
-        candidate.roomFor(shard.job) > 0 &&
-        mayWork(candidate, shard.jobId, shard.job.spec) &&
-        !record.votes.some((vote) => vote.worker === candidate.key),
+    const { shard, judgement } = record
+    const agreeing = judgement !== undefined && 'agreeing' in judgement ? judgement.agreeing : []
+    const able = this.#state.connected.filter(
+      (candidate) => candidate.roomFor(shard.job) > 0 && mayWork(candidate, shard.jobId, shard.job.spec),
     )
-    if (worker !== undefined) this.#granting.copy(worker, record, now)
+    const worker =
+      able.find(({ key }) => !record.votes.some((vote) => vote.worker === key)) ??
+      able.find(({ key }) => agreeing.some((vote) => vote.worker === key && !isRedundant(vote, record)))
+    if (worker === undefined) shard.stranded.add(record)
+    else {
+      shard.stranded.delete(record)
+      this.#granting.copy(worker, record, now)
+    }
+    this.#state.emit({ type: 'shardChanged', jobId: shard.jobId, shard: shard.shard })
   }
 
   #forgetWorkers(): void {

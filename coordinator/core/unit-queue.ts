@@ -135,7 +135,10 @@ export class UnitQueue {
   decided(decision: Decision, now: Millis): void {
     const { record, before, after } = decision
     const state = this.#state
-    if (before !== after) noteState(decision, now)
+    if (before !== after) {
+      noteState(decision, now)
+      record.shard.stranded.delete(record)
+    }
     if (isDecided(after)) {
       state.withoutBytes.delete(record)
       state.delayed.delete(record)

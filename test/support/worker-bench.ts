@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert'
+import { INLINE_OUTPUT_BYTES_MAX } from '../../proto/limits.js'
 import type { Digest, Grant, JobId, NodeId, Outcome, PublicKey, Signed } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'
@@ -103,11 +104,9 @@ export class WorkerBench {
     return this.log.take('keepReport').map(({ jobId, shard, owner, units }) => {
       const reportId = sha256(utf8(`report ${++this.#reports}`))
       const own = units.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => unit)
-      this.handle({
-        type: 'reportKept',
-        report: { reportId, jobId, shard, units: own, bytes: this.reportBytes },
-        owner,
-      })
+      const large = units.filter(({ outputBytes }) => outputBytes > INLINE_OUTPUT_BYTES_MAX).map(({ unit }) => unit)
+      const report = { reportId, jobId, shard, units: own, large, bytes: this.reportBytes }
+      this.handle({ type: 'reportKept', report, owner })
       return reportId
     })
   }

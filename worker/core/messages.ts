@@ -24,6 +24,8 @@ export interface KeptReport {
   readonly jobId: JobId
   readonly shard: number
   readonly units: readonly number[]
+  /** Those of them whose outputs are too large to travel beside it, and are on no disk here. */
+  readonly large: readonly number[]
   /** What it takes in memory, with the outputs beside it. */
   readonly bytes: number
 }

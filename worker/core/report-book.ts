@@ -185,12 +185,19 @@ export class ReportBook {
 
   /**
    * Whether the unit, which the owner of `link` has just granted, was answered before: in a report that is under way, or in
-   * one where the unit is settled. That one is offered to this owner, which does not seem to have it; once.
+   * one where the unit is settled. That one is offered to this owner, which does not seem to have it; once. Not where its
+   * output is lost with an earlier life of this process.
    */
   answers(link: Link, jobId: JobId, unit: number, now: Millis): boolean {
-    if (this.has(jobId, unit)) return true
+    const name = unitName(jobId, unit)
+    if (this.#waiting.has(name)) return true
     const owner = link.endpoint.nodeId
-    const open = this.#settledIn.get(unitName(jobId, unit))
+    const reported = this.#reportsByUnit.get(name)
+    if (reported !== undefined) {
+      const hasOutput = !reported.large.includes(unit) || this.#unfetched.has(name)
+      return hasOutput || now - (reported.broughtTo.get(owner) ?? Number.NEGATIVE_INFINITY) < BROUGHT_MS
+    }
+    const open = this.#settledIn.get(name)
     const past = open === undefined ? this.#past.find(jobId, unit) : undefined
     const broughtTo = open?.broughtTo ?? past?.broughtTo
     if (broughtTo === undefined) return false
@@ -235,7 +242,11 @@ export class ReportBook {
     for (const unit of report.units) {
       const name = unitName(report.jobId, unit)
       this.#waiting.delete(name)
+      const earlier = this.#reportsByUnit.get(name)
       this.#reportsByUnit.set(name, open)
+      // Computed once more for its lost output: the later report stands for the earlier one.
+      if (earlier === undefined || earlier.reportId === report.reportId || !earlier.unsettled.delete(unit)) continue
+      if (earlier.unsettled.size === 0) this.#drop(earlier)
     }
     link?.reports.add(report.reportId)
     if (link?.state === 'open') this.#offer(open, link, now)
@@ -390,8 +401,8 @@ export class ReportBook {
       return
     }
     this.#remove(report)
-    const { reportId, jobId, shard, units, bytes, broughtTo } = report
-    for (const gone of this.#past.add({ report: { reportId, jobId, shard, units, bytes }, broughtTo }))
+    const { reportId, jobId, shard, units, large, bytes, broughtTo } = report
+    for (const gone of this.#past.add({ report: { reportId, jobId, shard, units, large, bytes }, broughtTo }))
       this.#effects.push({ type: 'forgetReport', reportId: gone })
   }
 

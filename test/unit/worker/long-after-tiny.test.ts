@@ -117,7 +117,7 @@ class Pair {
       this.#toOwner.push(() => {
         const wallMs = units.length * this.#unitMs.get(jobId)!
         this.#volunteer.answer(units, 'right', { jobId, wallMs })
-        this.#handle({ type: 'reportKept', report: { reportId, jobId, shard, units, bytes: 0 }, owner })
+        this.#handle({ type: 'reportKept', report: { reportId, jobId, shard, units, large: [], bytes: 0 }, owner })
         const agreed = this.#volunteer.agreed.slice(this.#agreed)
         this.#agreed += agreed.length
         this.#handle({ type: 'unitsSettled', owner, jobId, shard, agreed, disagreed: [] })

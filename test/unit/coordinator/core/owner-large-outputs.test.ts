@@ -115,6 +115,42 @@ outputs('that nobody has any more are computed once more by somebody else', () =
   grid.finish()
 })
 
+outputs('that are lost, where nobody else is connected, are computed once more by one who has agreed', () => {
+  const grid = new OwnerGrid({ units: 1, spec: { policy: { type: 'none' } } })
+  const only = grid.join('only')
+  only.answer([0], 'right', { small: false })
+  grid.log.drain()
+  only.leave()
+  grid.advance(2_000)
+  only.connect({ bootId: 'boot 2' })
+  grid.advance(45_000)
+  grid.log.drain()
+  assert.equal(only.units(), [0])
+  only.answer([0], 'right', { small: false })
+  const { digest } = grid.log.one('fetchOutput')
+  grid.handle(grid.owner, { type: 'outputKept', jobId: grid.jobId, shard: 0, unit: 0, digest })
+  assert.ok(grid.isFinished())
+  grid.finish()
+})
+
+// Grid seed 2141: those who had agreed came back with other keys, and no other worker heard that one was needed.
+outputs('that are lost bring the job onto the board when nobody is there to compute them once more', () => {
+  const grid = new OwnerGrid({ units: 1 })
+  const pair = [grid.join('a'), grid.join('b')]
+  for (const one of pair) one.answer([0], 'right', { small: false })
+  for (const one of pair) one.leave()
+  grid.log.drain()
+  assert.is(grid.owner.core.ready(grid.jobId), 0)
+  grid.advance(25_000)
+  assert.is(grid.owner.core.ready(grid.jobId), 1)
+  const c = grid.join('c')
+  grid.advance(25_000)
+  assert.equal(c.units(), [0])
+  assert.is(grid.owner.core.ready(grid.jobId), 0)
+  grid.log.drain()
+  grid.finish()
+})
+
 outputs('of a cancelled job are not computed once more', () => {
   const { grid, c } = withLostOutput()
   grid.order({ type: 'cancel' })

@@ -28,7 +28,7 @@ drains('asks for nothing more, finishes what is in hand, and is done when its re
 
 drains('waits for a report on its way to the journal, whatever the journal held at the start', () => {
   const bench = new WorkerBench({ threads: 1 })
-  const old = { reportId: 'a'.repeat(64) as Digest, jobId: JOB, shard: 0, units: [3], bytes: 0 }
+  const old = { reportId: 'a'.repeat(64) as Digest, jobId: JOB, shard: 0, units: [3], large: [], bytes: 0 }
   bench.handle({ type: 'reportKept', report: old, owner: undefined })
   bench.link('x')
   bench.wants()

@@ -215,7 +215,7 @@ reports('from the journal of an earlier run look for their owners first', () => 
   const bench = new WorkerBench()
   bench.handle({
     type: 'reportKept',
-    report: { reportId: 'aa'.repeat(32) as Digest, jobId: JOB, shard: 3, units: [1, 2], bytes: 0 },
+    report: { reportId: 'aa'.repeat(32) as Digest, jobId: JOB, shard: 3, units: [1, 2], large: [], bytes: 0 },
     owner: undefined,
   })
   assert.equal([bench.log.one('findOwners').shard], [3])
@@ -262,5 +262,30 @@ reports('of a job that no owner knows are asked about ever more seldom, and drop
   assert.is(bench.core.unsettledCount, 0)
   bench.done()
 })
+
+reports(
+  'from the journal are computed once more for a large output, which was lost; the later report stands for them',
+  () => {
+    const bench = linkedWorker()
+    const reportId = 'aa'.repeat(32) as Digest
+    const report = { reportId, jobId: JOB, shard: 0, units: [1, 2], large: [2], bytes: 0 }
+    bench.log.ignore('findOwners')
+    bench.handle({ type: 'reportKept', report, owner: undefined })
+    bench.grant('x', 1, 2)
+    assert.equal(bench.log.one('compute').units, [2])
+    bench.compute(2, 1, { outputBytes: 1_000_000 })
+    const [later] = bench.journal()
+    bench.log.one('offerReport')
+    bench.grant('x', 2)
+    assert.equal(bench.log.take('compute'), [], 'its output is here now')
+    bench.settle('x', 2)
+    assert.is(bench.log.one('dropReport').reportId, later)
+    bench.handle({ type: 'ownersFound', jobId: JOB, shard: 0, owners: [endpointOf('x')] })
+    assert.is(bench.log.one('offerReport').reportId, reportId)
+    bench.settle('x', 1)
+    assert.is(bench.log.one('dropReport').reportId, reportId)
+    bench.done()
+  },
+)
 
 reports.run()
