@@ -22,7 +22,7 @@ export interface JobFilesEvents<J extends FileJob> {
   failed(job: J, error: GridError): void
   /** The files of a job leave the child: it must not be asked to run its units any more. */
   unloading(job: J): void
-  /** Files of idle jobs, so many bytes together, have left the child. */
+  /** Files of idle and closed jobs, so many bytes together, have left the child; told after a while without them. */
   unloaded(bytes: number): void
 }
 
@@ -41,6 +41,8 @@ export class JobFiles<J extends FileJob> {
   #closed = false
   #freed: (() => void) | undefined
   #timer: Timer | undefined
+  /** Have left and are not told yet. */
+  #unloadedBytes = 0
 
   constructor(contents: Contents, bytesMax: number, clock: Clock, events: JobFilesEvents<J>) {
     this.#contents = contents
@@ -61,7 +63,7 @@ export class JobFiles<J extends FileJob> {
   idle(job: J): void {
     job.idleAt = this.#clock.now()
     this.#wakeLoad()
-    this.#timer ??= this.#clock.setTimer(IDLE_MS, () => this.#unloadIdle())
+    this.#lookLater()
   }
 
   /** The job is closed. */
@@ -69,6 +71,11 @@ export class JobFiles<J extends FileJob> {
     if (job.files === 'here') this.#unload(job)
     job.files = 'gone'
     this.#wakeLoad()
+    this.#lookLater()
+  }
+
+  #lookLater(): void {
+    if (!this.#closed) this.#timer ??= this.#clock.setTimer(IDLE_MS, () => this.#unloadIdle())
   }
 
   close(): void {
@@ -132,7 +139,9 @@ export class JobFiles<J extends FileJob> {
   #unload(job: J): void {
     this.#events.unloading(job)
     this.#here.delete(job)
+    const before = this.#contents.bytes
     this.#contents.release(job.contents)
+    this.#unloadedBytes += before - this.#contents.bytes
     job.contents = []
     job.files = 'absent'
   }
@@ -140,7 +149,6 @@ export class JobFiles<J extends FileJob> {
   #unloadIdle(): void {
     this.#timer = undefined
     const now = this.#clock.now()
-    const before = this.#contents.bytes
     let nextMs = Number.POSITIVE_INFINITY
     for (const job of [...this.#here]) {
       if (job.idleAt === undefined) continue
@@ -149,6 +157,7 @@ export class JobFiles<J extends FileJob> {
       else nextMs = Math.min(nextMs, leftMs)
     }
     if (nextMs < Number.POSITIVE_INFINITY) this.#timer = this.#clock.setTimer(nextMs, () => this.#unloadIdle())
-    if (before > this.#contents.bytes) this.#events.unloaded(before - this.#contents.bytes)
+    if (this.#unloadedBytes > 0) this.#events.unloaded(this.#unloadedBytes)
+    this.#unloadedBytes = 0
   }
 }

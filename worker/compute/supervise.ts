@@ -51,8 +51,11 @@ const FRAME_ITEM_BYTES_MAX = 64 * 1024
 const DEATHS_MAX = 3
 /** Times a unit comes back unfinished, because of its neighbours on a thread, before it counts as failed here. */
 const RETURNS_MAX = 64
-/** A child that held this much and has nothing left to do is replaced: memory goes back to the machine at once. */
-const REPLACE_BYTES = 64 * 1024 * 1024
+/**
+ * A child that held so much for jobs that are over, one after the other, and has nothing left to do is replaced: memory goes
+ * back to the machine at once. Compiled, a module takes ten times its bytes and more. Unit: bytes of modules and inputs.
+ */
+const REPLACE_BYTES = 16 * 1024 * 1024
 
 export interface ComputeOptions {
   /** Threads that compute, at least 1. */
@@ -113,6 +116,8 @@ export class ComputeProcess implements Compute {
   readonly #jobs = new Map<JobId, Job>()
   readonly #units = new Map<number, Unit>()
   readonly #waiting = new Queue<Unit>()
+  /** What was let go of since the child was started. */
+  #unloadedBytes = 0
   #pipe: Duplex | undefined
   #sentUnits = 0
   #sentBytes = 0
@@ -139,7 +144,8 @@ export class ComputeProcess implements Compute {
       },
       unloading: (job) => this.#control({ type: 'closeJob', job: job.number }),
       unloaded: (bytes) => {
-        if (bytes >= REPLACE_BYTES && this.#units.size === 0) this.#replaceChild()
+        this.#unloadedBytes += bytes
+        if (this.#unloadedBytes >= REPLACE_BYTES && this.#units.size === 0) this.#replaceChild()
       },
     })
     this.#life = new ChildLife(
@@ -442,6 +448,7 @@ export class ComputeProcess implements Compute {
   }
 
   #replaceChild(): void {
+    this.#unloadedBytes = 0
     this.#pipe = undefined
     this.#life.replace()
   }

@@ -2,13 +2,16 @@ import { readFileSync } from 'node:fs'
 import { getPriority } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { assemble, text as nameText, u32 } from '../../../../cli/sandbox-check/assemble.js'
 import { digestOutput, ZERO_DIGEST } from '../../../../job/digest.js'
 import { unitOutputCodec } from '../../../../proto/codec/facts.js'
 import type { JobId } from '../../../../proto/model.js'
+import { type Clock, systemClock } from '../../../../runtime/clock.js'
 import { sha256 } from '../../../../runtime/hash.js'
 import type { ComputeResult, RunningUnit } from '../../../../worker/compute/compute.js'
 import { type ComputeBench, computeBench, computeSpec } from '../../../support/compute.js'
 import { eventually } from '../../../support/deadline.js'
+import { moduleBench } from '../../../support/module-job.js'
 
 const text = (result: ComputeResult | undefined) =>
   Buffer.from(unitOutputCodec.decode(result!.output).stdout).toString()
@@ -261,3 +264,47 @@ ends('closed, it takes no more units and can be closed again', async ({ bench })
 })
 
 ends.run()
+
+const memory = suite('memory of the compute process')
+
+memory('goes back to the machine when large modules are over, were they used one after the other', async () => {
+  let aheadMs = 0
+  const late = new Set<() => void>()
+  const clock: Clock = {
+    ...systemClock,
+    now: () => systemClock.now() + aheadMs,
+    setTimer: (ms, run) => {
+      if (ms < 50_000) return systemClock.setTimer(ms, run)
+      late.add(run)
+      return { cancel: () => late.delete(run) }
+    },
+  }
+  const pass = (ms: number) => {
+    aheadMs += ms
+    const due = [...late]
+    late.clear()
+    for (const run of due) run()
+  }
+  const bench = moduleBench(1, { clock })
+  try {
+    const large = (byte: number) => {
+      const section = Buffer.alloc(9 * 2 ** 20 + 5)
+      section.set([0, ...u32(9 * 2 ** 20), ...nameText('pad'), byte])
+      return Buffer.concat([assemble({ imports: [], start: [] }), section])
+    }
+    const pids: (number | undefined)[] = []
+    for (const byte of [1, 2]) {
+      const { outcome } = await bench.one(large(byte))
+      assert.is(outcome, 'done')
+      pids.push(bench.compute.pid)
+      pass(61_000)
+    }
+    assert.is(pids[0], pids[1])
+    await eventually(() => bench.compute.pid !== undefined && bench.compute.pid !== pids[0], 20_000, 'another process')
+    assert.is((await bench.one(large(1))).outcome, 'done')
+  } finally {
+    await bench.close()
+  }
+})
+
+memory.run()
