@@ -53,6 +53,8 @@ export interface Trap {
   readonly message: string
   /** Index in the admitted module of the function that trapped, where the engine tells. */
   readonly functionIndex: number | undefined
+  /** Of those that had called it, the innermost first, as far as the engine tells. */
+  readonly callers: readonly number[]
 }
 
 /** What a run gave. */
@@ -172,9 +174,10 @@ function hostEnd(error: unknown): End {
 
 /** V8 and JavaScriptCore: `wasm-function[12]`; SpiderMonkey: `wasm-function[12]:0x1f`. */
 function trapOf(error: unknown): Trap {
-  if (!(error instanceof Error)) return { message: String(error), functionIndex: undefined }
-  const index = /wasm-function\[(\d{1,9})\]/.exec(error.stack ?? '')?.[1]
-  return { message: error.message, functionIndex: index === undefined ? undefined : Number(index) }
+  if (!(error instanceof Error)) return { message: String(error), functionIndex: undefined, callers: [] }
+  const frames = [...(error.stack ?? '').matchAll(/wasm-function\[(\d{1,9})\]/g)]
+  const [functionIndex, ...callers] = frames.map(([, index]) => Number(index))
+  return { message: error.message.replace(/^WebAssembly\.\w+\(\): /, ''), functionIndex, callers }
 }
 
 function finished(

@@ -17,12 +17,23 @@ export interface TrapQuestion {
   readonly limits: Limits
 }
 
+/** A function of the module as it was submitted. */
+interface NamedFunction {
+  readonly index: number
+  readonly name: string | undefined
+}
+
 /** Where it crashed. */
 export interface TrapAnswer {
   readonly message: string
   readonly functionIndex: number | undefined
   readonly functionName: string | undefined
+  /** The innermost first. */
+  readonly callers: readonly NamedFunction[]
 }
+
+/** Callers that are named. */
+const CALLERS_MAX = 6
 
 const parts: Buffer[] = []
 for await (const part of process.stdin) parts.push(part as Buffer)
@@ -39,8 +50,15 @@ const { trap } = runProgram(
   limits,
 )
 if (trap !== undefined) {
+  const names = functionNames(module)
+  const ownOf = (index: number): NamedFunction[] => {
+    const own = submittedFunction(admitted.report, index)
+    return own === undefined ? [] : [{ index: own, name: names.get(own) }]
+  }
   const { message, functionIndex } = trap
-  const own = functionIndex === undefined ? undefined : submittedFunction(admitted.report, functionIndex)
-  const functionName = own === undefined ? undefined : functionNames(module).get(own)
-  process.stdout.write(JSON.stringify({ message, functionIndex: own, functionName } satisfies TrapAnswer))
+  const own = functionIndex === undefined ? undefined : ownOf(functionIndex)[0]
+  const callers = trap.callers.flatMap(ownOf).slice(0, CALLERS_MAX)
+  process.stdout.write(
+    JSON.stringify({ message, functionIndex: own?.index, functionName: own?.name, callers } satisfies TrapAnswer),
+  )
 }

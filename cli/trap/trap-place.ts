@@ -20,13 +20,22 @@ export interface TrapPlace {
   readonly functionIndex: number | undefined
   /** From the module's name section, as it stands there: text of a stranger. */
   readonly functionName: string | undefined
+  /** Names of those that had called it, the innermost first; none without names. */
+  readonly callers: readonly string[]
 }
 
-/** `unreachable in 'parse' (function 17)`. */
-export function trapText({ message, functionName, functionIndex }: TrapPlace): string {
+/** Characters of a name that are shown. */
+const NAME_SHOWN = 200
+const CALLER_SHOWN = 60
+
+/** `unreachable in 'abort' (function 17), called by 'fail', 'parse', 'main'`. */
+export function trapText({ message, functionName, functionIndex, callers }: TrapPlace): string {
   const index = functionIndex === undefined ? '' : `function ${functionIndex}`
-  const place = functionName === undefined ? index : `'${functionName.slice(0, 200)}' (${index})`
-  return clean(place === '' ? message : `${message} in ${place}`)
+  const place = functionName === undefined ? index : `'${functionName.slice(0, NAME_SHOWN)}' (${index})`
+  const by = callers
+    .map((name) => `'${name.length > CALLER_SHOWN ? `${name.slice(0, CALLER_SHOWN)}...` : name}'`)
+    .join(', ')
+  return clean(`${message}${place === '' ? '' : ` in ${place}`}${by === '' ? '' : `, called by ${by}`}`)
 }
 
 export interface TrapSearch {
@@ -141,11 +150,12 @@ function converse(
 /** The process has run a program of a stranger: what it says is checked. */
 function answerOf(bytes: Buffer): TrapPlace | undefined {
   if (bytes.length === 0) return undefined
-  const { message, functionIndex, functionName } = JSON.parse(bytes.toString('utf8')) as Partial<TrapAnswer>
+  const { message, functionIndex, functionName, callers } = JSON.parse(bytes.toString('utf8')) as Partial<TrapAnswer>
   if (typeof message !== 'string') return undefined
   return {
     message,
     functionIndex: Number.isSafeInteger(functionIndex) ? functionIndex : undefined,
     functionName: typeof functionName === 'string' ? functionName : undefined,
+    callers: Array.isArray(callers) ? callers.flatMap(({ name }) => (typeof name === 'string' ? [name] : [])) : [],
   }
 }

@@ -4,9 +4,11 @@ import { assemble, call, i32, op, type SmallProgram } from '../../../cli/sandbox
 import { admit } from '../../../sandbox/admission/index.js'
 import { PAGE_BYTES } from '../../../sandbox/contract.js'
 import { engine, type Module } from '../../../sandbox/engine.js'
+import { submittedFunction } from '../../../sandbox/index.js'
 import { type ProgramInput, type ProgramLimits, runProgram } from '../../../sandbox/run.js'
 import { FixedBytes } from '../../../sandbox/wasi/byte-store.js'
 import { shortOfMemory } from '../../support/short-of-memory.js'
+import { buildModule, command } from '../../support/wasm-builder.js'
 
 const program = suite('runProgram')
 
@@ -78,6 +80,14 @@ program('says where a program trapped', () => {
   assert.is(end.trap?.message, 'unreachable')
   assert.is(end.trap?.functionIndex, 2, 'behind fd_write and grid.refuel')
   assert.is(new TextDecoder().decode(end.stdout), 'so far')
+})
+
+program('says who had called the function that trapped', () => {
+  const functions = [{ body: [0x10, 2] }, { body: op.unreachable }]
+  const module = admit(buildModule(command([0x10, 1], { functions })), LIMITS)
+  const { trap } = runProgram(new engine.Module(module.bytes), INPUT, LIMITS)
+  const submitted = (index: number) => submittedFunction(module.report, index)
+  assert.equal([trap!.functionIndex!, ...trap!.callers.slice(0, 2)].map(submitted), [2, 1, 0])
 })
 
 program('stops an endless loop at its fuel limit, on the way reporting fuel', () => {
