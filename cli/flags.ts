@@ -1,4 +1,5 @@
 import { type Argument, Option } from 'commander'
+import { GridError } from '../runtime/errors.js'
 
 /** `secret-file` as commander names it: `secretFile`. */
 export function camel(name: string): string {
@@ -24,4 +25,18 @@ export function repeatable(flags: string, help: string): Option {
     ...(previous ?? []),
     value,
   ])
+}
+
+/** The value of a flag as `read` takes it; undefined where it was not given. What is wrong with it is told with the name of the flag. */
+export function flagValue<T>(flag: string, value: unknown, read: (text: string) => T): T | undefined {
+  if (value === undefined) return undefined
+  try {
+    return read(String(value))
+  } catch (error) {
+    if (!(error instanceof GridError)) throw error
+    throw new GridError(error.code, `${flag}: ${error.message}`, {
+      cause: error,
+      ...(error.hint !== undefined && { hint: error.hint }),
+    })
+  }
 }

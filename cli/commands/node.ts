@@ -5,6 +5,7 @@ import { parseInteger } from '../../job/quantity.js'
 import { parseAddress } from '../../overlay/address.js'
 import { PEERS_FILE, stateFolder } from '../../process/data-folders.js'
 import { GridError } from '../../runtime/errors.js'
+import { flagValue } from '../flags.js'
 import { runProcess } from '../long-running.js'
 import { plural } from '../output.js'
 import { addPreferenceFlags } from '../preference-sources.js'
@@ -70,9 +71,9 @@ export function defineNode(commands: CommandTable): void {
 
 /** `--jobs-per-submitter`. Throws GridError `invalid`. */
 function readQuotas(options: Readonly<Record<string, unknown>>): { jobsPerSubmitterMax?: number } {
-  if (options.jobsPerSubmitter === undefined) return {}
   const { jobsMax } = DEFAULT_COORDINATOR_OPTIONS
-  const most = parseInteger(String(options.jobsPerSubmitter))
+  const most = flagValue('--jobs-per-submitter', options.jobsPerSubmitter, parseInteger)
+  if (most === undefined) return {}
   if (most < 1n || most > BigInt(jobsMax))
     throw new GridError('invalid', `--jobs-per-submitter is ${most}, allowed is 1 to ${jobsMax}`)
   return { jobsPerSubmitterMax: Number(most) }

@@ -16,6 +16,7 @@ import { withConnection } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { cannotWrite } from '../file-content.js'
+import { flagValue } from '../flags.js'
 import { checkUnit, readUnit, resolveJob, shortId, taskText } from '../job-view.js'
 import { clean, facts, plural } from '../output.js'
 import type { CommandTable } from '../program.js'
@@ -104,7 +105,7 @@ async function check(
   [file]: readonly string[],
   options: Readonly<Record<string, unknown>>,
 ): Promise<ExitCode> {
-  const idWork = options.idWork === undefined ? undefined : parseInteger(String(options.idWork))
+  const idWork = flagValue('--id-work', options.idWork, parseInteger)
   if (idWork !== undefined && (idWork < 0n || idWork > 64n)) throw new GridError('invalid', '--id-work is 0 to 64')
   const { output } = context
   const bytes = await read(file!)

@@ -7,6 +7,7 @@ import { preferencesOfFile } from '../config.js'
 import type { CommandContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { cannotWrite } from '../file-content.js'
+import { flagValue } from '../flags.js'
 import { plural, table } from '../output.js'
 import type { CommandTable } from '../program.js'
 import { eachOnce, exportText, type LedgerSource, readSource } from '../stats/sources.js'
@@ -31,7 +32,7 @@ export function defineStats(commands: CommandTable): void {
     .add('stats [source...]', 'what this machine, or several, gave: settled units', async (context, named, options) => {
       const { output, settings, clock } = context
       const by = options.by as Grouping
-      const since = typeof options.since === 'string' ? sinceDay(options.since, clock.wallMs()) : undefined
+      const since = flagValue('--since', options.since, (text) => sinceDay(text, clock.wallMs()))
       if (typeof options.export === 'string' && (named.length > 0 || since !== undefined))
         throw new GridError('invalid', '--export writes the whole ledger of this machine, nothing less')
       // Where nothing was ever done there is no directory yet; a misspelt one is told.

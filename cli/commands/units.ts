@@ -9,7 +9,7 @@ import { GridError } from '../../runtime/errors.js'
 import { withConnection } from '../connect.js'
 import { sameNetworkFlags } from '../context.js'
 import { EXIT } from '../exit-codes.js'
-import { suggest } from '../flags.js'
+import { flagValue, suggest } from '../flags.js'
 import { checkUnit, resolveJob, shortId } from '../job-view.js'
 import type { CommandTable } from '../program.js'
 
@@ -104,8 +104,8 @@ function readStates(text: string | undefined): readonly UnitState[] | undefined 
 }
 
 function readLimit(text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise
-  const limit = parseInteger(text)
+  const limit = flagValue('--limit', text, parseInteger)
+  if (limit === undefined) return otherwise
   if (limit < 1n || limit > BigInt(UNITS_MAX)) throw new GridError('invalid', `--limit must be from 1 to ${UNITS_MAX}`)
   return Number(limit)
 }

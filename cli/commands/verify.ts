@@ -10,6 +10,7 @@ import { GridError } from '../../runtime/errors.js'
 import { withConnection } from '../connect.js'
 import { type CommandContext, loadOwnTasks, sameNetworkFlags } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
+import { flagValue } from '../flags.js'
 import { JobAudit } from '../job-audit.js'
 import { resolveJob, shortId } from '../job-view.js'
 import { plural } from '../output.js'
@@ -46,13 +47,13 @@ async function verify(
   [text]: readonly string[],
   options: Readonly<Record<string, unknown>>,
 ): Promise<ExitCode> {
-  const replayMs = options.for === undefined ? undefined : parseDuration(String(options.for))
+  const replayMs = flagValue('--for', options.for, parseDuration)
   await loadOwnTasks(context)
   return withConnection(context, async (connection) => {
     const job = await connection.client.job(await resolveJob(connection, text!))
     const shares: AuditShares = {
-      sampled: readShare(options.sample, AUDIT_SHARES.sampled, job),
-      disputed: readShare(options.disputed, AUDIT_SHARES.disputed, job),
+      sampled: flagValue('--sample', options.sample, (text) => readShare(text, job)) ?? AUDIT_SHARES.sampled,
+      disputed: flagValue('--disputed', options.disputed, (text) => readShare(text, job)) ?? AUDIT_SHARES.disputed,
     }
     const audit = new JobAudit(context, connection, job, { shares, ...(replayMs === undefined ? {} : { replayMs }) })
     const startedAt = context.clock.now()
@@ -66,9 +67,7 @@ async function verify(
 }
 
 /** A share of the units: `5%` or a number of them. */
-function readShare(given: unknown, byDefault: number, { spec }: KnownJob): number {
-  if (given === undefined) return byDefault
-  const text = String(given)
+function readShare(text: string, { spec }: KnownJob): number {
   const match = /^([0-9]{1,8}(?:\.[0-9]{1,6})?)(%?)$/.exec(text)
   const units = spec.selection.length === 0 ? unitCount(spec) : count(spec.selection)
   const share = match === null ? Number.NaN : match[2] === '%' ? Number(match[1]) / 100 : Number(match[1]) / units

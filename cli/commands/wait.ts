@@ -4,6 +4,7 @@ import type { JobId } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import { withConnection } from '../connect.js'
 import { EXIT, type ExitCode, exitCodeOf } from '../exit-codes.js'
+import { flagValue } from '../flags.js'
 import { exitOf } from '../following.js'
 import { countsText, paceText, progressFields, resolveJob, shortId, stateText } from '../job-view.js'
 import type { CommandTable } from '../program.js'
@@ -13,7 +14,7 @@ import { startProgressBoard } from '../progress.js'
 export function defineWait(commands: CommandTable): void {
   commands
     .add('wait <job...>', 'wait until jobs have ended', async (context, texts, options) => {
-      const timeoutMs = options.timeout === undefined ? undefined : parseDuration(String(options.timeout))
+      const timeoutMs = flagValue('--timeout', options.timeout, parseDuration)
       return withConnection(context, async (connection) => {
         const { output, interrupts, clock } = context
         const jobIds: JobId[] = []

@@ -1,5 +1,6 @@
 import type { PreferenceValue, PreferRequest } from '../../proto/admin-messages.js'
 import type { PublicKey } from '../../proto/model.js'
+import { GridError } from '../../runtime/errors.js'
 import { PREFERENCE_NAMES, type Preferences } from './core/preferences.js'
 import { type PreferenceSurroundings, type PreferenceTexts, readPreferences } from './read.js'
 
@@ -81,9 +82,14 @@ export class PreferenceBook {
 
   #read(prefs: PreferenceTexts, file: FilePreferences): Preferences {
     const merged = new Map<string, string>()
-    for (const [, texts] of this.#layers(prefs, file).reverse())
+    const layers = this.#layers(prefs, file)
+    for (const [, texts] of layers.toReversed())
       for (const [name, text] of texts) if (isSaid(text) || !merged.has(name)) merged.set(name, text)
-    return readPreferences(merged, { ...this.#surroundings, names: file.names })
+    try {
+      return readPreferences(merged, { ...this.#surroundings, names: file.names })
+    } catch (error) {
+      throw error instanceof GridError ? withOrigin(error, layers) : error
+    }
   }
 
   #layers(prefs: PreferenceTexts, file: FilePreferences): [Origin, PreferenceTexts][] {
@@ -95,6 +101,18 @@ export class PreferenceBook {
       ['file', file.texts],
     ]
   }
+}
+
+/** What is wrong, with where it was said when that is not in front of whoever reads it. */
+function withOrigin(error: GridError, layers: readonly (readonly [Origin, PreferenceTexts])[]): GridError {
+  const layer = layers.find(([, texts]) =>
+    [...texts].some(([name, text]) => isSaid(text) && error.message.startsWith(name)),
+  )
+  const origin = layer?.[0]
+  if (origin !== 'environment' && origin !== 'file') return error
+  const said = `it was said in ${origin === 'file' ? 'the configuration file' : 'the environment'}: manyhands config`
+  const hint = error.hint === undefined ? said : `${error.hint}\n${said}`
+  return new GridError(error.code, error.message, { hint, fields: error.fields, cause: error })
 }
 
 function isSaid(text: string | undefined): boolean {

@@ -53,6 +53,9 @@ export class Governor {
   readonly #parts: GovernorParts
   readonly #alarm: Alarm
   readonly #startedMs: Millis
+  /** When `for` was said, and what was computed when `units` was: what is said at run time counts from then on. */
+  #forFromMs: Millis
+  #unitsFrom = 0
   #conditions: Conditions = NOTHING_KNOWN
   #pausedUntilMs: Millis | undefined
   #decision: Decision
@@ -66,6 +69,7 @@ export class Governor {
     this.#parts = parts
     this.#alarm = new Alarm(parts.clock, () => this.#onAlarm())
     this.#startedMs = parts.clock.wallMs()
+    this.#forFromMs = this.#startedMs
     this.#applied = this.preferences
     this.#decision = this.#decide(false)
   }
@@ -109,6 +113,11 @@ export class Governor {
     const { book } = this.#parts
     if (book === undefined) throw new GridError('unsupported', 'this process takes no preferences')
     book.set(values)
+    const { clock, worker } = this.#parts
+    for (const { name, value } of values) {
+      if (name === 'units') this.#unitsFrom = value.trim() === '' ? 0 : worker.computed
+      if (name === 'for') this.#forFromMs = value.trim() === '' ? this.#startedMs : clock.wallMs()
+    }
     await this.#look()
     // Even if a look was under way.
     this.#apply()
@@ -128,7 +137,12 @@ export class Governor {
   /** To be called when units were computed: the volunteer may have wanted no more. */
   onComputed(): void {
     const { unitsMax } = this.preferences
-    if (unitsMax !== undefined && this.#parts.worker.computed >= unitsMax) this.#apply()
+    if (unitsMax !== undefined && this.#computed >= unitsMax) this.#apply()
+  }
+
+  /** Units computed since the wish for so many was said. */
+  get #computed(): number {
+    return this.#parts.worker.computed - this.#unitsFrom
   }
 
   close(): void {
@@ -176,8 +190,8 @@ export class Governor {
     const { clock, worker, localAt } = this.#parts
     const course = {
       pausedUntilMs: this.#pausedUntilMs,
-      startedMs: this.#startedMs,
-      computed: worker.computed,
+      startedMs: this.#forFromMs,
+      computed: this.#computed,
       wasHot,
     }
     const conditions = { ...this.#conditions, stoppedPid: worker.stoppedPid }
@@ -202,7 +216,7 @@ export class Governor {
     worker.restrain(reasons[0], share, wordOf(restraints[0]), stoppedBy)
     if (done !== undefined && !this.#isDone) {
       this.#isDone = true
-      worker.finish(done, this.preferences.unitsMax !== undefined && worker.computed >= this.preferences.unitsMax)
+      worker.finish(done, this.preferences.unitsMax !== undefined && this.#computed >= this.preferences.unitsMax)
     }
     const now = clock.now()
     if (nextMs !== undefined) this.#alarm.set(now + Math.max(0, nextMs - clock.wallMs()))

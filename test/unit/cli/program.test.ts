@@ -89,6 +89,12 @@ usage('a data directory that cannot be one is told once, with what to do, whatev
     }
 })
 
+usage('a preference that is wrong in the environment is told with where it was said', async () => {
+  const ran = await run(['work', '--join', '127.0.0.1:9'], { home, environment: { MANYHANDS_HOURS: 'x' } })
+  assert.is(ran.code, 2)
+  assert.match(ran.stderr, /^error: hours 'x' is not understood\n.*\n.*said in the environment: manyhands config\n$/)
+})
+
 usage('stats before anything was done says how to begin; a misspelt directory is told', async () => {
   const ran = await run(['stats'], { home: here('nobody-was-here') })
   assert.is(ran.code, 0, ran.stderr)
@@ -184,7 +190,7 @@ usage('what a job is made of is checked before any peer is looked for', async ()
     [['jobs', '--join', 'no host'], /address "no host"/],
     [['jobs', '--network', 'BAD NAME'], /network name "BAD NAME"/],
     [['jobs', '--secret-file', '/nonexistent'], /the secret file \/nonexistent cannot be read/],
-    [['wait', 'last', '--timeout', 'x'], /duration 'x'/],
+    [['wait', 'last', '--timeout', 'x'], /^error: --timeout: duration 'x'/],
     [['id', 'steal'], /'id steal' is not known/],
   ] as const) {
     const { code, stdout, stderr } = await run(argv, { home })

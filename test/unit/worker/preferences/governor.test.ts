@@ -190,6 +190,23 @@ governors('a machine that cannot be looked at once is looked at again', async ()
   governor.close()
 })
 
+governors('units and a time that are asked for while it runs count from then on', async () => {
+  const { governor, worker, said, pass } = governed({ for: '1h' })
+  await governor.start()
+  worker.computed = 500
+  await pass(1_800_000)
+  await governor.set([
+    { name: 'units', value: '3' },
+    { name: 'for', value: '45m' },
+  ])
+  await pass(1_900_000)
+  assert.is(said.filter((line) => line.startsWith('finish')).length, 0, 'neither 500 units nor the first hour end it')
+  worker.computed = 503
+  governor.onComputed()
+  assert.is(said.at(-1), 'finish true: 3 units computed')
+  governor.close()
+})
+
 governors('what was asked for ends it once: units by giving back, time by finishing', async () => {
   const units = governed({ units: '3' })
   await units.governor.start()
