@@ -5,13 +5,24 @@ const VAGUE_BOUND = 0.2
 
 /** What an audit has found, for people: what was checked, and what follows. */
 export function describeAudit(findings: AuditFindings): string {
-  const { sampled, disputed, wrong, sampledWrong, undecided, left, errorBound, unreplayed } = findings
-  const replayed = sampled + disputed
+  const { sampled, disputed, tried, leaning, strangers, wrong, sampledWrong, undecided, left, errorBound, unreplayed } =
+    findings
+  const replayed = sampled + disputed + tried
   if (replayed === 0 && unreplayed === 0 && findings.settled > 0) return 'every settled unit was replayed before'
+  const onStrangers =
+    leaning === 0
+      ? []
+      : [
+          `${units(leaning)}${replayed > 0 ? ' more' : ''} ${leaning === 1 ? 'rests' : 'rest'} on ${strangers === 1 ? 'an owner' : `${strangers} owners`} that nobody can find`,
+        ]
   if (replayed === 0)
-    return left > 0 ? `no unit was replayed: there was no time for ${units(left)}` : 'no unit was replayed'
+    return [
+      left > 0 ? `no unit was replayed: there was no time for ${units(left)}` : 'no unit was replayed',
+      ...onStrangers,
+    ].join('; ')
   const drawn = [
     ...(sampled > 0 ? [`${units(sampled)} drawn at random`] : []),
+    ...(tried > 0 ? [`${units(tried)} resting on owners that nobody can find`] : []),
     ...(disputed > 0 ? [`${units(disputed)} that answers differed on`] : []),
   ].join(' and ')
   const outcome =
@@ -31,6 +42,7 @@ export function describeAudit(findings: AuditFindings): string {
       text.push('too few to say how many of the others are wrong: verify with a larger --sample')
     else text.push(`at most ${percent(errorBound)} of the results drawn from were wrong, at 95 %`)
   }
+  text.push(...onStrangers)
   return text.join('; ')
 }
 

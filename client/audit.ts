@@ -25,6 +25,7 @@ import { giveRulings, mayRule, rulingOrders } from './orders.js'
 import { fetchMaterial, type MaterialOptions, type ReplayMaterial, runMaterial } from './replay-material.js'
 import { aborted, type GridClient, type KnownJob } from './session.js'
 import { readShardFacts } from './shard-facts.js'
+import { Strangers } from './strangers.js'
 
 export interface AuditOptions extends Pick<MaterialOptions, 'createFile' | 'onFetch'> {
   /** Computes units, of which so many are due now; used by this audit alone. Asked for when there is something to compute. */
@@ -46,7 +47,12 @@ export interface AuditFindings {
   /** Units computed here: drawn at random, and those that votes contradict each other on. */
   readonly sampled: number
   readonly disputed: number
-  /** Of both, those whose settled result was false, ascending. */
+  /** Units computed here since they lean on grants of owners that nobody can find. */
+  readonly tried: number
+  /** Units that lean on such owners and were not computed here, as far as was seen at the last look, and how many such owners. */
+  readonly leaning: number
+  readonly strangers: number
+  /** Of all, those whose settled result was false, ascending. */
   readonly wrong: readonly number[]
   /** Of the sampled ones, how many were. */
   readonly sampledWrong: number
@@ -83,6 +89,7 @@ export class Auditor {
   readonly #options: AuditOptions
   readonly #plan: AuditPlan
   readonly #strikes = new Strikes()
+  readonly #strangers: Strangers
   readonly #selected: readonly UnitRange[] | undefined
   readonly #wrong = new Set<number>()
   /** Rulings to be given, and whether one changes something now. */
@@ -99,6 +106,7 @@ export class Auditor {
   readonly #decided = new Set<number>()
   #unreplayed = 0
   #disputed = 0
+  #tried = 0
   #undecided = 0
   #left = 0
   #ruled = 0
@@ -107,6 +115,7 @@ export class Auditor {
     this.#client = client
     this.#job = job
     this.#options = options
+    this.#strangers = new Strangers(client)
     this.#selected = options.units && mergeRanges(options.units)
     const { spec } = job
     const { random } = client.parts
@@ -130,6 +139,9 @@ export class Auditor {
       settled: this.#settled,
       sampled: this.#sampled,
       disputed: this.#disputed,
+      tried: this.#tried,
+      leaning: this.#plan.leaning.units,
+      strangers: this.#plan.leaning.strangers,
       wrong: [...this.#wrong].sort((a, b) => a - b),
       sampledWrong: this.#sampledWrong,
       errorBound: errorBound(this.#sampledDecided, this.#sampledWrong, this.#unreplayed),
@@ -162,6 +174,7 @@ export class Auditor {
       this.#left--
       this.#plan.replayed(entry)
       if (entry.sampled) this.#sampled++
+      else if (entry.strangers !== undefined) this.#tried++
       else this.#disputed++
       if (answer === 'undecided') {
         this.#undecided++
@@ -174,7 +187,7 @@ export class Auditor {
         this.#wrong.add(entry.unit)
         if (entry.sampled) this.#sampledWrong++
       }
-      const ruling = rulingOf(entry, answer, votes, this.#strikes)
+      const ruling = rulingOf(entry, answer, votes, this.#strikes, this.#plan.tried(entry, answer, votes))
       const isFalse = contradicts(votes, answer)
       foundWrong ||= isFalse
       // A lone wrong answer that was outvoted changes nothing yet, and orders are few.
@@ -201,11 +214,15 @@ export class Auditor {
       const ranges = this.#unitsOf(shard)
       if (ranges.length === 0) continue
       const { evidence } = await readShardFacts(this.#client, this.#job, shard, signal ? { signal } : {})
+      // Where a job names its owners, grants of others are void.
+      const grantors = spec.owners.length > 0 ? [] : evidence.grantors()
+      const strangers = await this.#strangers.among(grantors)
       if (signal?.aborted) throw aborted()
       for (const { first, count } of ranges) {
         for (let unit = first; unit < first + count; unit++) {
           const judgement = evidence.judge(unit)
           this.#plan.look(unit, judgement, final)
+          this.#plan.lean(unit, judgement.ruled || strangers.size === 0 ? [] : evidence.leansOn(unit, strangers))
           if (judgement.state !== 'accepted' && judgement.state !== 'failed') continue
           this.#settled++
           if (!judgement.ruled && !this.#decided.has(unit)) this.#unreplayed++
@@ -348,6 +365,6 @@ function contradicts(votes: readonly Vote[], answer: RuledAnswer): boolean {
   return votes.some((vote) => isVote(vote.outcome) && !isSameAnswer(vote, answer))
 }
 
-function convicts({ convicted, wrongGrantors }: Ruling): boolean {
-  return convicted.length > 0 || wrongGrantors.length > 0
+function convicts({ convicted, wrongGrantors, dismissed }: Ruling): boolean {
+  return convicted.length > 0 || wrongGrantors.length > 0 || dismissed !== undefined
 }

@@ -33,7 +33,15 @@ export interface AuditUnit {
   readonly unit: number
   /** Drawn at random among settled units, whatever else is known of it. */
   readonly sampled: boolean
+  /** Owners that nobody can find, without whose grants the unit would be seen otherwise: they are tried by it. Absent: none. */
+  readonly strangers?: readonly NodeId[]
 }
+
+/** Units that strangers have answered for and that were right, after which one is not tried any more. */
+const TRIAL_UNITS = 4
+/** Such units of a job in all: so many, or this share of it if it is more. */
+const TRIALS_MIN = 64
+const TRIALS_SHARE = 0.01
 
 /** Draws, as `Random` of the runtime makes them. */
 interface Chance {
@@ -79,6 +87,10 @@ export class AuditPlan {
   /** Units drawn, with what was drawn for them. */
   readonly #sampled = new Map<number, number>()
   readonly #disputed = new Map<number, Dispute>()
+  /** Units that lean on strangers, with draws of their own, and what trials of these have shown. */
+  readonly #leaning = new Map<number, { readonly strangers: readonly NodeId[]; readonly draw: number }>()
+  readonly #tried = new Map<NodeId, { right: number; wrong: number }>()
+  #trialsLeft: number
   #disputesTaken = 0
   #computed = 0
   readonly #sampleSize: number
@@ -94,6 +106,7 @@ export class AuditPlan {
     this.#sampleSize = Math.ceil(units * shares.sampled)
     // Four standard deviations and some: then the sample has its size but for one time in ten thousand.
     this.#nearShare = shares.sampled === 0 ? 0 : shares.sampled + (4 * Math.sqrt(units * shares.sampled) + 8) / units
+    this.#trialsLeft = Math.max(TRIALS_MIN, Math.ceil(units * TRIALS_SHARE))
     this.#seen = new Uint8Array(Math.ceil(unitEnd / 8))
   }
 
@@ -102,6 +115,7 @@ export class AuditPlan {
     const isSettled = judgement.state === 'accepted' || judgement.state === 'failed'
     if (judgement.ruled) {
       this.#disputed.delete(unit)
+      this.#leaning.delete(unit)
       if (!this.#sampled.has(unit)) this.#replayed.add(unit)
       return
     }
@@ -124,20 +138,74 @@ export class AuditPlan {
     else if (draw < this.#nearShare) this.#near.set(unit, draw)
   }
 
+  /** Without the grants of these the unit would be seen otherwise; empty: it leans on nobody that cannot be found. */
+  lean(unit: number, strangers: readonly NodeId[]): void {
+    const draw = this.#leaning.get(unit)?.draw ?? this.#random.next()
+    if (strangers.length === 0 || this.#replayed.has(unit)) this.#leaning.delete(unit)
+    else this.#leaning.set(unit, { strangers, draw })
+  }
+
+  /** Units that lean on owners whom nobody can find, and how many such owners there are. */
+  get leaning(): { readonly units: number; readonly strangers: number } {
+    const strangers = new Set<NodeId>()
+    for (const unit of this.#leaning.values()) for (const nodeId of unit.strangers) strangers.add(nodeId)
+    return { units: this.#leaning.size, strangers: strangers.size }
+  }
+
+  /** A few units of each stranger, at random: nobody else knows which. */
+  #trials(): AuditUnit[] {
+    const planned = new Map<NodeId, number>()
+    const due: AuditUnit[] = []
+    const isTried = (nodeId: NodeId) =>
+      (this.#tried.get(nodeId)?.right ?? 0) + (planned.get(nodeId) ?? 0) >= TRIAL_UNITS
+    for (const [unit, { strangers }] of [...this.#leaning].sort(([, a], [, b]) => a.draw - b.draw)) {
+      if (due.length >= this.#trialsLeft) break
+      if (this.#replayed.has(unit) || strangers.every(isTried)) continue
+      for (const nodeId of strangers) planned.set(nodeId, (planned.get(nodeId) ?? 0) + 1)
+      due.push({ unit, sampled: this.#sampled.has(unit), strangers })
+    }
+    return due
+  }
+
   /**
-   * Units to be replayed now, disputed ones first. `final`: nothing more will settle, so that the sample takes its size, of
+   * A unit of {@link due} was computed: which of its strangers are out by that. One is when most of its units that were
+   * computed are false, or two: one mistake among others may be that of a worker.
+   */
+  tried({ strangers = [] }: AuditUnit, answer: RuledAnswer, votes: readonly Vote[]): readonly NodeId[] {
+    const out: NodeId[] = []
+    let isWrong = false
+    for (const nodeId of strangers) {
+      const own = votes.filter(({ grantor, outcome }) => grantor === nodeId && outcome !== 'host' && outcome !== 'wall')
+      if (own.length === 0) continue
+      const known = this.#tried.get(nodeId) ?? { right: 0, wrong: 0 }
+      this.#tried.set(nodeId, known)
+      if (own.every((vote) => isSameAnswer(answer, vote))) known.right++
+      else {
+        known.wrong++
+        isWrong = true
+        if (known.wrong > known.right || known.wrong > 1) out.push(nodeId)
+      }
+    }
+    if (strangers.length > 0 && !isWrong) this.#trialsLeft--
+    return out.sort()
+  }
+
+  /**
+   * Units to be replayed now: those that try strangers, then disputed ones. `final`: nothing more will settle, so that the sample takes its size, of
    * those drawn lowest; any so many units are as likely as any others.
    */
   due(final: boolean): readonly AuditUnit[] {
     if (final) this.#size()
-    const due: AuditUnit[] = []
+    const due = this.#trials()
+    const onTrial = new Set(due.map(({ unit }) => unit))
     let left = this.#disputesMax - this.#disputesTaken
     for (const unit of this.#bySuspicion()) {
-      if (this.#sampled.has(unit) || this.#replayed.has(unit)) continue
+      if (this.#sampled.has(unit) || this.#replayed.has(unit) || onTrial.has(unit)) continue
       if (left-- <= 0) break
       due.push({ unit, sampled: false })
     }
-    for (const unit of this.#sampled.keys()) if (!this.#replayed.has(unit)) due.push({ unit, sampled: true })
+    for (const unit of this.#sampled.keys())
+      if (!this.#replayed.has(unit) && !onTrial.has(unit)) due.push({ unit, sampled: true })
     return due
   }
 
@@ -150,10 +218,12 @@ export class AuditPlan {
     const due = this.due(final)
     if (final) return due
     const most = Math.min(ROUND_UNITS_MAX, Math.max(ROUND_UNITS_MIN, this.#computed >> 2))
-    const sampled = due.filter((entry) => entry.sampled)
-    const disputed = due.filter((entry) => !entry.sampled)
-    const share = Math.min(sampled.length, Math.max(most >> 1, most - disputed.length))
-    return [...disputed.slice(0, most - share), ...sampled.slice(0, share)]
+    const trials = due.filter((entry) => entry.strangers !== undefined).slice(0, most)
+    const sampled = due.filter((entry) => entry.strangers === undefined && entry.sampled)
+    const disputed = due.filter((entry) => entry.strangers === undefined && !entry.sampled)
+    const rest = most - trials.length
+    const share = Math.min(sampled.length, Math.max(rest >> 1, rest - disputed.length))
+    return [...trials, ...disputed.slice(0, rest - share), ...sampled.slice(0, share)]
   }
 
   /**
@@ -198,11 +268,12 @@ export class AuditPlan {
   }
 
   /** A unit of {@link due} was computed, whatever came of it. */
-  replayed({ unit, sampled }: AuditUnit): void {
+  replayed({ unit, sampled, strangers }: AuditUnit): void {
     this.#replayed.add(unit)
     this.#disputed.delete(unit)
+    this.#leaning.delete(unit)
     this.#computed++
-    if (!sampled) this.#disputesTaken++
+    if (!sampled && strangers === undefined) this.#disputesTaken++
   }
 
   #size(): void {
@@ -295,6 +366,7 @@ export function rulingOf(
   answer: RuledAnswer,
   votes: readonly Vote[],
   strikes: Strikes,
+  dismissed: readonly NodeId[] = [],
 ): Ruling {
   const rightGrantors: NodeId[] = []
   const wrongGrantors: NodeId[] = []
@@ -309,7 +381,9 @@ export function rulingOf(
   const guilty = new Set([...convictedBy(answer, votes), ...strikes.struck(answer, votes)])
   const convicted = [...guilty].sort().slice(0, RULING_CONVICTED_MAX)
   const { outcome, digest } = answer
-  return { unit, outcome, digest, convicted, rightGrantors: rightGrantors.sort(), wrongGrantors: wrongGrantors.sort() }
+  const grantors = { rightGrantors: rightGrantors.sort(), wrongGrantors: wrongGrantors.sort() }
+  const out = dismissed.slice(0, RULING_GRANTORS_MAX)
+  return { unit, outcome, digest, convicted, ...grantors, ...(out.length > 0 && { dismissed: out }) }
 }
 
 /** Orders with rulings that are given at once, and those left for the end of a job. */
@@ -329,7 +403,7 @@ export interface RulingsAtHand {
 
 /** Whether `kept` rulings, given beside the orders that a job has, would keep one more owner's grants from counting. */
 export function dismissesAnother(spec: JobSpec, orders: readonly KnownOrder[], kept: readonly Ruling[]): boolean {
-  if (kept.every(({ wrongGrantors }) => wrongGrantors.length === 0)) return false
+  if (kept.every(({ wrongGrantors, dismissed }) => wrongGrantors.length === 0 && dismissed === undefined)) return false
   const body = { type: 'rulings' as const, judge: spec.submitter, profile: spec.profile, rulings: kept }
   const order = { jobId: '' as JobId, seq: 0, createdAtMs: 0, body }
   const dismissed = (all: readonly KnownOrder[]) => applyRulings(spec, all)?.dismissed.size ?? 0
@@ -355,8 +429,9 @@ export function rulingBatches(rulings: readonly Ruling[]): readonly (readonly Ru
   const batches: Ruling[][] = []
   let bytes = RULINGS_BYTES_MAX
   for (const ruling of [...rulings].sort((a, b) => a.unit - b.unit)) {
-    const { convicted, rightGrantors, wrongGrantors } = ruling
-    const size = RULING_BYTES + 34 * convicted.length + 22 * (rightGrantors.length + wrongGrantors.length)
+    const { convicted, rightGrantors, wrongGrantors, dismissed = [] } = ruling
+    const grantors = rightGrantors.length + wrongGrantors.length + dismissed.length
+    const size = RULING_BYTES + 34 * convicted.length + 22 * grantors
     const last = batches.at(-1)
     if (last === undefined || last.length >= RULINGS_MAX || bytes + size > RULINGS_BYTES_MAX) {
       batches.push([ruling])

@@ -1,4 +1,4 @@
-import type { Digest, Outcome, ReportFact } from '../proto/model.js'
+import type { Digest, NodeId, Outcome, ReportFact } from '../proto/model.js'
 import { Credibility } from './credibility.js'
 import { type CheckedFact, CheckedFacts, checkReportFact, type FactContext, type FactRefusal, factId } from './facts.js'
 import { type Judgement, judge, type VerdictRules, type Vote } from './verdict.js'
@@ -95,12 +95,32 @@ export class ShardEvidence {
     return this.#votes.get(unit) ?? []
   }
 
+  /** Whoever signed grants of valid facts. */
+  grantors(): ReadonlySet<NodeId> {
+    const grantors = new Set<NodeId>()
+    for (const votes of this.#votes.values()) for (const { grantor } of votes) grantors.add(grantor)
+    return grantors
+  }
+
   /** The verdict on a unit by the facts taken in so far. */
   judge(unit: number): Judgement {
     const { rules } = this.#context
     for (const other of this.#unweighed) this.#credibility?.update(other, this.#votes.get(other) ?? [], rules)
     this.#unweighed.clear()
     return judge(this.#votes.get(unit) ?? [], rules, this.#credibility)
+  }
+
+  /**
+   * Those of `strangers` without whose grants the verdict on a unit would be another one: it would not be settled, or otherwise,
+   * or they keep it from being so. Empty: it does not lean on them.
+   */
+  leansOn(unit: number, strangers: ReadonlySet<NodeId>): readonly NodeId[] {
+    const votes = this.#votes.get(unit) ?? []
+    const among = new Set(votes.map(({ grantor }) => grantor).filter((grantor) => strangers.has(grantor)))
+    if (among.size === 0) return []
+    const others = votes.filter(({ grantor }) => !among.has(grantor))
+    const without = judge(others, this.#context.rules, this.#credibility)
+    return answerTo(this.judge(unit)) === answerTo(without) ? [] : [...among].sort()
   }
 
   /**
@@ -121,4 +141,10 @@ export class ShardEvidence {
     const grantors = new Set(agreeing.map((vote) => vote.grantor)).size
     return { ok: true, unit, outcome, digest, outputBytes, fuel, donors: agreeing.length, grantors, agreeing }
   }
+}
+
+/** What a unit is settled as; undefined: it is not. */
+function answerTo(judgement: Judgement): string | undefined {
+  const isSettled = judgement.state === 'accepted' || judgement.state === 'failed'
+  return isSettled ? judgement.outcome + judgement.digest : undefined
 }

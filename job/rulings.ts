@@ -55,6 +55,7 @@ export function wrongInRulings(body: Rulings, bytes: number, spec: JobSpec): Rul
  *    false, and that is more than twice the share of the other grantors' votes, who have 10 or more together, too. An honest
  *    owner draws from those who are there: where a ring is half of them, half of what each owner granted is false.
  *    Of a unit ruled on more than once the longest list of votes counts, once.
+ * 5. So is whoever a ruling that stands names as dismissed: an owner that nobody can find, of which the judge has tried units.
  */
 export function applyRulings(
   spec: JobSpec,
@@ -76,14 +77,17 @@ export function applyRulings(
   }
   const answers = new Map<number, RuledAnswer>()
   const convicted = new Set<PublicKey>()
+  const dismissed = new Set<NodeId>()
   const granted = new Map<NodeId, { votes: number; wrong: number }>()
   for (const [unit, rulings] of standing) {
     const { outcome, digest } = rulings[0]!
     answers.set(unit, { outcome, digest })
-    for (const ruling of rulings) for (const key of ruling.convicted) convicted.add(key)
+    for (const ruling of rulings) {
+      for (const key of ruling.convicted) convicted.add(key)
+      for (const grantor of ruling.dismissed ?? []) dismissed.add(grantor)
+    }
     countGrants(granted, rulings)
   }
-  const dismissed = new Set<NodeId>()
   const all = { votes: 0, wrong: 0 }
   for (const { votes, wrong } of granted.values()) {
     all.votes += votes

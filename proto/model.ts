@@ -249,6 +249,8 @@ export interface Ruling {
    */
   readonly rightGrantors: readonly NodeId[]
   readonly wrongGrantors: readonly NodeId[]
+  /** Owners that nobody can find, whose grants brought false votes: they count no more. Absent: none. */
+  readonly dismissed?: readonly NodeId[]
 }
 
 /** What a submitter, or for rulings a judge, may say about a job after it was made. */

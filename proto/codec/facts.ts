@@ -282,6 +282,7 @@ function rulingToWire(ruling: Ruling): WireMessage {
     convicted: ruling.convicted.map(hexToWire),
     rightGrantors: ruling.rightGrantors.map(hexToWire),
     wrongGrantors: ruling.wrongGrantors.map(hexToWire),
+    ...(ruling.dismissed && { dismissed: ruling.dismissed.map(hexToWire) }),
   }
 }
 
@@ -295,6 +296,7 @@ function readRulings(fields: Fields): Ruling[] {
     if (outcome === 'host' || outcome === 'wall') ruling.fail('outcome', 'depends on the machine: nothing can be ruled')
     const convicted = ruling.hexList('convicted', { max: RULING_CONVICTED_MAX }, 32) as PublicKey[]
     if (convicted.some((key, i) => i > 0 && key <= convicted[i - 1]!)) ruling.fail('convicted', 'must ascend')
+    const dismissed = ruling.hexList('dismissed', { max: RULING_GRANTORS_MAX }, 20) as NodeId[]
     return {
       unit,
       outcome,
@@ -302,6 +304,7 @@ function readRulings(fields: Fields): Ruling[] {
       convicted,
       rightGrantors: ruling.hexList('rightGrantors', { max: RULING_GRANTORS_MAX }, 20) as NodeId[],
       wrongGrantors: ruling.hexList('wrongGrantors', { max: RULING_GRANTORS_MAX }, 20) as NodeId[],
+      ...(dismissed.length > 0 && { dismissed }),
     }
   })
 }

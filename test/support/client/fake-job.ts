@@ -41,6 +41,8 @@ export class FakeJob {
   dissent: (unit: number) => UnitOutput | undefined = () => undefined
   /** How many donors answer the 64 units from this one on; undefined: as many as the quorum wants. */
   opinions: (first: number) => number | undefined = () => undefined
+  /** Who signs the grants of the 64 units from this one on; undefined: the owner that is asked. */
+  grantor: (first: number) => Identity | undefined = () => undefined
   readonly #facts = new Map<number, readonly ReportFact[]>()
 
   constructor(signed: Signed, computed: Computed) {
@@ -79,7 +81,9 @@ export class FakeJob {
       const made: ReportFact[] = []
       for (let at = 0; at < kept.length; at += 64) {
         for (let vote = 0; vote < (this.opinions(kept[at]!.unit) ?? votes); vote++)
-          made.push(factBy(this, shard, kept.slice(at, at + 64), donors[vote]!, owner, vote))
+          made.push(
+            factBy(this, shard, kept.slice(at, at + 64), donors[vote]!, this.grantor(kept[at]!.unit) ?? owner, vote),
+          )
       }
       const others = this.units(shard).flatMap((unit) => {
         const output = this.dissent(unit)

@@ -8,6 +8,9 @@ const nothing: AuditFindings = {
   settled: 10,
   sampled: 0,
   disputed: 0,
+  tried: 0,
+  leaning: 0,
+  strangers: 0,
   wrong: [],
   sampledWrong: 0,
   errorBound: 1,
@@ -42,6 +45,18 @@ text('once every settled unit was replayed there is nothing left to estimate', (
 text('false results keep their bound, however vague', () => {
   const said = describeAudit({ ...nothing, sampled: 4, wrong: [2], sampledWrong: 1, errorBound: 0.7, unreplayed: 6 })
   assert.match(said, /1 had a FALSE result; at most 70 % of the results/)
+})
+
+text('units that rest on owners nobody can find are told of, tried or not', () => {
+  const few = { ...nothing, tried: 4, leaning: 6, strangers: 2, unreplayed: 6 }
+  assert.is(
+    describeAudit(few),
+    'replayed here: 4 units resting on owners that nobody can find; each as its result says; 6 units more rest on 2 owners that nobody can find',
+  )
+  assert.is(
+    describeAudit({ ...nothing, leaning: 1, strangers: 1 }),
+    'no unit was replayed; 1 unit rests on an owner that nobody can find',
+  )
 })
 
 text.run()

@@ -114,6 +114,37 @@ audit('three lone wrong answers convict nobody', async () => {
   assert.equal([findings.disputed, findings.convicted], [3, 0])
 })
 
+audit(
+  'units that rest on an owner nobody can find are tried first; a lie puts it out with all that it settled',
+  async () => {
+    const grid = new FakeGrid()
+    const madeUp = createIdentity()
+    const job = jobOf(grid, (unit) => (unit < 64 ? 'false' : `${unit}`))
+    job.grantor = (first) => (first < 64 ? madeUp : undefined)
+    const findings = await audited(grid.client, job, { shares: { sampled: 0, disputed: 0 } }, async (auditor) => {
+      assert.is(await auditor.round(false), true)
+      assert.is(await auditor.round(false), false)
+    })
+    const { tried, wrong, convicted, dismissed, leaning, settled } = findings
+    assert.equal([tried, wrong.length, dismissed, leaning], [4, 4, 1, 0])
+    assert.is(convicted, 2, 'those whose names were used are out with it')
+    assert.is(settled, 0, 'they have answered all of the job')
+    assert.equal([...(await grid.client.job(job.jobId)).view.rulings!.dismissed], [madeUp.nodeId])
+  },
+)
+
+audit('four right answers are enough for all units of an owner that has left', async () => {
+  const grid = new FakeGrid()
+  const gone = createIdentity()
+  const job = jobOf(grid, (unit) => `${unit}`)
+  job.grantor = (first) => (first < 64 ? gone : undefined)
+  const findings = await audited(grid.client, job, { shares: { sampled: 0, disputed: 0 } }, async (auditor) => {
+    for (let round = 0; round < 3; round++) assert.is(await auditor.round(true), false)
+  })
+  const { tried, leaning, strangers, dismissed, wrong } = findings
+  assert.equal([tried, leaning, strangers, dismissed, wrong.length], [4, 60, 1, 0, 0])
+})
+
 audit('a machine that computes now this and now that convicts nobody', async () => {
   const grid = new FakeGrid()
   const job = jobOf(grid, (unit) => `${unit}`)
