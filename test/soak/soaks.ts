@@ -10,6 +10,7 @@ import { manyPeers } from './many-peers.js'
 import { partition } from './partition.js'
 import { preferences } from './preferences.js'
 import type { Soak } from './soak.js'
+import { strangers } from './strangers.js'
 
 /** Every long run, by name. */
 export const soaks: readonly Soak[] = [
@@ -25,4 +26,5 @@ export const soaks: readonly Soak[] = [
   partition,
   cpuTime,
   preferences,
+  strangers,
 ]

@@ -50,7 +50,8 @@ export async function forge({ identity, coordinator, client }: GridProcess, forg
   return taken
 }
 
-function forgedFact(owner: Identity, sybil: Identity, jobId: JobId, first: number, count: number) {
+/** A false report of a made-up volunteer on units of shard 0, under a grant of `owner`, with its outputs. */
+export function forgedFact(owner: Identity, sybil: Identity, jobId: JobId, first: number, count: number) {
   const all = Array.from({ length: count }, (_, i) => ({ unit: first + i, output: forgedOutput(first + i) }))
   const outputs: UnitBytes[] = all.map(({ unit, output }) => ({ unit, bytes: unitOutputCodec.encode(output) }))
   const grant = grantCodec.encode({
