@@ -1,6 +1,7 @@
-import { type FactContext, factContext, type SignatureVerifier } from '../job/facts.js'
+import { type FactContext, factContext } from '../job/facts.js'
 import { applyOrders, checkOrder, type KnownOrder, type OrdersView } from '../job/orders.js'
 import { homeKey, shardKey } from '../job/shard.js'
+import type { SignatureVerifier } from '../job/signature.js'
 import { checkSpec, jobIdOf } from '../job/spec.js'
 import { idWorkOf, nodeIdOf, type Signer, type Verifier } from '../overlay/identity.js'
 import { keyOfDigest } from '../overlay/index.js'

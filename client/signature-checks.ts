@@ -1,4 +1,5 @@
-import { CheckedFacts, type FactDecoders, grantId, type SignatureTag, type SignatureVerifier } from '../job/facts.js'
+import { CheckedFacts, type FactDecoders, grantId } from '../job/facts.js'
+import type { SignatureTag, SignatureVerifier } from '../job/signature.js'
 import { grantCodec, reportCodec } from '../proto/codec/facts.js'
 import type { Grant, PublicKey, Report, ReportFact, Signed } from '../proto/model.js'
 import { fromHex } from '../runtime/hex.js'

@@ -1,6 +1,7 @@
-import { CheckedFacts, type FactContext, factContext, type SignatureVerifier } from '../job/facts.js'
+import { CheckedFacts, type FactContext, factContext } from '../job/facts.js'
 import { applyOrders, checkOrder, type KnownOrder, type OrdersView } from '../job/orders.js'
 import { type ShardList, shardKey, shardList, shardUnits } from '../job/shard.js'
+import type { SignatureVerifier } from '../job/signature.js'
 import { checkSpec } from '../job/spec.js'
 import { hostGroup, isLoopback } from '../overlay/address.js'
 import { grantCodec, orderCodec, reportCodec } from '../proto/codec/facts.js'

@@ -23,22 +23,14 @@ import { fromHex, utf8 } from '../runtime/hex.js'
 import type { OrdersView } from './orders.js'
 import { contains } from './selection.js'
 import { shardKey } from './shard.js'
+import type { SignatureVerifier } from './signature.js'
 import { unitCount } from './unit-source.js'
-import { compareVotes, type Vote } from './verdict.js'
+import { compareVotes, type Vote } from './votes.js'
 
-/** What a signature covers besides the bytes, so that none can pass as one of another kind. */
-export type SignatureTag = 'grant' | 'report' | 'donor' | 'order'
-
-/** Checks of keys, handed in: Ed25519 outside, a keyed hash in most simulations. Pure, and never throws. */
-export interface SignatureVerifier {
-  /** Whether `publicKey` signed the tag and the bytes. */
-  verify(tag: SignatureTag, publicKey: PublicKey, signed: Signed): boolean
-  nodeIdOf(publicKey: PublicKey, idNonce: Uint8Array): NodeId
-  /** Whether the nonce has the id work the network asks for; absent where it asks for none. */
-  meetsIdWork?(publicKey: PublicKey, idNonce: Uint8Array): boolean
-}
-
-/** Readers of signed bytes: `decode` of the codecs in `proto/codec/facts.ts`. They throw GridError `invalid` for anything outside the limits of the wire. */
+/**
+ * Readers of signed bytes: `decode` of the codecs in `proto/codec/facts.ts`. They throw GridError `invalid` for anything outside
+ * the limits of the wire.
+ */
 export interface FactDecoders {
   decodeGrant(bytes: Uint8Array): Grant
   decodeReport(bytes: Uint8Array): Report

@@ -1,8 +1,8 @@
 import { EXTENDED_LIFE_MS_MAX } from '../proto/limits.js'
 import type { Digest, JobId, JobSpec, Key, Order, Signed, UnitRange } from '../proto/model.js'
 import type { Sha256 } from '../runtime/hash.js'
-import type { SignatureVerifier } from './facts.js'
 import { applyRulings, type RulingsRefusal, type RulingsView, wrongInRulings } from './rulings.js'
+import type { SignatureVerifier } from './signature.js'
 
 /** An order with the SHA-256 of its signed bytes, which breaks ties. Made by {@link checkOrder}. */
 export interface KnownOrder {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { SignatureVerifier } from '../job/facts.js'
+import type { SignatureVerifier } from '../job/signature.js'
 import { KEY_FILE, openDataDirectory } from '../overlay/data-directory.js'
 import {
   findIdNonce,

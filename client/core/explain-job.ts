@@ -3,17 +3,10 @@ import { barText, declineText, OTHER_OWNERS, restraintText } from '../../job/sta
 import { donorsNeeded } from '../../job/verdict.js'
 import type { WorkerBar, WorkerGroup } from '../../proto/explain-messages.js'
 import { clockFindings, clocksOf } from './clocks.js'
-import { type Finding, type FindingCode, inOrder } from './findings.js'
+import { type CommandWords, type Finding, type FindingCode, inOrder } from './findings.js'
 import { type JobSight, type MergedShard, mergedShards, names, owners, unitsWaiting, workersSeen } from './job-sight.js'
 import { peerFindings } from './peer-findings.js'
 import { counted, unitFindings } from './unit-findings.js'
-
-/** How the job is named in commands, and the flags that a worker of this network needs. */
-export interface CommandWords {
-  readonly job: string
-  /** Flags of `work` and `node`, with a leading space, or empty. */
-  readonly flags: string
-}
 
 /** Why a job is where it is: those findings that block it first. None: it has finished, and well. */
 export function explainJob(sight: JobSight, words: CommandWords): readonly Finding[] {

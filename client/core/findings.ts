@@ -71,3 +71,10 @@ export function inOrder(findings: readonly Finding[]): Finding[] {
   const place = (finding: Finding) => FINDING_CODES.indexOf(finding.code) + (finding.blocks ? 0 : FINDING_CODES.length)
   return [...findings].sort((a, b) => place(a) - place(b))
 }
+
+/** How the job is named in commands, and the flags that a worker of this network needs. */
+export interface CommandWords {
+  readonly job: string
+  /** Flags of `work` and `node`, with a leading space, or empty. */
+  readonly flags: string
+}

@@ -1,5 +1,4 @@
-import type { CommandWords } from './explain-job.js'
-import type { Finding } from './findings.js'
+import type { CommandWords, Finding } from './findings.js'
 import { type JobSight, nameOf, names, owners, troublesOf } from './job-sight.js'
 import { counted } from './unit-findings.js'
 

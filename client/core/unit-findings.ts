@@ -1,7 +1,6 @@
 import { formatDuration } from '../../job/quantity.js'
 import type { UnitGroup, UnitWait } from '../../proto/explain-messages.js'
-import type { CommandWords } from './explain-job.js'
-import type { Finding } from './findings.js'
+import type { CommandWords, Finding } from './findings.js'
 import { type JobSight, type MergedShard, names, owners, unitsWaiting } from './job-sight.js'
 
 /** Waits shorter than this are part of any job that moves. Unit: ms. */

@@ -10,9 +10,9 @@ import {
   factId,
   grantId,
   isWithin,
-  type SignatureTag,
 } from '../../../job/facts.js'
 import { applyOrders } from '../../../job/orders.js'
+import type { SignatureTag } from '../../../job/signature.js'
 import { publicKeyOf, signedBytes } from '../../../overlay/identity.js'
 import { grantCodec, reportCodec } from '../../../proto/codec/facts.js'
 import type { Digest, Grant, JobId, Key, NodeId, PublicKey, Report, ReportFact, Signed } from '../../../proto/model.js'

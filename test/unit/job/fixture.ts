@@ -1,4 +1,5 @@
-import type { FactContext, SignatureTag, SignatureVerifier } from '../../../job/facts.js'
+import type { FactContext } from '../../../job/facts.js'
+import type { SignatureTag, SignatureVerifier } from '../../../job/signature.js'
 import type { VerdictRules, Vote } from '../../../job/verdict.js'
 import type {
   Digest,
