@@ -22,6 +22,8 @@ import { Crashes } from './trap/crashes.js'
 
 /** Longest trial of a first unit: enough for mistakes to show, not so long that one waits for it. Unit: ms. */
 const TRIAL_MS = 10_000
+/** Longest wait for the compute process that tries it: on a busy machine the start takes longer than the unit. Unit: ms. */
+const TRIAL_START_MS = 60_000
 /** Stands for a key where none is needed: what is built for this machine alone is never signed. */
 const NOBODY = '0'.repeat(64) as PublicKey
 /** Content above which reading it is shown. Unit: bytes. */
@@ -146,8 +148,8 @@ export interface Trial {
 }
 
 /**
- * Computes the first unit here, for at most ten seconds. Throws GridError `invalid` when it fails, with what it wrote to
- * standard error.
+ * Computes the first unit here, for at most ten seconds once the compute process runs. Throws GridError `invalid` when it
+ * fails, with what it wrote to standard error.
  */
 export async function tryFirstUnit(context: CommandContext, prepared: PreparedJob): Promise<Trial> {
   const { clock } = context
@@ -156,9 +158,16 @@ export async function tryFirstUnit(context: CommandContext, prepared: PreparedJo
   const stop = new AbortController()
   const onInterrupt = () => stop.abort()
   context.interrupts.first.addEventListener('abort', onInterrupt, { once: true })
-  const timer = clock.setTimer(TRIAL_MS, () => stop.abort())
+  let timer = clock.setTimer(TRIAL_START_MS, () => stop.abort())
   const compute = startLocalCompute(context, built.spec.limits.memoryBytes, 1)
-  const startedAt = clock.now()
+  let startedAt = clock.now()
+  void compute.restrictions().then((restrictions) => {
+    // Undefined: closed before it ran.
+    if (restrictions === undefined) return
+    timer.cancel()
+    startedAt = clock.now()
+    timer = clock.setTimer(TRIAL_MS, () => stop.abort())
+  })
   try {
     const run = {
       built,
