@@ -6,6 +6,7 @@ import { type Judgement, judge, type VerdictRules, type Vote, verdictRules } fro
 import type { Digest, JobId, NodeId, Outcome, PublicKey } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'
+import { smallVerdict } from '../simulation/grid/small-verdict.js'
 import { noDigest, specWith } from '../unit/job/fixture.js'
 
 /** Whether a further opinion is wanted, and of this owner's grants. */
@@ -345,5 +346,65 @@ verdict('leans on no vote of a convicted key or a dismissed grantor where nothin
     }),
   )
 })
+
+/** What L grants to volunteers that it makes up, what one liar says under a grant of anybody, and honest answers under honest grants. */
+const planted = fc.record({
+  quorum: fc.constantFrom(2, 2, 3),
+  forged: fc.array(fc.constantFrom('y', 'y', 'y', 'x', 'z', 'host'), { maxLength: 14 }),
+  liar: fc.record({
+    grantor: fc.constantFrom('L', 'G', 'H'),
+    answers: fc.array(fc.constantFrom('y', 'y', 'x'), { maxLength: 2 }),
+  }),
+  honest: fc.array(fc.constantFrom('G', 'H', 'L'), { maxLength: 6 }),
+  salt: fc.nat(1_000),
+})
+
+verdict(
+  'an owner that lies settles nothing alone, nor with one liar against a quorum that two other owners granted',
+  () => {
+    let settledFalsely = 0
+    const spec = (quorum: number) => specWith({ policy: { type: 'quorum', quorum }, minGrantors: 2 })
+    check(
+      fc.property(planted, ({ quorum, forged, liar, honest, salt }) => {
+        const votes: Vote[] = []
+        const say = (donor: string, grantor: string, answer: string) =>
+          votes.push({
+            unit: 0,
+            donor: donor as PublicKey,
+            worker: donor as PublicKey,
+            grantor: grantor as NodeId,
+            age: 'older',
+            outcome: answer === 'host' ? 'host' : 'done',
+            digest: answer === 'host' ? noDigest : (answer as Digest),
+            reportId: sha256(utf8(`${salt} ${donor} ${grantor} ${answer}`)),
+            outputBytes: 1,
+            fuel: 1n,
+          })
+        for (const [i, answer] of forged.entries()) say(`made up ${i}`, 'L', answer)
+        for (const [i, grantor] of honest.entries()) say(`honest ${i}`, grantor, 'x')
+        const settledAs = () => {
+          const judgement = judge(votes, verdictRules(spec(quorum)))
+          const found = judgement.state === 'accepted' ? `done ${judgement.digest}` : undefined
+          const small = smallVerdict(
+            votes.map((vote) => ({ ...vote, answer: `${vote.outcome} ${vote.digest}` })),
+            spec(quorum),
+          )
+          assert.is(found, small.decided ? small.answer : undefined)
+          return found
+        }
+        const alone = settledAs()
+        assert.ok(alone === undefined || alone === 'done x', 'one owner settles nothing alone')
+        for (const answer of liar.answers) say('liar', liar.grantor, answer)
+        const found = settledAs()
+        if (found === undefined || found === 'done x') return
+        settledFalsely++
+        const granted = (owner: string) => honest.filter((grantor) => grantor === owner).length
+        const isOutvotable = granted('G') >= quorum / 2 && granted('H') >= quorum / 2
+        assert.not(isOutvotable, 'who has a quorum of two other owners against it has not settled anything')
+      }),
+    )
+    assert.ok(settledFalsely > 0, 'with a vote through an honest owner it does where nobody else has answered')
+  },
+)
 
 verdict.run()
