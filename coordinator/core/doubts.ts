@@ -80,13 +80,13 @@ export class Doubts {
       if (record.doubt !== undefined && judgement.state === 'disputed') this.#contradicted(record.doubt)
       return judgement
     }
+    if (judgement.agreeing.every(({ grantor }) => grantors.isMet(grantor))) return judgement
     const standings = new Set<GrantorStanding>()
     for (const { grantor } of judgement.agreeing) {
       const standing = grantors.standingOf(grantor, now)
       standings.add(standing)
       if (standing === 'sought') this.#waitFor(grantor, record)
     }
-    if (!standings.has('stranger') && !standings.has('sought')) return judgement
     const known = record.votes.filter(({ grantor }) => grantors.isMet(grantor))
     const alone = judge(known, rules, weights)
     if (alone.state === 'accepted' || alone.state === 'failed') {
