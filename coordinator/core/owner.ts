@@ -2,6 +2,7 @@ import type { Vote } from '../../job/verdict.js'
 import type { GrantRun, JobId, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert, unreachable } from '../../runtime/errors.js'
+import { Claims } from './claims.js'
 import { Doubting } from './doubting.js'
 import { isAble, type OwnerSight, sightOf } from './explain.js'
 import { Granting } from './granting.js'
@@ -16,11 +17,6 @@ import { Sweep } from './sweep.js'
 import { UnitQueue } from './unit-queue.js'
 import { waitingReason } from './waiting.js'
 import type { Outstanding } from './worker-record.js'
-
-/** Instances of one unit at other owners that are kept in mind. */
-const ELSEWHERE_MAX = 16
-/** What an owner says it has out is believed no longer than this; it repeats it. */
-const ELSEWHERE_MS_MAX = 30_000
 
 /**
  * Everything an owner decides: who is granted what, whose opinion is asked for next, when a lease ends, and what to tell
@@ -37,6 +33,7 @@ export class Owner {
   readonly #settling: Settling
   readonly #openJobs: OpenJobs
   readonly #sessions: Sessions
+  readonly #claims: Claims
   readonly #sweep: Sweep
   readonly #doubting: Doubting
 
@@ -53,6 +50,7 @@ export class Owner {
     this.#settling = settling
     this.#openJobs = new OpenJobs(state, queue, settling)
     this.#sessions = sessions
+    this.#claims = new Claims(state, queue)
     this.#doubting = doubting
     this.#sweep = new Sweep({ state, queue, granting, sessions, settling, doubting })
   }
@@ -138,7 +136,7 @@ export class Owner {
         this.#settling.outputMoved(event, now)
         break
       case 'otherGranted':
-        this.#otherGranted(event, now)
+        this.#claims.heard(event, now)
         break
       case 'grantorsMet':
         this.#doubting.met(event.nodeIds, now)
@@ -167,27 +165,6 @@ export class Owner {
     if (shard.formerOwners === undefined || shard.finished) return
     this.#queue.draw(shard, now)
     this.#queue.serveEveryone()
-  }
-
-  /** Another owner has units out: they are not asked for here while that is believed. */
-  #otherGranted(event: Extract<OwnerEvent, { type: 'otherGranted' }>, now: Millis): void {
-    const shard = this.shard(event.jobId, event.shard)
-    if (shard === undefined) return
-    const until = now + Math.min(ELSEWHERE_MS_MAX, event.durationMs)
-    for (const run of event.runs) {
-      for (let unit = run.first; unit < run.first + run.count; unit++) {
-        if (!shard.contains(unit)) continue
-        const record = shard.touch(unit, now)
-        if (record.votes.some((vote) => vote.worker === event.worker)) continue
-        // Both keep it for somebody: one of the two lets go.
-        if (event.isKept && record.reservedFor !== undefined && this.#state.context.self < event.grantor) continue
-        record.elsewhere ??= new Map()
-        if (!record.elsewhere.has(event.worker))
-          shard.history.note(record, 'elsewhere', now, this.#state.workers.get(event.worker)?.nodeId)
-        if (record.elsewhere.size < ELSEWHERE_MAX) record.elsewhere.set(event.worker, until)
-        this.#queue.ask(record, now)
-      }
-    }
   }
 
   nextWakeup(): Millis | undefined {
@@ -302,17 +279,10 @@ export class Owner {
     })
   }
 
-  /** Whether a worker is asked for one of these units by another owner, and that was not known. */
-  isNews(jobId: JobId, number: number, worker: PublicKey, runs: readonly GrantRun[]): boolean {
+  /** Whether a worker is asked for one of these units by `grantor`, another owner, and that was not known. */
+  isNews(jobId: JobId, number: number, grantor: NodeId, worker: PublicKey, runs: readonly GrantRun[]): boolean {
     const shard = this.shard(jobId, number)
-    if (shard === undefined) return false
-    return runs.some(({ first, count }) => {
-      for (let unit = first; unit < first + count; unit++) {
-        const record = shard.record(unit)
-        if (record === undefined ? shard.contains(unit) : !isKnownOf(record, worker)) return true
-      }
-      return false
-    })
+    return shard !== undefined && this.#claims.areNews(shard, grantor, worker, runs)
   }
 
   /** Whether this owner is the one that is to grant the unit first. */
@@ -337,9 +307,4 @@ export class Owner {
       assert((worker.session !== undefined) === state.connected.includes(worker), 'connected workers are listed')
     }
   }
-}
-
-/** Whether the worker is known to compute the unit for another owner, or to have answered. */
-function isKnownOf({ elsewhere, votes }: UnitRecord, worker: PublicKey): boolean {
-  return elsewhere?.has(worker) === true || votes.some((vote) => vote.worker === worker)
 }

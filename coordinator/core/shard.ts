@@ -45,6 +45,8 @@ export interface UnitRecord {
   queue: 'again' | 'undrawn' | undefined
   /** Instances that other owners say they have handed out: by worker, until when that is believed. */
   elsewhere: Map<PublicKey, Millis> | undefined
+  /** For how long that was believed in all, by the owner that said so. */
+  claimed: Map<NodeId, Millis> | undefined
   /** Accepted at, for the bytes that are still missing. */
   acceptedAt: Millis
   /** Who is to bring them. */
@@ -223,6 +225,7 @@ export class Shard {
       hostVotes: 0,
       queue: undefined,
       elsewhere: undefined,
+      claimed: undefined,
       acceptedAt: 0,
       bringing: undefined,
       hopeAt: 0,

@@ -121,7 +121,7 @@ export class GrantNews {
       units += runs.reduce((sum, { count }) => sum + count, 0)
       if (!isOwner || units > HEARD_UNITS_MAX) continue
       // What is only said again, or kept for a worker, shows no more than that the owner lives.
-      if (!kept && this.#c.owner().core.isNews(jobId, shard, worker, runs)) {
+      if (!kept && this.#c.owner().core.isNews(jobId, shard, from, worker, runs)) {
         const issued = this.#issuedOf(held)
         issued.others.set(from, { at: this.#c.clock.now(), own: issued.own })
       }
