@@ -2,13 +2,14 @@ import { homeKey } from '../job/shard.js'
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
 import type { ShardStatus, SummarizeReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { JobId, NodeId, Signed, Summary } from '../proto/model.js'
+import type { JobId, Signed, Summary } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
 import type { Clock, Millis } from '../runtime/clock.js'
 import { toGridError } from '../runtime/errors.js'
 import type { Logger } from '../runtime/logger.js'
 import type { Endpoint, Transport } from '../runtime/transport.js'
 import { announcementHeader } from './announcement-header.js'
+import { agreedStop } from './core/agreed-stop.js'
 import type { OwnerDirectory } from './directory.js'
 import type { HomeDriver } from './home-driver.js'
 import type { BookedJob, JobBook } from './job-book.js'
@@ -61,6 +62,8 @@ interface Target {
   failures: number
   /** It answered that it does not have the job. */
   isStranger: boolean
+  /** Why nothing more is to be granted, as it said last; empty: go on. */
+  stopped: string
 }
 
 interface JobReports {
@@ -203,7 +206,16 @@ export class HomeReporter {
         const same = before.get(endpoint.nodeId)
         if (same?.endpoint.address === endpoint.address && same.isGuard === isGuard) return same
         const nextAt = clock.now() + (isGuard ? SUMMARY_GUARD_MS : 0)
-        return { endpoint, isGuard, dirty: new Set(shards), nextAt, busy: false, failures: 0, isStranger: false }
+        return {
+          endpoint,
+          isGuard,
+          dirty: new Set(shards),
+          nextAt,
+          busy: false,
+          failures: 0,
+          isStranger: false,
+          stopped: '',
+        }
       }
       const homes = new Set(found.map(({ nodeId }) => nodeId))
       reports.targets = [
@@ -284,26 +296,18 @@ export class HomeReporter {
     return statuses
   }
 
-  async #summarize(
-    job: BookedJob,
-    reports: JobReports,
-    { endpoint }: Target,
-    shards: readonly ShardStatus[],
-  ): Promise<void> {
+  async #summarize(job: BookedJob, reports: JobReports, target: Target, shards: readonly ShardStatus[]): Promise<void> {
     const { directory, transport, home, takeOrders } = this.#c
     const { jobId, ordersDigest: orders } = job
+    const { endpoint } = target
     let reply: SummarizeReply
     if (endpoint.nodeId === directory.self.nodeId) reply = await home.summarized(jobId, shards, orders, directory.self)
     else
       reply = await transport.call(endpoint, methods.summarize, { jobId, shards, orders }, { deadlineMs: SUMMARIZE_MS })
-    // Homes that know less than others must not let a stopped job go on, and stop it again, in turns.
-    if (endpoint.nodeId === this.#nearest(reports)) this.#stop(jobId, reply.stopped)
+    target.stopped = reply.stopped
+    const answering = reports.targets.filter(({ isGuard, failures }) => !isGuard && failures === 0)
+    if (!target.isGuard) this.#stop(jobId, agreedStop(answering.map(({ stopped }) => stopped)))
     await takeOrders(job, reply.orders)
-  }
-
-  /** The nearest home that answers and has the job. */
-  #nearest({ targets }: JobReports): NodeId | undefined {
-    return targets.find(({ failures }) => failures === 0)?.endpoint.nodeId
   }
 
   /** Gives the job back to its homes when all that answer have lost it. */
