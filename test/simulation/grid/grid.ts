@@ -6,7 +6,8 @@ import { SYNC_MS } from '../../../coordinator/exchange/shard-exchange.js'
 import type { Coordinator } from '../../../coordinator/index.js'
 import { shardKey } from '../../../job/shard.js'
 import { unitCount } from '../../../job/unit-source.js'
-import { grantCodec } from '../../../proto/codec/facts.js'
+import { grantCodec, reportCodec } from '../../../proto/codec/facts.js'
+import type { WorkerMessage } from '../../../proto/messages.js'
 import { methods } from '../../../proto/methods.js'
 import type { Grant, JobId } from '../../../proto/model.js'
 import { pause } from '../../../runtime/clock.js'
@@ -254,6 +255,7 @@ export class Grid {
       if (context.boot > 1) this.oracle.disks.checkLedger(host)
       const plants = this.#plant.worker?.()
       const forger = character === 'forger' ? new Forger(this.#keys.signer(context.identity.publicKey)) : undefined
+      const answered = new Set<string>()
       const transport = tapTransport(context.transport, methods.work, {
         opened: () => ({
           received: (message) => {
@@ -263,6 +265,7 @@ export class Grid {
           },
           sent: (message) => {
             this.oracle.reports.said(host, message)
+            for (const name of answersIn(message)) answered.add(name)
             plants?.says(message)
           },
           ...(forger && { more: (message) => forger.forge(message) }),
@@ -274,6 +277,12 @@ export class Grid {
         unitMs: this.plan.unitMs[index]!,
         threads: 1 + (index % 2),
       })
+      const run = compute.run.bind(compute)
+      compute.run = (batch) => {
+        for (const { unit } of batch.units)
+          if (answered.has(`${batch.jobId} ${unit}`)) this.world.count('computedAgain')
+        run(batch)
+      }
       const disk = this.#plant.workerDisk?.(context.disk) ?? context.disk
       await startWorker(this.#parts(host, context, { transport, disk }), compute, { shardOwners: this.plan.owners })
     }
@@ -370,6 +379,13 @@ export class Grid {
     }
     return new Error(lines.join('\n'), { cause: error })
   }
+}
+
+/** Units that a worker answers with a message, by name; its host's failures are no answers. */
+function answersIn(message: WorkerMessage): string[] {
+  if (message.type !== 'report') return []
+  const { jobId, results } = reportCodec.decode(message.fact.report.bytes)
+  return results.filter(({ outcome }) => outcome !== 'host').map(({ unit }) => `${jobId} ${unit}`)
 }
 
 /** An undecided unit as its owner sees it; nothing for a decided one. */
