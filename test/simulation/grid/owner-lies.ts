@@ -1,7 +1,8 @@
 import type { OwnerDirectory, ReadyWork } from '../../../coordinator/index.js'
+import type { ReconcileRequest } from '../../../proto/exchange-messages.js'
 import type { WorkerMessage } from '../../../proto/messages.js'
 import { methods } from '../../../proto/methods.js'
-import type { JobId } from '../../../proto/model.js'
+import type { JobId, PublicKey } from '../../../proto/model.js'
 import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { utf8 } from '../../../runtime/hex.js'
@@ -18,13 +19,14 @@ const CLAIM_MS = 3_000
 
 /** Whether the owner listens to what the worker wants. */
 export function mayWant(character: OwnerCharacter, worker: Caller, workers: readonly Host[]): boolean {
-  if (character === 'mute') return false
+  if (character === 'mute' || character === 'claimer') return false
   if (character !== 'favourer') return true
   return workers.slice(0, FRIENDS).some(({ caller }) => caller.nodeId === worker.nodeId)
 }
 
 /** What an owner of this character says to co-owners and clients. */
 export function lyingTransport(character: OwnerCharacter, transport: Transport): Transport {
+  if (character === 'claimer') return claimingTransport(transport)
   if (character !== 'withholder') return transport
   return {
     call: (to, method, request, options) =>
@@ -50,6 +52,31 @@ export function lyingTransport(character: OwnerCharacter, transport: Transport):
       const isKept = [methods.results.path, methods.copyOutput.path, methods.output.path].includes(method.path)
       transport.handleStream(method, isKept ? () => {} : handler)
     },
+  }
+}
+
+/** Whatever co-owners are told to be out, they hear that everything is: each time with a key of its own, which nobody has. */
+function claimingTransport(transport: Transport): Transport {
+  const shards = new Map<string, { readonly jobId: JobId; readonly shard: number }>()
+  let keys = 0
+  return {
+    call: (to, method, request, options) => {
+      if (method.path !== methods.outstanding.path) return transport.call(to, method, request, options)
+      const worker = sha256(utf8(`nobody ${++keys}`)) as string as PublicKey
+      const runs = [{ first: 0, count: CLAIMED_UNITS, opinion: 0 }]
+      const grants = [...shards.values()].map((at) => ({ ...at, worker, runs, believedMs: CLAIM_MS * 10, kept: false }))
+      return transport.call(to, method, { grants } as typeof request, options)
+    },
+    open: (to, method, signal) => transport.open(to, method, signal),
+    probe: (address, options) => transport.probe(address, options),
+    handleUnary: (method, handler) =>
+      transport.handleUnary(method, (request, ...rest) => {
+        if (method.path === methods.reconcile.path)
+          for (const { jobId, shard } of (request as unknown as ReconcileRequest).shards)
+            shards.set(`${jobId}/${shard}`, { jobId, shard })
+        return handler(request, ...rest)
+      }),
+    handleStream: (method, handler) => transport.handleStream(method, handler),
   }
 }
 

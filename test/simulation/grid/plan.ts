@@ -11,9 +11,10 @@ export type Character = 'honest' | 'liar' | 'broken' | 'forger'
 /**
  * How an owner behaves. `mute`: takes part in everything and grants nothing. `favourer`: grants to two friends alone.
  * `withholder`: takes facts and outputs and gives none to anybody. `announcer`: claims ready work for ever, of
- * its jobs and of one that does not exist.
+ * its jobs and of one that does not exist. `claimer`: grants nothing, and tells the other owners for ever that it has every
+ * unit out.
  */
-export type OwnerCharacter = 'honest' | 'mute' | 'favourer' | 'withholder' | 'announcer'
+export type OwnerCharacter = 'honest' | 'mute' | 'favourer' | 'withholder' | 'announcer' | 'claimer'
 
 /** A job of a simulated submitter. */
 export interface PlannedJob {

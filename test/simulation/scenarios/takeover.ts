@@ -1,3 +1,4 @@
+import { CLAIMED_MS } from '../../../coordinator/core/claims.js'
 import type { Grant, JobId, NodeId } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { turnOf } from '../../support/turns.js'
@@ -210,10 +211,36 @@ const laggingScenario: Scenario = {
   },
 }
 
+/** Longest time until a job is done of which one of three owners claims everything, for as long as that is believed and then some. */
+const CLAIMED_DONE_MS = CLAIMED_MS + 90_000
+
+const claimingScenario: Scenario = {
+  name: 'takeover-claimed',
+  onRequest: true,
+  promise: `one of three owners tells the others for ever that it has all units out: all are done within ${CLAIMED_DONE_MS / 1_000} s`,
+  run: async (world) => {
+    const peerCharacters = (['honest', 'honest', 'honest'] as const).map((honest, i) =>
+      i === world.seed % 3 ? 'claimer' : honest,
+    )
+    let tookMs = Number.POSITIVE_INFINITY
+    const course: Course = {
+      isFaulty: false,
+      async run({ world: { nowMs }, oracle }) {
+        await world.run(() => oracle.clients.hasSeenAll(), WORK_MS)
+        tookMs = world.nowMs - nowMs
+      },
+    }
+    await new Grid(world, { ...lagPlan, peers: 3, peerCharacters }, NO_PLANT).run(course)
+    world.count('claimedMs', Math.round(tookMs))
+    world.check(tookMs <= CLAIMED_DONE_MS, `all was done after ${Math.round(tookMs)} ms`)
+  },
+}
+
 /** How soon others grant what a lost owner was to. */
 export const takeoverScenarios: readonly Scenario[] = [
   takeoverScenario('killed', 'an owner is killed, six times'),
   takeoverScenario('stopped', 'an owner is stopped for a minute, six times'),
   takeoverScenario('refusing', 'an owner refuses to grant, six times'),
   laggingScenario,
+  claimingScenario,
 ]
