@@ -27,6 +27,8 @@ interface Waiting {
 export class GroupCommit {
   readonly #store: Pick<Store, 'commit'>
   readonly #schedule: (run: () => void) => void
+  readonly #onFailing: (reason?: unknown) => void
+  #isFailing = false
   #queue: Waiting[] = []
   #queuedWrites = 0
   #queuedBytes = 0
@@ -34,10 +36,18 @@ export class GroupCommit {
   #running = false
   #relieved: (() => void)[] = []
 
-  /** `schedule` calls back after the events at hand, so that their writes share a group: `setImmediate`, or a turn of the simulator. */
-  constructor(store: Pick<Store, 'commit'>, schedule: (run: () => void) => void) {
+  /**
+   * `schedule` calls back after the events at hand, so that their writes share a group: `setImmediate`, or a turn of the
+   * simulator. `onFailing` is told once why nothing can be written any more, and once, without a reason, that it can again.
+   */
+  constructor(
+    store: Pick<Store, 'commit'>,
+    schedule: (run: () => void) => void,
+    onFailing: (reason?: unknown) => void = () => {},
+  ) {
     this.#store = store
     this.#schedule = schedule
+    this.#onFailing = onFailing
   }
 
   /**
@@ -88,8 +98,12 @@ export class GroupCommit {
     try {
       await this.#store.commit(group.length === 1 ? group[0]!.writes : group.flatMap(({ writes }) => writes))
       for (const { resolve } of group) resolve()
+      if (this.#isFailing) this.#onFailing()
+      this.#isFailing = false
     } catch (error) {
       for (const { reject } of group) reject(error)
+      if (!this.#isFailing) this.#onFailing(error)
+      this.#isFailing = true
     } finally {
       this.#running = false
       this.#wake()

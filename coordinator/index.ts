@@ -101,7 +101,13 @@ export class Coordinator {
     const logger = dependencies.logger.child('coordinator')
     this.options = resolveCoordinatorOptions(dependencies.options)
     this.#startedAt = clock.now()
-    this.#commits = new GroupCommit(store, dependencies.schedule)
+    this.#commits = new GroupCommit(store, dependencies.schedule, (reason) => {
+      if (reason === undefined) logger.info('jobs and reports are kept again')
+      else
+        logger.warn('jobs and reports cannot be kept, and are not acknowledged', {
+          reason: toGridError(reason).message,
+        })
+    })
     this.book = new JobBook({ sha256, verifier, network, wallMs: () => clock.wallMs() })
     const { options, book } = this
     const commits = this.#commits

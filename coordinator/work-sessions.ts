@@ -243,7 +243,7 @@ export class WorkSessions {
       this.#c.handle({ type: 'reportRefused', session: session.id, jobId, shard, units })
     } catch (error) {
       // Not acknowledged, so the worker keeps it and offers it again.
-      this.#c.logger.warn('report not kept', { error: toGridError(error).message, worker: stream.caller.publicKey })
+      this.#c.logger.debug('report not kept', { error: toGridError(error).message, worker: stream.caller.publicKey })
       stream.cancel(toGridError(error))
     }
   }

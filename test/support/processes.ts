@@ -96,7 +96,8 @@ export class TestProcesses {
 
   async close(): Promise<void> {
     await Promise.all(this.#all.splice(0).map((one) => one.kill()))
-    rmSync(this.folder, { recursive: true, force: true })
+    // The compute processes of those that were killed end a moment later, and may still write.
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
   }
 }
 

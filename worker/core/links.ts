@@ -21,6 +21,8 @@ const IDLE_LINK_MS = 60_000
 export const LOST_OWNER_MS = 5_000
 /** Owners of a shard that is worked on are looked for this often: all of them have units of their own to grant. */
 const SHARD_OWNERS_MS = 30_000
+/** An owner that hangs up sooner, as one whose disk is full does on each report, is come back to ever more seldom. */
+const STEADY_MS = 10_000
 /** An owner that refused this key is not asked again for this long. */
 const REFUSED_MS = 20_000
 
@@ -30,7 +32,9 @@ type LinkState = 'connecting' | 'open' | 'waiting'
 export interface Link {
   readonly endpoint: Endpoint
   state: LinkState
+  /** Since it last stood for {@link STEADY_MS}. */
   attempts: number
+  openedAt: Millis
   retryAt: Millis
   lostAt: Millis
   usefulAt: Millis
@@ -138,7 +142,7 @@ export class Links {
     const link = this.#links.get(owner)
     if (link === undefined) return undefined
     link.state = 'open'
-    link.attempts = 0
+    link.openedAt = now
     link.wanted = 0
     link.asked = { most: 0, at: now }
     link.wantedOf = new Map()
@@ -155,7 +159,10 @@ export class Links {
   closed(owner: NodeId, lasting: boolean, now: Millis): void {
     const link = this.#links.get(owner)
     if (link === undefined) return
-    if (link.state === 'open') link.lostAt = now
+    if (link.state === 'open') {
+      link.lostAt = now
+      if (now - link.openedAt >= STEADY_MS) link.attempts = 0
+    }
     link.state = 'waiting'
     link.retryAt = now + (lasting ? REFUSED_MS : reconnectWait(link.attempts++, this.#random))
     if (!lasting) return
@@ -270,6 +277,7 @@ export class Links {
       endpoint,
       state: 'connecting',
       attempts: 0,
+      openedAt: now,
       retryAt: now,
       lostAt: now,
       usefulAt: now,

@@ -123,6 +123,26 @@ test('callers are asked to hold back while too much waits, told when it is over,
   await Promise.all(waiting)
 })
 
+test('a disk that cannot be written is told of once, and once that it can be again', async () => {
+  const said: string[] = []
+  let failure: Error | undefined = new Error('full')
+  const store = {
+    commit: async () => {
+      if (failure !== undefined) throw failure
+    },
+  }
+  const commits = new GroupCommit(
+    store,
+    (run) => run(),
+    (reason) => said.push(reason === undefined ? 'again' : (reason as Error).message),
+  )
+  const commit = () => commits.commit([meta('m')]).catch(() => {})
+  for (let i = 0; i < 3; i++) await commit()
+  failure = undefined
+  for (let i = 0; i < 3; i++) await commit()
+  assert.equal(said, ['full', 'again'])
+})
+
 test('a commit of nothing needs no group', async () => {
   const { commits, groups, turn } = bench()
   await commits.commit([])

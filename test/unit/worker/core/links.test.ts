@@ -43,6 +43,24 @@ links('that break are opened again soon, and later ever more seldom', () => {
   bench.log.drain()
 })
 
+links('that are opened and break at once, as at an owner whose disk is full, are opened ever more seldom', () => {
+  const bench = new WorkerBench()
+  bench.link('x')
+  bench.grant('x', 0)
+  bench.log.drain()
+  let attempts = 0
+  bench.handle({ type: 'linkClosed', owner: ownerNamed('x'), lasting: false })
+  for (let i = 0; i < 100; i++) {
+    bench.advance(150)
+    if (bench.log.take('openLink').length === 0) continue
+    attempts++
+    bench.handle({ type: 'linkOpened', owner: ownerNamed('x') })
+    bench.handle({ type: 'linkClosed', owner: ownerNamed('x'), lasting: false })
+  }
+  assert.ok(attempts > 5 && attempts < 40, `${attempts} attempts in 15 s`)
+  bench.log.drain()
+})
+
 links('do not wake the worker over and over while one is being opened', () => {
   const bench = new WorkerBench()
   bench.link('x')
