@@ -13,7 +13,7 @@ import type { GridClient, KnownJob } from './session.js'
 export type { PeerClock } from './core/clocks.js'
 export { explainMe, type ProcessSight } from './core/explain-me.js'
 export { FINDING_CODES, type Finding, type FindingCode } from './core/findings.js'
-export { type KeyInTwoPlaces, keyInTwoPlaces } from './core/same-key.js'
+export { type KeyInTwoPlaces, keyInTwoPlaces, processKeyInTwoPlaces } from './core/same-key.js'
 export type { CommandWords, ExplainedUnit, JobSight, PeerAnswer, PeerSilence }
 
 export interface ExplainOptions {

@@ -1,7 +1,7 @@
 import type { NodeId } from '../proto/model.js'
 import type { Contact } from '../proto/overlay-messages.js'
 import { Alarm } from '../runtime/alarm.js'
-import type { Clock } from '../runtime/clock.js'
+import type { Clock, Millis } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import { jitter } from '../runtime/jitter.js'
 import type { Logger } from '../runtime/logger.js'
@@ -66,6 +66,8 @@ export class OverlayDriver {
   #seeds: Seeds | undefined
   /** Why a seed was not taken, the last time. As many as seeds were given and remembered. */
   readonly #seedFailures = new Map<Address, GridError>()
+  #otherSelf: OtherSelf | undefined
+  #otherAskedAt: Millis = Number.NEGATIVE_INFINITY
   #joined = false
   #joining = false
   #askingDialBack = false
@@ -91,6 +93,7 @@ export class OverlayDriver {
       problem: (contact) => this.problem(contact),
       onAnswered: (contact) => this.feed({ type: 'answered', contact }),
       onMissed: (nodeId) => this.feed({ type: 'missed', nodeId }),
+      onOther: (contact) => void this.#look(contact),
     })
     this.lookups = new Lookups({
       clock,
@@ -160,6 +163,12 @@ export class OverlayDriver {
       this.#nowJoined()
     }
     this.#feedSeeds({ type: 'woken' })
+  }
+
+  /** Another process with our key, as long as it was met lately. */
+  get otherSelf(): OtherSelf | undefined {
+    const other = this.#otherSelf
+    return other !== undefined && this.#d.clock.wallMs() - other.atMs <= OTHER_SELF_LASTS_MS ? other : undefined
   }
 
   /** Why seeds did not answer the last time, in the order in which they were first dialled. */
@@ -244,6 +253,10 @@ export class OverlayDriver {
   async #dialSeed({ address, nodeId }: Seed): Promise<void> {
     try {
       const contact = await this.rpc.pingSeed(address, nodeId)
+      if (this.isOtherSelf(contact)) {
+        this.onOtherSelf(contact)
+        throw new GridError('exists', `the peer at ${address} has the key of this one`, { hint: NEW_KEY_HINT })
+      }
       this.#logger.info('seedReached', { address, peer: contact.nodeId })
       this.#seedFailures.delete(address)
       if (contact.nodeId === this.nodeId && this.upkeep.size === 0) this.#nowJoined()
@@ -262,6 +275,29 @@ export class OverlayDriver {
     if (hint === undefined || told) this.#logger.debug('seedFailed', { address, reason: message })
     else this.#logger.warn('seedFailed', { address, reason: message, hint })
     this.#seedFailures.set(address, failure)
+  }
+
+  /** Whether `contact` was signed with the key of this process, by another one; also by a former one. */
+  isOtherSelf(contact: Contact): boolean {
+    return contact.nodeId === this.nodeId && contact.bootId !== this.#d.identity.bootId
+  }
+
+  /** Another process that lives has our key: it called, or answered. */
+  onOtherSelf({ addresses: [address = ''] }: Contact): void {
+    const atMs = this.#d.clock.wallMs()
+    if (this.#otherSelf === undefined || atMs - this.#otherSelf.atMs > OTHER_SELF_TOLD_MS)
+      this.#logger.warn('keyInTwoPlaces', { address, hint: NEW_KEY_HINT })
+    this.#otherSelf = { address, atMs }
+  }
+
+  /** Somebody holds a record of ours that we did not sign: a former process of this data directory, or one that runs. */
+  async #look(contact: Contact): Promise<void> {
+    const now = this.#d.clock.now()
+    if (this.#closed || now < this.#otherAskedAt + OTHER_SELF_ASKED_MS) return
+    if (!this.isOtherSelf(contact) || this.problem(contact) !== undefined || !this.rpc.dialable(contact)) return
+    this.#otherAskedAt = now
+    const found = await this.rpc.askOtherSelf(contact)
+    if (found !== undefined && this.isOtherSelf(found)) this.onOtherSelf(found)
   }
 
   /** Every seed has answered, and none in a way that trying again could change. */
@@ -344,6 +380,20 @@ export class OverlayDriver {
     }
   }
 }
+
+/** Another process that runs on the key of this one. */
+export interface OtherSelf {
+  /** Where it says to be. */
+  readonly address: Address
+  /** When it was met last. Wall clock. */
+  readonly atMs: number
+}
+
+/** It is asked whether it lives at most this often, counts as gone when it was not met for so long, and is logged so often. Unit: ms. */
+const OTHER_SELF_ASKED_MS: Millis = 20_000
+const OTHER_SELF_LASTS_MS: Millis = 45_000
+const OTHER_SELF_TOLD_MS: Millis = 3_600_000
+const NEW_KEY_HINT = 'stop one of the two, or give it a key of its own there: manyhands id new'
 
 function noPeerAnswered(reasons: readonly GridError[]): GridError {
   const why = unreachedText(reasons)

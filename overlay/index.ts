@@ -10,7 +10,12 @@ import { type Candidate, ownersOf, rankOf } from './core/ownership.js'
 import { type RecordKind, RecordStore } from './core/record.js'
 import type { Seed } from './core/seeds.js'
 import { hostOf, subnetOf } from './core/subnet.js'
-import { OverlayDriver, type OverlayDependencies as OverlayMembership, unreachedText } from './driver.js'
+import {
+  type OtherSelf,
+  OverlayDriver,
+  type OverlayDependencies as OverlayMembership,
+  unreachedText,
+} from './driver.js'
 import { OwnRecords, type RecordDraft } from './own-records.js'
 import { Regions } from './regions.js'
 import { OverlayService } from './service.js'
@@ -127,6 +132,11 @@ export class Overlay {
   /** Why the network was not found, where that is for a person to mend: another network, another version, a private address. */
   get joinProblem(): GridError | undefined {
     return this.#driver.joined ? undefined : this.#driver.joinProblem
+  }
+
+  /** Another process that runs on the key of this one, met in the last 45 s. */
+  get otherSelf(): OtherSelf | undefined {
+    return this.#driver.otherSelf
   }
 
   /** Why nobody to join through has answered so far, in one line of at most 360 characters; empty: one has, or none was tried. */

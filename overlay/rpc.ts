@@ -41,6 +41,8 @@ export interface RpcDependencies {
   /** Verified answer of a peer, `contact` being what we knew or, after a ping, what it says now. */
   readonly onAnswered: (contact: Contact) => void
   readonly onMissed: (nodeId: NodeId) => void
+  /** A peer holds a contact record with the caller's own id that another process signed. */
+  readonly onOther: (contact: Contact) => void
   /** Why a contact record is not to be believed. */
   readonly problem: (contact: Contact) => string | undefined
 }
@@ -62,10 +64,24 @@ export class OverlayRpc {
 
   /** Asks whether `contact` lives; resolves to its newest record. */
   async ping(contact: Contact): Promise<Contact> {
-    const { contact: said } = await this.#call(contact, pingMethod, { caller: this.#d.self() }, (reply) =>
+    const { contact: said, other } = await this.#call(contact, pingMethod, { caller: this.#d.self() }, (reply) =>
       this.#believed(contact, reply.contact),
     )
+    if (other !== undefined) this.#d.onOther(other)
     return this.#believed(contact, said)
+  }
+
+  /** Who answers under our own id at one of the addresses of `other`; undefined: nobody. */
+  async askOtherSelf({ nodeId, addresses }: Contact): Promise<Contact | undefined> {
+    const { transport, self } = this.#d
+    const options = { deadlineMs: SEED_DEADLINE_MS, signal: this.#closing.signal }
+    for (const address of addresses) {
+      const reply = await transport
+        .call({ nodeId, address }, pingMethod, { caller: self() }, options)
+        .catch(() => undefined)
+      if (reply?.contact?.nodeId === nodeId) return reply.contact
+    }
+    return undefined
   }
 
   /** Dials a seed or a remembered peer, of which only the address is known; resolves to its contact record. */

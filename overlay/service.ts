@@ -54,8 +54,10 @@ export class OverlayService {
     const { transport, driver, records, clock, options } = dependencies
     this.#dialBacks = new PerMinute(clock, options.dialBacksPerMinute)
     transport.handleUnary(pingMethod, (request, caller) => {
+      const known = driver.upkeep.contact(caller.nodeId)
       this.#meet(request.caller, caller)
-      return { contact: driver.self() }
+      const isOther = known !== undefined && request.caller !== undefined && known.bootId !== request.caller.bootId
+      return { contact: driver.self(), other: isOther ? known : undefined }
     })
     transport.handleUnary(findNodeMethod, (request, caller) => {
       this.#meet(request.caller, caller)
@@ -154,6 +156,7 @@ export class OverlayService {
     if (contact === undefined) return
     this.#ownedBy(contact, caller.nodeId)
     const { driver } = this.#d
+    if (driver.isOtherSelf(contact)) driver.onOtherSelf(contact)
     if (driver.problem(contact) === undefined && driver.rpc.dialable(contact)) driver.feed({ type: 'called', contact })
   }
 

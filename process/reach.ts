@@ -41,7 +41,7 @@ export async function tryDialBack({ network, listen, advertise, peers }: ReachRe
   const transport = new GrpcTransport({ identity, network, clock: systemClock })
   try {
     let contact: SelfContact | undefined
-    transport.handleUnary(pingMethod, () => ({ contact: contact!.get(false) }))
+    transport.handleUnary(pingMethod, () => ({ contact: contact!.get(false), other: undefined }))
     const port = await transport.listen(listen)
     const address =
       advertise === undefined ? formatAddress(reachableHost(listen.host), port) : parseAddress(advertise).address

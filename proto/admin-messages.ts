@@ -120,6 +120,8 @@ export interface ProcessState {
   readonly worker: WorkerState | undefined
   /** Why nobody to join through has answered; empty: one has, or none was tried. */
   readonly unreached: string
+  /** Address of another process that was met lately and has the same key; empty: none. */
+  readonly otherSelf: string
 }
 
 /** Asks for the state of the process, again and again. */

@@ -95,6 +95,8 @@ export type PingRequest = FromCaller
 /** Undefined from a leaf, which nobody pings on purpose. */
 export interface PingReply {
   readonly contact: Contact | undefined
+  /** What another process signed with the key of the caller: newer than the caller's, or not yet replaced by it. */
+  readonly other: Contact | undefined
 }
 
 /** The contacts nearest to `target` that the peer knows. */

@@ -1,4 +1,4 @@
-import { keyInTwoPlaces } from '../../client/explain.js'
+import { processKeyInTwoPlaces } from '../../client/explain.js'
 import { formatDuration } from '../../job/quantity.js'
 import { findLocalProcess } from '../../process/local-process.js'
 import type { StatusReply, WorkerCount } from '../../proto/messages.js'
@@ -24,7 +24,7 @@ export function defineStatus(commands: CommandTable): void {
         const estimated = await client.parts.overlay.estimatePeers()
         const [answers, state] = await Promise.all([askPeers(connection), stateHere(context)])
         const local = findLocalProcess(context.settings.data.value, network.name)
-        const twoPlaces = state?.worker && keyInTwoPlaces(state.worker, context.clock.wallMs())
+        const twoPlaces = state && processKeyInTwoPlaces(state, context.clock.wallMs())
         const totals = totalsOf(answers.map(({ reply }) => reply))
         const peers = Math.max(estimated, answers.length)
         const coverage = answers.length < peers ? ` (${answers.length} of them asked)` : ''

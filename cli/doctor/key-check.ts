@@ -1,13 +1,13 @@
-import { type KeyInTwoPlaces, keyInTwoPlaces } from '../../client/explain.js'
+import { type KeyInTwoPlaces, processKeyInTwoPlaces } from '../../client/explain.js'
 import type { CommandContext } from '../context.js'
 import { stateHere } from '../local-admin.js'
 import { bad, type Finding } from './finding.js'
 
-/** Says so when the key of the worker that runs here runs elsewhere, too, as far as owners told it; else nothing. */
+/** Says so when the key of the process that runs here runs elsewhere, too, as far as it was told; else nothing. */
 export async function checkKey(context: Pick<CommandContext, 'settings' | 'clock'>): Promise<readonly Finding[]> {
   try {
-    const worker = (await stateHere(context))?.worker
-    const two = worker && keyInTwoPlaces(worker, context.clock.wallMs())
+    const state = await stateHere(context)
+    const two = state && processKeyInTwoPlaces(state, context.clock.wallMs())
     return two === undefined ? [] : [judgeKey(two)]
   } catch (error) {
     return [bad('key', error)]

@@ -3,7 +3,7 @@ import type { OwnerState, ProcessState, WorkerState } from '../../proto/admin-me
 import { clockFindings, type PeerClock } from './clocks.js'
 import { type Finding, inOrder } from './findings.js'
 import { nameOf } from './job-sight.js'
-import { keyInTwoPlaces } from './same-key.js'
+import { processKeyInTwoPlaces } from './same-key.js'
 import { counted } from './unit-findings.js'
 
 /** What is known when a process is asked why it computes nothing. */
@@ -33,8 +33,9 @@ export function explainMe({ state, wallMs, clocks }: ProcessSight): readonly Fin
       value: '0 peers',
       cure: 'name one that is reachable with --join HOST, and see: manyhands doctor',
     })
+  findings.push(...keyOf(state, wallMs))
   if (worker === undefined) return inOrder(findings)
-  findings.push(...restraintsOf(worker, wallMs), ...keyOf(worker, wallMs), ...ownersOf(worker, wallMs))
+  findings.push(...restraintsOf(worker, wallMs), ...ownersOf(worker, wallMs))
   if (worker.held > 0)
     findings.push({
       code: 'computing',
@@ -77,18 +78,18 @@ function restraintsOf({ restraints, threadsAllowed, draining }: WorkerState, wal
 }
 
 /** Its key runs in another process, too. */
-function keyOf(worker: WorkerState, wallMs: number): Finding[] {
-  const two = keyInTwoPlaces(worker, wallMs)
+function keyOf(state: ProcessState, wallMs: number): Finding[] {
+  const two = processKeyInTwoPlaces(state, wallMs)
   if (two === undefined) return []
   const isHere = two.turnedAway === 'here'
   return [
     {
       code: 'key-in-use',
-      blocks: isHere && worker.held === 0,
+      blocks: isHere && state.worker?.held === 0,
       sentence: isHere ? `owners turn this worker away: ${two.sentence}` : two.sentence,
       sinceMs: undefined,
       by: two.by,
-      value: `one key in two processes; said ${formatDuration(two.agoMs)} ago`,
+      value: `one key in two processes${two.agoMs > 0 ? `; said ${formatDuration(two.agoMs)} ago` : ''}`,
       cure: isHere
         ? 'stop the other process, or give this one a key of its own: manyhands id new'
         : 'stop the other process, or give it a key of its own there: manyhands id new',

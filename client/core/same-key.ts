@@ -1,4 +1,4 @@
-import type { WorkerState } from '../../proto/admin-messages.js'
+import type { ProcessState, WorkerState } from '../../proto/admin-messages.js'
 import { nameOf } from './job-sight.js'
 
 /** What owners say of a key counts for so long: who is turned away comes back every 20 s. Unit: ms. */
@@ -6,8 +6,8 @@ const LASTS_MS = 45_000
 
 /** A key in two processes, as one of them has heard. */
 export interface KeyInTwoPlaces {
-  /** Which of the two owners turn away: this one, or the other. */
-  readonly turnedAway: 'here' | 'there'
+  /** Which of the two owners turn away: this one, or the other; two peers are served both. */
+  readonly turnedAway: 'here' | 'there' | 'neither'
   readonly sentence: string
   /** Owners that say so, and how long ago the last one did. Unit of the latter: ms. */
   readonly by: readonly string[]
@@ -39,5 +39,17 @@ export function keyInTwoPlaces({ owners, sameKey }: WorkerState, wallMs: number)
     sentence: `another process uses the key of this one, at ${sameKey.host}; it is turned away`,
     by: [told === undefined ? sameKey.owner.slice(0, 12) : nameOf(told)],
     agoMs: Math.max(0, wallMs - sameKey.atMs),
+  }
+}
+
+/** The same of a whole process: its worker, or itself as a peer that others find at two addresses. */
+export function processKeyInTwoPlaces(state: ProcessState, wallMs: number): KeyInTwoPlaces | undefined {
+  const two = state.worker && keyInTwoPlaces(state.worker, wallMs)
+  if (two !== undefined || state.otherSelf === '') return two
+  return {
+    turnedAway: 'neither',
+    sentence: `another peer with the key of this one runs at ${state.otherSelf}: jobs find one of the two by chance`,
+    by: ['this machine'],
+    agoMs: 0,
   }
 }

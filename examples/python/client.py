@@ -9,6 +9,7 @@ import argparse
 import hashlib
 import json
 import os
+import ssl
 import sys
 import time
 
@@ -190,8 +191,9 @@ def main() -> int:
     parser.add_argument("words", nargs="+")
     given = parser.parse_args()
     network = Network(given.network, given.secret)
-    grid = Grid(network, Identity(network, given.key), given.join)
+    grid = None
     try:
+        grid = Grid(network, Identity(network, given.key), given.join)
         if given.command == "results":
             whole = True
             for job_id in given.words:
@@ -210,6 +212,9 @@ def main() -> int:
             return 1
         print(sum(int(output.stdout) for _, _, output in proved.values()))
         return 0
+    except ssl.SSLError as error:
+        say(f"error: {given.join} is not in network {given.network}, or has another secret ({error.reason})")
+        return 1
     except (Refused, Unreachable, OSError) as error:
         say(f"error: {error}")
         return 1
@@ -217,7 +222,8 @@ def main() -> int:
         say(f"error: {described(error)}")
         return 1
     finally:
-        grid.close()
+        if grid is not None:
+            grid.close()
 
 
 if __name__ == "__main__":

@@ -198,6 +198,7 @@ export const processStateCodec: Codec<ProcessState> = messageCodec(
     storedBytes: fields.safeInteger('storedBytes'),
     worker: fields.optional('worker', readWorker),
     unreached: readReason(fields, 'unreached'),
+    otherSelf: fields.text('otherSelf', WORD),
   }),
 )
 

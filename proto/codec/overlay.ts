@@ -192,8 +192,11 @@ export const pingMethod: UnaryMethod<PingRequest, PingReply> = {
   response: messageCodec(
     'PingReply',
     REQUEST_BYTES_MAX,
-    ({ contact }) => (contact === undefined ? {} : { contact: contactToWire(contact) }),
-    (fields) => ({ contact: fields.optional('contact', readContact) }),
+    ({ contact, other }) => ({
+      ...(contact !== undefined && { contact: contactToWire(contact) }),
+      ...(other !== undefined && { other: contactToWire(other) }),
+    }),
+    (fields) => ({ contact: fields.optional('contact', readContact), other: fields.optional('other', readContact) }),
   ),
 }
 

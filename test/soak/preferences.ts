@@ -46,7 +46,8 @@ class Stage {
   }
 
   async submit(args: readonly string[], options: ProcessOptions = {}): Promise<string> {
-    const result = await this.cluster.command(['submit', ...args, '--verify', 'none', '--no-trial'], {
+    const check = args.includes('--quorum') ? [] : ['--verify', 'none']
+    const result = await this.cluster.command(['submit', ...args, ...check, '--no-trial'], {
       ...options,
       environment: { ...this.#environment, ...options.environment },
     })
@@ -244,6 +245,7 @@ async function twoSubmitters(
   stage: Stage,
   peers = 1,
   sizes: readonly [number, number] = [20_000_000, 20_000_000],
+  quorum = 1,
 ): Promise<{ data: string; job: string }[]> {
   const owners: string[] = []
   for (let i = 0; i < peers; i++) {
@@ -252,7 +254,8 @@ async function twoSubmitters(
   }
   const jobs: { data: string; job: string }[] = []
   for (const [i, data] of ['alice', 'bob'].entries()) {
-    const apart = peers === 1 ? [] : ['--owners', owners[i]!]
+    const shared = quorum === 1 ? [] : ['--quorum', String(quorum)]
+    const apart = peers === 1 || quorum > 1 ? shared : ['--owners', owners[i]!]
     jobs.push({ data, job: await stage.submit(['primes', '--range', `0..10^12:${sizes[i]}`, ...apart], { data }) })
   }
   return jobs
@@ -261,14 +264,22 @@ async function twoSubmitters(
 /** No owner sees both jobs, and units of one take five times as long. */
 const weightApart: Part = (stage) => sharesByWeight(stage, 2, [20_000_000, 100_000_000])
 const weight: Part = (stage) => sharesByWeight(stage, 1, [20_000_000, 20_000_000])
+/** Each unit takes two workers, which wait for one another's answers, and three owners share both jobs. */
+const weightQuorum: Part = (stage) => sharesByWeight(stage, 3, [20_000_000, 60_000_000], 2)
 
-async function sharesByWeight(stage: Stage, peers: number, sizes: readonly [number, number]): Promise<void> {
-  const jobs = await twoSubmitters(stage, peers, sizes)
+async function sharesByWeight(
+  stage: Stage,
+  peers: number,
+  sizes: readonly [number, number],
+  quorum = 1,
+): Promise<void> {
+  const jobs = await twoSubmitters(stage, peers, sizes, quorum)
   mkdirSync(join(stage.cluster.folder, 'manyhands'), { recursive: true })
   const names = [`alice = "${await keyOf(stage, 'alice')}"`, `bob = "${await keyOf(stage, 'bob')}"`]
   const file = ['[names]', ...names, '[weight]', 'alice = 3', ''].join('\n')
   writeFileSync(join(stage.cluster.folder, 'manyhands', 'config.toml'), file)
   await stage.start()
+  for (let i = 1; i < quorum; i++) await stage.cluster.worker(`worker-${i}`)
   // Weights count work, and how long a unit takes is not known at first.
   const reach = async (units: number) => {
     let counts: number[] = []
@@ -348,6 +359,7 @@ const parts: Readonly<Record<string, Part>> = {
   for: forWhile,
   weight,
   'weight-apart': weightApart,
+  'weight-quorum': weightQuorum,
   accept: acceptRefuse,
   stopped,
 }

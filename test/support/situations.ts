@@ -313,6 +313,17 @@ export const situations: readonly Situation[] = [
     stage: (grid) => keyInTwoPlaces(grid, 'first', 'copy'),
   },
   {
+    name: 'two peers on one key',
+    code: 'key-in-use',
+    stage: async (grid) => {
+      const { folder } = grid.cluster
+      mkdirSync(join(folder, 'twin'), { recursive: true, mode: 0o700 })
+      cpSync(join(folder, 'peer-3', 'identity.json'), join(folder, 'twin', 'identity.json'))
+      await grid.peer('twin')
+      return { ask: ['--me'], data: 'peer-3', undo: async () => void (await grid.killPeer('twin')) }
+    },
+  },
+  {
     name: 'quota reached',
     code: 'quota',
     stage: async (grid) => {

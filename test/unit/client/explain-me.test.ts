@@ -30,6 +30,7 @@ function state(worker: Partial<WorkerState> | undefined, changes: Partial<Proces
     shards: 0,
     storedBytes: 0,
     unreached: '',
+    otherSelf: '',
     worker: worker && { ...whole, ...worker },
     ...changes,
   }
@@ -65,6 +66,13 @@ test('what restrains it, for how long, and what undoes it', () => {
       ['restrained', 'on-battery: on battery; no end is known', 'manyhands prefs on-battery, to see or change it'],
     ],
   )
+})
+
+test('another peer with the key of this one is told, also where nothing is computed', () => {
+  const twin = state(undefined, { otherSelf: '10.0.0.9:4747' })
+  const [finding] = explainMe({ state: twin, wallMs: WALL_MS, clocks: [] })
+  assert.equal([finding?.code, finding?.blocks], ['key-in-use', false])
+  assert.match(finding?.sentence ?? '', /runs at 10\.0\.0\.9:4747/)
 })
 
 test('what owners said last, and when', () => {

@@ -32,6 +32,7 @@ const state: ProcessState = {
   storedBytes: 7,
   worker: undefined,
   unreached: '',
+  otherSelf: '',
 }
 
 const places = suite('openSocketFolder')

@@ -96,6 +96,7 @@ export function machine(changes: Partial<NonNullable<ProcessState['worker']>> = 
     shards: 2,
     storedBytes: 4_096,
     unreached: '',
+    otherSelf: '',
     worker: {
       threads: [
         {

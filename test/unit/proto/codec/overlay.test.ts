@@ -113,7 +113,8 @@ const announcement = {
 const samples: [string, Codec<unknown>, unknown][] = [
   ['PingRequest', pingMethod.request, { caller: contact }],
   ['PingRequest of a leaf', pingMethod.request, { caller: undefined }],
-  ['PingReply', pingMethod.response, { contact }],
+  ['PingReply', pingMethod.response, { contact, other: undefined }],
+  ['PingReply that tells of another process', pingMethod.response, { contact, other: contact }],
   ['FindNodeRequest', findNodeMethod.request, { caller: contact, target: key }],
   ['FindNodeReply', findNodeMethod.response, { contacts: Array(20).fill(contact), contact }],
   ['FindRecordRequest', findRecordMethod.request, { caller: contact, key, kind: 'note' }],

@@ -61,6 +61,7 @@ const processState = {
   shards: 3,
   storedBytes: 2 ** 40,
   worker: workerState,
+  otherSelf: 'host:5',
   unreached: 'cannot reach host:4 (nothing listens there)',
 }
 
