@@ -1,4 +1,4 @@
-import { keyInTwoPlaces } from '../../../client/explain.js'
+import { processKeyInTwoPlaces } from '../../../client/explain.js'
 import { formatBytes, formatDuration } from '../../../job/quantity.js'
 import type { OwnerState, ProcessState, Restraint, ThreadState, WorkerState } from '../../../proto/admin-messages.js'
 import { fitToWidth } from '../../text-width.js'
@@ -46,6 +46,7 @@ function processLines(machine: ProcessState, wallMs: number, columns: number): r
   ]
   if (machine.address !== '')
     lines.push(field('keeps', span(`${many(machine.shards, 'shard')} · ${formatBytes(machine.storedBytes)}`)))
+  lines.push(...keyLines(machine, wallMs))
   if (worker === undefined) return [...lines, [], [span('no worker here: manyhands work donates CPU', 'dim')]]
   return [...lines, ...workerLines(worker, wallMs, columns)]
 }
@@ -64,7 +65,6 @@ function workerLines(worker: WorkerState, wallMs: number, columns: number): read
     ),
     field('threads', span(`${busy} of ${threads.length} busy`), span(` · ${worker.threadsAllowed} allowed${share}`)),
     field('state', ...stateSpans(worker, wallMs)),
-    ...keyLines(worker, wallMs),
     ...restraints
       .filter(({ preference }) => preference !== 'pause')
       .map((restraint) => restraintSpans(restraint, wallMs)),
@@ -97,8 +97,8 @@ function stateSpans({ paused, draining, restraints, idleReason, threads }: Worke
   return [span('idle', 'warn'), span(idleReason === '' ? '' : `: ${clean(idleReason)}`)]
 }
 
-function keyLines(worker: WorkerState, wallMs: number): readonly Spans[] {
-  const two = keyInTwoPlaces(worker, wallMs)
+function keyLines(machine: ProcessState, wallMs: number): readonly Spans[] {
+  const two = processKeyInTwoPlaces(machine, wallMs)
   return two === undefined ? [] : [field('key', span(clean(two.sentence), 'warn'))]
 }
 

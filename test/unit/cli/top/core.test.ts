@@ -261,6 +261,8 @@ state('this machine says what each thread does, for whom, and why it holds back'
   top.handle({ type: 'processSeen', machine: machine({ restraints: [restraint] }) })
   assert.match(top.screen, /held back/)
   assert.match(top.screen, /on battery +on-battery/)
+  top.handle({ type: 'processSeen', machine: { ...machine(), worker: undefined, otherSelf: 'twin:4747' } })
+  assert.match(top.screen, /key +another peer with the key of this one runs at twin:4747/)
   top.handle({ type: 'processGone', reason: 'nothing runs here' })
   assert.match(top.screen, /nothing runs here/)
 })
