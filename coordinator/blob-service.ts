@@ -43,7 +43,9 @@ export function serveBlobs(transport: Transport, store: BlobStore, options: Blob
     ),
   )
   transport.handleStream(methods.blobGet, (stream) =>
-    streams.run(stream, () => answer(session, stream, (request) => sendChunks(session, stream, request))),
+    streams.run(stream, () =>
+      answer(session, stream, (request, isOver) => sendChunks(session, stream, request, isOver)),
+    ),
   )
 }
 
@@ -124,11 +126,11 @@ function checkSize(blob: BlobRef, blobBytesMax: number): BlobRef {
   throw new GridError('quota', `this peer takes blobs of at most ${blobBytesMax} bytes`, { fields: { blobBytesMax } })
 }
 
-/** Takes the one request of a server-streaming method and ends the stream after `send`. */
+/** Takes the one request of a server-streaming method and ends the stream after `send`; `isOver`: the caller has gone. */
 async function answer<Request, Reply>(
   { options }: Session,
   stream: MessageStream<Request, Reply>,
-  send: (request: Request) => Promise<void>,
+  send: (request: Request, isOver: () => boolean) => Promise<void>,
 ): Promise<void> {
   let request: Request | undefined
   await consume(stream, { clock: options.clock, idleMs: IDLE_MS, until: 'end' }, (message) => {
@@ -136,7 +138,11 @@ async function answer<Request, Reply>(
     request = message
   })
   if (request === undefined) throw new GridError('invalid', 'a request was expected')
-  await send(request)
+  let over = false
+  stream.onClose(() => {
+    over = true
+  })
+  await send(request, () => over)
   stream.end()
 }
 
@@ -155,8 +161,10 @@ async function sendChunks(
   session: Session,
   stream: MessageStream<BlobGetRequest, BlobChunk>,
   { blob, chunks }: BlobGetRequest,
+  isOver: () => boolean,
 ): Promise<void> {
   for (const index of chunks) {
+    if (isOver()) return
     await sent(session, stream, { index, bytes: await session.store.readChunk(blob.digest, index) })
   }
 }

@@ -14,7 +14,7 @@ import type { Endpoint, Transport } from '../../../runtime/transport.js'
 import { fetchBlob, uploadBlob } from '../../../storage/blob-client.js'
 import { folderBlobFiles } from '../../../storage/blob-files.js'
 import { BlobStore, readBlob } from '../../../storage/blob-store.js'
-import { deadline } from '../../support/deadline.js'
+import { deadline, eventually } from '../../support/deadline.js'
 import { GrpcNodes } from '../../support/grpc-nodes.js'
 import { rejects } from '../../support/rejects.js'
 import { bytesOf } from '../../support/store-conformance.js'
@@ -268,10 +268,28 @@ test('one caller has so many transfers open at once', async (context) => {
   await Promise.all(streams.map(({ closed }) => closed))
 })
 
-test('an aborted transfer ends at once', async (context) => {
+test('an aborted transfer ends at once, and its peer reads no further', async (context) => {
   const peer = await peerOf(context)
-  const content = contentOf('c', 6 * CHUNK_BYTES)
+  const chunks = 24
+  const content = contentOf('c', chunks * CHUNK_BYTES)
   await stored(peer, content)
+  const read = peer.store.readChunk.bind(peer.store)
+  let reads = 0
+  let goOn: (() => void) | undefined
+  peer.store.readChunk = async (digest, index) => {
+    reads++
+    await new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    return read(digest, index)
+  }
+  let quiet = 0
+  const readOn = () => {
+    quiet = goOn === undefined ? quiet + 1 : 0
+    goOn?.()
+    goOn = undefined
+    return quiet > 10
+  }
   const abort = new AbortController()
   const options = { clock, signal: abort.signal }
   const fetching = fetchBlob(
@@ -281,7 +299,10 @@ test('an aborted transfer ends at once', async (context) => {
     () => abort.abort(),
     options,
   )
+  fetching.catch(() => {})
+  await eventually(() => readOn() && abort.signal.aborted, 20_000, 'the peer to stop')
   await deadline(rejects(fetching), 5_000, 'abort')
+  assert.ok(reads < chunks, `${reads} of ${chunks}`)
 })
 
 test.run()
