@@ -14,11 +14,11 @@ import { type PreparedJob, type Trial, tryFirstUnit } from './prepared-job.js'
 const STDIN_SHOWN = 60
 
 /** How the trial of a unit went, in one line. */
-export function trialText({ answer, unitMs }: Trial, unit: number): string {
+export function trialText({ answer, unitMs, fuel }: Trial, unit: number): string {
   if (answer === undefined)
-    return `unit ${unit} takes longer than ${formatDuration(unitMs)} here: its trial was stopped`
+    return `unit ${unit} takes longer than ${formatDuration(unitMs)} here: its trial was stopped at fuel ${fuel}`
   const output = answer.outputBytes
-  return `tried unit ${unit} here: done in ${formatDuration(unitMs)}, ${formatBytes(output)} of output, fuel ${answer.fuel}`
+  return `tried unit ${unit} here: done in ${formatDuration(unitMs)}, ${formatBytes(output)} of output, fuel ${fuel}`
 }
 
 /** One unit as it would be run. */
@@ -85,10 +85,13 @@ export async function dryRun(context: CommandContext, prepared: PreparedJob, tri
         : {
             unitMs: Math.round(trialed.unitMs),
             finished: trialed.answer !== undefined,
-            fuel: trialed.answer?.fuel ?? null,
+            fuel: trialed.fuel,
             outputBytes: trialed.answer?.outputBytes ?? null,
           },
-    estimate: estimate === undefined ? null : { threadMs: Math.round(estimate.threadMs), fuel: estimate.fuel },
+    estimate:
+      estimate === undefined
+        ? null
+        : { threadMs: Math.round(estimate.threadMs), fuel: estimate.fuel, atLeast: estimate.atLeast },
   })
   return EXIT.ok
 }
@@ -130,14 +133,16 @@ function leastDonors(policy: Policy): number {
   return policy.type === 'quorum' ? policy.quorum : 1
 }
 
-/** What the whole job costs if every unit is like the one that was tried; undefined without a finished trial. */
+/** What the whole job costs if every unit is like the one that was tried, at least if that was stopped; undefined without a trial. */
 function estimateOf({ built }: PreparedJob, units: number, trial: Trial | undefined) {
-  if (trial?.answer === undefined) return undefined
+  if (trial === undefined) return undefined
+  const atLeast = trial.answer === undefined
   const { policy } = built.spec
   const copies = leastDonors(policy)
   const threadMs = trial.unitMs * units * copies
-  const fuel = trial.answer.fuel * BigInt(units)
+  const fuel = trial.fuel * BigInt(units)
   const opinions = copies === 1 ? '' : ` (${copies} donors a unit)`
-  const text = `${formatDuration(threadMs)} of one thread${opinions}, fuel ${fuel} for ${plural(units, 'unit')} like the one tried`
-  return { threadMs, fuel, text }
+  const more = atLeast ? 'more than ' : ''
+  const text = `${more}${formatDuration(threadMs)} of one thread${opinions}, ${more}fuel ${fuel} for ${plural(units, 'unit')} like the one tried`
+  return { threadMs, fuel, atLeast, text }
 }

@@ -145,6 +145,8 @@ export interface Trial {
   /** Undefined: it took too long to wait for. */
   readonly answer: UnitAnswer | undefined
   readonly unitMs: number
+  /** Used by the unit, or by the time when it was stopped. */
+  readonly fuel: bigint
 }
 
 /**
@@ -168,6 +170,10 @@ export async function tryFirstUnit(context: CommandContext, prepared: PreparedJo
     startedAt = clock.now()
     timer = clock.setTimer(TRIAL_MS, () => stop.abort())
   })
+  let fuel = 0n
+  compute.onProgress((running) => {
+    fuel = running[0]?.fuel ?? fuel
+  })
   try {
     const run = {
       built,
@@ -179,12 +185,12 @@ export async function tryFirstUnit(context: CommandContext, prepared: PreparedJo
     }
     for await (const answer of runLocal(run)) {
       if (answer.state === 'failed') throw await trialFailure(context, prepared, answer)
-      return { answer, unitMs: answer.wallMs ?? clock.now() - startedAt }
+      return { answer, unitMs: answer.wallMs ?? clock.now() - startedAt, fuel: answer.fuel }
     }
-    return { answer: undefined, unitMs: 0 }
+    return { answer: undefined, unitMs: 0, fuel }
   } catch (error) {
     if (!stop.signal.aborted) throw error
-    return { answer: undefined, unitMs: TRIAL_MS }
+    return { answer: undefined, unitMs: TRIAL_MS, fuel }
   } finally {
     timer.cancel()
     context.interrupts.first.removeEventListener('abort', onInterrupt)
