@@ -106,6 +106,11 @@ export class OutputFetches {
     record.bringing.hasMoved = true
   }
 
+  /** Whether the bytes of a unit are being brought here, or will be when those of others that one worker brings are. */
+  isComing(record: UnitRecord): boolean {
+    return record.bringing?.hasMoved === true || this.#waiting.has(record)
+  }
+
   /** What `from` brought was wrong, or not all: the next agreeing worker is asked. */
   failed(record: UnitRecord, from: NodeId, now: Millis): void {
     if (record.bringing?.worker.nodeId !== from) return

@@ -262,6 +262,11 @@ export class Owner {
     return this.#state.workers.get(worker)?.session
   }
 
+  /** Whether the missing bytes of a unit are on their way here: no other owner need have it computed again. */
+  isComing(record: UnitRecord): boolean {
+    return this.#state.fetches.isComing(record)
+  }
+
   /** Accepted units whose bytes have been missing here for `ms`. */
   *missingBytes(ms: Millis, now: Millis): Generator<UnitRecord> {
     for (const record of this.#state.withoutBytes) if (now - record.acceptedAt >= ms) yield record

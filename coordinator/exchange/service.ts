@@ -135,9 +135,10 @@ async function copyOutput(
   if (held === undefined) throw new GridError('notFound', `shard ${shard} is not kept here`)
   if (!context.isOwner(held, stream.caller.nodeId))
     throw new GridError('forbidden', 'outputs of open units are for owners of the shard')
-  const record = context.owner().core.shard(jobId, shard)?.record(unit)
+  const { core } = context.owner()
+  const record = core.shard(jobId, shard)?.record(unit)
   const bytes = record?.kept.includes(digest) === true ? await context.outputs.read(digest) : undefined
-  if (bytes === undefined && record?.bringing?.hasMoved === true)
+  if (bytes === undefined && record !== undefined && core.isComing(record))
     throw new GridError('unavailable', `the output of unit ${unit} is on its way here`)
   if (bytes === undefined) throw new GridError('notFound', `the output of unit ${unit} is not here`)
   await sendAll(stream, piecesOf(bytes, OUTPUT_PIECE_BYTES), { clock: context.clock, idleMs: COPY_IDLE_MS })

@@ -86,6 +86,16 @@ outputs('of one worker are asked for a few at a time, and the next as soon as on
   while (a.units().length > 0) a.answer(a.units(), 'large', { small: false, bytes: 400_000 })
   const asked = grid.log.take('fetchOutput')
   assert.is(asked.length, 2)
+  const { core } = grid.owner
+  const [first, second, third] = [...core.shard(grid.jobId, 0)!.records()]
+  assert.equal(
+    [first, second, third].map((record) => core.isComing(record!)),
+    [false, false, true],
+    'it has its turn',
+  )
+  const from = a.nodeId
+  grid.handle(grid.owner, { type: 'outputMoved', jobId: grid.jobId, shard: 0, unit: first!.unit, from })
+  assert.ok(core.isComing(first!), 'some of it is here')
   const { jobId, shard, unit, digest } = asked[0]!
   grid.handle(grid.owner, { type: 'outputKept', jobId, shard, unit, digest })
   assert.is(grid.log.take('fetchOutput').length, 1)
