@@ -6,7 +6,7 @@ import { GridError } from '../runtime/errors.js'
 import { type Endpoint, MESSAGE_BYTES_MAX } from '../runtime/transport.js'
 import { parseAddress } from './address.js'
 import { type CertifiedPeer, type ChannelCertificates, readPeer } from './certificate.js'
-import { RECEIVE_WINDOW_BYTES } from './grpc-server.js'
+import { KEEPALIVE_ANSWER_MS, KEEPALIVE_MS, RECEIVE_WINDOW_BYTES } from './grpc-server.js'
 
 /** Peers remembered beyond their channels, for the key behind a node id. */
 const PEERS_MAX = 4096
@@ -120,8 +120,8 @@ export class ChannelCache {
       'grpc.enable_http_proxy': 0,
       'grpc.service_config_disable_resolution': 1,
       'grpc.use_local_subchannel_pool': 1,
-      'grpc.keepalive_time_ms': 30_000,
-      'grpc.keepalive_timeout_ms': 10_000,
+      'grpc.keepalive_time_ms': KEEPALIVE_MS,
+      'grpc.keepalive_timeout_ms': KEEPALIVE_ANSWER_MS,
       'grpc.keepalive_permit_without_calls': 1,
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
       'grpc.max_send_message_length': MESSAGE_BYTES_MAX,

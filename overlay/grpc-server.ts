@@ -50,6 +50,12 @@ export const RECEIVE_WINDOW_BYTES = 8 * 1024 * 1024
  * not read, 4 KiB for each call. With more, the one that holds most is ended. Unit: bytes.
  */
 export const HELD_BYTES_MAX = 128 * 1024 * 1024
+/**
+ * A connection is tried so often, and given up when it does not answer for so long: after 40 s in all. An answer stands in line
+ * behind what the system has taken for a slow link already, which is up to a megabyte: ten seconds of 1 Mbit/s. Unit: ms.
+ */
+export const KEEPALIVE_MS = 20_000
+export const KEEPALIVE_ANSWER_MS = 20_000
 /** A connection without calls for so long is closed; whoever wants it dials again. Unit: ms. */
 const CONNECTION_IDLE_MS = 10 * 60_000
 /** Time for a reason to reach the other side of a torn stream before the stream is reset without one. Unit: ms. */
@@ -122,8 +128,8 @@ export class GrpcServer {
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
       'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
       'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
-      'grpc.keepalive_time_ms': 30_000,
-      'grpc.keepalive_timeout_ms': 10_000,
+      'grpc.keepalive_time_ms': KEEPALIVE_MS,
+      'grpc.keepalive_timeout_ms': KEEPALIVE_ANSWER_MS,
       'grpc.max_connection_idle_ms': CONNECTION_IDLE_MS,
     })
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure())
