@@ -62,7 +62,7 @@ export interface NetworkCounters {
 /** Called with what a handler threw that is not a refusal; the default fails the run. */
 export type HandlerFaultListener = (host: string, error: unknown) => void
 
-/** Time until a stream whose peer or link is dead without a word is given up: keepalive of 30 s, 10 s to answer. Unit: ms. */
+/** Time until a stream whose peer or link is dead without a word is given up: keepalive of 20 s, 20 s to answer. Unit: ms. */
 export const SILENT_PEER_MS = 40_000
 /** Time until a stream message that was lost is sent again, Linux's least retransmission timeout. Unit: ms. */
 export const RESEND_MS = 200
