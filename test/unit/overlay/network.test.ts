@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createNetworkSecret, MAIN_ID_WORK_BITS, resolveNetwork } from '../../../overlay/network.js'
 import { toHex } from '../../../runtime/hex.js'
+import { cpuMs } from '../../support/cpu-time.js'
 
 const test = suite('resolveNetwork')
 const secret = createNetworkSecret()
@@ -36,9 +37,9 @@ test('name and secret both tell networks apart; space around a secret does not',
 
 test('the seed is computed once a process', () => {
   const first = resolveNetwork('once')
-  const start = performance.now()
+  const before = cpuMs()
   for (let i = 0; i < 100; i++) assert.is(resolveNetwork('once').caSeed, first.caSeed)
-  assert.ok(performance.now() - start < 1_000)
+  assert.ok(cpuMs() - before < 1_000)
 })
 
 test('a short secret is refused with the command that makes one', () => {

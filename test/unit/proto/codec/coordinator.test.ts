@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ownerMessageCodec, workerMessageCodec } from '../../../../proto/codec/coordinator.js'
 import type { OwnerMessage, WorkerMessage } from '../../../../proto/messages.js'
+import { cpuMs } from '../../../support/cpu-time.js'
 import { fact, jobId, signed } from '../../job/samples.js'
 import { coordinatorCases } from './cases/coordinator.js'
 import { refused, refusedBytes } from './refused.js'
@@ -60,17 +61,16 @@ test('a submission of 64 units and its answers are encoded and decoded within a 
   }
   const rounds = 500
   const once = () => {
-    const startedAt = performance.now()
+    const before = cpuMs()
     for (let i = 0; i < rounds; i++) {
       workerMessageCodec.decode(workerMessageCodec.encode(submission))
       ownerMessageCodec.decode(ownerMessageCodec.encode(settled))
     }
-    return ((performance.now() - startedAt) * 1000) / rounds
+    return (cpuMs() - before) / rounds
   }
-  // The best of a few tries: other programs share the machine.
-  const bestMicros = Math.min(once(), once(), once(), once())
-  if (process.env.SHOW_TIMES) console.log(`submission and settled, both ways: ${bestMicros.toFixed(1)} us`)
-  assert.ok(bestMicros < 1_000, `${bestMicros} us`)
+  // The first time the code is still cold.
+  const ms = Math.min(once(), once())
+  assert.ok(ms < 1, `${ms} ms`)
 })
 
 test.run()

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { grantCodec, orderCodec, reportCodec, reportFactCodec, unitOutputCodec } from '../../../../proto/codec/facts.js'
 import { uint64ToWire } from '../../../../proto/codec/fields.js'
 import type { Report } from '../../../../proto/model.js'
+import { cpuMs } from '../../../support/cpu-time.js'
 import { grant, jobId, output, report, signed } from '../../job/samples.js'
 import { factCases } from './cases/facts.js'
 import { refused, refusedBytes } from './refused.js'
@@ -171,14 +172,13 @@ test('64 units are encoded and decoded within a millisecond', () => {
   const full = report(64)
   const rounds = 500
   const once = () => {
-    const startedAt = performance.now()
+    const before = cpuMs()
     for (let i = 0; i < rounds; i++) reportCodec.decode(reportCodec.encode(full))
-    return ((performance.now() - startedAt) * 1000) / rounds
+    return (cpuMs() - before) / rounds
   }
-  // The best of a few tries: other programs share the machine.
-  const bestMicros = Math.min(once(), once(), once(), once())
-  if (process.env.SHOW_TIMES) console.log(`report of 64 units, both ways: ${bestMicros.toFixed(1)} us`)
-  assert.ok(bestMicros < 1_000, `${bestMicros} us`)
+  // The first time the code is still cold.
+  const ms = Math.min(once(), once())
+  assert.ok(ms < 1, `${ms} ms`)
 })
 
 test.run()
