@@ -2,8 +2,8 @@ import { checkReportFact } from '../job/facts.js'
 import type { Settled, Vote } from '../job/verdict.js'
 import { reportFactCodec } from '../proto/codec/facts.js'
 import {
+  CHUNK_BYTES,
   INLINE_OUTPUT_BYTES_MAX,
-  OUTPUT_PIECE_BYTES,
   RESULTS_BYTES_MAX,
   RESULTS_FACTS_MAX,
   RESULTS_UNITS_MAX,
@@ -109,7 +109,7 @@ export class ResultsService {
       if (bytes === undefined) throw new GridError('notFound', `the output of unit ${unit} is not kept any more`)
       await sendAll(
         stream,
-        piecesOf(bytes, OUTPUT_PIECE_BYTES, () => signal.aborted),
+        piecesOf(bytes, CHUNK_BYTES, () => signal.aborted),
         { clock: this.#c.clock, idleMs: OUTPUT_IDLE_MS },
       )
       stream.end()

@@ -5,6 +5,8 @@ import type { HeldBytes, Holding } from './core/held-bytes.js'
 const CALL_BYTES = 4 * 1024
 /** What a piece of a message costs beside its bytes. Unit: bytes. */
 const PIECE_BYTES = 128
+/** Pieces that are less than one part in so many of what they came in are copied; of others the whole is counted. */
+const SMALL_SHARE = 8
 /** Before each message of gRPC: whether it is compressed, and its length. */
 const MESSAGE_HEAD_BYTES = 5
 
@@ -19,6 +21,8 @@ export class CallHolding {
   /** Messages that wait for their turn: they are there even if the stream is not. */
   #waiting = 0
   #isClosed = false
+  /** What the last piece came in, counted once for all pieces in it. */
+  #lastBuffer: ArrayBufferLike | undefined
 
   /** Counts what comes on `stream` from now on, until it closes. `onTooMuch` is told which connection is to be ended. */
   constructor(
@@ -34,11 +38,13 @@ export class CallHolding {
     const push = stream.push.bind(stream)
     stream.push = (piece: Uint8Array | null) => {
       if (piece === null || this.#isClosed) return push(piece)
-      this.#content += piece.length
-      this.#pieces += PIECE_BYTES
-      this.#change(piece.length + PIECE_BYTES)
       // A piece of one byte would else keep the whole record of TLS that it came in.
-      const isSmall = 2 * piece.length < piece.buffer.byteLength
+      const isSmall = SMALL_SHARE * piece.length < piece.buffer.byteLength
+      const besides = isSmall || piece.buffer === this.#lastBuffer ? 0 : piece.buffer.byteLength - piece.length
+      if (!isSmall) this.#lastBuffer = piece.buffer
+      this.#content += piece.length
+      this.#pieces += PIECE_BYTES + besides
+      this.#change(piece.length + PIECE_BYTES + besides)
       return push(isSmall ? Buffer.from(Uint8Array.prototype.slice.call(piece)) : piece)
     }
     stream.once('close', () => {

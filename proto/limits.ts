@@ -39,8 +39,6 @@ export const MEMORY_BYTES_MAX = 2 ** 32
 export const MODULE_BYTES_MAX = 64 * 1024 * 1024
 /** Pieces in which content and outputs travel. */
 export const CHUNK_BYTES = 256 * 1024
-/** Bytes of an output in one message: nothing else is sent or read on its connection until it has left this machine. */
-export const OUTPUT_PIECE_BYTES = 64 * 1024
 /** Content of a blob: 262,144 chunks, so that a manifest stays under 8 MiB. */
 export const BLOB_BYTES_MAX = 2 ** 36
 export const BLOB_CHUNKS_MAX = BLOB_BYTES_MAX / CHUNK_BYTES

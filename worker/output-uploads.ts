@@ -1,4 +1,4 @@
-import { OUTPUT_PIECE_BYTES } from '../proto/limits.js'
+import { CHUNK_BYTES } from '../proto/limits.js'
 import type { OwnerMessage } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { JobId, NodeId } from '../proto/model.js'
@@ -96,7 +96,7 @@ export class OutputUploads {
     answered.catch((error: unknown) => logger.debug('output not taken', { unit, reason: toGridError(error).message }))
     const { rate } = this
     async function* pieces() {
-      for (const { isFirst, bytes } of piecesOf(output!, OUTPUT_PIECE_BYTES, () => isOver)) {
+      for (const { isFirst, bytes } of piecesOf(output!, CHUNK_BYTES, () => isOver)) {
         await rate.take(bytes.length)
         yield { start: isFirst ? { jobId, shard, unit, digest } : undefined, bytes }
       }

@@ -1,4 +1,4 @@
-import { OUTPUT_PIECE_BYTES } from '../../proto/limits.js'
+import { CHUNK_BYTES } from '../../proto/limits.js'
 import type { OutputRequest } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { Digest, JobId, NodeId } from '../../proto/model.js'
@@ -129,7 +129,7 @@ export class OutputCopies {
       })
       answered.catch(() => {})
       function* pieces() {
-        for (const piece of piecesOf(bytes!, OUTPUT_PIECE_BYTES, () => isOver))
+        for (const piece of piecesOf(bytes!, CHUNK_BYTES, () => isOver))
           yield { start: piece.isFirst ? { jobId, shard, unit, digest } : undefined, bytes: piece.bytes }
       }
       await sendAll(stream, pieces(), patience)

@@ -10,7 +10,7 @@ import type {
   ReconcileRequest,
   ShardAnswer,
 } from '../../proto/exchange-messages.js'
-import { OUTPUT_PIECE_BYTES } from '../../proto/limits.js'
+import { CHUNK_BYTES } from '../../proto/limits.js'
 import type { Chunk, OutputRequest } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId, NodeId } from '../../proto/model.js'
@@ -141,6 +141,6 @@ async function copyOutput(
   if (bytes === undefined && record !== undefined && core.isComing(record))
     throw new GridError('unavailable', `the output of unit ${unit} is on its way here`)
   if (bytes === undefined) throw new GridError('notFound', `the output of unit ${unit} is not here`)
-  await sendAll(stream, piecesOf(bytes, OUTPUT_PIECE_BYTES), { clock: context.clock, idleMs: COPY_IDLE_MS })
+  await sendAll(stream, piecesOf(bytes, CHUNK_BYTES), { clock: context.clock, idleMs: COPY_IDLE_MS })
   stream.end()
 }
