@@ -6,6 +6,7 @@ import { createIdentity } from '../../overlay/identity.js'
 import type { GridProcess } from '../../process/compose.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId } from '../../proto/model.js'
+import { pause, systemClock } from '../../runtime/clock.js'
 import { deadline } from '../support/deadline.js'
 import type { Health } from '../support/grid-process.js'
 import { testNetwork } from '../support/grpc-nodes.js'
@@ -197,7 +198,7 @@ class Stage {
       return { settled: summary.settled, atMs: performance.now() }
     }
     const first = await settled()
-    await new Promise((resolve) => setTimeout(resolve, forMs))
+    await pause(systemClock, forMs)
     const last = await settled()
     return (1_000 * (last.settled - first.settled)) / (last.atMs - first.atMs)
   }

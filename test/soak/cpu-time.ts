@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
+import { pause, systemClock } from '../../runtime/clock.js'
 import { processCpuMs } from '../../worker/compute/process-cpu.js'
 import { GridCluster } from '../support/grid-cluster.js'
 import { type Soak, say, wholeNumber } from './soak.js'
@@ -46,7 +47,7 @@ export const cpuTime: Soak = {
       for (let window = 1; window <= windows; window++) {
         const startedAt = performance.now()
         const before = processCpuMs(pid)!
-        await new Promise((resolve) => setTimeout(resolve, WINDOW_MS))
+        await pause(systemClock, WINDOW_MS)
         const share = (processCpuMs(pid)! - before) / (performance.now() - startedAt)
         say(`window ${window}: ${(share * 100).toFixed(1)} % of a thread`)
         if (share < LEAST || share > MOST) wrong.push(`window ${window}: ${share}`)

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { pause, systemClock } from '../../runtime/clock.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { testNetwork } from '../support/grpc-nodes.js'
 import { type TestProcess, TestProcesses } from '../support/processes.js'
@@ -39,8 +40,6 @@ function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS
 }
 
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
-
 /** Peers in several processes; resolves to their job, and where to join them. Rejects when too few are in. */
 async function startGrid(processes: TestProcesses, wanted: number, pace: Pace) {
   const groups = Array.from({ length: PROCESSES }, (_, i) =>
@@ -54,7 +53,7 @@ async function startGrid(processes: TestProcesses, wanted: number, pace: Pace) {
   for (const endAt = performance.now() + JOIN_MS; joined < wanted && performance.now() < endAt; ) {
     const counts = await Promise.all(groups.map((group) => group.ask<number>('joined')))
     joined = counts.reduce((sum, count) => sum + count, 0)
-    if (joined < wanted) await pause(1_000)
+    if (joined < wanted) await pause(systemClock, 1_000)
   }
   say(`${joined} of ${seeds.length} peers have joined; job ${job.jobId.slice(0, 12)} has ${pace.units} units`)
   if (joined < wanted) throw new Error('too few peers have joined')
@@ -68,7 +67,7 @@ async function calm(groups: readonly TestProcess[]): Promise<void> {
   const spent = () => groups.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0)
   for (const endAt = performance.now() + CALM_MS; performance.now() < endAt; ) {
     const before = spent()
-    await pause(CALM_WINDOW_MS)
+    await pause(systemClock, CALM_WINDOW_MS)
     const share = ((spent() - before) * 1_000) / CALM_WINDOW_MS
     if (share < CALM_SHARE) return
     say(`the peers take ${share.toFixed(2)} cores to meet`)
@@ -106,10 +105,10 @@ async function run(args: readonly string[]): Promise<{ readonly skipped: string 
     for (const [name, key, pattern] of pages) {
       screen.press(key)
       await screen.until(pattern, name)
-      await pause(SETTLE_MS)
+      await pause(systemClock, SETTLE_MS)
       const before = cpuSeconds(pid)
       const startedAt = performance.now()
-      await pause((seconds * 1_000) / pages.length)
+      await pause(systemClock, (seconds * 1_000) / pages.length)
       const used = cpuSeconds(pid) - before
       spent += used
       const share = used / ((performance.now() - startedAt) / 1_000)

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util'
 import * as assert from 'uvu/assert'
 import type { GridProcess } from '../../process/compose.js'
 import { methods } from '../../proto/methods.js'
+import { pause, systemClock } from '../../runtime/clock.js'
 import { systemRandom } from '../../runtime/random.js'
 import { type GridMember, ProcessGrid } from '../support/process-grid.js'
 import { OwnerLoad, type Share, until } from './owner-load.js'
@@ -205,7 +206,7 @@ async function pass({ load }: Killing, ms: number): Promise<void> {
   const endAt = performance.now() + ms
   while (performance.now() < endAt) {
     await load.topUp()
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    await pause(systemClock, 500)
   }
 }
 

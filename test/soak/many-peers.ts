@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { ResultsReader } from '../../client/index.js'
 import type { GridProcess } from '../../process/compose.js'
 import { methods } from '../../proto/methods.js'
+import { pause, systemClock } from '../../runtime/clock.js'
 import { systemRandom } from '../../runtime/random.js'
 import { processCpuMs } from '../../worker/compute/process-cpu.js'
 import { deadline } from '../support/deadline.js'
@@ -73,9 +74,9 @@ function chosen<T>(known: readonly T[], many: number): T[] {
 }
 
 async function idle(peers: readonly GridMember[], seconds: number): Promise<void> {
-  await pause(SETTLE_MS)
+  await pause(systemClock, SETTLE_MS)
   const before = peers.map((peer) => ({ cpuMs: processCpuMs(peer.process.pid)!, atMs: performance.now() }))
-  await pause(seconds * 1_000)
+  await pause(systemClock, seconds * 1_000)
   const uses = peers.map(({ process: { pid } }, i): Use => {
     const { cpuMs, atMs } = before[i]!
     const cpu = (processCpuMs(pid)! - cpuMs) / (performance.now() - atMs)
@@ -160,10 +161,6 @@ function pssOf(pid: number): number {
 
 function kilobytes(text: string, name: string): number {
   return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]) * 1024
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 export const manyPeers: Soak = {

@@ -3,6 +3,7 @@ import { type GridClient, ResultsReader } from '../../client/index.js'
 import { shardKey } from '../../job/shard.js'
 import type { GridProcess } from '../../process/compose.js'
 import type { Digest, JobId, NodeId } from '../../proto/model.js'
+import { pause, systemClock } from '../../runtime/clock.js'
 import { toGridError } from '../../runtime/errors.js'
 import { sha256 } from '../../runtime/hash.js'
 import type { Endpoint } from '../../runtime/transport.js'
@@ -287,5 +288,5 @@ export async function until(condition: () => Promise<boolean>, ms: number, what:
 }
 
 function rest(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+  return pause(systemClock, LOOK_MS)
 }

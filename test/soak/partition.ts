@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import type { GridProcess } from '../../process/compose.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId } from '../../proto/model.js'
+import { pause, systemClock } from '../../runtime/clock.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { type Side, SplitNetwork } from '../support/namespaces.js'
 import { type GridMember, ProcessGrid } from '../support/process-grid.js'
@@ -68,9 +69,9 @@ async function splitAndHeal(grid: ProcessGrid, network: SplitNetwork, seconds: n
   await load.noteDurable()
   network.cut()
   say(`cut for ${seconds} s`)
-  await pause(seconds * 500)
+  await pause(systemClock, seconds * 500)
   const before = halves.map((half) => progressOf(grid, load, half))
-  await pause(seconds * 500)
+  await pause(systemClock, seconds * 500)
   const after = halves.map((half) => progressOf(grid, load, half))
   const knownInCut = await knownPeers(client, halves[0]!.peers)
   network.heal()
@@ -150,10 +151,6 @@ async function knownPeers({ client }: GridProcess, peers: readonly GridMember[])
   const { parts } = client()
   const ask = (endpoint: Endpoint) => parts.transport.call(endpoint, methods.status, {}, { deadlineMs: 5_000 })
   return Promise.all(peers.map(async ({ endpoint }) => (await ask(endpoint)).peers))
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }
 
 export const partition: Soak = {

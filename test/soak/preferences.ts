@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { printRandom } from '../../cli/sandbox-check/programs.js'
 import { AdminClient } from '../../process/admin/admin-client.js'
 import type { WorkerState } from '../../proto/admin-messages.js'
+import { pause, systemClock } from '../../runtime/clock.js'
 import { type ClusterProcess, expectCode, GridCluster, type ProcessOptions } from '../support/grid-cluster.js'
 import { type Soak, say } from './soak.js'
 
@@ -305,7 +306,7 @@ const acceptRefuse: Part = async (stage) => {
   const gains = async (alices: boolean, bobs: boolean, what: string) => {
     // What was in hand before may still come.
     await stage.until(async () => (await stage.state()).held > 0, `${what}: there is something in hand`)
-    await new Promise((resolve) => setTimeout(resolve, 3_000))
+    await pause(systemClock, 3_000)
     const before = await settledOf(stage, jobs)
     const hasGained = async () => {
       const [a, b] = await settledOf(stage, jobs)
@@ -338,7 +339,7 @@ const stopped: Part = async (stage) => {
   try {
     await stage.restrained(new RegExp(`^stopped: .*'kill -CONT ${pid}' lets it go on$`))
     await stage.until(() => stage.worker.stderr.includes('was stopped from outside'), 'the line says so', FELT_MS)
-    await new Promise((resolve) => setTimeout(resolve, 30_000))
+    await pause(systemClock, 30_000)
     assert.ok((await stage.state()).held > 0, 'what is in hand is kept')
   } finally {
     process.kill(pid, 'SIGCONT')

@@ -7,7 +7,7 @@ import { methods } from '../../proto/methods.js'
 import type { JobId, Key, PublicKey, Signed } from '../../proto/model.js'
 import type { Contact } from '../../proto/overlay-messages.js'
 import { systemClock } from '../../runtime/clock.js'
-import { type ErrorCode, toGridError } from '../../runtime/errors.js'
+import { ERROR_CODES, type ErrorCode, toGridError } from '../../runtime/errors.js'
 import type { Random } from '../../runtime/random.js'
 import type { Codec, Endpoint, MessageStream, StreamMethod, UnaryMethod } from '../../runtime/transport.js'
 import { allCases } from '../unit/proto/codec/cases/all.js'
@@ -27,17 +27,7 @@ export type AnyStream = StreamMethod<unknown, unknown>
 /** What a peer may answer a stranger; never `internal`, and it is there and in time. */
 const DOCUMENTED: ReadonlySet<ErrorCode | 'ok'> = new Set<ErrorCode | 'ok'>([
   'ok',
-  'invalid',
-  'unauthenticated',
-  'forbidden',
-  'notFound',
-  'expired',
-  'exists',
-  'quota',
-  'unsupported',
-  'closed',
-  'unavailable',
-  'corrupt',
+  ...ERROR_CODES.filter((code) => code !== 'internal' && code !== 'unreachable' && code !== 'timeout'),
 ])
 const STRANGERS = 6
 /** Calls and streams of one attack at a time: well below what connections allow, so that none waits. */

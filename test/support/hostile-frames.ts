@@ -1,33 +1,20 @@
 import { once } from 'node:events'
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
-import { connect as connectTls } from 'node:tls'
 import { Metadata } from '@grpc/grpc-js'
-import { parseAddress } from '../../overlay/address.js'
-import { createCertificates } from '../../overlay/certificate.js'
 import * as overlayMethods from '../../proto/codec/overlay.js'
 import { methods } from '../../proto/methods.js'
 import { fromStatus } from '../../proto/status.js'
-import { testNetwork } from './grpc-nodes.js'
 import { type AnyStream, type Attack, times } from './hostile-attack.js'
+import { dialTls } from './raw-http2.js'
 
 const REQUEST_MS = 300
 
 /** An HTTP/2 connection with a valid certificate, and nothing of gRPC on it. */
 async function session(attack: Attack): Promise<ClientHttp2Session> {
-  const { host, port } = parseAddress(attack.target.endpoint.address)
-  const { caPem, certificatePem, keyPem } = createCertificates(attack.any().identity, testNetwork)
-  const socket = connectTls({
-    host,
-    port,
-    ca: caPem,
-    cert: certificatePem,
-    key: keyPem,
-    minVersion: 'TLSv1.3',
-    ALPNProtocols: ['h2'],
-    checkServerIdentity: () => undefined,
-  })
+  const { address } = attack.target.endpoint
+  const socket = dialTls(address, attack.any().identity)
   await once(socket, 'secureConnect')
-  const opened = connectHttp2(`https://${host}:${port}`, { createConnection: () => socket })
+  const opened = connectHttp2(`https://${address}`, { createConnection: () => socket })
   opened.on('error', () => {})
   return opened
 }

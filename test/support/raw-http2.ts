@@ -22,6 +22,22 @@ export const FRAME_BYTES_MAX = 16_384
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
 const CANCEL = 8
 
+/** A socket on its way to being let in as `identity`, with nothing of HTTP/2 on it yet. */
+export function dialTls(address: Address, identity: Identity): TLSSocket {
+  const { host, port } = parseAddress(address)
+  const { caPem, certificatePem, keyPem } = createCertificates(identity, testNetwork)
+  return connectTls({
+    host,
+    port,
+    ca: caPem,
+    cert: certificatePem,
+    key: keyPem,
+    minVersion: 'TLSv1.3',
+    ALPNProtocols: ['h2'],
+    checkServerIdentity: () => undefined,
+  })
+}
+
 /** One frame, with whatever is said to be in it. */
 export function frame(type: number, flags: number, stream: number, payload: Uint8Array = NOTHING): Buffer {
   const head = Buffer.alloc(9)
@@ -101,18 +117,7 @@ export class RawHttp2 {
     identity: Identity,
     hello: readonly (readonly [number, number])[] = [],
   ): Promise<RawHttp2 | undefined> {
-    const { host, port } = parseAddress(address)
-    const { caPem, certificatePem, keyPem } = createCertificates(identity, testNetwork)
-    const socket = connectTls({
-      host,
-      port,
-      ca: caPem,
-      cert: certificatePem,
-      key: keyPem,
-      minVersion: 'TLSv1.3',
-      ALPNProtocols: ['h2'],
-      checkServerIdentity: () => undefined,
-    })
+    const socket = dialTls(address, identity)
     socket.on('error', () => {})
     const isOpen = await Promise.race([
       once(socket, 'secureConnect').then(

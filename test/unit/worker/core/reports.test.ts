@@ -12,6 +12,16 @@ import {
 
 const MINUTE_MS = 60_000
 
+/** A link to y opens, the report is offered there, and its unit settled. */
+function settledAtY(bench: WorkerBench, reportId: Digest): void {
+  bench.handle({ type: 'linkOpened', owner: ownerNamed('y') })
+  const offer = bench.log.one('offerReport')
+  assert.equal([offer.owner, offer.reportId], [ownerNamed('y'), reportId])
+  bench.settle('y', 0)
+  bench.log.one('dropReport')
+  bench.done()
+}
+
 const reports = suite('Reports of a worker')
 
 reports('hold up to 64 units, and leave at once when they are full', () => {
@@ -148,12 +158,7 @@ reports('go to another owner when theirs has had them for a minute and settles n
   bench.log.take('offerReport')
   bench.log.take('findOwners')
   bench.handle({ type: 'ownersFound', jobId: JOB, shard: 0, owners: [endpointOf('x'), endpointOf('y')] })
-  bench.handle({ type: 'linkOpened', owner: ownerNamed('y') })
-  const offer = bench.log.one('offerReport')
-  assert.equal([offer.owner, offer.reportId], [ownerNamed('y'), reportId])
-  bench.settle('y', 0)
-  bench.log.one('dropReport')
-  bench.done()
+  settledAtY(bench, reportId)
 })
 
 reports('that are due just after their owners were asked for have them asked for again soon', () => {
@@ -189,12 +194,7 @@ reports('go to whichever owner is found when theirs is lost for five seconds', (
   bench.advance(2_500)
   assert.equal(bench.log.one('findOwners').jobId, JOB)
   bench.handle({ type: 'ownersFound', jobId: JOB, shard: 0, owners: [endpointOf('y')] })
-  bench.handle({ type: 'linkOpened', owner: ownerNamed('y') })
-  const offer = bench.log.one('offerReport')
-  assert.equal([offer.owner, offer.reportId], [ownerNamed('y'), reportId])
-  bench.settle('y', 0)
-  bench.log.one('dropReport')
-  bench.done()
+  settledAtY(bench, reportId)
 })
 
 reports('are looked after again and again while nobody is found, without haste', () => {
