@@ -8,7 +8,7 @@ import { drawRules } from './unit-queue.js'
 
 /** A doubted unit that nobody may be asked about for so long stands as the facts have it, unless a vote says otherwise. */
 const NOBODY_LEFT_MS: Millis = 30_000
-/** Doubted units looked at for that in one sweep. */
+/** Doubted units of one job looked at for that in one sweep, in turns. */
 const LOOKS_MAX = 256
 
 /** Looks again at what `Doubts` hold back, as owners are met and as nobody is left to ask. */
@@ -45,7 +45,7 @@ export class Doubting {
   sweep(now: Millis): void {
     for (const { doubts } of this.#state.jobs.values()) {
       this.#review([...doubts.due()], now)
-      const over = [...doubts.doubted].slice(0, LOOKS_MAX).filter((record) => this.#isOver(record, now))
+      const over = doubts.takeTurns(LOOKS_MAX).filter((record) => this.#isOver(record, now))
       for (const { doubt } of over) doubt!.isOver = true
       this.#review(over, now)
     }

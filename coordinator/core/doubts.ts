@@ -57,9 +57,23 @@ export class Doubts {
     return this.#doubted
   }
 
+  /** The first `most` of {@link doubted}, which then stand behind all others. */
+  takeTurns(most: number): UnitRecord[] {
+    const records: UnitRecord[] = []
+    for (const record of this.#doubted) {
+      if (records.length >= most) break
+      records.push(record)
+    }
+    for (const record of records) {
+      this.#doubted.delete(record)
+      this.#doubted.add(record)
+    }
+    return records
+  }
+
   /** How the unit is to be seen, which the facts judge as `judgement`. */
-  look(record: UnitRecord, judgement: Judgement, { rules, weights, now }: Sight): Judgement {
-    const seen = this.#look(record, judgement, { rules, weights, now })
+  look(record: UnitRecord, judgement: Judgement, sight: Sight): Judgement {
+    const seen = this.#look(record, judgement, sight)
     if (seen === judgement) this.#doubted.delete(record)
     else this.#doubted.add(record)
     return seen

@@ -97,6 +97,25 @@ test('a unit that nobody is left to be asked about stands as the facts have it, 
   }
 })
 
+test('units that stay doubted do not keep those behind them from standing when nobody is left to be asked', () => {
+  const contradicted = 260
+  const units = contradicted + 8
+  const grid = new OwnerGrid({ owners: 3, units, spec: SPEC, seeksGrantors: true })
+  const [owner] = grid.owners
+  for (let unit = 0; unit < units; unit++) {
+    // Of all but the last few somebody known says otherwise.
+    if (unit < contradicted) grid.forge(grid.owners[1]!, 'volunteer z', unit, 'other')
+    else grid.forge(grid.owners[1]!, 'a', unit, 'right')
+  }
+  makeUp(grid, units, 'right')
+  grid.join('a')
+  grid.advance(90_000)
+  const states = Array.from({ length: units }, (_, unit) => grid.record(unit, owner)!.state)
+  assert.equal(states.slice(contradicted), Array(8).fill('settled'))
+  assert.ok(states.slice(0, contradicted).every((state) => state !== 'settled'))
+  grid.finish()
+})
+
 test('whoever owns a shard anew does not doubt what was settled before it came', () => {
   const grid = gridOf(4)
   makeUp(grid, 4, 'right')
