@@ -64,7 +64,7 @@ export class Doubting {
     return able.length > 0 && !able.some((worker) => isWithoutPart(worker, record))
   }
 
-  #review(records: readonly UnitRecord[], now: Millis): void {
+  #review(records: Iterable<UnitRecord>, now: Millis): void {
     for (const record of records) {
       if (this.#state.shard(record.shard.jobId, record.shard.shard) !== record.shard) continue
       const decision = record.shard.review(record, now)

@@ -41,7 +41,7 @@ export class Doubts {
   /** Units that the facts settle and this owner does not. */
   readonly #doubted = new Set<UnitRecord>()
   /** Units that wait for the lookup of a grantor, which ends in a moment. */
-  readonly #awaiting = new Map<NodeId, UnitRecord[]>()
+  readonly #awaiting = new Map<NodeId, Set<UnitRecord>>()
   /** Units that were believed since {@link #left} was used up. */
   readonly #passedOver = new Set<UnitRecord>()
 
@@ -112,7 +112,7 @@ export class Doubts {
     // Whether it is a stranger will be known in a moment: until then nobody is asked, and nothing is settled.
     if (!standings.has('stranger') && !record.shard.awaitsOthers) return { ...alone, wanted: 0 }
     // What a newcomer is told of the time before it came is for those to doubt who were there.
-    if (record.shard.awaitsOthers) record.doubt = { isContradicted: false, isOver: true }
+    if (record.shard.awaitsOthers) record.doubt ??= { isContradicted: false, isOver: true }
     if (record.doubt?.isOver || alone.wanted === 0) return judgement
     if (record.doubt === undefined) {
       if (this.#left <= 0) {
@@ -128,15 +128,15 @@ export class Doubts {
 
   #waitFor(grantor: NodeId, record: UnitRecord): void {
     const records = this.#awaiting.get(grantor)
-    if (records === undefined) this.#awaiting.set(grantor, [record])
-    else records.push(record)
+    if (records === undefined) this.#awaiting.set(grantor, new Set([record]))
+    else records.add(record)
   }
 
   /** Units to be judged again now that a grantor has been looked up. */
-  soughtFor(grantor: NodeId): readonly UnitRecord[] {
-    const records = this.#awaiting.get(grantor)
+  soughtFor(grantor: NodeId): Iterable<UnitRecord> {
+    const records = this.#awaiting.get(grantor) ?? []
     this.#awaiting.delete(grantor)
-    return [...new Set(records)]
+    return records
   }
 
   #contradicted(doubt: Doubt): void {

@@ -48,8 +48,7 @@ export class Grantors {
     if (this.#met.has(nodeId)) return 'met'
     const known = this.#others.get(nodeId)
     if (known === undefined) {
-      if (this.#others.size >= GRANTORS_MAX) this.#others.delete(this.#others.keys().next().value!)
-      this.#others.set(nodeId, { standing: 'sought', at: now })
+      this.#note(nodeId, 'sought', now)
       this.#seek(nodeId)
       return 'sought'
     }
@@ -63,6 +62,12 @@ export class Grantors {
   /** What a lookup has given. */
   found(nodeId: NodeId, isPeer: boolean, now: Millis): void {
     if (isPeer) this.meet([nodeId])
-    else if (!this.#met.has(nodeId)) this.#others.set(nodeId, { standing: 'stranger', at: now })
+    else if (!this.#met.has(nodeId)) this.#note(nodeId, 'stranger', now)
+  }
+
+  #note(nodeId: NodeId, standing: 'sought' | 'stranger', at: Millis): void {
+    this.#others.set(nodeId, { standing, at })
+    // One that was sought may have been forgotten before its lookup ended.
+    if (this.#others.size > GRANTORS_MAX) this.#others.delete(this.#others.keys().next().value!)
   }
 }

@@ -97,6 +97,19 @@ test('a unit that nobody is left to be asked about stands as the facts have it, 
   }
 })
 
+test('an owner that stood still doubts what it doubted before', () => {
+  const grid = gridOf(4)
+  makeUp(grid, 4)
+  grid.advance(2_000)
+  grid.log.ignore('askOthers')
+  grid.now += 20_000
+  for (const owner of grid.owners) grid.handle(owner, { type: 'woke' })
+  for (let unit = 0; unit < 4; unit++) grid.forge('owner x', 'volunteer w', unit)
+  grid.advance(3_000)
+  for (const owner of grid.owners) assert.is(grid.record(0, owner)!.state, 'open')
+  grid.finish()
+})
+
 test('units that stay doubted do not keep those behind them from standing when nobody is left to be asked', () => {
   const contradicted = 260
   const units = contradicted + 8
