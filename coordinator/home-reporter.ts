@@ -238,14 +238,13 @@ export class HomeReporter {
       const statuses = this.#statuses(jobId, shards)
       for (let at = 0; at < statuses.length; at += MESSAGE_SHARDS_MAX)
         await this.#summarize(job, reports, target, statuses.slice(at, at + MESSAGE_SHARDS_MAX))
-      target.failures = 0
-      target.isStranger = false
       target.nextAt = clock.now() + periodMs
     } catch (error) {
       const failure = toGridError(error)
       for (const shard of shards) target.dirty.add(shard)
       target.isStranger = failure.code === 'notFound'
-      target.nextAt = clock.now() + this.#retryMs(target)
+      target.nextAt = clock.now() + retryMs(target)
+      target.failures++
       // Whoever fell silent may have been replaced.
       if (target.failures === 1 && !target.isGuard) reports.foundAt = Number.NEGATIVE_INFINITY
       logger.debug('home not told', { jobId, home: target.endpoint.nodeId, error: failure.message })
@@ -255,11 +254,6 @@ export class HomeReporter {
       target.busy = false
       if (this.#jobs.get(jobId) === reports) this.#schedule(reports)
     }
-  }
-
-  #retryMs(target: Target): Millis {
-    if (target.isGuard) return SUMMARY_GUARD_MS * 2 ** Math.min(target.failures++, 4)
-    return Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(target.failures++, 10))
   }
 
   /** A peer that came into the region later learns of the job from its owners. */
@@ -304,6 +298,8 @@ export class HomeReporter {
     if (endpoint.nodeId === directory.self.nodeId) reply = await home.summarized(jobId, shards, orders, directory.self)
     else
       reply = await transport.call(endpoint, methods.summarize, { jobId, shards, orders }, { deadlineMs: SUMMARIZE_MS })
+    target.failures = 0
+    target.isStranger = false
     target.stopped = reply.stopped
     const answering = reports.targets.filter(({ isGuard, failures }) => !isGuard && failures === 0)
     if (!target.isGuard) this.#stop(jobId, agreedStop(answering.map(({ stopped }) => stopped)))
@@ -335,4 +331,10 @@ export class HomeReporter {
     reports.announced = ready
     directory.announce({ jobId, submitter: spec.submitter, ready, header: announcementHeader(spec) })
   }
+}
+
+/** Wait after a failure more of a home, or guard, that has failed so often in a row. */
+function retryMs({ isGuard, failures }: Target): Millis {
+  if (isGuard) return SUMMARY_GUARD_MS * 2 ** Math.min(failures, 4)
+  return Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(failures, 10))
 }

@@ -46,7 +46,7 @@ export class Claims {
         record.elsewhere ??= new Map()
         const before = record.elsewhere.get(worker)
         if (before === undefined) shard.history.note(record, 'elsewhere', now, this.#state.workers.get(worker)?.nodeId)
-        if (record.elsewhere.size < ELSEWHERE_MAX) record.elsewhere.set(worker, until)
+        if (before !== undefined || record.elsewhere.size < ELSEWHERE_MAX) record.elsewhere.set(worker, until)
         record.claimed ??= new Map()
         const claimedMs = record.claimed.get(grantor) ?? 0
         record.claimed.set(grantor, claimedMs + Math.max(0, until - Math.max(now, before ?? now)))

@@ -52,6 +52,7 @@ export class GrantNews {
   readonly #issued = new WeakMap<HeldShard, Issued>()
   #news: { readonly held: HeldShard; readonly grant: Grant }[] = []
   #newsTimer: Timer | undefined
+  #closed = false
 
   constructor(context: GrantNewsContext) {
     this.#c = context
@@ -59,7 +60,7 @@ export class GrantNews {
 
   /** This node has granted instances: co-owners are told soon. */
   granted(held: HeldShard, grant: Grant): void {
-    if (held.others.length === 0) return
+    if (this.#closed || held.others.length === 0) return
     const issued = this.#issuedOf(held)
     issued.own += grant.runs.reduce((sum, { count }) => sum + count, 0)
     issued.ownAt = this.#c.clock.now()
@@ -158,6 +159,7 @@ export class GrantNews {
   }
 
   close(): void {
+    this.#closed = true
     this.#newsTimer?.cancel()
   }
 }

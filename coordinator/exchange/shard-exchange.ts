@@ -219,14 +219,11 @@ export class ShardExchange implements FactExchange {
 
   /** Asks for shards that are not served yet. */
   #askAgain(now: Millis): void {
-    const byPeer = new Map<NodeId, HeldShard[]>()
-    for (const held of this.#shards.all()) {
-      if (held.isServing || !held.isOpen || now - held.askedAt > ASKING_MS) continue
-      this.#coOwners.look(held)
-      for (const { nodeId } of held.others) byPeer.set(nodeId, [...(byPeer.get(nodeId) ?? []), held])
-    }
-    for (const [nodeId, shards] of byPeer)
-      if (this.#coOwners.linkTo(nodeId)?.isSilent !== true) void this.#syncs.sync(nodeId, shards)
+    const asking = [...this.#shards.all()].filter(
+      (held) => !held.isServing && held.isOpen && now - held.askedAt <= ASKING_MS,
+    )
+    for (const held of asking) this.#coOwners.look(held)
+    void this.#syncs.syncEach(asking)
   }
 
   /** Tells co-owners of shards with work left what is out, and asks doubtful ones whether they are there. */

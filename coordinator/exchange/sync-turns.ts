@@ -68,21 +68,30 @@ export class SyncTurns {
 
   /** Everything is compared with everybody it is shared with. */
   syncAll(): Promise<unknown> {
-    const { shards, coOwners } = this.#c
-    const byPeer = new Map<NodeId, HeldShard[]>()
+    const { shards } = this.#c
+    const due: HeldShard[] = []
     let reads = 0
     for (const held of shards.all()) {
       if (held.facts === undefined) {
         if (++reads > RESTING_READ_MAX) continue
         shards.last(held)
       }
+      due.push(held)
+    }
+    return this.syncEach(due)
+  }
+
+  /** These shards are compared with everybody they are shared with, as far as they answer. */
+  syncEach(shards: readonly HeldShard[]): Promise<unknown> {
+    const byPeer = new Map<NodeId, HeldShard[]>()
+    for (const held of shards) {
       for (const { nodeId } of held.others) {
         const shared = byPeer.get(nodeId)
         if (shared === undefined) byPeer.set(nodeId, [held])
         else shared.push(held)
       }
     }
-    const answering = [...byPeer].filter(([nodeId]) => coOwners.linkTo(nodeId)?.isSilent !== true)
+    const answering = [...byPeer].filter(([nodeId]) => this.#c.coOwners.linkTo(nodeId)?.isSilent !== true)
     return Promise.all(answering.map(([nodeId, shared]) => this.sync(nodeId, shared)))
   }
 

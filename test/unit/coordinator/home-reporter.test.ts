@@ -15,6 +15,8 @@ const HOMES = ['1', '2', '3'].map((digit) => ({ nodeId: digit.repeat(40) as Node
 class Reporting {
   readonly words: (string | undefined)[] = ['', '', '']
   stopped = ''
+  /** Each word on stopping that the owner was given. */
+  readonly told: string[] = []
   readonly reporter: HomeReporter
   #now = 0
   #timers: { readonly at: number; readonly run: () => void }[] = []
@@ -63,7 +65,9 @@ class Reporting {
           changed = handler
         },
         handle: (event: OwnerEvent) => {
-          if (event.type === 'jobStopped') this.stopped = event.reason
+          if (event.type !== 'jobStopped') return
+          this.stopped = event.reason
+          this.told.push(event.reason)
         },
       },
       home: { core: { has: () => false }, revive: async () => {} },
@@ -117,6 +121,19 @@ reporters('goes by the word of the only home that answers', async () => {
   reporting.words[2] = REASON
   await reporting.pass(30)
   assert.is(reporting.stopped, REASON)
+  reporting.reporter.close()
+})
+
+reporters('does not let a stopped job go on because no home has answered for a while', async () => {
+  const reporting = new Reporting()
+  reporting.words.fill(REASON)
+  await reporting.pass(20)
+  assert.equal(reporting.told, [REASON])
+  reporting.words.fill(undefined)
+  await reporting.pass(20)
+  reporting.words.fill(REASON)
+  await reporting.pass(20)
+  assert.equal(reporting.told, [REASON])
   reporting.reporter.close()
 })
 

@@ -72,4 +72,24 @@ claims('is not believed of others for what one has claimed', () => {
   assert.ok(claimed.get(liar!.nodeId)! > 0)
 })
 
+claims('is believed further of keys that are known, also where no more are kept in mind', () => {
+  const { grid } = withClaimer(() => 'nobody')
+  const { owner, jobId } = grid
+  const grantor = grid.owners[1]!.nodeId
+  const runs = [{ first: 0, count: 1, opinion: 0 }]
+  const claim = () => {
+    for (let i = 0; i < 20; i++) {
+      const worker = sha256(utf8(`key ${i}`)) as string as PublicKey
+      grid.handle(owner, { type: 'otherGranted', grantor, jobId, shard: 0, worker, runs, durationMs: 5_000 })
+    }
+  }
+  claim()
+  grid.now += 4_000
+  claim()
+  const { elsewhere } = grid.record(0, owner)!
+  assert.is(elsewhere!.size, 16)
+  assert.is(elsewhere!.get(sha256(utf8('key 0')) as string as PublicKey), grid.now + 5_000)
+  grid.finish()
+})
+
 claims.run()

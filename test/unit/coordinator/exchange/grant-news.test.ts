@@ -22,6 +22,11 @@ const test = suite('GrantNews')
 /** What the core of one of two owners of a shard, both of which grant, hears from the other. */
 function listening() {
   let now = 0
+  let timers = 0
+  const setTimer = () => {
+    timers++
+    return { cancel: () => timers-- }
+  }
   const core = new Owner({
     self: SELF,
     random: seededRandom(1),
@@ -38,7 +43,7 @@ function listening() {
   const shard = held as unknown as HeldShard
   const news = new GrantNews({
     self: SELF,
-    clock: { now: () => now, wallMs: () => now, setTimer: () => ({ cancel: () => {} }) },
+    clock: { now: () => now, wallMs: () => now, setTimer },
     owner: () => ({ core, handle: (event: OwnerEvent) => void core.handle(event, now) }) as unknown as OwnerDriver,
     heldShard: () => shard,
     link: () => undefined,
@@ -46,6 +51,9 @@ function listening() {
   })
   const runs = (first: number, count: number) => [{ first, count, opinion: 0 }]
   return {
+    news,
+    grant: () => news.granted(shard, { jobId: JOB, shard: 0, worker: WORKER, runs: runs(0, 1) } as unknown as Grant),
+    timers: () => timers,
     /** This owner and then the other hand out `own` and `theirs` units in each of ten seconds; `kept`: for a worker to come. */
     tenSeconds: (
       own: number,
@@ -92,6 +100,15 @@ test('an owner that nobody asks is not, where hardly anybody asks this one eithe
   const nothing = () => ({ first: 0, count: 0, kept: false })
   assert.equal(listening().tenSeconds(0, nothing), never)
   assert.equal(listening().tenSeconds(1, nothing).slice(0, 7), never.slice(0, 7))
+})
+
+test('what is granted while everything closes starts no timer', () => {
+  const { news, grant, timers } = listening()
+  grant()
+  assert.is(timers(), 1)
+  news.close()
+  grant()
+  assert.is(timers(), 0)
 })
 
 test.run()
