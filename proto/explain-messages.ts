@@ -73,8 +73,8 @@ export type WorkerBar = (typeof WORKER_BARS)[number]
 /**
  * What a unit waits for. `untouched`: nobody was given it yet. `computing`: a worker has it. `elsewhere`: another owner has
  * given it out. `drawn`: a worker was drawn for its next opinion and is to fetch it. `donor`: nobody is here who may give its
- * next opinion. `grantor`: votes of grants from here count no more, another owner has to grant. `again`: it came back without
- * an answer. `delay`: it rests after a failure of a host. `disputed`, `held`, `bytes` (of an accepted output). `limit`: it has
+ * next opinion. `grantor`: votes of grants from here count no more, another owner has to grant. `doubted`: only grants of owners
+ * that this one has never met settle it, and somebody else is to be asked. `again`: it came back without an answer. `delay`: it rests after a failure of a host. `disputed`, `held`, `bytes` (of an accepted output). `limit`: it has
  * had as many instances as it may. Empty of a unit that is settled or failed: `done`.
  */
 const UNIT_WAITS = [
@@ -84,6 +84,7 @@ const UNIT_WAITS = [
   'drawn',
   'donor',
   'grantor',
+  'doubted',
   'again',
   'delay',
   'disputed',

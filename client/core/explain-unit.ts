@@ -79,6 +79,7 @@ const WAITS: Readonly<Record<UnitSight['wait'], string>> = {
   drawn: 'a worker was drawn for its next opinion and is to fetch it',
   donor: 'it waits for the opinion of another donor, and none is here that has not answered',
   grantor: 'it waits for another owner to ask for an opinion, as each owner counts once',
+  doubted: 'only owners that nobody knows had it answered; it is asked about once more',
   again: 'it came back without an answer and waits for whoever asks',
   delay: 'it rests after a host failed',
   disputed: 'its answers differ; one more donor at a time is asked',

@@ -89,7 +89,15 @@ export interface MergedShard {
 }
 
 /** What one owner knows of a unit and the others do not: there its word counts. Of the rest the one that sees least. */
-const KNOWN_TO_ONE: ReadonlySet<UnitWait> = new Set(['computing', 'drawn', 'disputed', 'held', 'bytes', 'limit'])
+const KNOWN_TO_ONE: ReadonlySet<UnitWait> = new Set([
+  'computing',
+  'drawn',
+  'doubted',
+  'disputed',
+  'held',
+  'bytes',
+  'limit',
+])
 
 export function mergedShards(sight: JobSight): readonly MergedShard[] {
   const byShard = new Map<number, { owner: PeerAnswer; shard: ShardSight }[]>()

@@ -29,7 +29,7 @@ export function unitFindings(sight: JobSight, shards: readonly MergedShard[], wo
   const isOld = (group: UnitGroup | undefined) =>
     group !== undefined && (!isMoving || (group.sinceMs ?? 0) >= PATIENCE_MS) ? group : undefined
 
-  add(isOld(unitsWaiting(shards, 'donor', 'drawn', 'grantor')), (group) => ({
+  add(isOld(unitsWaiting(shards, 'donor', 'drawn', 'grantor', 'doubted')), (group) => ({
     code: 'second-opinion',
     blocks: true,
     sentence: `${counted(group.units, 'unit')} ${group.units === 1 ? 'has' : 'have'} an answer and ${group.units === 1 ? 'waits' : 'wait'} for that of another donor: ${OPINION_WAITS[group.wait] ?? 'one is sought'}`,
@@ -84,6 +84,7 @@ export function unitFindings(sight: JobSight, shards: readonly MergedShard[], wo
 const OPINION_WAITS: Readonly<Partial<Record<UnitWait, string>>> = {
   donor: 'none is here that has not answered already',
   drawn: 'a worker was drawn for it and is to fetch it',
+  doubted: 'only owners that nobody knows had it answered',
   grantor: 'another owner has to ask for it, as each owner counts once',
 }
 

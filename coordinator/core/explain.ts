@@ -118,14 +118,16 @@ function waitOf(state: OwnerState, record: UnitRecord, sought: { left: number },
   if (isDecided(is)) return 'done'
   if (is === 'held') return 'held'
   if (is === 'accepted') return 'bytes'
+  const isDoubted = shard.job.doubts.doubted.has(record)
   const isExhausted = (judgement?.state === 'open' || judgement?.state === 'disputed') && judgement.wanted === 0
-  if (isExhausted) return 'limit'
+  if (isExhausted && !isDoubted) return 'limit'
   if (is === 'disputed') return 'disputed'
-  if (shard.wanted(record) <= record.held.length) return 'computing'
+  if (record.held.length > 0 && shard.wanted(record) <= record.held.length) return 'computing'
   if (record.reservedFor !== undefined) return 'drawn'
   if (state.isElsewhere(record, now)) return 'elsewhere'
   if (record.notBefore > now) return 'delay'
   if (!record.votes.some(({ outcome }) => outcome !== 'host')) return 'again'
+  if (isDoubted) return 'doubted'
   const isForOthers = state.isSpent(record) || state.leansHere(record)
   if (!isForOthers) return 'donor'
   // Where nobody is left who could answer, it does not matter who may ask.
@@ -151,6 +153,7 @@ function sinceOf(record: UnitRecord, wait: UnitWait): Millis | undefined {
       return record.past?.findLast(({ what }) => what === 'disputed')?.at ?? record.wantedSince
     case 'donor':
     case 'grantor':
+    case 'doubted':
     case 'again':
     case 'delay':
       return record.wantedSince

@@ -97,6 +97,21 @@ test('a unit that nobody is left to be asked about stands as the facts have it, 
   }
 })
 
+test('whoever asks why is told of doubted units, and of those that known owners and strangers settle otherwise', () => {
+  const grid = gridOf(2)
+  const [owner, other, third] = grid.owners
+  const wait = (unit: number) => owner!.core.explain(grid.jobId, unit, grid.now)!.unit!.wait
+  makeUp(grid, 1)
+  assert.is(wait(0), 'doubted', 'while the made-up owners are looked up')
+  grid.advance(1_000)
+  assert.is(wait(0), 'doubted', 'and after')
+  for (const known of [other!, third!]) grid.forge(known, `volunteer ${known.nodeId}`, 1, 'right')
+  for (const name of ['u', 'v', 'x', 'y', 'z']) grid.forge(`owner ${name}`, `volunteer ${name}`, 1)
+  grid.advance(1_000)
+  assert.is(wait(1), 'disputed')
+  grid.finish()
+})
+
 test('an owner that stood still doubts what it doubted before', () => {
   const grid = gridOf(4)
   makeUp(grid, 4)
