@@ -45,16 +45,19 @@ export class OutputIntake {
     let start: OutputRequest | undefined
     let limit = 0
     let patience: Timer | undefined
+    let isAnswered = false
     const wait = () => {
       patience?.cancel()
       patience = this.#c.clock.setTimer(MOVES_MS, () => stream.cancel(new GridError('timeout', 'too little came')))
     }
     const answer = (stored: boolean) => {
+      isAnswered = true
       stream.send({ stored })
       stream.end()
     }
     wait()
     stream.onMessage((chunk) => {
+      if (isAnswered) return
       if (start === undefined) {
         const room = this.#roomFor(chunk.start)
         if (room instanceof GridError) return stream.cancel(room)
@@ -76,6 +79,7 @@ export class OutputIntake {
     })
     stream.onEnd(() => {
       patience?.cancel()
+      if (isAnswered) return
       if (start === undefined) return answer(false)
       this.keep(start, chunks.length === 1 ? chunks[0]! : concat(chunks), from).then(answer, (error: unknown) =>
         stream.cancel(toGridError(error)),
@@ -84,7 +88,7 @@ export class OutputIntake {
     stream.onClose((reason) => {
       patience?.cancel()
       this.#receivingBytes -= bytes
-      if (reason === undefined || start === undefined) return
+      if (reason === undefined || start === undefined || isAnswered) return
       const { jobId, shard, unit } = start
       this.#c.handle({ type: 'outputFetchFailed', jobId, shard, unit, from })
     })
