@@ -61,9 +61,10 @@ export class CallHolding {
     this.#change(bytes)
   }
 
-  /** A message is complete. It is held until it is {@link served}, also after the call. */
+  /** A message is complete. It is held until it is {@link served}, also after the call; or from then on, if it was read late. */
   wait(message: Uint8Array): void {
     this.#waiting += message.length
+    if (this.#isClosed) this.#change(message.length)
   }
 
   /** A message that was complete is served, or dropped. */
@@ -77,6 +78,8 @@ export class CallHolding {
     const pieces = Math.ceil((this.#pieces * content) / Math.max(1, this.#content))
     this.#content -= content
     this.#pieces -= pieces
+    // Not to keep for the life of a stream what is not counted any more.
+    if (this.#content === 0) this.#lastBuffer = undefined
     this.#change(-content - pieces)
   }
 }
