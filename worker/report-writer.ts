@@ -156,7 +156,7 @@ export class ReportWriter {
     this.#handle({ type: 'reportKept', report: this.#keptReport(reportId, report), owner })
   }
 
-  /** A report that was dropped is wanted once more; from memory alone, as owners have it on disk. */
+  /** A report that was dropped is wanted once more; from memory alone if it has left the journal, as owners have it on disk. */
   recall(reportId: Digest): void {
     const past = this.#past.get(reportId)
     if (past === undefined) return
@@ -251,6 +251,8 @@ export class ReportWriter {
     this.#writtenBytes += bytesOf(written) - (known === undefined ? 0 : bytesOf(known))
     this.#written.set(reportId, written)
     this.#past.delete(reportId)
+    // What is under way once more is not to leave the journal for having been done with.
+    this.#dropped.delete(reportId)
     this.#checkFull()
   }
 

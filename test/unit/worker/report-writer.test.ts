@@ -11,8 +11,12 @@ const JOB = 'a'.repeat(64) as JobId
 const KIB = 1_024
 const ROOM = 100 * KIB
 
-/** A writer whose journal and ledger keep nothing, before a core that knows of no report unless it is told. */
-function writerOf() {
+/**
+ * A writer whose journal notes names alone and whose ledger is on disk when `flushed` says so, before a core that knows of no
+ * report unless it is told.
+ */
+function writerOf(flushed: () => Promise<void> = async () => {}) {
+  const journal = new Set<Digest>()
   const events: WorkerEvent[] = []
   const reported = new Set<number>()
   const writer = new ReportWriter({
@@ -21,8 +25,14 @@ function writerOf() {
       sha256,
       clock: { now: () => 0 },
       signer: { publicKey: 'b'.repeat(64) as PublicKey, sign: () => new Uint8Array(64) },
-      journal: { append: async () => {}, remove: () => {}, entries: () => [] },
-      ledger: { flushed: async () => {} },
+      journal: {
+        append: async ({ id }: { readonly id: Digest }) => void journal.add(id),
+        remove: (ids: readonly Digest[]) => {
+          for (const id of ids) journal.delete(id)
+        },
+        entries: () => [],
+      },
+      ledger: { flushed },
       options: { outputBytesMax: ROOM },
     } as never,
     core: { isReported: (_: JobId, unit: number) => reported.has(unit) } as never,
@@ -48,7 +58,7 @@ function writerOf() {
     return kept!.report.reportId
   }
   const fullness = () => events.flatMap((event) => (event.type === 'outputsFull' ? [event.full] : []))
-  return { writer, write, fullness, reported }
+  return { writer, write, fullness, reported, journal }
 }
 
 const reports = suite('ReportWriter')
@@ -89,6 +99,22 @@ reports('a dropped report can be recalled until it is forgotten', async () => {
   writer.recall(reportId)
   assert.is(writer.get(reportId), undefined)
   assert.equal(fullness(), [])
+})
+
+reports('a report that was dropped and is written once more stays in the journal', async () => {
+  let flush = () => {}
+  const isFlushed = new Promise<void>((resolve) => {
+    flush = resolve
+  })
+  const { writer, write, journal } = writerOf(() => isFlushed)
+  const reportId = await write(0, 1 * KIB)
+  const other = await write(1, 1 * KIB)
+  writer.drop(reportId)
+  writer.drop(other)
+  assert.is(await write(0, 1 * KIB), reportId)
+  flush()
+  await eventually(() => !journal.has(other), 5_000, 'the other report to leave')
+  assert.equal([...journal], [reportId])
 })
 
 reports.run()
