@@ -194,6 +194,7 @@ export class Worker {
     this.#alarm.close()
     this.#runner.close()
     this.#streams.close()
+    this.#reports.close()
     this.#finish()
     await this.#d.compute.close()
     // In this order: reports leave the journal once they are counted.

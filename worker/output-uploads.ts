@@ -43,6 +43,7 @@ export class OutputUploads {
   readonly #busy = new Set<NodeId>()
   /** Waiting or under way, until their stream has closed. */
   readonly #names = new Set<string>()
+  readonly #closing = new AbortController()
 
   constructor(context: OutputUploadsContext) {
     this.#c = context
@@ -52,12 +53,18 @@ export class OutputUploads {
   /** Brings an output to `owner`, in its turn; nothing to do for one that is asked for already. */
   ask(owner: NodeId, request: OutputRequested): void {
     const name = unitName(request.jobId, request.unit)
-    if (this.#names.has(name) || this.#names.size >= OUTPUTS_MAX) return
+    if (this.#closing.signal.aborted || this.#names.has(name) || this.#names.size >= OUTPUTS_MAX) return
     this.#names.add(name)
     const waiting = this.#waiting.get(owner)
     if (waiting === undefined) this.#waiting.set(owner, [request])
     else waiting.push(request)
     this.#pump()
+  }
+
+  /** Ends what is under way, and begins nothing more. Safe to call twice. */
+  close(): void {
+    this.#closing.abort()
+    this.#waiting.clear()
   }
 
   #pump(): void {
@@ -86,7 +93,8 @@ export class OutputUploads {
       this.#names.delete(name)
       return
     }
-    const stream = transport.open(endpoint, methods.putOutput)
+    const { signal } = this.#closing
+    const stream = transport.open(endpoint, methods.putOutput, signal)
     const patience = { clock, idleMs: IDLE_MS }
     let isOver = false
     const answered = collect(stream, () => {}).finally(() => {
@@ -97,7 +105,7 @@ export class OutputUploads {
     const { rate } = this
     async function* pieces() {
       for (const { isFirst, bytes } of piecesOf(output!, CHUNK_BYTES, () => isOver)) {
-        await rate.take(bytes.length)
+        await rate.take(bytes.length, signal)
         yield { start: isFirst ? { jobId, shard, unit, digest } : undefined, bytes }
       }
     }

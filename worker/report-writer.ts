@@ -82,6 +82,11 @@ export class ReportWriter {
     return this.#uploads.rate
   }
 
+  /** Ends uploads of outputs. Reports are written and dropped as before. Safe to call twice. */
+  close(): void {
+    this.#uploads.close()
+  }
+
   /** Takes up what the journal holds from before. */
   restore(): void {
     for (const { id, fact, outputs, work } of this.#d.journal.entries()) {

@@ -6,6 +6,7 @@ import { digestOutput } from '../../../job/digest.js'
 import { unitOutputCodec } from '../../../proto/codec/facts.js'
 import { methods } from '../../../proto/methods.js'
 import type { Digest, JobId } from '../../../proto/model.js'
+import type { Clock } from '../../../runtime/clock.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { silentLogger } from '../../../runtime/logger.js'
 import { OutputUploads } from '../../../worker/output-uploads.js'
@@ -63,9 +64,25 @@ async function linked(uplinkBytesPerS: number, bytes: number, owners: readonly {
     return host
   })
   let uploads: OutputUploads | undefined
+  const timers = new Set<object>()
   world.addHost('worker', { reachable: false, uplinkBytesPerS }).start(({ transport, clock }) => {
+    const setTimer: Clock['setTimer'] = (delayMs, action) => {
+      const over = () => timers.delete(timer)
+      const inner = clock.setTimer(delayMs, () => {
+        over()
+        action()
+      })
+      const timer = {
+        cancel: () => {
+          over()
+          inner.cancel()
+        },
+      }
+      timers.add(timer)
+      return timer
+    }
     uploads = new OutputUploads({
-      clock,
+      clock: { now: () => clock.now(), wallMs: () => clock.wallMs(), setTimer },
       logger: silentLogger,
       transport,
       endpoint: (owner) => {
@@ -78,7 +95,7 @@ async function linked(uplinkBytesPerS: number, bytes: number, owners: readonly {
   await world.run(() => uploads !== undefined)
   const ask = (owner: number, unit: number) =>
     uploads!.ask(hosts[owner]!.caller.nodeId, { type: 'fetch', jobId: JOB, shard: 0, unit, digest: output.digest })
-  return { world, ask, kept, events }
+  return { world, ask, kept, events, timers, uploads: uploads! }
 }
 
 const uploads = suite('OutputUploads')
@@ -114,6 +131,24 @@ uploads('outputs go to an owner one after the other', async () => {
   await world.run(() => kept.length === 3, 60_000)
   const moved = events.flatMap(({ event }) => (event.type === 'outputMoved' ? [event.unit] : []))
   assert.equal(moved, [...moved].sort(), 'the first is there before the second begins')
+  world.close()
+})
+
+uploads('end with the worker, however slow they are held, and leave no timer behind', async () => {
+  const { world, ask, kept, timers, uploads } = await linked(1_000 * KIB, 1_000 * KIB, [{ deaf: false }])
+  uploads.rate.set(KIB)
+  for (const unit of [1, 2, 3]) ask(0, unit)
+  await world.run(() => world.nowMs > 5_000)
+  assert.ok(timers.size > 0)
+  uploads.close()
+  uploads.close()
+  const closedAtMs = world.nowMs
+  await world.run(() => world.nowMs > closedAtMs + 1_000)
+  assert.is(timers.size, 0)
+  ask(0, 4)
+  await world.run(() => world.nowMs > closedAtMs + 10_000)
+  assert.is(timers.size, 0)
+  assert.equal(kept, [])
   world.close()
 })
 
