@@ -1,19 +1,11 @@
-import type { Digest, JobId, NodeId, Signed } from '../../proto/model.js'
+import type { Digest, JobId, NodeId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert } from '../../runtime/errors.js'
 import { type Link, type Links, LOST_OWNER_MS } from './links.js'
-import type { ComputedUnit, KeptReport, WorkerEffect } from './messages.js'
+import type { KeptReport, WorkerEffect } from './messages.js'
 import { PastReports } from './past-reports.js'
 import { unitName, unitOf } from './unit-name.js'
-import type { HeldGrant } from './work-in-hand.js'
 
-/** Units of a report. */
-const REPORT_UNITS_MAX = 64
-/** Bytes of outputs that travel beside one report. */
-const REPORT_OUTPUT_BYTES_MAX = 32 * 1024
-const INLINE_BYTES_MAX = 4 * 1024
-/** Bytes of grants that travel with one report, so that it stays under what a stream message may have. */
-const REPORT_GRANT_BYTES_MAX = 12 * 1024
 /** Reports are offered again to an owner that has not settled them after this long, and then to another. */
 const REOFFER_MS = 60_000
 /** First wait before a job that an owner does not know is asked about again; doubles to the second. */
@@ -43,29 +35,14 @@ interface OpenReport extends KeptReport {
   readonly broughtTo: Map<NodeId, Millis>
 }
 
-/** Computed units of one shard that wait to be reported together. */
-interface Batch {
-  readonly jobId: JobId
-  readonly shard: number
-  readonly link: Link
-  units: ComputedUnit[]
-  grants: Map<Digest, Signed>
-  grantBytes: number
-  outputBytes: number
-  since: Millis
-}
-
 /**
- * What a worker has to say of computed units, until it need not say it any more. Such a unit waits in a batch -> its report
- * is being kept -> is offered to its owner -> is taken -> is settled, and only then dropped. While nobody takes a report,
- * the owners of its shard are looked for. What is to be done goes to the end of `effects`.
+ * What a worker has to say of computed units, until it need not say it any more. Once a report is kept (`ReportBatches`) it
+ * is offered to its owner -> is taken -> is settled, and only then dropped. While nobody takes a report, the owners of its
+ * shard are looked for. What is to be done goes to the end of `effects`.
  */
 export class ReportBook {
   readonly #links: Links
   readonly #effects: WorkerEffect[]
-  readonly #batches = new Map<string, Batch>()
-  /** Units in batches, and in reports that are being kept. */
-  readonly #waiting = new Set<string>()
   readonly #reports = new Map<Digest, OpenReport>()
   readonly #reportsByUnit = new Map<string, OpenReport>()
   /** The same for units that are settled, while others of their report are not. */
@@ -73,8 +50,6 @@ export class ReportBook {
   /** Reported units whose outputs stay here until they are settled. */
   readonly #unfetched = new Set<string>()
   readonly #past = new PastReports()
-  /** Reports on their way to the journal. */
-  #keeping = 0
   #emptyAt: Millis | undefined
 
   constructor(links: Links, effects: WorkerEffect[]) {
@@ -97,91 +72,10 @@ export class ReportBook {
     return this.#reportsByUnit.get(unitName(jobId, unit))?.link?.endpoint.nodeId === owner
   }
 
-  /** Whether a computed unit waits to be put into a report. */
-  isWaiting(jobId: JobId, unit: number): boolean {
-    return this.#waiting.has(unitName(jobId, unit))
-  }
-
-  /** Whether a unit waits to be put into a report, or is in one. */
+  /** Whether a unit is in a report that is not settled yet. */
   has(jobId: JobId, unit: number): boolean {
-    const name = unitName(jobId, unit)
-    return this.#waiting.has(name) || this.#reportsByUnit.has(name)
+    return this.#reportsByUnit.has(unitName(jobId, unit))
   }
-
-  // ----------------------------------------------------------------------------------------------------------- batches
-
-  /** A unit that was held under `held` is computed. */
-  add(unit: ComputedUnit, held: HeldGrant, now: Millis): void {
-    const { grant, link, signed } = held
-    const name = `${grant.jobId}/${grant.shard}/${link.endpoint.nodeId}`
-    let batch = this.#batches.get(name)
-    if (batch === undefined) {
-      batch = {
-        jobId: grant.jobId,
-        shard: grant.shard,
-        link,
-        units: [],
-        grants: new Map(),
-        grantBytes: 0,
-        outputBytes: 0,
-        since: now,
-      }
-      this.#batches.set(name, batch)
-    }
-    const bytes = unit.outputBytes <= INLINE_BYTES_MAX ? unit.outputBytes : 0
-    const isFull =
-      batch.outputBytes + bytes > REPORT_OUTPUT_BYTES_MAX ||
-      (!batch.grants.has(held.id) && batch.grantBytes + signed.bytes.length > REPORT_GRANT_BYTES_MAX)
-    if (batch.units.length > 0 && isFull) this.#flush(name, batch)
-    if (batch.units.length === 0) batch.since = now
-    batch.units.push(unit)
-    this.#waiting.add(unitName(unit.jobId, unit.unit))
-    if (!batch.grants.has(held.id)) batch.grantBytes += signed.bytes.length
-    batch.grants.set(held.id, signed)
-    if (unit.outputBytes > INLINE_BYTES_MAX) this.#unfetched.add(unitName(unit.jobId, unit.unit))
-    batch.outputBytes += bytes
-    if (batch.units.length >= REPORT_UNITS_MAX) this.#flush(name, batch)
-  }
-
-  /**
-   * Makes reports of the batches that have waited for `waitMs`.
-   * @returns when the next one has; infinite: none waits
-   */
-  flushDue(waitMs: (jobId: JobId) => Millis, now: Millis): Millis {
-    let dueAt = Number.POSITIVE_INFINITY
-    for (const [name, batch] of this.#batches) {
-      if (batch.units.length === 0) this.#batches.delete(name)
-      else {
-        const batchDueAt = batch.since + waitMs(batch.jobId)
-        if (now >= batchDueAt) this.#flush(name, batch)
-        else dueAt = Math.min(dueAt, batchDueAt)
-      }
-    }
-    return dueAt
-  }
-
-  #flush(name: string, batch: Batch): void {
-    this.#batches.delete(name)
-    const units = [...batch.units].sort((a, b) => a.unit - b.unit)
-    // The others wait until the report is kept: until then a second grant of such a unit must not start it again.
-    for (const { jobId, unit, outcome } of units) if (outcome === 'host') this.#waiting.delete(unitName(jobId, unit))
-    this.#keeping++
-    this.#effects.push({
-      type: 'keepReport',
-      owner: batch.link.endpoint.nodeId,
-      jobId: batch.jobId,
-      shard: batch.shard,
-      units,
-      grants: [...batch.grants.values()],
-    })
-    batch.units = []
-    batch.grants = new Map()
-    batch.grantBytes = 0
-    batch.outputBytes = 0
-    this.#batches.set(name, batch)
-  }
-
-  // ----------------------------------------------------------------------------------------------------------- reports
 
   /**
    * Whether the unit, which the owner of `link` has just granted, was answered before: in a report that is under way, or in
@@ -190,7 +84,6 @@ export class ReportBook {
    */
   answers(link: Link, jobId: JobId, unit: number, now: Millis): boolean {
     const name = unitName(jobId, unit)
-    if (this.#waiting.has(name)) return true
     const owner = link.endpoint.nodeId
     const reported = this.#reportsByUnit.get(name)
     if (reported !== undefined) {
@@ -213,7 +106,7 @@ export class ReportBook {
 
   /** A report made here is in the journal, and is to go to the owner of `link`; undefined: to whoever is found. */
   kept(report: KeptReport, link: Link | undefined, now: Millis): void {
-    this.#keeping--
+    for (const unit of report.large) this.#unfetched.add(unitName(report.jobId, unit))
     this.#open(report, link, now)
   }
 
@@ -241,7 +134,6 @@ export class ReportBook {
     this.#reports.set(report.reportId, open)
     for (const unit of report.units) {
       const name = unitName(report.jobId, unit)
-      this.#waiting.delete(name)
       const earlier = this.#reportsByUnit.get(name)
       this.#reportsByUnit.set(name, open)
       // Computed once more for its lost output: the later report stands for the earlier one.
@@ -345,12 +237,11 @@ export class ReportBook {
   }
 
   /**
-   * Nothing is left that an open link could still take, asked when nothing is in hand any more: what is settled later is in
+   * Nothing is left that an open link could still take, asked when nothing is in hand nor to be reported any more: what is settled later is in
    * the journal, and offered at the next start. Outputs too large to travel beside reports are in memory only, so their
    * owners get a while to fetch them, counted from the first time there was nothing else to do.
    */
   isDone(now: Millis): boolean {
-    if (this.#keeping > 0 || this.#batches.size > 0) return false
     this.#emptyAt ??= now
     const waitsForFetch = this.#unfetched.size > 0 && now - this.#emptyAt < DRAIN_OUTPUTS_MS
     for (const { link, taken } of this.#reports.values())

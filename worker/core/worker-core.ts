@@ -9,6 +9,7 @@ import { Capacity } from './capacity.js'
 import { DeclinedJobs } from './declined-jobs.js'
 import { type Link, type LinkNow, Links } from './links.js'
 import type { ComputedUnit, WorkerEffect, WorkerEvent } from './messages.js'
+import { ReportBatches } from './report-batches.js'
 import { ReportBook } from './report-book.js'
 import { Shares } from './shares.js'
 import { WorkInHand } from './work-in-hand.js'
@@ -52,6 +53,7 @@ export class WorkerCore {
   readonly #effects: WorkerEffect[] = []
   readonly #links: Links
   readonly #work: WorkInHand
+  readonly #batches: ReportBatches
   readonly #reports: ReportBook
   readonly #shares = new Shares()
   /** What owners offer, by their own word, and is declined: told to each of its own alone. */
@@ -72,6 +74,7 @@ export class WorkerCore {
     this.#capacity = new Capacity(limits.threads)
     this.#links = new Links(random, this.#effects)
     this.#work = new WorkInHand(this.#effects)
+    this.#batches = new ReportBatches(this.#effects)
     this.#reports = new ReportBook(this.#links, this.#effects)
   }
 
@@ -114,12 +117,12 @@ export class WorkerCore {
 
   /** Whether a computed unit waits to be put into a report. */
   isWaiting(jobId: JobId, unit: number): boolean {
-    return this.#reports.isWaiting(jobId, unit)
+    return this.#batches.has(jobId, unit)
   }
 
   /** Whether a computed unit is in a report that is not settled, or waits to be. */
   isReported(jobId: JobId, unit: number): boolean {
-    return this.#reports.has(jobId, unit)
+    return this.#batches.has(jobId, unit) || this.#reports.has(jobId, unit)
   }
 
   /** Signed grants with units still in hand, for a hello. */
@@ -156,7 +159,10 @@ export class WorkerCore {
         break
       case 'reportKept':
         if (event.owner === undefined) this.#reports.restored(event.report, now)
-        else this.#reports.kept(event.report, this.#links.get(event.owner), now)
+        else {
+          this.#batches.kept(event.report)
+          this.#reports.kept(event.report, this.#links.get(event.owner), now)
+        }
         break
       case 'unitsSettled':
         for (const unit of event.agreed) this.#reports.settled(event.owner, event.jobId, unit)
@@ -212,6 +218,7 @@ export class WorkerCore {
 
   checkInvariants(): void {
     this.#work.checkInvariants(this.#links.all())
+    this.#batches.checkInvariants()
     this.#reports.checkInvariants()
   }
 
@@ -222,7 +229,9 @@ export class WorkerCore {
     // Wants and grants cross on the way, and a want may have sunk meanwhile; beyond that an owner sends what nobody asked for.
     // What goes back for that keeps the job away for a while, so that it must not happen to an owner that is right.
     const most = SURPLUS_FACTOR * link.asked.most + SURPLUS_UNITS
-    const taken = this.#work.take(link, event, most, (jobId, unit) => this.#reports.answers(link, jobId, unit, now))
+    const isAnswered = (jobId: JobId, unit: number) =>
+      this.#batches.has(jobId, unit) || this.#reports.answers(link, jobId, unit, now)
+    const taken = this.#work.take(link, event, most, isAnswered)
     if (taken === undefined) return
     const { jobId, shard } = event.grant
     this.#capacity.granted(jobId)
@@ -243,7 +252,7 @@ export class WorkerCore {
       sum.units++
       sum.wallMs += unit.wallMs
       const held = this.#work.release(unit.jobId, unit.unit)
-      if (held !== undefined) this.#reports.add(unit, held, now)
+      if (held !== undefined) this.#batches.add(unit, held, now)
     }
     this.#computedCount += units.length
     for (const [jobId, sum] of byJob) {
@@ -282,7 +291,7 @@ export class WorkerCore {
       this.#work.giveBack(() => true, this.#pause.reason)
     }
     const inHand = this.#work.count
-    const batchesAt = this.#reports.flushDue((jobId) => this.#capacity.reportWaitMs(jobId, inHand), now)
+    const batchesAt = this.#batches.flushDue((jobId) => this.#capacity.reportWaitMs(jobId, inHand), now)
     this.#links.tend(now)
     this.#reports.seekOwners(now)
     this.#links.connectCandidates(now)
@@ -292,7 +301,8 @@ export class WorkerCore {
     if (this.#pause !== undefined && !this.#pause.gaveBack) wakeAt = Math.min(wakeAt, this.#pause.giveBackAt)
     if (this.#reports.unsettledCount > 0 || this.#links.isSeeking) wakeAt = Math.min(wakeAt, now + SEEK_MS)
     this.#wakeAt = Number.isFinite(wakeAt) ? wakeAt : undefined
-    if (this.#draining && !this.#finished && this.#work.count === 0 && this.#reports.isDone(now)) {
+    const isIdle = this.#work.count === 0 && this.#batches.isEmpty
+    if (this.#draining && !this.#finished && isIdle && this.#reports.isDone(now)) {
       this.#finished = true
       this.#effects.push({ type: 'finished' })
     }
