@@ -32,8 +32,8 @@ import {
   packItems,
 } from './messages.js'
 import { processCpuMs } from './process-cpu.js'
-import { Queue } from './queue.js'
 import type { Restrictions } from './restrictions.js'
+import { type UnitInHand, UnitsInHand } from './units-in-hand.js'
 
 export type { Compute, ComputeBatch, ComputeJob, ComputeResult, RunningUnit } from './compute.js'
 export type { Restrictions } from './restrictions.js'
@@ -41,16 +41,6 @@ export type { Restrictions } from './restrictions.js'
 /** Heap of a compute thread unless told otherwise: the default memory limit of a job. */
 const THREAD_MEMORY_BYTES = 256 * 1024 * 1024
 
-/** Units and bytes of items that are in the child at once; the rest waits here. */
-const SENT_UNITS_MAX = 8192
-const SENT_BYTES_MAX = 32 * 1024 * 1024
-/** Units that share a frame, and the items they may bring; larger units go alone, to be handed to a thread uncopied. */
-const FRAME_UNITS_MAX = 1024
-const FRAME_ITEM_BYTES_MAX = 64 * 1024
-/** Ends of the child that a unit waiting in it outlives. */
-const DEATHS_MAX = 3
-/** Times a unit comes back unfinished, because of its neighbours on a thread, before it counts as failed here. */
-const RETURNS_MAX = 64
 /**
  * A child that held so much for jobs that are over, one after the other, and has nothing left to do is replaced: memory goes
  * back to the machine at once. Compiled, a module takes ten times its bytes and more. Unit: bytes of modules and inputs.
@@ -91,16 +81,7 @@ interface Job extends FileJob {
   idleAt: Millis | undefined
 }
 
-/** A unit in hand: waiting here, or sent to the child and perhaps on a thread there. */
-interface Unit {
-  readonly ticket: number
-  readonly job: Job
-  readonly unit: number
-  readonly items: Uint8Array | undefined
-  state: 'waiting' | 'sent' | 'started' | 'gone'
-  deaths: number
-  returns: number
-}
+type Unit = UnitInHand<Job>
 
 /**
  * {@link Compute} by a child process. When the child dies, units on its threads end in `host`, the others go to the next
@@ -114,14 +95,10 @@ export class ComputeProcess implements Compute {
   readonly #file: ContentFile
   readonly #files: JobFiles<Job>
   readonly #jobs = new Map<JobId, Job>()
-  readonly #units = new Map<number, Unit>()
-  readonly #waiting = new Queue<Unit>()
+  readonly #units = new UnitsInHand<Job>()
   /** What was let go of since the child was started. */
   #unloadedBytes = 0
   #pipe: Duplex | undefined
-  #sentUnits = 0
-  #sentBytes = 0
-  #nextTicket = 0
   #nextJob = 1
   #closed = false
   #onResults: (results: readonly ComputeResult[]) => void = () => {}
@@ -218,15 +195,15 @@ export class ComputeProcess implements Compute {
     if (this.#units.size + batch.units.length > QUEUED_UNITS_MAX) {
       throw new GridError('quota', `at most ${QUEUED_UNITS_MAX} units can wait to be computed`)
     }
+    const added: Unit[] = []
     for (const { unit, items } of batch.units) {
       if (job.units.has(unit)) continue
-      const ticket = this.#drawTicket()
-      const entry: Unit = { ticket, job, unit, items: packItems(items), state: 'waiting', deaths: 0, returns: 0 }
+      const entry = this.#units.add(job, unit, packItems(items))
       job.units.set(unit, entry)
-      this.#units.set(ticket, entry)
-      if (job.files === 'here') this.#waiting.push(entry)
-      else job.held.push(entry)
+      added.push(entry)
     }
+    if (job.files === 'here') this.#units.wait(added)
+    else job.held = job.held.concat(added)
     if (job.paths.length > 0 && job.units.size > 0) this.#files.want(job)
     this.#send()
   }
@@ -234,16 +211,10 @@ export class ComputeProcess implements Compute {
   abort(jobId: JobId, units?: readonly number[]): void {
     const job = this.#jobs.get(jobId)
     if (job === undefined) return
-    const tickets: number[] = []
-    const waited = this.#waiting.length > 0
-    for (const unit of units ?? [...job.units.keys()]) {
-      const entry = job.units.get(unit)
-      if (entry === undefined) continue
-      if (entry.state !== 'waiting') tickets.push(entry.ticket)
-      this.#drop(entry)
-    }
+    const dropped = [...(units ?? job.units.keys())].flatMap((unit) => job.units.get(unit) ?? [])
+    const tickets = dropped.filter(({ state }) => state !== 'waiting').map(({ ticket }) => ticket)
+    this.#drop(dropped)
     if (tickets.length > 0) this.#control({ type: 'abort', tickets })
-    if (waited) this.#waiting.retain((entry) => entry.state === 'waiting')
     if (job.held.length > 0) job.held = job.held.filter((entry) => entry.state === 'waiting')
     this.#send()
   }
@@ -269,7 +240,7 @@ export class ComputeProcess implements Compute {
     this.#threads = threads
     this.#memoryBytes = memoryBytes
     this.#pipe = undefined
-    this.#requeue([...this.#units.values()].filter(({ state }) => state === 'sent' || state === 'started'))
+    this.#units.childReplaced()
     this.#life.replace()
   }
 
@@ -283,77 +254,48 @@ export class ComputeProcess implements Compute {
 
   async close(): Promise<void> {
     this.#closed = true
-    this.#units.clear()
     this.#jobs.clear()
     this.#files.close()
     await this.#life.close()
     await this.#file.close()
   }
 
-  #drawTicket(): number {
-    do this.#nextTicket = (this.#nextTicket + 1) >>> 0
-    while (this.#units.has(this.#nextTicket))
-    return this.#nextTicket
-  }
-
-  /** Forgets a unit, whatever becomes of it in the child. */
-  #drop(unit: Unit): void {
-    this.#leaveChild(unit)
-    unit.state = 'gone'
-    unit.job.units.delete(unit.unit)
-    this.#units.delete(unit.ticket)
-    if (unit.job.paths.length > 0 && unit.job.units.size === 0) this.#files.idle(unit.job)
-  }
-
-  #leaveChild(unit: Unit): void {
-    if (unit.state !== 'sent' && unit.state !== 'started') return
-    this.#sentUnits--
-    this.#sentBytes -= unit.items?.length ?? 0
+  /** Forgets units, whatever becomes of them in the child. */
+  #drop(units: readonly Unit[]): void {
+    this.#units.drop(units)
+    for (const { job, unit } of units) {
+      job.units.delete(unit)
+      if (job.paths.length > 0 && job.units.size === 0) this.#files.idle(job)
+    }
   }
 
   #control(control: Control): void {
     if (this.#pipe !== undefined) writeFrame(this.#pipe, FRAME.control, [encodeControl(control)])
   }
 
-  /** Fills the child up to its window. */
+  /** Gives the child as much as it may have. */
   #send(): void {
     if (this.#pipe === undefined) return
-    while (this.#waiting.length > 0 && this.#hasRoom()) {
-      const units: Unit[] = []
-      let itemBytes = 0
-      const { job } = this.#waiting.peek()!
-      while (units.length < FRAME_UNITS_MAX && this.#hasRoom() && this.#waiting.peek()?.job === job) {
-        const bytes = this.#waiting.peek()!.items?.length ?? 0
-        if (units.length > 0 && itemBytes + bytes > FRAME_ITEM_BYTES_MAX) break
-        const unit = this.#waiting.shift()!
-        unit.state = 'sent'
-        this.#sentUnits++
-        this.#sentBytes += bytes
-        itemBytes += bytes
-        units.push(unit)
-      }
-      writeFrame(this.#pipe, FRAME.run, encodeRun(job.number, units))
+    for (;;) {
+      const units = this.#units.next()
+      const [first] = units
+      if (first === undefined) return
+      writeFrame(this.#pipe, FRAME.run, encodeRun(first.job.number, units))
     }
-  }
-
-  #hasRoom(): boolean {
-    return this.#sentUnits < SENT_UNITS_MAX && this.#sentBytes < SENT_BYTES_MAX
   }
 
   #onFrame(type: number, body: Uint8Array<ArrayBuffer>): void {
     if (this.#closed) return
     switch (type) {
       case FRAME.started:
-        for (const ticket of decodeTickets(body)) {
-          const unit = this.#units.get(ticket)
-          if (unit?.state === 'sent') unit.state = 'started'
-        }
+        this.#units.started(decodeTickets(body))
         return
       case FRAME.results:
         this.#onAnswers(body)
         return
       case FRAME.returned:
-        this.#onReturned(decodeTickets(body))
+        this.#fail(this.#units.returned(decodeTickets(body)))
+        this.#send()
         return
       case FRAME.progress: {
         const running = decodeProgress(body).flatMap(({ ticket, ...progress }) => {
@@ -370,7 +312,7 @@ export class ComputeProcess implements Compute {
     for (const { ticket, outcome, digest, output, fuel, wallMs } of decodeAnswers(body)) {
       const unit = this.#units.get(ticket)
       if (unit === undefined) continue
-      this.#drop(unit)
+      this.#drop([unit])
       results.push({ jobId: unit.job.job.jobId, unit: unit.unit, outcome, digest, output, fuel, wallMs })
     }
     this.#life.proved()
@@ -378,32 +320,10 @@ export class ComputeProcess implements Compute {
     if (results.length > 0) this.#onResults(results)
   }
 
-  #onReturned(tickets: Uint32Array): void {
-    const again: Unit[] = []
-    const failed: Unit[] = []
-    for (const ticket of tickets) {
-      const unit = this.#units.get(ticket)
-      if (unit === undefined) continue
-      if (++unit.returns > RETURNS_MAX) failed.push(unit)
-      else again.push(unit)
-    }
-    this.#requeue(again)
-    this.#fail(failed)
-    this.#send()
-  }
-
-  #requeue(units: readonly Unit[]): void {
-    for (const unit of units) {
-      this.#leaveChild(unit)
-      unit.state = 'waiting'
-    }
-    this.#waiting.pushFront(units)
-  }
-
   /** Answers units for which this host is to blame. */
   #fail(units: readonly Unit[]): void {
     if (units.length === 0) return
-    for (const unit of units) this.#drop(unit)
+    this.#drop(units)
     const output = new Uint8Array(0)
     this.#onResults(
       units.map((unit) => ({
@@ -422,6 +342,7 @@ export class ComputeProcess implements Compute {
     const { taskModules = [] } = this.#options
     const [threads, memoryBytes] = [this.#threads, this.#memoryBytes]
     this.#pipe = pipe
+    this.#unloadedBytes = 0
     this.#control({ type: 'start', threads, memoryBytes, taskModules: taskModules.map((path) => resolve(path)) })
     for (const job of this.#jobs.values()) if (job.files === 'here') this.#control(openMessage(job))
     this.#send()
@@ -431,24 +352,16 @@ export class ComputeProcess implements Compute {
   #onLoaded(job: Job): void {
     job.number = this.#nextJob++
     this.#control(openMessage(job))
-    for (const unit of job.held.splice(0)) this.#waiting.push(unit)
+    this.#units.wait(job.held.splice(0))
     this.#send()
   }
 
   #onDeath(blameless: boolean): void {
     this.#pipe = undefined
-    const again: Unit[] = []
-    const failed: Unit[] = []
-    for (const unit of this.#units.values()) {
-      if (unit.state === 'started') failed.push(unit)
-      else if (unit.state === 'sent') (blameless || ++unit.deaths < DEATHS_MAX ? again : failed).push(unit)
-    }
-    this.#requeue(again)
-    this.#fail(failed)
+    if (!this.#closed) this.#fail(this.#units.childDied(blameless))
   }
 
   #replaceChild(): void {
-    this.#unloadedBytes = 0
     this.#pipe = undefined
     this.#life.replace()
   }
