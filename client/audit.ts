@@ -1,17 +1,7 @@
-import {
-  AUDIT_SHARES,
-  AuditPlan,
-  type AuditShares,
-  type AuditUnit,
-  dismissesAnother,
-  errorBound,
-  isWorthAnOrder,
-  rulingBatches,
-  rulingOf,
-  Strikes,
-} from '../job/audit.js'
+import { AUDIT_SHARES, AuditPlan, type AuditShares, type AuditUnit, errorBound } from '../job/audit.js'
 import { isVote } from '../job/digest.js'
 import type { ShardEvidence } from '../job/evidence.js'
+import { dismissesAnother, isWorthAnOrder, rulingBatches, rulingOf, Strikes } from '../job/ruling-orders.js'
 import { isSameAnswer, type RuledAnswer } from '../job/rulings.js'
 import { clipRanges, count, mergeRanges } from '../job/selection.js'
 import { selectedShards, shardUnits } from '../job/shard.js'
@@ -210,6 +200,7 @@ export class Auditor {
     const seen = new Map<number, Seen>()
     this.#settled = 0
     this.#unreplayed = 0
+    this.#plan.startLook()
     for (const shard of selectedShards(spec)) {
       const ranges = this.#unitsOf(shard)
       if (ranges.length === 0) continue

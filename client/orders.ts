@@ -1,4 +1,4 @@
-import { rulingBatches } from '../job/audit.js'
+import { rulingBatches } from '../job/ruling-orders.js'
 import { mergeRanges } from '../job/selection.js'
 import { checkSpec, JOB_LIFE_MS } from '../job/spec.js'
 import { unitCount } from '../job/unit-source.js'

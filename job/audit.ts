@@ -1,14 +1,8 @@
-import {
-  RULING_CONVICTED_MAX,
-  RULING_GRANTORS_MAX,
-  RULING_ORDERS_MAX,
-  RULINGS_BYTES_MAX,
-  RULINGS_MAX,
-} from '../proto/limits.js'
-import type { Digest, JobId, JobSpec, NodeId, PublicKey, Ruling } from '../proto/model.js'
-import type { KnownOrder } from './orders.js'
-import { applyRulings, convictedBy, isSameAnswer, type RuledAnswer } from './rulings.js'
+import type { NodeId, PublicKey } from '../proto/model.js'
+import type { RuledAnswer } from './rulings.js'
+import { type Chance, Trials } from './trials.js'
 import type { Judgement, Vote } from './verdict.js'
+import { answerOf } from './votes.js'
 
 /** How much of a job the submitter's side computes again, as shares of its units. 0 to 1 each. */
 export interface AuditShares {
@@ -37,18 +31,6 @@ export interface AuditUnit {
   readonly strangers?: readonly NodeId[]
 }
 
-/** Units that strangers have answered for and that were right, after which one is not tried any more. */
-const TRIAL_UNITS = 4
-/** Such units of a job in all: so many, or this share of it if it is more. */
-const TRIALS_MIN = 64
-const TRIALS_SHARE = 0.01
-
-/** Draws, as `Random` of the runtime makes them. */
-interface Chance {
-  /** Uniform in [0, 1); nobody else may be able to foretell it. */
-  next(): number
-}
-
 /** Who stands against whom on a unit. Winners: none while it is open. */
 interface Dispute {
   readonly winners: readonly PublicKey[]
@@ -62,7 +44,7 @@ function disputeOf(judgement: Judgement): Dispute {
   if (!isSettled) return { winners: [], losers: [], outvoted: [] }
   const byAnswer = new Map<string, PublicKey[]>()
   for (const vote of judgement.conflicting) {
-    const name = vote.outcome + vote.digest
+    const name = answerOf(vote)
     byAnswer.set(name, [...(byAnswer.get(name) ?? []), vote.donor])
   }
   return {
@@ -75,8 +57,8 @@ function disputeOf(judgement: Judgement): Dispute {
 /**
  * Which units of one job are computed again, as its facts come to be known. A settled unit is drawn or passed over when it
  * is first seen settled, and again when it is settled anew, by randomness that nobody saw when votes were given. Of disputed
- * units the most suspicious are taken until the budget is used up. Each unit is replayed once. Memory: a bit a unit, and
- * the donors of disputed ones.
+ * units the most suspicious are taken until the budget is used up. Each unit is replayed once. Memory: two bits a
+ * unit, and the donors of disputed ones.
  */
 export class AuditPlan {
   readonly #random: Chance
@@ -87,10 +69,7 @@ export class AuditPlan {
   /** Units drawn, with what was drawn for them. */
   readonly #sampled = new Map<number, number>()
   readonly #disputed = new Map<number, Dispute>()
-  /** Units that lean on strangers, with draws of their own, and what trials of these have shown. */
-  readonly #leaning = new Map<number, { readonly strangers: readonly NodeId[]; readonly draw: number }>()
-  readonly #tried = new Map<NodeId, { right: number; wrong: number }>()
-  #trialsLeft: number
+  readonly #trials: Trials
   #disputesTaken = 0
   #computed = 0
   readonly #sampleSize: number
@@ -106,7 +85,7 @@ export class AuditPlan {
     this.#sampleSize = Math.ceil(units * shares.sampled)
     // Four standard deviations and some: then the sample has its size but for one time in ten thousand.
     this.#nearShare = shares.sampled === 0 ? 0 : shares.sampled + (4 * Math.sqrt(units * shares.sampled) + 8) / units
-    this.#trialsLeft = Math.max(TRIALS_MIN, Math.ceil(units * TRIALS_SHARE))
+    this.#trials = new Trials(unitEnd, units, random)
     this.#seen = new Uint8Array(Math.ceil(unitEnd / 8))
   }
 
@@ -115,7 +94,6 @@ export class AuditPlan {
     const isSettled = judgement.state === 'accepted' || judgement.state === 'failed'
     if (judgement.ruled) {
       this.#disputed.delete(unit)
-      this.#leaning.delete(unit)
       if (!this.#sampled.has(unit)) this.#replayed.add(unit)
       return
     }
@@ -138,65 +116,35 @@ export class AuditPlan {
     else if (draw < this.#nearShare) this.#near.set(unit, draw)
   }
 
+  /** All units are about to be looked at, anew. */
+  startLook(): void {
+    this.#trials.clear()
+  }
+
   /** Without the grants of these the unit would be seen otherwise; empty: it leans on nobody that cannot be found. */
   lean(unit: number, strangers: readonly NodeId[]): void {
-    const draw = this.#leaning.get(unit)?.draw ?? this.#random.next()
-    if (strangers.length === 0 || this.#replayed.has(unit)) this.#leaning.delete(unit)
-    else this.#leaning.set(unit, { strangers, draw })
+    if (strangers.length > 0 && !this.#replayed.has(unit)) this.#trials.lean(unit, strangers)
   }
 
-  /** Units that lean on owners whom nobody can find, and how many such owners there are. */
+  /** {@link Trials.leaning}. */
   get leaning(): { readonly units: number; readonly strangers: number } {
-    const strangers = new Set<NodeId>()
-    for (const unit of this.#leaning.values()) for (const nodeId of unit.strangers) strangers.add(nodeId)
-    return { units: this.#leaning.size, strangers: strangers.size }
+    return this.#trials.leaning
   }
 
-  /** A few units of each stranger, at random: nobody else knows which. */
-  #trials(): AuditUnit[] {
-    const planned = new Map<NodeId, number>()
-    const due: AuditUnit[] = []
-    const isTried = (nodeId: NodeId) =>
-      (this.#tried.get(nodeId)?.right ?? 0) + (planned.get(nodeId) ?? 0) >= TRIAL_UNITS
-    for (const [unit, { strangers }] of [...this.#leaning].sort(([, a], [, b]) => a.draw - b.draw)) {
-      if (due.length >= this.#trialsLeft) break
-      if (this.#replayed.has(unit) || strangers.every(isTried)) continue
-      for (const nodeId of strangers) planned.set(nodeId, (planned.get(nodeId) ?? 0) + 1)
-      due.push({ unit, sampled: this.#sampled.has(unit), strangers })
-    }
-    return due
-  }
-
-  /**
-   * A unit of {@link due} was computed: which of its strangers are out by that. One is when most of its units that were
-   * computed are false, or two: one mistake among others may be that of a worker.
-   */
+  /** A unit of {@link due} was computed: which of its strangers are out by that; see {@link Trials.tried}. */
   tried({ strangers = [] }: AuditUnit, answer: RuledAnswer, votes: readonly Vote[]): readonly NodeId[] {
-    const out: NodeId[] = []
-    let isWrong = false
-    for (const nodeId of strangers) {
-      const own = votes.filter(({ grantor, outcome }) => grantor === nodeId && outcome !== 'host' && outcome !== 'wall')
-      if (own.length === 0) continue
-      const known = this.#tried.get(nodeId) ?? { right: 0, wrong: 0 }
-      this.#tried.set(nodeId, known)
-      if (own.every((vote) => isSameAnswer(answer, vote))) known.right++
-      else {
-        known.wrong++
-        isWrong = true
-        if (known.wrong > known.right || known.wrong > 1) out.push(nodeId)
-      }
-    }
-    if (strangers.length > 0 && !isWrong) this.#trialsLeft--
-    return out.sort()
+    return this.#trials.tried(strangers, answer, votes)
   }
 
   /**
-   * Units to be replayed now: those that try strangers, then disputed ones. `final`: nothing more will settle, so that the sample takes its size, of
-   * those drawn lowest; any so many units are as likely as any others.
+   * Units to be replayed now: those that try strangers, then disputed ones. `final`: nothing more will settle, so that the
+   * sample takes its size, of those drawn lowest; any so many units are as likely as any others.
    */
   due(final: boolean): readonly AuditUnit[] {
     if (final) this.#size()
-    const due = this.#trials()
+    const due: AuditUnit[] = this.#trials
+      .due()
+      .map(({ unit, strangers }) => ({ unit, sampled: this.#sampled.has(unit), strangers }))
     const onTrial = new Set(due.map(({ unit }) => unit))
     let left = this.#disputesMax - this.#disputesTaken
     for (const unit of this.#bySuspicion()) {
@@ -271,7 +219,7 @@ export class AuditPlan {
   replayed({ unit, sampled, strangers }: AuditUnit): void {
     this.#replayed.add(unit)
     this.#disputed.delete(unit)
-    this.#leaning.delete(unit)
+    this.#trials.computed(unit)
     this.#computed++
     if (!sampled && strangers === undefined) this.#disputesTaken++
   }
@@ -326,120 +274,4 @@ function poissonBound(sampled: number, wrong: number): number {
     else high = mean
   }
   return Math.min(1, high / sampled)
-}
-
-/** Proven answers that nobody shares after which a key is out, and the share of its votes on replayed units beyond which. */
-const STRIKES = 4
-const STRIKES_SHARE = 2 / 3
-
-/**
- * Keys that replays found wrong again and again, without a friend: a lone wrong answer may be a bad memory chip, three are a
- * host that nobody can use, when they are most of what it said of the units computed again. Liars of a ring that is outvoted
- * are found by that, where no two of them have the same unit.
- */
-export class Strikes {
-  readonly #byDonor = new Map<PublicKey, { right: number; wrong: number; readonly workers: Set<PublicKey> }>()
-
-  /** Takes in the votes on a unit that was computed again; whoever is out by it, ascending. */
-  struck(answer: RuledAnswer, votes: readonly Vote[]): readonly PublicKey[] {
-    const out = new Set<PublicKey>()
-    const heard = new Set<PublicKey>()
-    for (const vote of votes) {
-      if (vote.outcome === 'host' || vote.outcome === 'wall' || heard.has(vote.donor)) continue
-      heard.add(vote.donor)
-      const known = this.#byDonor.get(vote.donor) ?? { right: 0, wrong: 0, workers: new Set() }
-      this.#byDonor.set(vote.donor, known)
-      known.workers.add(vote.worker)
-      if (isSameAnswer(answer, vote)) known.right++
-      else known.wrong++
-      const { right, wrong, workers } = known
-      if (isSameAnswer(answer, vote) || wrong < STRIKES || wrong <= STRIKES_SHARE * (right + wrong)) continue
-      for (const key of [vote.donor, ...workers]) out.add(key)
-    }
-    return [...out].sort()
-  }
-}
-
-/** What a replay that gave `answer` says of the votes on the unit. */
-export function rulingOf(
-  { unit, sampled }: AuditUnit,
-  answer: RuledAnswer,
-  votes: readonly Vote[],
-  strikes: Strikes,
-  dismissed: readonly NodeId[] = [],
-): Ruling {
-  const rightGrantors: NodeId[] = []
-  const wrongGrantors: NodeId[] = []
-  const heard = new Set<string>()
-  for (const vote of sampled ? votes : []) {
-    const name = `${vote.donor} ${vote.digest}`
-    if (vote.outcome === 'host' || vote.outcome === 'wall' || heard.has(name)) continue
-    heard.add(name)
-    const grantors = isSameAnswer(answer, vote) ? rightGrantors : wrongGrantors
-    if (grantors.length < RULING_GRANTORS_MAX) grantors.push(vote.grantor)
-  }
-  const guilty = new Set([...convictedBy(answer, votes), ...strikes.struck(answer, votes)])
-  const convicted = [...guilty].sort().slice(0, RULING_CONVICTED_MAX)
-  const { outcome, digest } = answer
-  const grantors = { rightGrantors: rightGrantors.sort(), wrongGrantors: wrongGrantors.sort() }
-  const out = dismissed.slice(0, RULING_GRANTORS_MAX)
-  return { unit, outcome, digest, convicted, ...grantors, ...(out.length > 0 && { dismissed: out }) }
-}
-
-/** Orders with rulings that are given at once, and those left for the end of a job. */
-const PROMPT_ORDERS = 6
-const LAST_ORDERS = 4
-/** Rulings that change nothing yet are kept back until so many are there. */
-const CLEAN_RULINGS_MIN = 64
-
-/** Rulings of an audit that have not been given yet, and how many orders have been. */
-export interface RulingsAtHand {
-  readonly urgent: number
-  readonly kept: number
-  readonly given: number
-  /** {@link dismissesAnother}; default false. */
-  readonly dismisses?: boolean
-}
-
-/** Whether `kept` rulings, given beside the orders that a job has, would keep one more owner's grants from counting. */
-export function dismissesAnother(spec: JobSpec, orders: readonly KnownOrder[], kept: readonly Ruling[]): boolean {
-  if (kept.every(({ wrongGrantors, dismissed }) => wrongGrantors.length === 0 && dismissed === undefined)) return false
-  const body = { type: 'rulings' as const, judge: spec.submitter, profile: spec.profile, rulings: kept }
-  const order = { jobId: '' as JobId, seq: 0, createdAtMs: 0, body }
-  const dismissed = (all: readonly KnownOrder[]) => applyRulings(spec, all)?.dismissed.size ?? 0
-  return dismissed([...orders, { id: '' as Digest, order }]) > dismissed(orders)
-}
-
-/**
- * Whether rulings are worth one of the few orders that count. `urgent`: how many of the `kept` ones convict somebody or count
- * against a grantor; `given`: orders of this rank that the job has. The first are given at once, each later one with twice as much:
- * an owner that makes up voters has new keys to convict on every unit.
- */
-export function isWorthAnOrder({ urgent, kept, given, dismisses = false }: RulingsAtHand): boolean {
-  if (given >= RULING_ORDERS_MAX - LAST_ORDERS) return false
-  return dismisses || urgent >= 2 ** Math.max(0, given + 1 - PROMPT_ORDERS) || kept >= CLEAN_RULINGS_MIN
-}
-
-/** Bytes that an order has around its rulings, and that a ruling takes at most without its lists. */
-const ORDER_BYTES = 256
-const RULING_BYTES = 64
-
-/** Rulings as the bodies of as few orders as the limits allow; each ascending by unit. */
-export function rulingBatches(rulings: readonly Ruling[]): readonly (readonly Ruling[])[] {
-  const batches: Ruling[][] = []
-  let bytes = RULINGS_BYTES_MAX
-  for (const ruling of [...rulings].sort((a, b) => a.unit - b.unit)) {
-    const { convicted, rightGrantors, wrongGrantors, dismissed = [] } = ruling
-    const grantors = rightGrantors.length + wrongGrantors.length + dismissed.length
-    const size = RULING_BYTES + 34 * convicted.length + 22 * grantors
-    const last = batches.at(-1)
-    if (last === undefined || last.length >= RULINGS_MAX || bytes + size > RULINGS_BYTES_MAX) {
-      batches.push([ruling])
-      bytes = ORDER_BYTES + size
-    } else {
-      last.push(ruling)
-      bytes += size
-    }
-  }
-  return batches
 }

@@ -1,12 +1,5 @@
-import {
-  AuditPlan,
-  type AuditShares,
-  type AuditUnit,
-  isWorthAnOrder,
-  rulingBatches,
-  rulingOf,
-  Strikes,
-} from '../../job/audit.js'
+import { AuditPlan, type AuditShares, type AuditUnit } from '../../job/audit.js'
+import { isWorthAnOrder, rulingBatches, rulingOf, Strikes } from '../../job/ruling-orders.js'
 import { isSameAnswer, type RuledAnswer } from '../../job/rulings.js'
 import type { Judgement, Vote } from '../../job/verdict.js'
 import { RULING_ORDERS_MAX } from '../../proto/limits.js'
