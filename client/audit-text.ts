@@ -13,7 +13,7 @@ export function describeAudit(findings: AuditFindings): string {
     leaning === 0
       ? []
       : [
-          `${units(leaning)}${replayed > 0 ? ' more' : ''} ${leaning === 1 ? 'rests' : 'rest'} on ${strangers === 1 ? 'an owner' : `${strangers} owners`} that nobody can find`,
+          `${leaning}${replayed > 0 ? ' more' : ''} ${leaning === 1 ? 'unit rests' : 'units rest'} on ${strangers === 1 ? 'an owner' : `${strangers} owners`} that cannot be found now, which may be peers that have left or made-up ones: verify with a larger --sample computes more of these units`,
         ]
   if (replayed === 0)
     return [
@@ -22,7 +22,7 @@ export function describeAudit(findings: AuditFindings): string {
     ].join('; ')
   const drawn = [
     ...(sampled > 0 ? [`${units(sampled)} drawn at random`] : []),
-    ...(tried > 0 ? [`${units(tried)} resting on owners that nobody can find`] : []),
+    ...(tried > 0 ? [`${units(tried)} resting on owners that cannot be found now`] : []),
     ...(disputed > 0 ? [`${units(disputed)} that answers differed on`] : []),
   ].join(' and ')
   const outcome =

@@ -154,14 +154,14 @@ export class Auditor {
     const seen = await this.#look(final, signal)
     const all = this.#plan.due(final)
     const due = this.#plan.round(final)
-    this.#left = all.length
     let foundWrong = false
     const local = due.length > 0 ? await this.#replay(due, seen, signal) : new Map<number, never>()
+    // What a round passes over is for the next one; what this one had no time for, none will have.
+    this.#left = local.size < due.length ? all.length - local.size : 0
     for (const entry of due) {
       const answer = local.get(entry.unit)
       if (answer === undefined) continue
       const { votes, settled } = seen.get(entry.unit) ?? UNSEEN
-      this.#left--
       this.#plan.replayed(entry)
       if (entry.sampled) this.#sampled++
       else if (entry.strangers !== undefined) this.#tried++

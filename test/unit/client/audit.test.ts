@@ -106,6 +106,21 @@ audit('units that answers differ on come first, up to their share', async () => 
   assert.is(findings.convicted, 1, 'who is wrong time and again without a friend is out')
 })
 
+audit('of a job that goes on a few units are computed at a time, which is no want of time for the others', async () => {
+  const findingsIn = async (replayMs?: number) => {
+    const grid = new FakeGrid()
+    const job = jobOf(grid, (unit) => `${unit}`, { policy: { type: 'quorum', quorum: 2 } })
+    job.dissent = (unit) => (unit < 20 ? printed('something else\n') : undefined)
+    const options = { shares: { sampled: 0, disputed: 0.2 }, ...(replayMs === undefined ? {} : { replayMs }) }
+    const { disputed, left } = await audited(grid.client, job, options, async (auditor) => {
+      await auditor.round(false)
+    })
+    return [disputed, left]
+  }
+  assert.equal(await findingsIn(), [4, 0])
+  assert.equal(await findingsIn(0), [0, 20])
+})
+
 audit('three lone wrong answers convict nobody', async () => {
   const grid = new FakeGrid()
   const job = jobOf(grid, (unit) => `${unit}`, { policy: { type: 'quorum', quorum: 2 } })
