@@ -32,6 +32,7 @@ export function defineUnits(commands: CommandTable): void {
         for (const { first } of units ?? []) checkUnit(job.spec, first)
         let listed = 0
         let firstFailed: number | undefined
+        let firstCrashed: number | undefined
         const found = listUnits(connection.client, job, {
           limit: limit + 1,
           signal: interrupts.first,
@@ -41,6 +42,7 @@ export function defineUnits(commands: CommandTable): void {
         for await (const { unit, shard, state, instances, answers, errors, result, waiting } of found) {
           if (++listed > limit) break
           if (state === 'failed') firstFailed ??= unit
+          if (result?.outcome === 'trap') firstCrashed ??= unit
           if (!output.json && listed === 1)
             output.line(row(['UNIT', 'STATE', 'COMPUTING', 'ANSWERS', 'ERRORS', 'OUTCOME', 'DIGEST', 'WAITS']))
           if (output.json)
@@ -61,13 +63,14 @@ export function defineUnits(commands: CommandTable): void {
         }
         if (listed > limit) output.note(`... and more; --limit N or --units SEL shows them`)
         else if (listed === 0) output.note('no such units')
-        if (states?.includes('failed') && firstFailed !== undefined) {
+        if (firstFailed !== undefined) {
           const id = shortId(job.jobId)
           const flags = sameNetworkFlags(context)
+          const why = firstCrashed === undefined ? 'why:        ' : 'why, where: '
           output.note(
             [
-              `  why:          manyhands results ${id} --failed${flags}`,
-              `  run it here:  manyhands replay ${id} ${firstFailed}${flags}`,
+              `  ${why}  manyhands results ${id} --failed${flags}`,
+              `  run it here:  manyhands replay ${id} ${firstCrashed ?? firstFailed}${flags}`,
             ].join('\n'),
           )
         }

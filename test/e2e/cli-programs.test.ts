@@ -65,14 +65,17 @@ test('a job that has finished cannot be cancelled any more, and it is said', asy
   assert.match(result.stdout, /has finished already: 20 settled/)
 })
 
-test('a crash is agreed on, shown, and replay and run-local say where', async () => {
+test('a crash is agreed on, shown, replay and run-local say where, and units names the command that does', async () => {
   const crash = /unit 0 failed: the program crashed: unreachable in function 0\n/
   const failing = await cluster.asked(['submit', crashing, '--count', '1', '--no-trial', '--wait'])
   expectCode(failing, 1)
   assert.match(failing.stderr, crash)
   assert.match((await cluster.asked(['results', 'last', '--failed'])).stdout, crash)
-  const units = await cluster.asked(['units', 'last', '--state', 'failed'])
-  assert.match(units.stderr, /manyhands replay [0-9a-f]{12} 0 /)
+  const units = await cluster.asked(['units', 'last'])
+  assert.match(
+    units.stderr,
+    /why, where: +manyhands results [0-9a-f]{12} --failed .*\n.*manyhands replay [0-9a-f]{12} 0 /,
+  )
   const replayed = await cluster.asked(['replay', 'last', '0'])
   expectCode(replayed, 0)
   assert.match(replayed.stdout, /crashed +unreachable in function 0\n.*match: /s)
