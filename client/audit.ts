@@ -1,5 +1,5 @@
 import { AUDIT_SHARES, AuditPlan, type AuditShares, type AuditUnit, errorBound } from '../job/audit.js'
-import { isVote } from '../job/digest.js'
+import { isDeterministic } from '../job/digest.js'
 import type { ShardEvidence } from '../job/evidence.js'
 import { dismissesAnother, isWorthAnOrder, rulingBatches, rulingOf, Strikes } from '../job/ruling-orders.js'
 import { isSameAnswer, type RuledAnswer } from '../job/rulings.js'
@@ -280,7 +280,7 @@ export class Auditor {
         due.map(({ unit }) => unit),
         (unit, answer) => {
           this.#options.onReplay?.(++done, due.length)
-          if (!isVote(answer.outcome)) found.set(unit, 'undecided')
+          if (!isDeterministic(answer.outcome)) found.set(unit, 'undecided')
           else if (contradicts((seen.get(unit) ?? UNSEEN).votes, answer)) doubtful.set(unit, answer)
           else found.set(unit, answer)
         },
@@ -353,7 +353,7 @@ function seenOf(evidence: ShardEvidence, unit: number): Seen {
 
 /** Whether somebody's answer is another one. */
 function contradicts(votes: readonly Vote[], answer: RuledAnswer): boolean {
-  return votes.some((vote) => isVote(vote.outcome) && !isSameAnswer(vote, answer))
+  return votes.some((vote) => isDeterministic(vote.outcome) && !isSameAnswer(vote, answer))
 }
 
 function convicts({ convicted, wrongGrantors, dismissed }: Ruling): boolean {

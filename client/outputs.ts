@@ -1,4 +1,4 @@
-import { digestOutput, isVote } from '../job/digest.js'
+import { digestOutput, isDeterministic } from '../job/digest.js'
 import { unitOutputCodec } from '../proto/codec/facts.js'
 import { ENCODED_OUTPUT_BYTES_MAX } from '../proto/limits.js'
 import { methods } from '../proto/methods.js'
@@ -33,7 +33,7 @@ export function openOutput(
   bytes: Uint8Array,
   wanted: Pick<WantedOutput, 'digest' | 'outcome'>,
 ): UnitOutput | undefined {
-  if (!isVote(wanted.outcome)) return emptyOutput(wanted.outcome)
+  if (!isDeterministic(wanted.outcome)) return emptyOutput(wanted.outcome)
   try {
     const output = unitOutputCodec.decode(bytes)
     return digestOutput(sha256, output) === wanted.digest ? output : undefined

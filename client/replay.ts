@@ -1,4 +1,4 @@
-import { isVote } from '../job/digest.js'
+import { isDeterministic } from '../job/digest.js'
 import { type UnitInvocation, unitInvocation } from '../job/program.js'
 import { contains } from '../job/selection.js'
 import { unitCount } from '../job/unit-source.js'
@@ -95,7 +95,8 @@ export async function replayUnit(
 }
 
 function compare(accepted: UnitAnswer, local: UnitAnswer): ReplayVerdict {
-  if (isVote(accepted.outcome) && isVote(local.outcome)) return accepted.digest === local.digest ? 'match' : 'mismatch'
+  if (isDeterministic(accepted.outcome) && isDeterministic(local.outcome))
+    return accepted.digest === local.digest ? 'match' : 'mismatch'
   return accepted.outcome === 'wall' && local.outcome === 'wall' ? 'match' : 'undecided'
 }
 

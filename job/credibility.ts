@@ -1,4 +1,5 @@
 import type { NodeId, Policy, PublicKey } from '../proto/model.js'
+import { isDeterministic } from './digest.js'
 import { isSameAnswer, isVoid, type RulingsView } from './rulings.js'
 import {
   answerOf,
@@ -6,7 +7,6 @@ import {
   countOf,
   type GrantorCaps,
   hear,
-  isDeterministic,
   type Opinion,
   type Vote,
   validVotes,

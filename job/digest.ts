@@ -24,7 +24,7 @@ const COPY_BYTES_MAX = 64 * 1024
 export const ZERO_DIGEST: Digest = '0'.repeat(64) as Digest
 
 /** Whether an outcome is a deterministic end: the same on every honest machine, hence a vote with a digest. */
-export function isVote(outcome: Outcome): boolean {
+export function isDeterministic(outcome: Outcome): boolean {
   return outcome !== 'host' && outcome !== 'wall'
 }
 
@@ -36,7 +36,7 @@ export function isVote(outcome: Outcome): boolean {
  * {@link ZERO_DIGEST} for `host` and `wall`.
  */
 export function digestOutput(sha256: Sha256, output: UnitOutput): Digest {
-  if (!isVote(output.outcome)) return ZERO_DIGEST
+  if (!isDeterministic(output.outcome)) return ZERO_DIGEST
   const { stdout, stderr, files } = output
   const names = files.map((file) => utf8(file.name))
   const headBytes = files.reduce((sum, _, i) => sum + 12 + names[i]!.length, FIXED_BYTES)

@@ -20,6 +20,7 @@ import type {
 } from '../proto/model.js'
 import type { Sha256 } from '../runtime/hash.js'
 import { fromHex, utf8 } from '../runtime/hex.js'
+import { isDeterministic } from './digest.js'
 import type { OrdersView } from './orders.js'
 import { contains } from './selection.js'
 import { shardKey } from './shard.js'
@@ -281,7 +282,7 @@ function wrongInReport(report: Report, context: FactContext): FactRefusal | unde
 }
 
 function wrongInResult(result: UnitResult, { limits }: JobSpec): FactRefusal | undefined {
-  const bare = result.outcome === 'host' || result.outcome === 'wall'
+  const bare = !isDeterministic(result.outcome)
   if (bare !== (result.digest === NO_DIGEST)) return bare ? 'digestUnexpected' : 'digestMissing'
   const bytesMax = bare ? 0 : limits.outputBytes + limits.stderrBytes + OUTPUT_OVERHEAD_BYTES_MAX
   if (result.outputBytes > bytesMax) return 'outputTooLarge'

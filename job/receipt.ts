@@ -1,7 +1,7 @@
 import { ORDERS_MAX } from '../proto/limits.js'
 import type { JobSpec, Order, ReportFact, Signed, UnitOutput } from '../proto/model.js'
 import type { Sha256 } from '../runtime/hash.js'
-import { digestOutput, isVote } from './digest.js'
+import { digestOutput, isDeterministic } from './digest.js'
 import { ShardEvidence, type UnitEvidence } from './evidence.js'
 import { type FactDecoders, factContext } from './facts.js'
 import { applyOrders, checkOrder, type KnownOrder, type OrdersView } from './orders.js'
@@ -105,7 +105,7 @@ export function checkReceipt(
   const proved = evidence.check({ unit, outcome, digest })
   if (!proved.ok) return refuse(`these reports leave unit ${unit} ${proved.reason}`)
   const result = { ok: true as const, jobId, spec, view, evidence: proved, judgement }
-  if (!isVote(outcome)) {
+  if (!isDeterministic(outcome)) {
     if (output.length > 0) return refuse('there is an output, and the outcome has none')
     return { ...result, output: undefined }
   }

@@ -7,9 +7,10 @@ import {
 } from '../proto/limits.js'
 import type { Digest, JobId, JobSpec, NodeId, PublicKey, Ruling } from '../proto/model.js'
 import type { AuditUnit } from './audit.js'
+import { isDeterministic } from './digest.js'
 import type { KnownOrder } from './orders.js'
 import { applyRulings, convictedBy, isSameAnswer, type RuledAnswer } from './rulings.js'
-import { isDeterministic, type Vote } from './votes.js'
+import type { Vote } from './votes.js'
 
 /** Proven answers that nobody shares after which a key is out, and the share of its votes on replayed units beyond which. */
 const STRIKES = 4

@@ -1,8 +1,9 @@
 import { RULING_ORDERS_MAX, RULINGS_BYTES_MAX } from '../proto/limits.js'
 import type { Digest, JobSpec, NodeId, Order, OrderBody, Outcome, PublicKey, Ruling } from '../proto/model.js'
+import { isDeterministic } from './digest.js'
 import { contains } from './selection.js'
 import { unitCount } from './unit-source.js'
-import type { Vote } from './votes.js'
+import { answerOf, type Vote } from './votes.js'
 
 /** The body of an order with rulings. */
 export type Rulings = Extract<OrderBody, { type: 'rulings' }>
@@ -119,8 +120,8 @@ export function convictedBy(answer: RuledAnswer, votes: readonly Vote[]): readon
   const donors = new Map<string, Set<PublicKey>>()
   const keys = new Map<string, Set<PublicKey>>()
   for (const vote of votes) {
-    if (vote.outcome === 'host' || vote.outcome === 'wall' || isSameAnswer(answer, vote)) continue
-    const name = vote.outcome + vote.digest
+    if (!isDeterministic(vote.outcome) || isSameAnswer(answer, vote)) continue
+    const name = answerOf(vote)
     donors.set(name, (donors.get(name) ?? new Set()).add(vote.donor))
     keys.set(name, (keys.get(name) ?? new Set()).add(vote.donor).add(vote.worker))
   }

@@ -1,6 +1,7 @@
 import type { NodeId } from '../proto/model.js'
+import { isDeterministic } from './digest.js'
 import { isSameAnswer, type RuledAnswer } from './rulings.js'
-import { isDeterministic, type Vote } from './votes.js'
+import type { Vote } from './votes.js'
 
 /** Units that a stranger has answered for and that were right, after which it is not tried any more. */
 const TRIAL_UNITS = 4

@@ -1,5 +1,6 @@
 import type { Digest, JobSpec, NodeId, Outcome, Policy, PublicKey } from '../proto/model.js'
 import { isEnough, NEWCOMER_BITS, newcomersFor, type Weights } from './credibility.js'
+import { isDeterministic } from './digest.js'
 import type { OrdersView } from './orders.js'
 import { isSameAnswer, isVoid, type RuledAnswer, type RulingsView } from './rulings.js'
 import {
@@ -10,7 +11,6 @@ import {
   equivocationsOf,
   hear,
   isAhead,
-  isDeterministic,
   NO_EQUIVOCATIONS,
   type Opinion,
   type Vote,

@@ -1,4 +1,5 @@
 import type { AgeClass, Digest, NodeId, Outcome, PublicKey } from '../proto/model.js'
+import { isDeterministic } from './digest.js'
 
 /** What one valid report says of one unit, with the owner whose grant it answers. Made by `checkReportFact` alone. */
 export interface Vote {
@@ -37,11 +38,6 @@ export function compareVotes(a: Vote, b: Vote): number {
   if (a.grantor !== b.grantor) return a.grantor < b.grantor ? -1 : 1
   if (a.age !== b.age) return a.age === 'younger' ? -1 : 1
   return 0
-}
-
-/** Whether an outcome depends on the unit alone, and so is a vote like any other. */
-export function isDeterministic(outcome: Outcome): boolean {
-  return outcome !== 'host' && outcome !== 'wall'
 }
 
 /** An answer as a key of maps: outcome and digest. */

@@ -1,4 +1,4 @@
-import { isVote } from '../job/digest.js'
+import { isDeterministic } from '../job/digest.js'
 import { reportCodec, reportFactCodec } from '../proto/codec/facts.js'
 import { INLINE_OUTPUT_BYTES_MAX } from '../proto/limits.js'
 import type { UnitBytes } from '../proto/messages.js'
@@ -138,7 +138,7 @@ export class ReportWriter {
       const output = this.#fresh.get(name)
       this.#fresh.delete(name)
       // A unit that wrote nothing has an output all the same: its encoding is empty.
-      if (output === undefined || !isVote(outcome)) continue
+      if (output === undefined || !isDeterministic(outcome)) continue
       if (output.length <= INLINE_OUTPUT_BYTES_MAX) outputs.push({ unit, bytes: output })
       else this.#keepLarge(name, output)
     }
@@ -263,7 +263,9 @@ export class ReportWriter {
 
   #keptReport(reportId: Digest, { jobId, shard, results }: Report): KeptReport {
     const own = results.filter(({ outcome }) => outcome !== 'host')
-    const large = own.filter(({ outcome, outputBytes }) => isVote(outcome) && outputBytes > INLINE_OUTPUT_BYTES_MAX)
+    const large = own.filter(
+      ({ outcome, outputBytes }) => isDeterministic(outcome) && outputBytes > INLINE_OUTPUT_BYTES_MAX,
+    )
     const written = this.#written.get(reportId)
     return {
       reportId,

@@ -1,4 +1,4 @@
-import { isVote } from '../../job/digest.js'
+import { isDeterministic } from '../../job/digest.js'
 import type { Vote } from '../../job/verdict.js'
 import type { Millis } from '../../runtime/clock.js'
 import { SPOT_CHECKED_SHARE } from './believed.js'
@@ -239,7 +239,7 @@ export function isRedundant(vote: Vote, record: UnitRecord | undefined): boolean
   for (const other of record.votes) {
     if (other.worker !== vote.worker) continue
     if (other.outcome === vote.outcome && other.digest === vote.digest) same++
-    if (!isVote(vote.outcome) || !isVote(other.outcome)) continue
+    if (!isDeterministic(vote.outcome) || !isDeterministic(other.outcome)) continue
     first ??= other
     // It contradicts itself already.
     if (other.outcome !== first.outcome || other.digest !== first.digest) return true

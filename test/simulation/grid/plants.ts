@@ -3,7 +3,7 @@ import type { OwnerEvent } from '../../../coordinator/core/messages.js'
 import type { Shard, UnitRecord } from '../../../coordinator/core/shard.js'
 import type { Coordinator, CoordinatorOptions } from '../../../coordinator/index.js'
 import { hashedPrints } from '../../../coordinator/sync/core/prints.js'
-import { isVote } from '../../../job/digest.js'
+import { isDeterministic } from '../../../job/digest.js'
 import type { Verifier } from '../../../overlay/identity.js'
 import { reportCodec } from '../../../proto/codec/facts.js'
 import type { OwnerMessage, WorkerMessage } from '../../../proto/messages.js'
@@ -99,7 +99,7 @@ export const plants: readonly Plant[] = [
       eachShard(coordinator, (shard) => {
         const vote = shard.vote.bind(shard)
         shard.vote = (record, votes, now) => {
-          const isLate = record.votes.some(({ outcome }) => isVote(outcome))
+          const isLate = record.votes.some(({ outcome }) => isDeterministic(outcome))
           return isLate ? { record, before: record.state, after: record.state } : vote(record, votes, now)
         }
       }),

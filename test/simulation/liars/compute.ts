@@ -1,4 +1,4 @@
-import { digestOutput, isVote, ZERO_DIGEST } from '../../../job/digest.js'
+import { digestOutput, isDeterministic, ZERO_DIGEST } from '../../../job/digest.js'
 import { unitOutputCodec } from '../../../proto/codec/facts.js'
 import type { Outcome } from '../../../proto/model.js'
 import type { Clock, Millis } from '../../../runtime/clock.js'
@@ -85,7 +85,7 @@ function wrong(result: ComputeResult, text: string): ComputeResult {
 }
 
 function failed(result: ComputeResult, outcome: Outcome): ComputeResult {
-  if (!isVote(outcome)) return { ...result, outcome, digest: ZERO_DIGEST, output: new Uint8Array(0), fuel: 0n }
+  if (!isDeterministic(outcome)) return { ...result, outcome, digest: ZERO_DIGEST, output: new Uint8Array(0), fuel: 0n }
   const empty = new Uint8Array(0)
   const end = {
     outcome,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { digestOutput, isVote, ZERO_DIGEST } from '../../../job/digest.js'
+import { digestOutput, isDeterministic, ZERO_DIGEST } from '../../../job/digest.js'
 import { OUTCOMES, type UnitOutput } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { utf8 } from '../../../runtime/hex.js'
@@ -43,7 +43,7 @@ test('it covers the documented bytes', () => {
 })
 
 test('outcomes have the numbers they have on the wire', () => {
-  OUTCOMES.filter(isVote).forEach((outcome) => {
+  OUTCOMES.filter(isDeterministic).forEach((outcome) => {
     let hashed = new Uint8Array(0)
     const recording = (...parts: readonly Uint8Array[]) => {
       hashed = new Uint8Array(Buffer.concat(parts))
