@@ -1,6 +1,6 @@
 import type { NodeId, PublicKey } from '../proto/model.js'
+import { type Chance, LeaningUnits } from './leaning-units.js'
 import type { RuledAnswer } from './rulings.js'
-import { type Chance, Trials } from './trials.js'
 import type { Judgement, Vote } from './verdict.js'
 import { answerOf } from './votes.js'
 
@@ -69,7 +69,7 @@ export class AuditPlan {
   /** Units drawn, with what was drawn for them. */
   readonly #sampled = new Map<number, number>()
   readonly #disputed = new Map<number, Dispute>()
-  readonly #trials: Trials
+  readonly #leaning: LeaningUnits
   #disputesTaken = 0
   #computed = 0
   readonly #sampleSize: number
@@ -85,7 +85,7 @@ export class AuditPlan {
     this.#sampleSize = Math.ceil(units * shares.sampled)
     // Four standard deviations and some: then the sample has its size but for one time in ten thousand.
     this.#nearShare = shares.sampled === 0 ? 0 : shares.sampled + (4 * Math.sqrt(units * shares.sampled) + 8) / units
-    this.#trials = new Trials(unitEnd, units, random)
+    this.#leaning = new LeaningUnits(unitEnd, units, random)
     this.#seen = new Uint8Array(Math.ceil(unitEnd / 8))
   }
 
@@ -118,22 +118,22 @@ export class AuditPlan {
 
   /** All units are about to be looked at, anew. */
   startLook(): void {
-    this.#trials.clear()
+    this.#leaning.clear()
   }
 
   /** Without the grants of these the unit would be seen otherwise; empty: it leans on nobody that cannot be found. */
   lean(unit: number, strangers: readonly NodeId[]): void {
-    if (strangers.length > 0 && !this.#replayed.has(unit)) this.#trials.lean(unit, strangers)
+    if (strangers.length > 0 && !this.#replayed.has(unit)) this.#leaning.lean(unit, strangers)
   }
 
-  /** {@link Trials.leaning}. */
+  /** {@link LeaningUnits.leaning}. */
   get leaning(): { readonly units: number; readonly strangers: number } {
-    return this.#trials.leaning
+    return this.#leaning.leaning
   }
 
-  /** A unit of {@link due} was computed: which of its strangers are out by that; see {@link Trials.tried}. */
+  /** A unit of {@link due} was computed: which of its strangers are out by that; see {@link LeaningUnits.tried}. */
   tried({ strangers = [] }: AuditUnit, answer: RuledAnswer, votes: readonly Vote[]): readonly NodeId[] {
-    return this.#trials.tried(strangers, answer, votes)
+    return this.#leaning.tried(strangers, answer, votes)
   }
 
   /**
@@ -142,18 +142,18 @@ export class AuditPlan {
    */
   due(final: boolean): readonly AuditUnit[] {
     if (final) this.#size()
-    const due: AuditUnit[] = this.#trials
+    const due: AuditUnit[] = this.#leaning
       .due()
       .map(({ unit, strangers }) => ({ unit, sampled: this.#sampled.has(unit), strangers }))
-    const onTrial = new Set(due.map(({ unit }) => unit))
+    const leaning = new Set(due.map(({ unit }) => unit))
     let left = this.#disputesMax - this.#disputesTaken
     for (const unit of this.#bySuspicion()) {
-      if (this.#sampled.has(unit) || this.#replayed.has(unit) || onTrial.has(unit)) continue
+      if (this.#sampled.has(unit) || this.#replayed.has(unit) || leaning.has(unit)) continue
       if (left-- <= 0) break
       due.push({ unit, sampled: false })
     }
     for (const unit of this.#sampled.keys())
-      if (!this.#replayed.has(unit) && !onTrial.has(unit)) due.push({ unit, sampled: true })
+      if (!this.#replayed.has(unit) && !leaning.has(unit)) due.push({ unit, sampled: true })
     return due
   }
 
@@ -166,12 +166,12 @@ export class AuditPlan {
     const due = this.due(final)
     if (final) return due
     const most = Math.min(ROUND_UNITS_MAX, Math.max(ROUND_UNITS_MIN, this.#computed >> 2))
-    const trials = due.filter((entry) => entry.strangers !== undefined).slice(0, most)
+    const leaning = due.filter((entry) => entry.strangers !== undefined).slice(0, most)
     const sampled = due.filter((entry) => entry.strangers === undefined && entry.sampled)
     const disputed = due.filter((entry) => entry.strangers === undefined && !entry.sampled)
-    const rest = most - trials.length
+    const rest = most - leaning.length
     const share = Math.min(sampled.length, Math.max(rest >> 1, rest - disputed.length))
-    return [...trials, ...disputed.slice(0, rest - share), ...sampled.slice(0, share)]
+    return [...leaning, ...disputed.slice(0, rest - share), ...sampled.slice(0, share)]
   }
 
   /**
@@ -188,7 +188,7 @@ export class AuditPlan {
       donors.reduce((sum, donor) => sum + (lost.get(donor) ?? 0) - here, 0) / Math.max(1, donors.length)
     const bySuspicion = (a: { readonly suspicion: number }, b: { readonly suspicion: number }) =>
       a.suspicion === b.suspicion ? 0 : b.suspicion - a.suspicion
-    const trials = new Map<PublicKey, number>()
+    const suspected = new Map<PublicKey, number>()
     return [...this.#disputed]
       .map(([unit, { winners, losers, outvoted }]) => {
         let suspects = winners
@@ -205,9 +205,9 @@ export class AuditPlan {
       .map(({ unit, suspects, suspicion }) => {
         let before = 0
         for (const donor of suspects) {
-          const times = trials.get(donor) ?? 0
+          const times = suspected.get(donor) ?? 0
           before = Math.max(before, times)
-          trials.set(donor, times + 1)
+          suspected.set(donor, times + 1)
         }
         return { unit, suspicion: suspicion > 0 ? suspicion / (1 + before) : suspicion }
       })
@@ -219,7 +219,7 @@ export class AuditPlan {
   replayed({ unit, sampled, strangers }: AuditUnit): void {
     this.#replayed.add(unit)
     this.#disputed.delete(unit)
-    this.#trials.computed(unit)
+    this.#leaning.computed(unit)
     this.#computed++
     if (!sampled && strangers === undefined) this.#disputesTaken++
   }

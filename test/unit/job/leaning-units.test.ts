@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Trials } from '../../../job/trials.js'
+import { LeaningUnits } from '../../../job/leaning-units.js'
 import type { Digest, NodeId } from '../../../proto/model.js'
 import { seededRandom } from '../../support/seeded-random.js'
 import { voteOf } from './fixture.js'
@@ -10,12 +10,12 @@ const [gone, other] = [nodeOf(1), nodeOf(2)]
 const right = { outcome: 'done' as const, digest: 'x' as Digest }
 const saidBy = (grantor: NodeId, said: string) => [voteOf('a', said, { grantor }), voteOf('b', said, { grantor })]
 
-const trials = suite('Trials')
+const leaning = suite('LeaningUnits')
 
-trials('take four units of each stranger, at random, and count those that lean', () => {
+leaning('are tried four of each stranger, at random, and counted all', () => {
   const random = seededRandom(5)
   const times = new Array<number>(40).fill(0)
-  const one = new Trials(40, 40, random)
+  const one = new LeaningUnits(40, 40, random)
   for (let look = 0; look < 300; look++) {
     one.clear()
     for (let unit = 0; unit < 40; unit++) one.lean(unit, unit < 20 ? [gone] : [other])
@@ -28,14 +28,14 @@ trials('take four units of each stranger, at random, and count those that lean',
   for (const [unit, count] of times.entries()) assert.ok(count > 30 && count < 95, `unit ${unit}: ${count} of 300`)
 })
 
-trials('of units that several strangers share are tried for all of them at once', () => {
-  const one = new Trials(40, 40, seededRandom(6))
+leaning('that several strangers share are tried for all of them at once', () => {
+  const one = new LeaningUnits(40, 40, seededRandom(6))
   for (let unit = 0; unit < 40; unit++) one.lean(unit, [gone, other])
   assert.is(one.due().length, 4)
 })
 
-trials('end after four right answers, and a unit that was computed leans on nobody', () => {
-  const one = new Trials(10, 10, seededRandom(7))
+leaning('are tried no more after four right answers, and once computed lean on nobody', () => {
+  const one = new LeaningUnits(10, 10, seededRandom(7))
   for (let unit = 0; unit < 10; unit++) one.lean(unit, [gone])
   for (const { unit, strangers } of one.due()) {
     one.computed(unit)
@@ -48,8 +48,8 @@ trials('end after four right answers, and a unit that was computed leans on nobo
   assert.equal(one.due(), [], 'a later look does not begin again')
 })
 
-trials('put a stranger out whose first unit is false, but one that was right before only by a second one', () => {
-  const one = new Trials(10, 10, seededRandom(8))
+leaning('put a stranger out whose first unit is false, but one that was right before only by a second one', () => {
+  const one = new LeaningUnits(10, 10, seededRandom(8))
   assert.equal(one.tried([gone], right, saidBy(gone, 'y')), [gone])
   assert.equal(one.tried([other], right, saidBy(other, 'x')), [])
   assert.equal(one.tried([other], right, saidBy(other, 'y')), [])
@@ -57,8 +57,8 @@ trials('put a stranger out whose first unit is false, but one that was right bef
   assert.equal(one.tried([nodeOf(3)], right, saidBy(other, 'y')), [], 'it has said nothing of the unit')
 })
 
-trials('are 64 of a small job, however many strangers were made up, and false ones are not counted', () => {
-  const one = new Trials(1_000, 1_000, seededRandom(9))
+leaning('are tried 64 of a small job, however many strangers were made up, and false ones are not counted', () => {
+  const one = new LeaningUnits(1_000, 1_000, seededRandom(9))
   const look = () => {
     one.clear()
     for (let unit = 0; unit < 1_000; unit++) one.lean(unit, [nodeOf(unit + 100)])
@@ -72,8 +72,8 @@ trials('are 64 of a small job, however many strangers were made up, and false on
   assert.equal(look(), [])
 })
 
-trials('forget strangers rather than grow without end, and not for being seen late', () => {
-  const one = new Trials(20_000, 20_000, seededRandom(10))
+leaning('let strangers be forgotten rather than grow without end, and not for being seen late', () => {
+  const one = new LeaningUnits(20_000, 20_000, seededRandom(10))
   for (let unit = 0; unit < 20_000; unit++) one.lean(unit, [nodeOf(unit)])
   const { units, strangers } = one.leaning
   assert.is(units, 20_000)
@@ -83,4 +83,4 @@ trials('forget strangers rather than grow without end, and not for being seen la
   assert.ok(due.filter((unit) => unit < 10_000).length > 60 && due.filter((unit) => unit >= 10_000).length > 60)
 })
 
-trials.run()
+leaning.run()

@@ -4,10 +4,10 @@ import { isSameAnswer, type RuledAnswer } from './rulings.js'
 import type { Vote } from './votes.js'
 
 /** Units that a stranger has answered for and that were right, after which it is not tried any more. */
-const TRIAL_UNITS = 4
+const UNITS_EACH = 4
 /** Such units of a job in all: so many, or this share of it if it is more. */
-const TRIALS_MIN = 64
-const TRIALS_SHARE = 0.01
+const UNITS_MIN = 64
+const UNITS_SHARE = 0.01
 /** Strangers remembered of one look: anybody can make up any number, and no round tries so many. */
 const STRANGERS_MAX = 4_096
 
@@ -26,10 +26,10 @@ interface Candidate {
 
 /**
  * Units of a job that lean on owners whom nobody can find, and which of these are computed again to try them: a few of each
- * stranger, drawn at random at each look. Memory: a bit a unit, and {@link TRIAL_UNITS} units for each of as many strangers as
+ * stranger, drawn at random at each look. Memory: a bit a unit, and {@link UNITS_EACH} units for each of as many strangers as
  * are remembered.
  */
-export class Trials {
+export class LeaningUnits {
   readonly #random: Chance
   readonly #leaning: Uint8Array
   #units = 0
@@ -42,7 +42,7 @@ export class Trials {
   constructor(unitEnd: number, units: number, random: Chance) {
     this.#random = random
     this.#leaning = new Uint8Array(Math.ceil(unitEnd / 8))
-    this.#left = Math.max(TRIALS_MIN, Math.ceil(units * TRIALS_SHARE))
+    this.#left = Math.max(UNITS_MIN, Math.ceil(units * UNITS_SHARE))
   }
 
   /** All units are about to be looked at, anew: {@link lean} tells of each that leans on strangers. */
@@ -62,9 +62,9 @@ export class Trials {
       const own = this.#candidates.get(nodeId) ?? []
       if (own.length === 0) this.#candidates.set(nodeId, own)
       const place = own.findLastIndex(({ draw }) => draw < candidate.draw) + 1
-      if (place >= TRIAL_UNITS) continue
+      if (place >= UNITS_EACH) continue
       own.splice(place, 0, candidate)
-      if (own.length > TRIAL_UNITS) own.pop()
+      if (own.length > UNITS_EACH) own.pop()
     }
     if (this.#candidates.size > 2 * STRANGERS_MAX) this.#forgetSome()
   }
@@ -74,12 +74,11 @@ export class Trials {
     return { units: this.#units, strangers: this.#units === 0 ? 0 : this.#candidates.size }
   }
 
-  /** Units that are to be computed for a trial, those drawn lowest first. */
+  /** Units that are to be computed to try strangers, those drawn lowest first. */
   due(): readonly Pick<Candidate, 'unit' | 'strangers'>[] {
     const candidates = new Set([...this.#candidates.values()].flat())
     const planned = new Map<NodeId, number>()
-    const isTried = (nodeId: NodeId) =>
-      (this.#tried.get(nodeId)?.right ?? 0) + (planned.get(nodeId) ?? 0) >= TRIAL_UNITS
+    const isTried = (nodeId: NodeId) => (this.#tried.get(nodeId)?.right ?? 0) + (planned.get(nodeId) ?? 0) >= UNITS_EACH
     const due: Candidate[] = []
     for (const candidate of [...candidates].sort((a, b) => a.draw - b.draw)) {
       if (due.length >= this.#left) break
