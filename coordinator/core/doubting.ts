@@ -60,8 +60,9 @@ export class Doubting {
     if (record.held.length > 0 || state.isElsewhere(record, now)) return false
     if (state.isOutside(shard) || state.isSpent(record) || state.leansHere(record)) return true
     const { mayWork } = drawRules(state, shard, now)
-    const able = state.connected.filter((worker) => mayWork(worker, record))
-    return able.length > 0 && !able.some((worker) => isWithoutPart(worker, record))
+    const { connected } = state
+    if (connected.some((worker) => isWithoutPart(worker, record) && mayWork(worker, record))) return false
+    return connected.some((worker) => mayWork(worker, record))
   }
 
   #review(records: Iterable<UnitRecord>, now: Millis): void {

@@ -167,6 +167,12 @@ export class HomeJob {
 
   /** Widens what is at work to the volunteers there are; returns the shards to begin. */
   due(now: Millis): readonly HomeShard[] {
+    this.#skipKnown()
+    // First of all: owners tell of shards many times a second, and most jobs are known as a whole.
+    if (this.#next >= this.#list.length) {
+      this.#windowOpenSince = undefined
+      return []
+    }
     if (this.#cancelled || this.stopReason !== '') return []
     let withWork = 0
     let underWay = 0
@@ -177,8 +183,7 @@ export class HomeJob {
       workers = Math.max(workers, shown?.summary.workers ?? 0)
     }
     const window = Math.max(WINDOW_MIN, Math.ceil(workers / WORKERS_PER_SHARD))
-    this.#skipKnown()
-    if (withWork >= window || this.#next >= this.#list.length) {
+    if (withWork >= window) {
       this.#windowOpenSince = undefined
       return []
     }
