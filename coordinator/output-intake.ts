@@ -1,4 +1,5 @@
 import { digestOutput } from '../job/digest.js'
+import { concat } from '../job/list.js'
 import { unitOutputCodec } from '../proto/codec/facts.js'
 import { CHUNK_BYTES } from '../proto/limits.js'
 import type { OutputChunk, OutputRequest, PutOutputReply } from '../proto/messages.js'
@@ -143,14 +144,4 @@ export function digestOfEncoded(sha256: Sha256, bytes: Uint8Array): Digest | und
 
 function tooMany(): GridError {
   return new GridError('quota', 'too many outputs at once; try again')
-}
-
-function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
-  let at = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, at)
-    at += chunk.length
-  }
-  return whole
 }

@@ -1,3 +1,4 @@
+import { concat } from '../../job/list.js'
 import { CHUNK_BYTES } from '../../proto/limits.js'
 import type { OutputRequest } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
@@ -184,13 +185,7 @@ export class OutputCopies {
     stream.send(request)
     stream.end()
     await received
-    const content = new Uint8Array(length)
-    let at = 0
-    for (const chunk of chunks) {
-      content.set(chunk, at)
-      at += chunk.length
-    }
-    return content
+    return concat(chunks)
   }
 }
 
