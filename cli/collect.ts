@@ -4,7 +4,6 @@ import { mayRule, sealJob } from '../client/orders.js'
 import { type ResultsOptions, ResultsReader } from '../client/results.js'
 import type { KnownJob } from '../client/session.js'
 import { watchJob } from '../client/watch.js'
-import { mergeRanges } from '../job/selection.js'
 import type { JobId } from '../proto/model.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import {
@@ -48,38 +47,7 @@ export function readAnswers(
   async function* answers(): AsyncGenerator<UnitAnswer, void, undefined> {
     for await (const { answer } of family) yield answer
   }
-  return { answers: answers(), summary: () => mergeSummaries(family.summaries.map(({ summary }) => summary)) }
-}
-
-function mergeSummaries(parts: readonly ResultsSummary[]): ResultsSummary {
-  const proved = parts.filter((part) => part.proved > 0)
-  const sum = (pick: (part: ResultsSummary) => number) => parts.reduce((total, part) => total + pick(part), 0)
-  const reasons = [...new Set(parts.flatMap(({ missing }) => missing.map(({ reason }) => reason)))]
-  return {
-    units: sum(({ units }) => units),
-    proved: sum((part) => part.proved),
-    donorsMin: Math.min(...proved.map(({ donorsMin }) => donorsMin), Number.MAX_SAFE_INTEGER),
-    donorsMax: Math.max(...proved.map(({ donorsMax }) => donorsMax), 0),
-    grantorsMin: Math.min(...proved.map(({ grantorsMin }) => grantorsMin), Number.MAX_SAFE_INTEGER),
-    done: sum(({ done }) => done),
-    failed: sum(({ failed }) => failed),
-    missing: reasons.map((reason) => {
-      const of = parts.flatMap(({ missing }) => missing.filter((entry) => entry.reason === reason))
-      return {
-        reason,
-        count: of.reduce((total, { count }) => total + count, 0),
-        units: mergeRanges(of.flatMap(({ units }) => units)),
-      }
-    }),
-    missingCount: sum(({ missingCount }) => missingCount),
-    overturned: parts.flatMap(({ overturned }) => overturned),
-    reports: sum(({ reports }) => reports),
-    voidFacts: sum(({ voidFacts }) => voidFacts),
-    outputBytes: sum(({ outputBytes }) => outputBytes),
-    skipped: sum(({ skipped }) => skipped),
-    problems: parts.flatMap(({ problems }) => problems).slice(0, 100),
-    problemCount: sum(({ problemCount }) => problemCount),
-  }
+  return { answers: answers(), summary: () => family.summary }
 }
 
 export interface CollectOptions extends AnswerOptions {

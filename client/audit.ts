@@ -263,7 +263,7 @@ export class Auditor {
       const material = await this.#material
       const run = async (units: readonly number[], take: (unit: number, answer: RuledAnswer) => void) => {
         this.#compute ??= this.#options.startCompute(due.length)
-        const ranges = mergeRanges([...units].sort((a, b) => a - b).map((unit) => ({ first: unit, count: 1 })))
+        const ranges = mergeRanges(units.map((unit) => ({ first: unit, count: 1 })))
         for await (const { unit, outcome, digest } of runMaterial(
           this.#client,
           material,

@@ -5,6 +5,7 @@ import { GridError } from '../runtime/errors.js'
 import type { ResultsSummary, UnitAnswer } from './answer.js'
 import { type ResultsOptions, ResultsReader } from './results.js'
 import type { GridClient, KnownJob } from './session.js'
+import { mergeSummaries } from './tally.js'
 
 /** Retries of one job that are read together with it. */
 const FAMILY_MAX = 64
@@ -48,9 +49,9 @@ export class FamilyReader implements AsyncIterable<FamilyAnswer> {
     this.#members = members
   }
 
-  /** One summary a job, the youngest first. */
-  get summaries(): readonly { readonly jobId: JobId; readonly summary: ResultsSummary }[] {
-    return this.#members.map(({ jobId, reader }) => ({ jobId, summary: reader.summary }))
+  /** What came of reading so far, of all the jobs together. */
+  get summary(): ResultsSummary {
+    return mergeSummaries(this.#members.map(({ reader }) => reader.summary))
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<FamilyAnswer, void, undefined> {

@@ -93,3 +93,36 @@ export class ResultsTally {
     }
   }
 }
+
+/** Those of several readers, each of other units, as one. */
+export function mergeSummaries(parts: readonly ResultsSummary[]): ResultsSummary {
+  const proved = parts.filter((part) => part.proved > 0)
+  const sum = (pick: (part: ResultsSummary) => number) => parts.reduce((total, part) => total + pick(part), 0)
+  const least = (pick: (part: ResultsSummary) => number) => (proved.length === 0 ? 0 : Math.min(...proved.map(pick)))
+  const reasons = [...new Set(parts.flatMap(({ missing }) => missing.map(({ reason }) => reason)))]
+  return {
+    units: sum(({ units }) => units),
+    proved: sum((part) => part.proved),
+    donorsMin: least(({ donorsMin }) => donorsMin),
+    donorsMax: Math.max(...proved.map(({ donorsMax }) => donorsMax), 0),
+    grantorsMin: least(({ grantorsMin }) => grantorsMin),
+    done: sum(({ done }) => done),
+    failed: sum(({ failed }) => failed),
+    missing: reasons.map((reason) => {
+      const of = parts.flatMap(({ missing }) => missing.filter((entry) => entry.reason === reason))
+      return {
+        reason,
+        count: of.reduce((total, { count }) => total + count, 0),
+        units: mergeRanges(of.flatMap(({ units }) => units)),
+      }
+    }),
+    missingCount: sum(({ missingCount }) => missingCount),
+    overturned: parts.flatMap(({ overturned }) => overturned),
+    reports: sum(({ reports }) => reports),
+    voidFacts: sum(({ voidFacts }) => voidFacts),
+    outputBytes: sum(({ outputBytes }) => outputBytes),
+    skipped: sum(({ skipped }) => skipped),
+    problems: parts.flatMap(({ problems }) => problems).slice(0, PROBLEMS_KEPT),
+    problemCount: sum(({ problemCount }) => problemCount),
+  }
+}

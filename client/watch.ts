@@ -95,12 +95,12 @@ export async function* watchJob(
   let ahead: Endpoint | undefined
   for (let attempt = 0; progress.end === undefined; attempt++) {
     let failure = new GridError('closed', 'the home ended the watch')
-    const homes: readonly Endpoint[] = await client.homes(jobId).catch(() => [])
+    const homes = await client.homes(jobId).catch((): readonly Endpoint[] => [])
     // What the homes deny, guards may know.
     const guards = attempt > 0 ? await client.guards(jobId) : []
-    const first: readonly Endpoint[] = ahead === undefined ? [] : [ahead]
+    const asked = [...(ahead === undefined ? [] : [ahead]), ...homes, ...guards]
     ahead = undefined
-    for (const home of [...first, ...homes, ...guards]) {
+    for (const home of asked) {
       const looks = new Channel<ShowReply>(QUEUED_LOOKS)
       const stop = new AbortController()
       const onAbort = () => stop.abort()
