@@ -157,14 +157,12 @@ async function show(
   })
   try {
     const answers = followed(reading.answers, follower)
-    const shown = options.audit
-      ? await withGridCrashes(
-          context,
-          connection.client,
-          () => [job, ...retries],
-          (crashes) => showAnswers(context, job.spec, crashes.told(answers), folder, options),
-        )
-      : await showAnswers(context, job.spec, answers, folder, options)
+    const shown = await withGridCrashes(
+      context,
+      connection.client,
+      () => (options.audit ? [job, ...retries] : []),
+      (crashes) => showAnswers(context, job.spec, crashes.told(answers), folder, options),
+    )
     follower?.stop()
     const summary = reading.summary()
     const code = concludeResults(context, summary)
