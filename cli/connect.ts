@@ -7,7 +7,7 @@ import type { GridProcess } from '../process/compose.js'
 import { clientDisk as diskOf, JOIN_MS, knownSeeds, rememberPeers, startClient } from '../process/join.js'
 import type { Disk } from '../runtime/disk.js'
 import { GridError } from '../runtime/errors.js'
-import { type CommandContext, commandAgain } from './context.js'
+import { type CommandContext, commandAgain, firstPeerFlags } from './context.js'
 import { commandLogger } from './logger.js'
 
 /** How long a person waits for a first peer before being told what is wrong. Unit: ms. */
@@ -55,7 +55,7 @@ export async function seedsFor(context: CommandContext): Promise<readonly string
   const seeds = await knownSeeds(data.value, network.value, join.value)
   if (seeds !== undefined) return seeds
   throw new GridError('unreachable', `no peer of the network '${network.value}' is known here`, {
-    hint: `name one:              ${commandAgain(context, '--join HOST')}\nor start one on this machine: manyhands node`,
+    hint: `name one:              ${commandAgain(context, '--join HOST')}\nor start one on this machine: manyhands node${firstPeerFlags(context)}`,
   })
 }
 
@@ -84,7 +84,7 @@ export async function connect(context: CommandContext): Promise<Connection> {
         hint: [
           ...(error.code === 'unreachable' || error.hint === undefined ? [] : [error.hint]),
           `name another peer:            ${commandAgain(typed, '--join HOST')}`,
-          'or start one on this machine: manyhands node',
+          `or start one on this machine: manyhands node${firstPeerFlags(context)}`,
         ].join('\n'),
       },
     )

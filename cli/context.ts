@@ -55,21 +55,25 @@ export function commandAgain({ typed, passed }: Pick<CommandContext, 'typed' | '
 
 /** Flags that a follow-up command needs to reach the same network: `--data X --join Y`, with a space in front. */
 export function sameNetworkFlags({ settings }: Pick<CommandContext, 'settings'>): string {
+  return flagsAgain(settings, ['data', 'network', 'secret-file', 'join'])
+}
+
+/** The same for a first peer on this machine, which has nobody to join. */
+export function firstPeerFlags({ settings }: Pick<CommandContext, 'settings'>): string {
   return flagsAgain(settings, ['data', 'network', 'secret-file'])
 }
 
 /** The same for a worker on any machine, which has a data directory of its own. Some peer is always named. */
 export function workerFlags({ settings }: Pick<CommandContext, 'settings'>): string {
-  const flags = flagsAgain(settings, ['network', 'secret-file'])
+  const flags = flagsAgain(settings, ['network', 'secret-file', 'join'])
   return flags.includes('--join') ? flags : `${flags} --join HOST`
 }
 
-function flagsAgain(settings: Settings, names: readonly ('data' | 'network' | 'secret-file')[]): string {
+function flagsAgain(settings: Settings, names: readonly ('data' | 'network' | 'secret-file' | 'join')[]): string {
   const words: string[] = []
   for (const name of names) {
     const { value, origin } = settings[name]
-    if (origin === 'flag' && value !== undefined) words.push(`--${name}`, shellWord(value))
+    if (origin === 'flag' && value !== undefined) words.push(`--${name}`, shellWord(String(value)))
   }
-  if (settings.join.origin === 'flag') words.push('--join', shellWord(settings.join.value.join(',')))
   return words.length === 0 ? '' : ` ${words.join(' ')}`
 }

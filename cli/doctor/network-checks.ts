@@ -5,14 +5,13 @@ import { methods } from '../../proto/methods.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { type Connection, networkOf, withConnection } from '../connect.js'
-import type { CommandContext } from '../context.js'
+import { type CommandContext, firstPeerFlags } from '../context.js'
 import { plural } from '../output.js'
 import { listenAt } from '../process-settings.js'
 import { clocksOf, judgeClock, plainClock } from './clock-check.js'
 import { bad, type Finding, type Health } from './finding.js'
 
 const STATUS_MS = 3_000
-const JOIN_HINT = 'name a peer with --join HOST, or start a first one: manyhands node'
 
 /** Peers, port, reachability and clock: what takes a network to see. In the order in which they are shown. */
 export async function checkNetwork(context: CommandContext): Promise<readonly Finding[]> {
@@ -41,10 +40,15 @@ export async function checkNetwork(context: CommandContext): Promise<readonly Fi
       ]
     })
   } catch (error) {
-    const { message, code, hint } = error instanceof GridError ? error : toGridError(error)
+    const { message, code, hint } = toGridError(error)
     // Whoever wants to found a network has no peer yet.
     const health: Health = code === 'unreachable' && context.settings.join.value.length === 0 ? 'warn' : 'bad'
-    return alone({ name: 'peers', health, says: message, hint: code === 'invalid' && hint ? hint : JOIN_HINT })
+    return alone({
+      name: 'peers',
+      health,
+      says: message,
+      hint: hint ?? `name a peer with --join HOST, or start a first one: manyhands node${firstPeerFlags(context)}`,
+    })
   }
 }
 

@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { commandAgain, shellWord } from '../../../cli/context.js'
+import { resolveSettings } from '../../../cli/config.js'
+import { commandAgain, firstPeerFlags, sameNetworkFlags, shellWord, workerFlags } from '../../../cli/context.js'
 
 const words = suite('shellWord')
 
@@ -16,6 +17,17 @@ words('a command is repeated with more before its --', () => {
     commandAgain({ typed: ['submit', 'x'], passed: ['{i}'] }, '--join HOST'),
     "manyhands submit x --join HOST -- '{i}'",
   )
+})
+
+words('a first peer is started on the network that was asked for, and joins nobody', () => {
+  const { settings } = resolveSettings({
+    flags: { data: '/tmp/d', network: 'home', join: 'far:1,near:2' },
+    environment: {},
+    platform: { system: 'linux', environment: {}, home: '/home/nobody' },
+  })
+  assert.is(firstPeerFlags({ settings }), ' --data /tmp/d --network home')
+  assert.is(sameNetworkFlags({ settings }), ' --data /tmp/d --network home --join far:1,near:2')
+  assert.is(workerFlags({ settings }), ' --network home --join far:1,near:2')
 })
 
 words.run()
