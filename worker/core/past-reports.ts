@@ -3,8 +3,8 @@ import type { Millis } from '../../runtime/clock.js'
 import type { KeptReport } from './messages.js'
 import { unitName } from './unit-name.js'
 
-/** Bytes of past reports that are kept, with the outputs beside them. */
-export const PAST_BYTES_MAX = 8 * 2 ** 20
+/** Memory for past reports, with the outputs beside them: of 48,000 short units. Unit: bytes. */
+export const PAST_BYTES_MAX = 32 * 2 ** 20
 /** Past reports that are kept. */
 const PAST_REPORTS_MAX = 4_096
 

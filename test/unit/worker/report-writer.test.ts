@@ -101,6 +101,19 @@ reports('a dropped report can be recalled until it is forgotten', async () => {
   assert.equal(fullness(), [])
 })
 
+reports('a report of a unit that wrote nothing takes room all the same', async () => {
+  const { writer, write, fullness } = writerOf()
+  const names = new Set<Digest>()
+  for (let unit = 0; unit < 100; unit++) names.add(await write(unit, 0))
+  await eventually(() => fullness().length === 1, 5_000, 'the reports to be too many')
+  for (const name of names) {
+    writer.drop(name)
+    writer.forget(name)
+  }
+  await eventually(() => fullness().length === 2, 5_000, 'room for more')
+  assert.equal(fullness(), [true, false])
+})
+
 reports('a report that was dropped and is written once more stays in the journal', async () => {
   let flush = () => {}
   const isFlushed = new Promise<void>((resolve) => {
