@@ -16,7 +16,11 @@ export const SHARED = 0o777
 export function makeFolders(folder: string, mode: number = PRIVATE): string | undefined {
   const path = resolve(folder)
   const missing: string[] = []
-  for (let at = path; !isFolder(at, path); at = dirname(at)) missing.push(at)
+  for (let at = path; !isFolder(at, path); at = dirname(at)) {
+    missing.push(at)
+    // A drive that is not there: the attempt to make it says so.
+    if (dirname(at) === at) break
+  }
   let first: string | undefined
   for (const at of missing.reverse()) {
     if (made(at, path, mode)) first ??= at

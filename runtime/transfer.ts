@@ -10,8 +10,9 @@ export interface Patience {
 }
 
 /**
- * Sends messages as fast as the other side takes them; ends early when the stream closes. One that takes nothing for
- * `idleMs` has its stream cancelled with GridError `timeout`. Rejects with what `messages` throws.
+ * Sends messages as fast as the other side takes them. One that takes nothing for `idleMs` has its stream cancelled with
+ * GridError `timeout`, and gets no more; what a stream that was closed is sent is lost, so `messages` had better end then.
+ * Rejects with what `messages` throws.
  */
 export async function sendAll<Out>(
   stream: MessageStream<unknown, Out>,
@@ -19,7 +20,12 @@ export async function sendAll<Out>(
   patience: Patience,
 ): Promise<void> {
   for await (const message of messages) {
-    if (!stream.send(message)) await within(stream, stream.drained(), patience).catch(() => {})
+    if (stream.send(message)) continue
+    const isDrained = await within(stream, stream.drained(), patience).then(
+      () => true,
+      () => false,
+    )
+    if (!isDrained) return
   }
 }
 

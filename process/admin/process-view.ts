@@ -46,7 +46,7 @@ export class ProcessView {
       storedBytes: this.#storedBytes,
       worker: worker?.state(),
       otherSelf: overlay.otherSelf?.address ?? '',
-      unreached: overlay.joined ? '' : overlay.unreached,
+      unreached: overlay.unreached,
     }
   }
 
