@@ -1,7 +1,7 @@
 import type { NodeId } from '../proto/model.js'
 import type { Contact } from '../proto/overlay-messages.js'
 import { Alarm } from '../runtime/alarm.js'
-import type { Clock, Millis } from '../runtime/clock.js'
+import type { Clock } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import { jitter } from '../runtime/jitter.js'
 import type { Logger } from '../runtime/logger.js'
@@ -11,6 +11,7 @@ import { CONTACT_RENEWAL_MS, ContactBook } from './core/contact.js'
 import { Eligibility } from './core/eligibility.js'
 import type { UpkeepEffect, UpkeepEvent } from './core/messages.js'
 import { type Point, randomInBucket } from './core/node-id.js'
+import { OtherSelf } from './core/other-self.js'
 import { type Seed, type SeedEvent, Seeds } from './core/seeds.js'
 import { PRIVATE_ADDRESS_HINT } from './core/subnet.js'
 import { Upkeep } from './core/upkeep.js'
@@ -66,8 +67,7 @@ export class OverlayDriver {
   #seeds: Seeds | undefined
   /** Why a seed was not taken, the last time. As many as seeds were given and remembered. */
   readonly #seedFailures = new Map<Address, GridError>()
-  #otherSelf: OtherSelf | undefined
-  #otherAskedAt: Millis = Number.NEGATIVE_INFINITY
+  readonly #otherSelf: OtherSelf
   #joined = false
   #joining = false
   #askingDialBack = false
@@ -82,6 +82,7 @@ export class OverlayDriver {
       enoughIdWork: (publicKey, idNonce) => idWorkBits === 0 || idWorkOf(publicKey, idNonce) >= idWorkBits,
     })
     this.#eligibility = new Eligibility(options, clock.now())
+    this.#otherSelf = new OtherSelf(identity.nodeId, identity.bootId)
     this.#selfContact = listen && new SelfContact(identity, clock, listen.addresses, listen.features)
     const limits = listen ? options : { ...options, nearest: 0, sweep: LEAF_SWEEP, selfLookupMs: LEAF_SELF_LOOKUP_MS }
     this.upkeep = new Upkeep(identity.nodeId, createTable, limits, random, clock.now())
@@ -165,10 +166,9 @@ export class OverlayDriver {
     this.#feedSeeds({ type: 'woken' })
   }
 
-  /** Another process with our key, as long as it was met lately. */
-  get otherSelf(): OtherSelf | undefined {
-    const other = this.#otherSelf
-    return other !== undefined && this.#d.clock.wallMs() - other.atMs <= OTHER_SELF_LASTS_MS ? other : undefined
+  /** Where another process with our key says to be, as long as it was met lately. */
+  get otherSelf(): Address | undefined {
+    return this.#otherSelf.address(this.#d.clock.now())
   }
 
   /** Why seeds did not answer the last time, in the order in which they were first dialled. */
@@ -253,8 +253,7 @@ export class OverlayDriver {
   async #dialSeed({ address, nodeId }: Seed): Promise<void> {
     try {
       const contact = await this.rpc.pingSeed(address, nodeId)
-      if (this.isOtherSelf(contact)) {
-        this.onOtherSelf(contact)
+      if (this.meetOtherSelf(contact)) {
         throw new GridError('exists', `the peer at ${address} has the key of this one`, { hint: NEW_KEY_HINT })
       }
       this.#logger.info('seedReached', { address, peer: contact.nodeId })
@@ -277,27 +276,22 @@ export class OverlayDriver {
     this.#seedFailures.set(address, failure)
   }
 
-  /** Whether `contact` was signed with the key of this process, by another one; also by a former one. */
-  isOtherSelf(contact: Contact): boolean {
-    return contact.nodeId === this.nodeId && contact.bootId !== this.#d.identity.bootId
-  }
-
-  /** Another process that lives has our key: it called, or answered. */
-  onOtherSelf({ addresses: [address = ''] }: Contact): void {
-    const atMs = this.#d.clock.wallMs()
-    if (this.#otherSelf === undefined || atMs - this.#otherSelf.atMs > OTHER_SELF_TOLD_MS)
-      this.#logger.warn('keyInTwoPlaces', { address, hint: NEW_KEY_HINT })
-    this.#otherSelf = { address, atMs }
+  /** Takes note of whoever called or answered, if it is another process with our key. @returns whether it is */
+  meetOtherSelf(contact: Contact): boolean {
+    if (!this.#otherSelf.signed(contact)) return false
+    if (this.#otherSelf.met(contact, this.#d.clock.now()))
+      this.#logger.warn('keyInTwoPlaces', { address: contact.addresses[0], hint: NEW_KEY_HINT })
+    return true
   }
 
   /** Somebody holds a record of ours that we did not sign: a former process of this data directory, or one that runs. */
   async #look(contact: Contact): Promise<void> {
     const now = this.#d.clock.now()
-    if (this.#closed || now < this.#otherAskedAt + OTHER_SELF_ASKED_MS) return
-    if (!this.isOtherSelf(contact) || this.problem(contact) !== undefined || !this.rpc.dialable(contact)) return
-    this.#otherAskedAt = now
+    if (this.#closed || !this.#otherSelf.signed(contact) || !this.#otherSelf.mayAsk(now)) return
+    if (this.problem(contact) !== undefined || !this.rpc.dialable(contact)) return
+    this.#otherSelf.asked(now)
     const found = await this.rpc.askOtherSelf(contact)
-    if (found !== undefined && this.isOtherSelf(found)) this.onOtherSelf(found)
+    if (found !== undefined) this.meetOtherSelf(found)
   }
 
   /** Every seed has answered, and none in a way that trying again could change. */
@@ -381,18 +375,6 @@ export class OverlayDriver {
   }
 }
 
-/** Another process that runs on the key of this one. */
-export interface OtherSelf {
-  /** Where it says to be. */
-  readonly address: Address
-  /** When it was met last. Wall clock. */
-  readonly atMs: number
-}
-
-/** It is asked whether it lives at most this often, counts as gone when it was not met for so long, and is logged so often. Unit: ms. */
-const OTHER_SELF_ASKED_MS: Millis = 20_000
-const OTHER_SELF_LASTS_MS: Millis = 45_000
-const OTHER_SELF_TOLD_MS: Millis = 3_600_000
 const NEW_KEY_HINT = 'stop one of the two, or give it a key of its own there: manyhands id new'
 
 function noPeerAnswered(reasons: readonly GridError[]): GridError {

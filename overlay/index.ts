@@ -1,7 +1,7 @@
 import type { JobId, Key, NodeId } from '../proto/model.js'
 import type { Announcement, Contact, OverlayRecord, WatchingWorker } from '../proto/overlay-messages.js'
 import type { GridError } from '../runtime/errors.js'
-import type { Endpoint } from '../runtime/transport.js'
+import type { Address, Endpoint } from '../runtime/transport.js'
 import { BoardClient } from './board-client.js'
 import type { BoardNews } from './board-watch.js'
 import { Board, type WorkersWatching } from './core/board.js'
@@ -10,12 +10,7 @@ import { type Candidate, ownersOf, rankOf } from './core/ownership.js'
 import { type RecordKind, RecordStore } from './core/record.js'
 import type { Seed } from './core/seeds.js'
 import { hostOf, subnetOf } from './core/subnet.js'
-import {
-  type OtherSelf,
-  OverlayDriver,
-  type OverlayDependencies as OverlayMembership,
-  unreachedText,
-} from './driver.js'
+import { OverlayDriver, type OverlayDependencies as OverlayMembership, unreachedText } from './driver.js'
 import { OwnRecords, type RecordDraft } from './own-records.js'
 import { Regions } from './regions.js'
 import { OverlayService } from './service.js'
@@ -134,8 +129,8 @@ export class Overlay {
     return this.#driver.joined ? undefined : this.#driver.joinProblem
   }
 
-  /** Another process that runs on the key of this one, met in the last 45 s. */
-  get otherSelf(): OtherSelf | undefined {
+  /** Address of another process that runs on the key of this one, met in the last 45 s; undefined: none. */
+  get otherSelf(): Address | undefined {
     return this.#driver.otherSelf
   }
 

@@ -156,7 +156,7 @@ export class OverlayService {
     if (contact === undefined) return
     this.#ownedBy(contact, caller.nodeId)
     const { driver } = this.#d
-    if (driver.isOtherSelf(contact)) driver.onOtherSelf(contact)
+    driver.meetOtherSelf(contact)
     if (driver.problem(contact) === undefined && driver.rpc.dialable(contact)) driver.feed({ type: 'called', contact })
   }
 

@@ -45,7 +45,7 @@ export class ProcessView {
         coordinator === undefined ? 0 : [...coordinator.owner.core.jobs()].reduce((n, job) => n + job.shards.size, 0),
       storedBytes: this.#storedBytes,
       worker: worker?.state(),
-      otherSelf: overlay.otherSelf?.address ?? '',
+      otherSelf: overlay.otherSelf ?? '',
       unreached: overlay.unreached,
     }
   }
