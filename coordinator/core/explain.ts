@@ -244,8 +244,7 @@ function passingBar(worker: WorkerRecord, job: Job, now: Millis): Bar {
   if (worker.isResting(job.jobId, now)) return { bar: 'resting', value: '' }
   if (worker.notBefore > now) return { bar: 'failing', value: '' }
   if (worker.roomFor(job) <= 0) return { bar: 'full', value: '' }
-  const window = worker.credit.window(worker.hello.slots, job.durations.unitMs)
-  if (worker.held.size + worker.unsettled >= window) return { bar: 'window', value: String(Math.floor(window)) }
+  if (worker.windowRoom(job) <= 0) return { bar: 'window', value: String(Math.floor(worker.windowOf(job))) }
   return { bar: 'none', value: '' }
 }
 

@@ -106,11 +106,10 @@ export class Granting {
       progress = false
       for (const job of this.#inOrder(jobs, worker)) {
         const unitMs = job.durations.unitMs
-        const window = worker.credit.window(worker.hello.slots, unitMs) - worker.held.size - worker.unsettled
         const share = Math.min(
           room - given,
           worker.roomFor(job),
-          window,
+          worker.windowRoom(job),
           this.#guided(job, worker),
           submitters > 1 ? Math.max(1, Math.ceil(room / submitters)) : room,
         )
@@ -174,13 +173,13 @@ export class Granting {
 
   /**
    * Guided self-scheduling (Polychronopoulos & Kuck 1987): near the end everybody holds less, so that nobody sits on a
-   * queue while others are idle. Returns how many more the worker may hold.
+   * queue while others are idle. Returns how many more of the job the worker may hold.
    */
   #guided(job: Job, worker: WorkerRecord): number {
     let left = 0
     for (const shard of job.shards.values()) left += shard.untouched + shard.again.length
     const fair = Math.max(1, Math.ceil(left / (2 * Math.max(1, this.#state.slots)))) * worker.hello.slots
-    return Math.max(0, fair - worker.held.size)
+    return Math.max(0, fair - worker.held.of(job))
   }
 
   #take(job: Job, worker: WorkerRecord, drafts: Drafts, most: number, now: Millis): number {

@@ -229,5 +229,5 @@ function dropReported(instance: Instance): void {
   if (instance.state !== 'reported') return
   instance.state = 'gone'
   instance.credited.fate = 'void'
-  instance.worker.unsettled--
+  instance.worker.unsettled.delete(instance)
 }

@@ -308,7 +308,8 @@ export class Owner {
         assert(instance.state === 'held', 'a held instance is held')
         assert(instance.record.held.includes(instance), 'a held instance stands in its unit')
       }
-      assert(worker.unsettled >= 0, 'unsettled reports are counted once')
+      for (const instance of worker.unsettled)
+        assert(instance.state === 'reported', 'an unsettled instance is reported')
       assert((worker.session !== undefined) === state.connected.includes(worker), 'connected workers are listed')
     }
   }

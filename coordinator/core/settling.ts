@@ -105,7 +105,7 @@ export class Settling {
     record.shard.job.durations.answered(now - instance.grantedAt)
     worker.failures = 0
     instance.state = 'reported'
-    worker.unsettled++
+    worker.unsettled.add(instance)
     record.reported.push(instance)
   }
 
@@ -117,7 +117,7 @@ export class Settling {
   #answeredElsewhere(record: UnitRecord, worker: WorkerRecord, vote: Vote, now: Millis): void {
     if (vote.outcome === 'host' || record.reported.some((instance) => instance.worker === worker)) return
     const instance = newInstance(worker, record, { opinion: record.votes.length, state: 'reported' }, now)
-    worker.unsettled++
+    worker.unsettled.add(instance)
     record.reported.push(instance)
   }
 
@@ -170,7 +170,7 @@ export class Settling {
       const agreed = vote !== undefined && agrees(vote, record)
       instance.state = 'gone'
       instance.credited.fate = agreed ? 'agreed' : 'disagreed'
-      instance.worker.unsettled--
+      instance.worker.unsettled.delete(instance)
       instance.worker.credit.settle(instance.worker.hello.slots, shard.job.durations.unitMs)
       this.#state.toServe.add(instance.worker)
     }

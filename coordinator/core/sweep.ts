@@ -197,7 +197,7 @@ export class Sweep {
     const { workers } = this.#state
     if (workers.size <= WORKERS_AWAY_MAX) return
     for (const [key, worker] of workers) {
-      if (worker.session === undefined && worker.held.size + worker.reserved.size + worker.unsettled === 0)
+      if (worker.session === undefined && worker.held.size + worker.reserved.size + worker.unsettled.size === 0)
         workers.delete(key)
       if (workers.size <= WORKERS_AWAY_MAX) return
     }

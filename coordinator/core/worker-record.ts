@@ -26,8 +26,8 @@ export interface Instance {
   state: 'held' | 'reported' | 'gone'
 }
 
-/** Leases of one worker, counted by job. */
-class HeldInstances extends Set<Instance> {
+/** Instances of one worker, counted by job. */
+class InstancesByJob extends Set<Instance> {
   readonly #byJob = new Map<Job, number>()
 
   /** How many there are of a job. */
@@ -97,12 +97,12 @@ export class WorkerRecord {
   want = 0
   /** Full with work of other owners: wants nothing now, and is drawn like everybody else. */
   busy = false
-  readonly held = new HeldInstances()
+  readonly held = new InstancesByJob()
   /** Instances of single jobs that it is willing to hold, and of one that is not among them, as it says. */
   wantOf: ReadonlyMap<JobId, number> = new Map()
   wantOfNew = Number.POSITIVE_INFINITY
   /** Reported and not yet settled. */
-  unsettled = 0
+  readonly unsettled = new InstancesByJob()
   readonly credit: Credit
   /** Further opinions reserved for this key, oldest first. */
   readonly reserved = new Set<UnitRecord>()
@@ -144,6 +144,21 @@ export class WorkerRecord {
   roomFor(job: Job): number {
     const most = this.wantOf.get(job.jobId) ?? this.wantOfNew
     return Math.min(this.want - this.held.size, most - this.held.of(job))
+  }
+
+  /** The window of its key for first opinions of the job, in instances: what it may have in hand and unsettled. */
+  windowOf({ durations }: Job): number {
+    return this.credit.window(this.hello.slots, durations.unitMs)
+  }
+
+  /**
+   * First opinions of the job that its window has room for. Those of other jobs count against its credit alone: a window of
+   * thousands of tiny units, full, would else leave nothing for a job whose window is of 64 long ones, for as long as there
+   * are tiny ones.
+   */
+  windowRoom(job: Job): number {
+    const inAll = this.credit.value - this.held.size - this.unsettled.size
+    return Math.min(inAll, this.windowOf(job) - this.held.of(job) - this.unsettled.of(job))
   }
 
   /**

@@ -170,6 +170,44 @@ shares('are not owed for the time a submitter had no work', () => {
   grid.finish()
 })
 
+/** A worker that always has hundreds of units of `tiny` in hand, a millisecond each. */
+function fullOfTiny(grid: OwnerGrid): { worker: Volunteer; refill: () => void } {
+  const worker = grid.join('w', { want: 1_000 })
+  const tiny = grid.submit('tiny', 100_000, NONE)
+  const refill = () => {
+    const hand = worker.units(tiny)
+    const done = hand.slice(0, Math.ceil(hand.length / 4))
+    worker.answer(done, 'right', { jobId: tiny, wallMs: done.length })
+  }
+  for (let i = 0; i < 40; i++) refill()
+  assert.ok(worker.units(tiny).length > 500, `${worker.units(tiny).length} tiny units in hand`)
+  return { worker, refill }
+}
+
+shares('reach the last units of a job while another one keeps every worker full', () => {
+  const grid = new OwnerGrid({ units: 0 })
+  const { worker, refill } = fullOfTiny(grid)
+  const few = grid.submit('few', 3, { ...NONE, submitter: submitterOf('bb') })
+  for (let i = 0; i < 20; i++) {
+    refill()
+    worker.answer(worker.units(few), 'right', { jobId: few })
+  }
+  assert.ok(grid.isFinished(few), `${3 - countOf(worker, few)} of 3 never granted`)
+  grid.finish()
+})
+
+shares('reach a job of long units while tiny ones fill a window that is many times its own', () => {
+  const grid = new OwnerGrid({ units: 0 })
+  const { worker, refill } = fullOfTiny(grid)
+  const long = grid.submit('long', 1_000, { ...NONE, submitter: submitterOf('bb') })
+  for (let i = 0; i < 20; i++) {
+    refill()
+    worker.answer(worker.units(long).slice(0, 1), 'right', { jobId: long, wallMs: 10_000 })
+  }
+  assert.ok(countOf(worker, long) >= 20, `${countOf(worker, long)} long units in 20 rounds`)
+  grid.finish()
+})
+
 shares('inside one submitter go by priority, which an order may change', () => {
   const grid = new OwnerGrid({ units: 50, spec: NONE })
   const urgent = grid.submit('urgent', 50, { ...NONE, priority: 10 })

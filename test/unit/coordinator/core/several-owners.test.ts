@@ -142,7 +142,7 @@ function recordsOf(grid: OwnerGrid, one: Volunteer): WorkerRecord[] {
 test('an answer to the grant of one owner takes a place in the window that the key has with the others', () => {
   const { grid, one } = withOneOfEach()
   const records = recordsOf(grid, one)
-  const unsettled = () => records.map((record) => record.unsettled)
+  const unsettled = () => records.map((record) => record.unsettled.size)
   assert.equal(unsettled(), [0, 0, 0])
   one.answer([one.units()[0]!])
   assert.equal(unsettled(), [1, 1, 1])
