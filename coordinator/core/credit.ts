@@ -1,3 +1,5 @@
+import type { JobId } from '../../proto/model.js'
+
 /** What became of one granted instance, for the credit of its key. `void`: nothing that says anything about the key. */
 export type Fate = 'pending' | 'agreed' | 'disagreed' | 'void'
 
@@ -24,21 +26,29 @@ const CREDIT_WORK_MS = 2_000
 const CREDIT_INSTANCES_MAX = 65_536
 /** Credit for each thread from which a key is drawn for further opinions with full weight. */
 const DRAW_FULL_CREDIT = 16
-/** Grants of one key whose fate is remembered in order; beyond it the oldest counts as lost from sight, not as agreed. */
+/** Grants of one key whose fate is remembered in order; beyond it the oldest of a job counts as lost from sight, not as agreed. */
 const ORDER_MAX = 2 * CREDIT_INSTANCES_MAX
 
+/** Grants of one job as they were made, from `head` on. */
+interface Order {
+  grants: Creditable[]
+  head: number
+}
+
 /**
- * The window of one worker key: how many first opinions it may hold, counting instances in hand and reports that are not
- * yet settled. It doubles as its grants settle as agreeing *in the order they were granted*, falls to one instance when one
- * settles as disagreeing, and to the start when one is lost. In order, because agreement among friends settles at once and
+ * The window of one worker key: how many first opinions it may hold, counting instances in hand and, job by job, reports that
+ * are not yet settled. It doubles as its grants settle as agreeing *in the order they were granted*, falls to one instance when
+ * one settles as disagreeing, and to the start when one is lost. In order, because agreement among friends settles at once and
  * disagreement with strangers late: a ring that answers fast would otherwise grow before its first loss arrives. An honest
- * key that errs is back within moments, since what it had in hand besides agrees.
+ * key that errs is back within moments, since what it had in hand besides agrees. Each job has an order of its own: one whose
+ * second opinions nobody is there to give would hold up all others (decision 0024).
  */
 export class Credit {
   readonly #start: number
   #credit: number
-  #order: Creditable[] = []
-  #head = 0
+  readonly #orders = new Map<JobId, Order>()
+  /** Grants in all orders. */
+  #ordered = 0
 
   /** @param threads as the worker says, 1 or more */
   constructor(threads: number) {
@@ -60,7 +70,7 @@ export class Credit {
   }
 
   /**
-   * Most instances in hand and unsettled.
+   * Most instances of one job in hand and unsettled.
    * @param threads threads of the worker, 1 or more
    * @param unitMs typical time of a unit of the job, ms; undefined while unknown
    */
@@ -68,29 +78,47 @@ export class Credit {
     return Math.min(this.#credit, cap(threads, unitMs))
   }
 
-  granted(grant: Creditable): void {
-    this.#order.push(grant)
-    if (this.#order.length - this.#head > ORDER_MAX) this.#head++
-    this.#forgetHead()
-  }
-
-  /** Settles what has got a fate, in the order of granting. To be called after fates were set. */
-  settle(threads: number, unitMs: number | undefined): void {
-    const most = cap(threads, unitMs)
-    while (this.#head < this.#order.length) {
-      const first = this.#order[this.#head]!
-      if (first.fate === 'pending') break
-      if (first.fate === 'agreed') this.#credit = Math.max(this.#credit, Math.min(most, this.#credit * 2))
-      else if (first.fate === 'disagreed') this.#credit = CREDIT_FLOOR
-      this.#head++
+  granted(jobId: JobId, grant: Creditable): void {
+    let order = this.#orders.get(jobId)
+    if (order === undefined) {
+      order = { grants: [], head: 0 }
+      this.#orders.set(jobId, order)
     }
-    this.#forgetHead()
+    order.grants.push(grant)
+    this.#ordered++
+    if (this.#ordered > ORDER_MAX) this.#pass(jobId, order, 1)
   }
 
-  #forgetHead(): void {
-    if (this.#head <= 1_024 || this.#head * 2 <= this.#order.length) return
-    this.#order = this.#order.slice(this.#head)
-    this.#head = 0
+  /** Settles what has got a fate of a job, in the order of granting. To be called after fates were set. */
+  settle(jobId: JobId, threads: number, unitMs: number | undefined): void {
+    const order = this.#orders.get(jobId)
+    if (order === undefined) return
+    const most = cap(threads, unitMs)
+    let settled = 0
+    for (; order.head + settled < order.grants.length; settled++) {
+      const { fate } = order.grants[order.head + settled]!
+      if (fate === 'pending') break
+      if (fate === 'agreed') this.#credit = Math.max(this.#credit, Math.min(most, this.#credit * 2))
+      else if (fate === 'disagreed') this.#credit = CREDIT_FLOOR
+    }
+    this.#pass(jobId, order, settled)
+  }
+
+  /** The job is gone, and with it what its grants would have come to. */
+  forget(jobId: JobId): void {
+    const order = this.#orders.get(jobId)
+    if (order !== undefined) this.#pass(jobId, order, order.grants.length - order.head)
+  }
+
+  /** The first `count` grants of an order say nothing any more. */
+  #pass(jobId: JobId, order: Order, count: number): void {
+    order.head += count
+    this.#ordered -= count
+    if (order.head === order.grants.length) this.#orders.delete(jobId)
+    else if (order.head > 1_024 && order.head * 2 > order.grants.length) {
+      order.grants = order.grants.slice(order.head)
+      order.head = 0
+    }
   }
 
   /** An instance went without an answer: back to the start, or what is left of it. */

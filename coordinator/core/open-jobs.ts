@@ -140,7 +140,7 @@ export class OpenJobs {
         this.#queue.release(instance, now, false, 'withdrawn', 'replays proved its answers wrong')
         if (worker.session !== undefined) this.#settling.withdraw(worker, instance.record)
       }
-      worker.credit.settle(worker.hello.slots, job.durations.unitMs)
+      worker.settleCredit(job)
     }
   }
 
@@ -181,7 +181,7 @@ export class OpenJobs {
     job.shards.delete(number)
     if (job.shards.size > 0) return
     state.jobs.delete(jobId)
-    for (const worker of state.workers.values()) worker.resting.delete(jobId)
+    for (const worker of state.workers.values()) worker.forgetJob(jobId)
   }
 
   #withdrawAll(job: Job, reason: string): void {
@@ -192,7 +192,7 @@ export class OpenJobs {
         this.#state.endLease(instance)
       }
       for (const record of worker.reserved) if (record.shard.job === job) this.#state.cancelReservation(record)
-      worker.credit.settle(worker.hello.slots, job.durations.unitMs)
+      worker.settleCredit(job)
       if (instances.length > 0 && worker.session !== undefined) {
         this.#state.emit({
           type: 'sendWithdraw',

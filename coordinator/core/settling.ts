@@ -171,7 +171,7 @@ export class Settling {
       instance.state = 'gone'
       instance.credited.fate = agreed ? 'agreed' : 'disagreed'
       instance.worker.unsettled.delete(instance)
-      instance.worker.credit.settle(instance.worker.hello.slots, shard.job.durations.unitMs)
+      instance.worker.settleCredit(shard.job)
       this.#state.toServe.add(instance.worker)
     }
     record.reported = []
@@ -184,7 +184,7 @@ export class Settling {
     for (const instance of [...record.held]) {
       instance.credited.fate = 'void'
       this.#state.endLease(instance)
-      instance.worker.credit.settle(instance.worker.hello.slots, shard.job.durations.unitMs)
+      instance.worker.settleCredit(shard.job)
       this.#state.toServe.add(instance.worker)
       if (instance.worker.session !== undefined) this.withdraw(instance.worker, record)
     }

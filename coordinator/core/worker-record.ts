@@ -152,13 +152,23 @@ export class WorkerRecord {
   }
 
   /**
-   * First opinions of the job that its window has room for. Those of other jobs count against its credit alone: a window of
-   * thousands of tiny units, full, would else leave nothing for a job whose window is of 64 long ones, for as long as there
-   * are tiny ones.
+   * First opinions of the job that its window has room for. What it has in hand of other jobs counts against its credit alone:
+   * a window of thousands of tiny units, full, would else leave nothing for a job whose window is of 64 long ones. What is
+   * not settled of other jobs does not count: nobody may be there to settle it.
    */
   windowRoom(job: Job): number {
-    const inAll = this.credit.value - this.held.size - this.unsettled.size
-    return Math.min(inAll, this.windowOf(job) - this.held.of(job) - this.unsettled.of(job))
+    const ofJob = this.windowOf(job) - this.held.of(job) - this.unsettled.of(job)
+    return Math.min(this.credit.value - this.held.size, ofJob)
+  }
+
+  /** Fates of grants of the job were set. */
+  settleCredit({ jobId, durations }: Job): void {
+    this.credit.settle(jobId, this.hello.slots, durations.unitMs)
+  }
+
+  forgetJob(jobId: JobId): void {
+    this.resting.delete(jobId)
+    this.credit.forget(jobId)
   }
 
   /**
@@ -267,7 +277,7 @@ export function newInstance(
   now: Millis,
 ): Instance {
   const credited: Creditable = { fate: 'pending' }
-  worker.credit.granted(credited)
   const { shard } = record
+  worker.credit.granted(shard.jobId, credited)
   return { shard, record, worker, opinion, grantedAt: now, movedAt: now, fuel: 0n, credited, state }
 }

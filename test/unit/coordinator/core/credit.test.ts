@@ -1,21 +1,23 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Credit, type Creditable, type Fate } from '../../../../coordinator/core/credit.js'
+import type { JobId } from '../../../../proto/model.js'
 import { OwnerGrid } from '../../../support/owner-grid.js'
 
 const THREADS = 1
+const JOB = 'a job' as JobId
 const LONG_MS = 10_000
 const begin = (threads = THREADS) => new Credit(threads)
 
-function grant(credit: Credit, count: number): Creditable[] {
+function grant(credit: Credit, count: number, jobId = JOB): Creditable[] {
   const grants = Array.from({ length: count }, (): Creditable => ({ fate: 'pending' }))
-  for (const one of grants) credit.granted(one)
+  for (const one of grants) credit.granted(jobId, one)
   return grants
 }
 
-function settle(credit: Credit, grants: readonly Creditable[], fate: Fate, unitMs = LONG_MS): void {
+function settle(credit: Credit, grants: readonly Creditable[], fate: Fate, unitMs = LONG_MS, jobId = JOB): void {
   for (const one of grants) one.fate = fate
-  credit.settle(THREADS, unitMs)
+  credit.settle(jobId, THREADS, unitMs)
 }
 
 const credits = suite('Credit')
@@ -44,6 +46,20 @@ credits('does not grow by agreement on later grants while an earlier one is open
   settle(credit, [first!], 'agreed')
   assert.is(credit.value, 32)
 })
+
+credits(
+  'grows with one job while nothing of another settles, and has forgotten what was open of that when it is gone',
+  () => {
+    const credit = begin()
+    const other = 'another job' as JobId
+    const open = grant(credit, 1, other)
+    settle(credit, grant(credit, 3), 'agreed')
+    assert.is(credit.value, 8)
+    credit.forget(other)
+    settle(credit, open, 'disagreed', LONG_MS, other)
+    assert.is(credit.value, 8)
+  },
+)
 
 credits('falls to one instance when a grant settles as disagreeing, however many threads there are', () => {
   const credit = begin(8)
@@ -87,7 +103,7 @@ credits('counts tiny units in seconds of work: two seconds a thread', () => {
   settle(credit, grant(credit, 20), 'agreed', 1)
   assert.is(credit.window(1, 1), 2_000)
   for (const one of grant(credit, 2)) one.fate = 'agreed'
-  credit.settle(2, 1)
+  credit.settle(JOB, 2, 1)
   assert.is(credit.window(2, 1), 4_000)
   assert.is(credit.window(1, 90), 64, 'never less than for long units')
   assert.is(credit.window(1, 500), 64)
@@ -128,6 +144,22 @@ windows('counts reports that are not settled, so that a key cannot answer and ta
   assert.equal(a.units(), [], 'its answer waits for a second opinion')
   grid.advance(10_000)
   assert.equal(a.units(), [])
+  grid.finish()
+})
+
+windows('of one job stays open while another one waits for a second volunteer that never comes', () => {
+  const grid = new OwnerGrid({ units: 100 })
+  const alone = grid.join('alone', { slots: 2, want: 64 })
+  for (let i = 0; i < 3; i++) alone.answer()
+  assert.is(grid.waiting(), '1 worker here, quorum needs 2')
+  const other = grid.submit('other', 64, { policy: { type: 'none' } })
+  let most = 0
+  for (let i = 0; i < 8; i++) {
+    most = Math.max(most, alone.units(other).length)
+    alone.answer(alone.units(other), 'right', { jobId: other })
+  }
+  assert.ok(grid.isFinished(other))
+  assert.ok(most >= 16, `${most} units in hand at most`)
   grid.finish()
 })
 
