@@ -1,5 +1,6 @@
+import type { JobEnd } from '../client/job-end.js'
 import { readJobRecords } from '../client/job-records.js'
-import type { JobEnd, JobProgress } from '../client/watch.js'
+import type { JobProgress } from '../client/watch.js'
 import { confidenceText } from '../job/credibility.js'
 import { formatBytes, formatDuration, parseInteger } from '../job/quantity.js'
 import { formatSelection } from '../job/selection.js'

@@ -30,6 +30,7 @@ export {
   type SourceRequest,
   type TaskRequest,
 } from './job-builder.js'
+export { type JobEnd, jobEnd } from './job-end.js'
 export { JobList, type ListedJob, type ListStorage } from './job-list.js'
 export { addJobRecord, jobListKinds, jobsKey, LISTED_JOBS_MAX, readJobRecords } from './job-records.js'
 export { type LaidOut, Layout } from './layout.js'
@@ -73,9 +74,7 @@ export {
 } from './submit.js'
 export { type ListedUnit, listUnits, type UnitsOptions } from './units.js'
 export {
-  type JobEnd,
   type JobProgress,
-  jobEnd,
   type WaitedJob,
   type WaitOptions,
   type WatchOptions,

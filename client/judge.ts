@@ -1,14 +1,15 @@
-import type { BlobRef, JobId, PublicKey } from '../proto/model.js'
+import type { BlobRef, JobId, NodeId, PublicKey } from '../proto/model.js'
 import { type Millis, pause } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import { jitter } from '../runtime/jitter.js'
+import type { Endpoint } from '../runtime/transport.js'
 import type { Compute } from '../worker/compute/compute.js'
 import { Auditor } from './audit.js'
+import { endHolds, jobEnd } from './job-end.js'
 import { readJobRecords } from './job-records.js'
 import { mayRule } from './orders.js'
 import type { FetchedFile } from './replay-material.js'
 import type { GridClient, KnownJob } from './session.js'
-import { jobEnd } from './watch.js'
 
 export interface JudgeOptions {
   /** Whose jobs are judged, where they name this key. At most {@link SUBMITTERS_MAX}. */
@@ -131,8 +132,14 @@ export class Judge {
   /** Whether nothing is left to be judged. */
   async #judge(jobId: JobId, one: Case, signal: AbortSignal): Promise<boolean> {
     const { clock, logger } = this.#client.parts
-    const { summary } = await this.#client.show(jobId, false, { signal })
-    const hasEnded = jobEnd(one.auditor.job, summary, clock.wallMs()) !== undefined
+    let from: NodeId | undefined
+    const onFrom = ({ nodeId }: Endpoint) => {
+      from = nodeId
+    }
+    const { summary } = await this.#client.show(jobId, false, { signal, onFrom })
+    const { job } = one.auditor
+    const end = jobEnd(job, summary, clock.wallMs())
+    const hasEnded = end !== undefined && (await endHolds(this.#client, { job, summary, end, from: from! }, signal))
     const foundFalse = await one.auditor.round(hasEnded, signal)
     if (foundFalse) {
       const { wrong, convicted, dismissed } = one.auditor.findings

@@ -1,8 +1,9 @@
 import { type FactContext, factContext } from '../job/facts.js'
 import { applyOrders, checkOrder, type KnownOrder, type OrdersView } from '../job/orders.js'
-import { homeKey, shardKey } from '../job/shard.js'
+import { homeKey, selectedUnitCount, shardKey } from '../job/shard.js'
 import type { SignatureVerifier } from '../job/signature.js'
 import { checkSpec, jobIdOf } from '../job/spec.js'
+import { addsUp } from '../job/summary.js'
 import { idWorkOf, nodeIdOf, type Signer, type Verifier } from '../overlay/identity.js'
 import { keyOfDigest } from '../overlay/index.js'
 import { grantCodec, orderCodec, reportCodec } from '../proto/codec/facts.js'
@@ -10,7 +11,7 @@ import { jobSpecCodec } from '../proto/codec/spec.js'
 import type { KeepJobRequest } from '../proto/home-messages.js'
 import type { ShowReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { JobId, JobSpec, Signed } from '../proto/model.js'
+import type { JobId, JobSpec, Signed, Summary } from '../proto/model.js'
 import { type Clock, type Millis, pause } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
@@ -144,13 +145,13 @@ export class GridClient {
     jobId: JobId,
     method: UnaryMethod<Request, Response>,
     request: Request,
-    { check, ...options }: AskOptions & { readonly check?: (response: Response) => void } = {},
+    { check, ...options }: AskOptions & { readonly check?: (response: Response, from: Endpoint) => void } = {},
   ): Promise<Response> {
     const { transport } = this.parts
     const asking = { ...options, what: `job ${jobId.slice(0, 8)}` }
     const ask = async (peer: Endpoint, call: { deadlineMs: Millis; signal?: AbortSignal }) => {
       const response = await transport.call(peer, method, request, call)
-      check?.(response)
+      check?.(response, peer)
       return response
     }
     try {
@@ -210,10 +211,24 @@ export class GridClient {
     return this.checkShown(jobId, await this.show(jobId, false, options))
   }
 
-  /** What the home says of a job; counts are its claims. Rejects as {@link askAny}. */
-  show(jobId: JobId, withShards: boolean, options: AskOptions = {}): Promise<ShowReply> {
-    const check = (reply: ShowReply) => void this.checkShown(jobId, reply)
+  /** What the home says of a job; counts are its claims, and add up. `onFrom`: told who says it. Rejects as {@link askAny}. */
+  show(
+    jobId: JobId,
+    withShards: boolean,
+    { onFrom, ...options }: AskOptions & { readonly onFrom?: (from: Endpoint) => void } = {},
+  ): Promise<ShowReply> {
+    const check = (reply: ShowReply, from: Endpoint) => {
+      this.checkReply(jobId, reply)
+      onFrom?.(from)
+    }
     return this.askHome(jobId, methods.show, { jobId, withShards }, { ...options, check })
+  }
+
+  /** As {@link checkShown}, and the counts are those of the job's units, each in one state. */
+  checkReply(jobId: JobId, reply: ShowReply): KnownJob {
+    const job = this.checkShown(jobId, reply)
+    checkCounts(job, reply.summary)
+    return job
   }
 
   /** A signed spec and orders as a checked job. Throws GridError `corrupt` when they are not those of `jobId`. */
@@ -268,6 +283,12 @@ export class GridClient {
         : undefined),
     }
   }
+}
+
+/** Throws GridError `corrupt` for counts that cannot be those of the job. */
+export function checkCounts({ spec }: KnownJob, summary: Summary): void {
+  if (!addsUp(summary, selectedUnitCount(spec)))
+    throw new GridError('corrupt', 'the home counts other units than the job has')
 }
 
 /** Which refusal tells most, of those that asking again cannot change. */

@@ -1,7 +1,6 @@
-import { stopReason } from '../job/stop-rule.js'
 import type { ShardStatus, ShowReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { JobId, JobSpec, Signed, Summary } from '../proto/model.js'
+import type { JobId, NodeId, Signed, Summary } from '../proto/model.js'
 import { type Millis, pause } from '../runtime/clock.js'
 import { consume } from '../runtime/consume.js'
 import { GridError, toGridError } from '../runtime/errors.js'
@@ -9,16 +8,11 @@ import { jitter } from '../runtime/jitter.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { Channel } from './channel.js'
 import { Stall, tellsMore } from './core/stall.js'
+import { endHolds, type JobEnd, jobEnd } from './job-end.js'
 import { type Pace, PaceMeter } from './rate.js'
-import { aborted, type GridClient, type KnownJob } from './session.js'
+import { aborted, checkCounts, type GridClient, type KnownJob } from './session.js'
 
-/**
- * Why nothing more is to be waited for: every unit is settled or failed; cancelled; expired; `stuck`: what remains is held
- * by its owners; `stopped`: too many units failed.
- */
-export type JobEnd = 'finished' | 'cancelled' | 'removed' | 'expired' | 'stuck' | 'stopped'
-
-/** One look at a job. The counts are what its home says; only `results` proves anything. */
+/** One look at a job. The counts are what its home says; only `results` proves anything. `end` is no lone peer's word: {@link endHolds}. */
 export interface JobProgress extends Pace {
   readonly job: KnownJob
   readonly summary: Summary
@@ -48,28 +42,11 @@ const RETRY_MS = 250
 const RETRY_MAX_MS = 10_000
 /** A home says something every few seconds, or another one is asked: a half-open connection says nothing. Unit: ms. */
 const SILENCE_MS = 20_000
-/** Guards asked about a job that stands still, and the deadline of each. Unit of the second: ms. */
-const GUARDS_ASKED = 3
-const GUARD_ASK_MS = 3_000
+/** Homes and guards asked about a job that stands still, of each kind, and the deadline of each. Unit of the second: ms. */
+const OTHERS_ASKED = 3
+const OTHER_ASK_MS = 3_000
 /** Looks queued for a slow reader; newer ones replace none, the home is held back. */
 const QUEUED_LOOKS = 2
-
-/** How a job ended by what its home says, if it did. `wallMs`: now, since 1970. */
-export function jobEnd({ spec, view }: KnownJob, summary: Summary, wallMs: number): JobEnd | undefined {
-  const { units, settled, failed, held } = summary
-  if (view.removed) return 'removed'
-  if (settled + failed >= units) return 'finished'
-  if (view.cancelled) return 'cancelled'
-  if (wallMs >= view.expiresAtMs) return 'expired'
-  if (isStopped(spec, summary)) return 'stopped'
-  if (settled + failed + held >= units) return 'stuck'
-  return undefined
-}
-
-/** The home grants no more, and what was granted has come to an end. */
-function isStopped(spec: JobSpec, summary: Summary): boolean {
-  return summary.leased === 0 && stopReason(spec, summary) !== ''
-}
 
 /**
  * Looks at a job again and again as it changes, until it has ended; the last look has `end`. Goes on at another peer of the
@@ -84,12 +61,25 @@ export async function* watchJob(
   const { signal, withShards = false, deadlineMs, patienceMs = Number.POSITIVE_INFINITY, onLost } = options
   const { clock, random, transport } = client.parts
   const reader = new ShowReader(client, jobId)
+  let from: Endpoint | undefined
   const first = await client.show(jobId, withShards, {
     ...(deadlineMs === undefined ? {} : { deadlineMs }),
     ...(signal ? { signal } : {}),
+    onFrom: (home) => {
+      from = home
+    },
   })
+  /** Peers that said that the job had ended, which others denied. */
+  const doubted = new Set<NodeId>()
+  /** Whether a look is to be believed. */
+  const holds = async ({ job, summary, end }: JobProgress, { nodeId }: Endpoint) => {
+    if (end === undefined || (await endHolds(client, { job, summary, end, from: nodeId }, signal))) return true
+    doubted.add(nodeId)
+    return false
+  }
   let progress = reader.read(first)
-  yield progress
+  if (await holds(progress, from!)) yield progress
+  else progress = { ...progress, end: undefined }
   let lostAt: Millis | undefined
   const stall = new Stall()
   let ahead: Endpoint | undefined
@@ -100,7 +90,7 @@ export async function* watchJob(
     const guards = attempt > 0 ? await client.guards(jobId) : []
     const asked = [...(ahead === undefined ? [] : [ahead]), ...homes, ...guards]
     ahead = undefined
-    for (const home of asked) {
+    for (const home of doubtedLast(asked, doubted)) {
       const looks = new Channel<ShowReply>(QUEUED_LOOKS)
       const stop = new AbortController()
       const onAbort = () => stop.abort()
@@ -119,13 +109,18 @@ export async function* watchJob(
       stream.end()
       try {
         for await (const reply of looks) {
-          progress = reader.read(reply)
+          const look = reader.read(reply)
+          if (!(await holds(look, home))) {
+            failure = new GridError('corrupt', 'a home says that the job has ended, and others deny it')
+            break
+          }
+          progress = look
           attempt = 0
           lostAt = undefined
           yield progress
           if (progress.end !== undefined) return
           if (!stall.looked(progress.summary, clock.now())) continue
-          ahead = await guardAhead(client, jobId, progress.summary)
+          ahead = await otherAhead(client, jobId, progress.summary, new Set([...doubted, home.nodeId]))
           if (ahead !== undefined) break
         }
       } catch (error) {
@@ -147,24 +142,34 @@ export async function* watchJob(
   }
 }
 
-/** A guard by which the job is further than `summary` says. */
-async function guardAhead(client: GridClient, jobId: JobId, summary: Summary): Promise<Endpoint | undefined> {
+function doubtedLast(peers: readonly Endpoint[], doubted: ReadonlySet<NodeId>): readonly Endpoint[] {
+  if (doubted.size === 0) return peers
+  const isDoubted = ({ nodeId }: Endpoint) => doubted.has(nodeId)
+  return [...peers.filter((peer) => !isDoubted(peer)), ...peers.filter(isDoubted)]
+}
+
+/** Another home or a guard, none of `except`, by which the job is further than `summary` says. */
+async function otherAhead(
+  client: GridClient,
+  jobId: JobId,
+  summary: Summary,
+  except: ReadonlySet<NodeId>,
+): Promise<Endpoint | undefined> {
   const { transport, random } = client.parts
-  const guards = await client.guards(jobId)
-  const from = random.int(Math.max(1, guards.length))
-  for (let i = 0; i < Math.min(GUARDS_ASKED, guards.length); i++) {
-    const guard = guards[(from + i) % guards.length]!
-    try {
-      const reply = await transport.call(
-        guard,
-        methods.show,
-        { jobId, withShards: false },
-        { deadlineMs: GUARD_ASK_MS },
-      )
-      client.checkShown(jobId, reply)
-      if (tellsMore(reply.summary, summary)) return guard
-    } catch {
-      // It does not have the job, or is not there: another one may.
+  const homes = await client.homes(jobId).catch((): readonly Endpoint[] => [])
+  for (const peers of [await client.guards(jobId), homes]) {
+    const others = peers.filter(({ nodeId }) => !except.has(nodeId))
+    const from = random.int(Math.max(1, others.length))
+    for (let i = 0; i < Math.min(OTHERS_ASKED, others.length); i++) {
+      const other = others[(from + i) % others.length]!
+      try {
+        const request = { jobId, withShards: false }
+        const reply = await transport.call(other, methods.show, request, { deadlineMs: OTHER_ASK_MS })
+        client.checkReply(jobId, reply)
+        if (tellsMore(reply.summary, summary)) return other
+      } catch {
+        // It does not have the job, or is not there: another one may.
+      }
     }
   }
   return undefined
@@ -190,6 +195,7 @@ class ShowReader {
       this.#orders = reply.orders
     }
     const { summary, shards, waiting, ageMs, firstGrantAgeMs, holders, wanted } = reply
+    checkCounts(this.#job, summary)
     return {
       job: this.#job,
       summary,

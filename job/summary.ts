@@ -18,3 +18,9 @@ export const EMPTY_SUMMARY: Summary = Object.freeze({
   fuel: 0n,
   ready: 0,
 })
+
+/** Whether the counts are those of `units` units, each in one state. */
+export function addsUp(summary: Summary, units: number): boolean {
+  const { open, accepted, settled, disputed, held, failed } = summary
+  return summary.units === units && open + accepted + settled + disputed + held + failed === units
+}

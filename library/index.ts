@@ -3,8 +3,9 @@
  * Versioning; other modules of the package are not to be imported. See docs/library.md.
  */
 export type { MissingReason, MissingUnits, OverturnedUnit, ResultsSummary } from '../client/answer.js'
+export type { JobEnd } from '../client/job-end.js'
 export type { Amendment, RetryChanges } from '../client/orders.js'
-export type { JobEnd, JobProgress } from '../client/watch.js'
+export type { JobProgress } from '../client/watch.js'
 export type {
   Digest,
   JobId,

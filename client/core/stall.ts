@@ -1,7 +1,10 @@
 import type { Summary } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 
-/** A home that has told of nothing new for so long is held against a guard, and again after twice as long each time. Unit: ms. */
+/**
+ * A home that has told of nothing new for so long is held against others, and again after twice as long each time; one that
+ * always has something new after the longest. Unit: ms.
+ */
 const STALL_MS: Millis = 60_000
 const STALL_MS_MAX: Millis = 10 * 60_000
 
@@ -9,11 +12,17 @@ const STALL_MS_MAX: Millis = 10 * 60_000
 export class Stall {
   #decided = -1
   #since: Millis = 0
+  #askedAt: Millis | undefined
   #waitMs = STALL_MS
 
   /** Takes a look at the job in. True: somebody else is to be asked now. */
   looked(summary: Summary, now: Millis): boolean {
     const decided = decidedOf(summary)
+    this.#askedAt ??= now
+    if (now - this.#askedAt >= STALL_MS_MAX) {
+      this.#askedAt = now
+      return true
+    }
     if (decided !== this.#decided) {
       this.#decided = decided
       this.#since = now
@@ -22,6 +31,7 @@ export class Stall {
     }
     if (now - this.#since < this.#waitMs) return false
     this.#since = now
+    this.#askedAt = now
     this.#waitMs = Math.min(STALL_MS_MAX, 2 * this.#waitMs)
     return true
   }

@@ -1,3 +1,4 @@
+import { addsUp } from '../../job/summary.js'
 import type { NodeId, Summary } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 
@@ -146,9 +147,4 @@ function compareProgress(a: Summary, b: Summary): number {
 /** Whether nothing is left to do. */
 export function isFinished(summary: Summary): boolean {
   return summary.settled + summary.failed === summary.units
-}
-
-function addsUp(summary: Summary, units: number): boolean {
-  const { open, accepted, settled, disputed, held, failed } = summary
-  return summary.units === units && open + accepted + settled + disputed + held + failed === units
 }

@@ -43,7 +43,8 @@ export class FakeJob {
   opinions: (first: number) => number | undefined = () => undefined
   /** Who signs the grants of the 64 units from this one on; undefined: the owner that is asked. */
   grantor: (first: number) => Identity | undefined = () => undefined
-  readonly #facts = new Map<number, readonly ReportFact[]>()
+  /** By shard and units computed. */
+  readonly #facts = new Map<string, readonly ReportFact[]>()
 
   constructor(signed: Signed, computed: Computed) {
     this.signed = signed
@@ -74,14 +75,15 @@ export class FakeJob {
 
   /** Facts of a shard: reports of 64 units by as many donors as the quorum wants. */
   facts(shard: number, owner: Identity): readonly ReportFact[] {
-    let facts = this.#facts.get(shard)
+    const made = `${shard}/${this.summary([shard]).open}`
+    let facts = this.#facts.get(made)
     if (facts === undefined) {
       const votes = this.spec.policy.type === 'quorum' ? this.spec.policy.quorum : 1
       const kept = this.kept(shard)
-      const made: ReportFact[] = []
+      const all: ReportFact[] = []
       for (let at = 0; at < kept.length; at += 64) {
         for (let vote = 0; vote < (this.opinions(kept[at]!.unit) ?? votes); vote++)
-          made.push(
+          all.push(
             factBy(this, shard, kept.slice(at, at + 64), donors[vote]!, this.grantor(kept[at]!.unit) ?? owner, vote),
           )
       }
@@ -90,9 +92,9 @@ export class FakeJob {
         return output === undefined ? [] : [{ unit, output, encoded: unitOutputCodec.encode(output) }]
       })
       for (let at = 0; at < others.length; at += 64)
-        made.push(factBy(this, shard, others.slice(at, at + 64), donors[2]!, owner, votes))
-      facts = made
-      this.#facts.set(shard, facts)
+        all.push(factBy(this, shard, others.slice(at, at + 64), donors[2]!, owner, votes))
+      facts = all
+      this.#facts.set(made, facts)
     }
     return facts
   }

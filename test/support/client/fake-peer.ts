@@ -22,6 +22,8 @@ export interface Lies {
   readonly knowsNothing?: boolean
   /** Changes what it lists of the units of a shard. */
   readonly units?: (units: readonly UnitStatus[]) => readonly UnitStatus[]
+  /** Changes what it shows of a job. */
+  readonly show?: (reply: ShowReply) => ShowReply
 }
 
 /** Home and owner in one, on a fake network. */
@@ -68,7 +70,7 @@ export class FakePeer {
           firstGrantAgoMs: undefined,
         }))
       : []
-    return {
+    const reply: ShowReply = {
       spec: job.signed,
       orders: job.orders,
       summary: job.summary(),
@@ -79,6 +81,7 @@ export class FakePeer {
       holders: [this.identity.nodeId],
       wanted: 1,
     }
+    return this.lies.show?.(reply) ?? reply
   }
 
   #serve(transport: Transport): void {
