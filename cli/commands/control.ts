@@ -1,7 +1,7 @@
+import { jobEnd } from '../../client/job-end.js'
 import { cancelJob, type RetryChanges, releaseUnits, retryJobs } from '../../client/orders.js'
 import { submitJob } from '../../client/submit.js'
 import { listUnits } from '../../client/units.js'
-import { jobEnd } from '../../client/job-end.js'
 import { count } from '../../job/selection.js'
 import { SELECTION_RANGES_MAX } from '../../proto/limits.js'
 import { GridError } from '../../runtime/errors.js'

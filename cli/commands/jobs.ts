@@ -1,6 +1,6 @@
+import { jobEnd } from '../../client/job-end.js'
 import type { ListedJob } from '../../client/job-list.js'
 import { readJobRecords } from '../../client/job-records.js'
-import { jobEnd } from '../../client/job-end.js'
 import { formatDuration } from '../../job/quantity.js'
 import type { JobId } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'

@@ -1,7 +1,7 @@
+import { jobEnd } from '../../client/job-end.js'
 import { extendInputs, releaseInputs } from '../../client/job-inputs.js'
 import { readJobRecords, removeJobRecord } from '../../client/job-records.js'
 import { amendJob, removeJob } from '../../client/orders.js'
-import { jobEnd } from '../../client/job-end.js'
 import { formatBytes, formatDuration, parseDuration } from '../../job/quantity.js'
 import type { JobId } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
