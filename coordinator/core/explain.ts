@@ -242,7 +242,7 @@ function workerGroups(state: OwnerState, job: Job, now: Millis): WorkerGroup[] {
 /** How a worker that may compute the job stands towards it at the moment. */
 function passingBar(worker: WorkerRecord, job: Job, now: Millis): Bar {
   if (worker.isResting(job.jobId, now)) return { bar: 'resting', value: '' }
-  if (worker.notBefore > now) return { bar: 'failing', value: '' }
+  if (worker.isFailing(job.jobId, now)) return { bar: 'failing', value: '' }
   if (worker.roomFor(job) <= 0) return { bar: 'full', value: '' }
   if (worker.windowRoom(job) <= 0) return { bar: 'window', value: String(Math.floor(worker.windowOf(job))) }
   return { bar: 'none', value: '' }

@@ -47,7 +47,7 @@ export class Granting {
   }
 
   serve(worker: WorkerRecord, now: Millis): void {
-    if (worker.session === undefined || worker.notBefore > now) return
+    if (worker.session === undefined) return
     let room = worker.want - worker.held.size
     if (room <= 0) return
     const drafts = new Drafts(worker, this.#state)
@@ -55,11 +55,12 @@ export class Granting {
     let full = 0
     for (const record of worker.reserved) {
       if (room <= 0 || full > FULL_SCAN_MAX) break
-      if (worker.roomFor(record.shard.job) <= 0) {
+      const { job, quietUntil } = record.shard
+      if (worker.roomFor(job) <= 0) {
         full++
         continue
       }
-      if (record.shard.quietUntil > now || record.shard.job.refusal(wallMs) !== '') continue
+      if (quietUntil > now || worker.isFailing(job.jobId, now) || job.refusal(wallMs) !== '') continue
       worker.reserved.delete(record)
       worker.cameAt = now
       record.reservedFor = undefined
@@ -140,7 +141,7 @@ export class Granting {
     const jobs: Job[] = []
     for (const job of this.#state.jobs.values()) {
       if (!this.#hasFirst(job) || !mayWork(worker, job.jobId, job.spec) || job.isConvicted(worker)) continue
-      if (job.refusal(wallMs) === '' && !worker.isResting(job.jobId, now)) jobs.push(job)
+      if (job.refusal(wallMs) === '' && worker.isFree(job.jobId, now)) jobs.push(job)
     }
     return jobs
   }
@@ -274,7 +275,7 @@ export class Granting {
         // Each donor has one vote: a copy whose vote cannot count would use one up.
         if (this.#state.isCapped(record) || this.#state.leansHere(record)) continue
         if (!isDistinct(worker, record) || failuresOf(worker, record) > 0) continue
-        if (!mayWork(worker, job.jobId, job.spec) || worker.isResting(job.jobId, now) || job.refusal(wallMs) !== '')
+        if (!mayWork(worker, job.jobId, job.spec) || !worker.isFree(job.jobId, now) || job.refusal(wallMs) !== '')
           continue
         if (job.isConvicted(worker)) continue
         worst = instance

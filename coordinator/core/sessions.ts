@@ -161,7 +161,7 @@ export class Sessions {
     const shard = this.#state.shard(event.jobId, event.shard)
     if (worker === undefined || shard === undefined) return
     const refused = event.type === 'reportRefused'
-    if (refused) worker.hostFailed(now)
+    if (refused) worker.hostFailed(event.jobId, now)
     else worker.rest(event.jobId, now)
     for (const unit of event.units) {
       const instance = heldBy(worker, shard.record(unit))

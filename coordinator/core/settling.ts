@@ -71,7 +71,7 @@ export class Settling {
       let decision = shard.vote(record, [vote], now)
       if (live && shard.isByOneWord(record) && this.#state.context.random.next() < SPOT_CHECKED_SHARE)
         decision = { ...shard.spotCheck(record, now), before: decision.before }
-      if (live && vote.outcome === 'host' && worker !== undefined) worker.hostFailed(now)
+      if (live && vote.outcome === 'host' && worker !== undefined) worker.hostFailed(shard.jobId, now)
       if (live && decision.before === 'accepted' && worker !== undefined)
         this.#state.fetches.computedAgain(record, worker)
       this.after(decision, now)
@@ -103,7 +103,7 @@ export class Settling {
       return
     }
     record.shard.job.durations.answered(now - instance.grantedAt)
-    worker.failures = 0
+    worker.failing.delete(record.shard.jobId)
     instance.state = 'reported'
     worker.unsettled.add(instance)
     record.reported.push(instance)

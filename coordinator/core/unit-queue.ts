@@ -181,8 +181,7 @@ export function drawRules(state: OwnerState, { job, owners }: Shard, now: Millis
   return {
     mayWork: (candidate) =>
       candidate.mayBeDrawn &&
-      candidate.notBefore <= now &&
-      !candidate.isResting(job.jobId, now) &&
+      candidate.isFree(job.jobId, now) &&
       !job.isConvicted(candidate) &&
       mayWork(candidate, job.jobId, job.spec),
     isOwner: (candidate) => owners.includes(candidate.nodeId),

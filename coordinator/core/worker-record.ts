@@ -66,7 +66,7 @@ export interface Outstanding extends Pick<Instance, 'shard' | 'record' | 'worker
 /** Rest of a key from a job that it handed units back of: doubles with each time, up to the longest. */
 const REST_MS = 1_000
 const REST_MAX_MS = 60_000
-/** Failures in a row from which on a key's host backs off, and its longest back-off. */
+/** Failures of a job in a row from which on a key's host backs off from it, and its longest back-off. */
 const HOST_FAILURES_FREE = 2
 const HOST_BACKOFF_MAX_MS = 10 * 60_000
 /** Versions of a task that are named where none fits. */
@@ -108,9 +108,8 @@ export class WorkerRecord {
   readonly reserved = new Set<UnitRecord>()
   /** When it last came for one of them. */
   cameAt: Millis = Number.NEGATIVE_INFINITY
-  /** Host failures and silences in a row: back-off for this key. */
-  failures = 0
-  notBefore: Millis = 0
+  /** Jobs of which its host failed units in a row, and until when it is given none of them. */
+  readonly failing = new Map<JobId, { times: number; until: Millis }>()
   /** Jobs that it handed units back of, which it is not given for a while. */
   readonly resting = new Map<JobId, { times: number; until: Millis }>()
   /** Why it wants less than it could compute, and since when, as it says. */
@@ -168,6 +167,7 @@ export class WorkerRecord {
 
   forgetJob(jobId: JobId): void {
     this.resting.delete(jobId)
+    this.failing.delete(jobId)
     this.credit.forget(jobId)
   }
 
@@ -215,17 +215,30 @@ export class WorkerRecord {
     this.resting.set(jobId, { times, until: now + Math.min(REST_MAX_MS, REST_MS * 2 ** Math.min(16, times - 1)) })
   }
 
-  /** Its host failed a unit: after a few in a row it is given nothing for a while. */
-  hostFailed(now: Millis): void {
-    this.failures++
-    if (this.failures > HOST_FAILURES_FREE)
-      this.notBefore = now + Math.min(HOST_BACKOFF_MAX_MS, 1_000 * 2 ** this.failures)
+  /**
+   * Its host failed a unit: after a few in a row it is given nothing of the job for a while. Of that job alone: a submitter
+   * whose program brings hosts down would else take them from everybody.
+   */
+  hostFailed(jobId: JobId, now: Millis): void {
+    const times = (this.failing.get(jobId)?.times ?? 0) + 1
+    const backOffMs = times > HOST_FAILURES_FREE ? Math.min(HOST_BACKOFF_MAX_MS, 1_000 * 2 ** times) : 0
+    this.failing.set(jobId, { times, until: now + backOffMs })
+  }
+
+  isFailing(jobId: JobId, now: Millis): boolean {
+    const failed = this.failing.get(jobId)
+    return failed !== undefined && failed.until > now
   }
 
   isResting(jobId: JobId, now: Millis): boolean {
     if (this.resting.size === 0) return false
     const rest = this.resting.get(jobId)
     return rest !== undefined && rest.until > now
+  }
+
+  /** Whether it is to be given units of the job: it handed none back just now, and its host failed none. */
+  isFree(jobId: JobId, now: Millis): boolean {
+    return !this.isResting(jobId, now) && !this.isFailing(jobId, now)
   }
 
   /** Whether the key was known before the job was made. */

@@ -36,6 +36,26 @@ failures('of the only host there is do not end the unit: it may try again', () =
   grid.finish()
 })
 
+failures('in a row keep a host from their job for a while, and from no other', () => {
+  const grid = new OwnerGrid({ units: 40, spec: NONE })
+  const a = grid.join('a')
+  for (let i = 0; i < 3; i++) {
+    a.answer(a.units(), '', { outcome: 'host' })
+    grid.advance(100)
+  }
+  assert.equal(a.units(), [])
+  const other = grid.submit('other', 4, NONE)
+  for (let i = 0; i < 4; i++) a.answer(a.units(other), 'right', { jobId: other })
+  assert.ok(grid.isFinished(other))
+  assert.equal(a.units(), [], 'what went well elsewhere says nothing of this job')
+  grid.advance(8_500)
+  assert.is(a.units().length, 1)
+  a.answer()
+  a.answer(a.units(), '', { outcome: 'host' })
+  assert.is(a.units().length, 1, 'one that went well ends it')
+  grid.finish()
+})
+
 failures('of maxErrors different hosts hold the unit, and say so', () => {
   const grid = new OwnerGrid({ units: 1, spec: { ...NONE, maxErrors: 2 } })
   const all = ['a', 'b', 'c'].map((name) => grid.join(name))
