@@ -1,6 +1,6 @@
 import { DEFAULT_PORT, parseAddress } from '../overlay/address.js'
 import { bootPeers } from '../process/boot-peers.js'
-import type { ProcessSettings } from '../process/compose.js'
+import type { ProcessSettings } from '../process/settings.js'
 import { GridError } from '../runtime/errors.js'
 import { networkOf } from './connect.js'
 import type { CommandContext } from './context.js'

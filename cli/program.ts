@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { checkDataDirectory } from '../overlay/data-directory.js'
 import { GridError } from '../runtime/errors.js'
 import { VERSION } from '../runtime/version.js'
+import type { Action, CommandTable } from './command-table.js'
 import { defineCompletion } from './commands/completion.js'
 import { defineConfig } from './commands/config.js'
 import { defineControl } from './commands/control.js'
@@ -39,19 +40,6 @@ import { fillText, HELP_COLUMNS } from './fill.js'
 import { camel } from './flags.js'
 import { aborting } from './interrupts.js'
 import { Output } from './output.js'
-
-/** What a command does, once its words are taken apart. Throws GridError for whatever goes wrong. */
-export type Action = (
-  context: CommandContext,
-  positional: readonly string[],
-  options: Readonly<Record<string, unknown>>,
-) => Promise<ExitCode>
-
-/** Where commands are defined: each file below `commands/` adds its own. */
-export interface CommandTable {
-  /** Adds `usage` such as `show <job>`; options and examples go onto the result. `action` runs it. */
-  add(usage: string, summary: string, action: Action): Command
-}
 
 const GLOBAL_FLAGS: readonly (readonly [flags: string, setting: SettingName])[] = [
   ['--join <host>', 'join'],

@@ -3,8 +3,9 @@ import { attestationCodec } from '../proto/codec/attestation.js'
 import type { AttestReply } from '../proto/messages.js'
 import type { PublicKey } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
-import { isDecided, type Shard } from './core/shard.js'
-import type { GrantSigner } from './owner-driver.js'
+import type { Shard } from './core/shard.js'
+import { isDecided } from './core/unit-record.js'
+import type { GrantSigner } from './owner-context.js'
 
 const UINT64_MAX = 2n ** 64n - 1n
 

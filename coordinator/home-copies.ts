@@ -20,7 +20,7 @@ import { jitter } from '../runtime/jitter.js'
 import type { Caller, Endpoint } from '../runtime/transport.js'
 import type { Home, HomeEvent } from './core/home.js'
 import type { PeerTroubles } from './core/peer-troubles.js'
-import type { HomeDriverContext } from './home-driver.js'
+import type { HomeDriverContext } from './home-context.js'
 import type { HomePlaces } from './home-places.js'
 import { type BookedJob, PASSED_ON_SHARE } from './job-book.js'
 

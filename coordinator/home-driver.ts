@@ -2,44 +2,19 @@ import type { HomeSight } from '../proto/explain-messages.js'
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
 import type { OrderReply, ShardStatus, ShowReply, SubmitReply, SummarizeReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
-import type { BootId, Digest, JobId, PublicKey, Signed, Summary } from '../proto/model.js'
+import type { Digest, JobId, PublicKey, Signed } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
-import type { Clock } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
-import type { Sha256 } from '../runtime/hash.js'
-import type { Logger } from '../runtime/logger.js'
-import type { Random } from '../runtime/random.js'
-import type { Caller, Endpoint, MessageStream, Transport } from '../runtime/transport.js'
+import type { Caller, Endpoint, MessageStream } from '../runtime/transport.js'
 import { Home, type HomeEffect, type HomeEvent } from './core/home.js'
 import type { HomeView } from './core/home-job.js'
 import type { OwnerStatus } from './core/home-shard.js'
 import { PeerTroubles } from './core/peer-troubles.js'
-import type { OwnerDirectory } from './directory.js'
-import type { GroupCommit } from './group-commit.js'
+import type { HomeDriverContext } from './home-context.js'
 import { firstPage, HomeCopies } from './home-copies.js'
 import { HomePlaces } from './home-places.js'
 import { ShardTrust } from './home-trust.js'
-import { type BookedJob, type JobBook, SUBMITTED_SHARE } from './job-book.js'
-import type { CoordinatorOptions } from './options.js'
-import type { OwnerDriver } from './owner-driver.js'
-
-export interface HomeDriverContext {
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-  readonly sha256: Sha256
-  readonly transport: Transport
-  readonly directory: OwnerDirectory
-  readonly commits: GroupCommit
-  readonly book: JobBook
-  readonly bootId: BootId
-  readonly owner: OwnerDriver
-  readonly options: CoordinatorOptions
-  /** Opens a shard at this node as `Activate` from another would. */
-  readonly openShard: (job: BookedJob, shard: number) => Promise<Summary>
-  /** Looks again at finished shards of the job that are not in memory: something was ruled. */
-  readonly reviewFinished: (job: BookedJob) => void
-}
+import { type BookedJob, SUBMITTED_SHARE } from './job-book.js'
 
 /** Deadline of one activation. */
 const ACTIVATE_MS = 5_000

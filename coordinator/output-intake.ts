@@ -10,7 +10,7 @@ import type { Sha256 } from '../runtime/hash.js'
 import type { MessageStream } from '../runtime/transport.js'
 import type { OwnerEvent } from './core/messages.js'
 import type { Owner } from './core/owner.js'
-import type { OwnerDriverContext } from './owner-driver.js'
+import type { OwnerDriverContext } from './owner-context.js'
 
 /**
  * An upload that brings less than so many bytes, or its rest, in so much time gives its room to others. That is 9 KB/s: what

@@ -3,56 +3,22 @@ import type { Vote } from '../job/verdict.js'
 import { grantCodec } from '../proto/codec/facts.js'
 import { GRANT_UNITS_MAX } from '../proto/limits.js'
 import type { OutputChunk, OutputRequest, PutOutputReply, UnitBytes } from '../proto/messages.js'
-import type { BootId, Digest, Grant, JobId, NodeId, PublicKey, ReportFact } from '../proto/model.js'
+import type { Digest, Grant, JobId, NodeId, PublicKey, ReportFact } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
-import type { Clock, Millis } from '../runtime/clock.js'
+import type { Millis } from '../runtime/clock.js'
 import { GridError, unreachable } from '../runtime/errors.js'
-import type { Sha256 } from '../runtime/hash.js'
 import { fromHex, toHex } from '../runtime/hex.js'
-import type { Logger } from '../runtime/logger.js'
-import type { Random } from '../runtime/random.js'
 import type { MessageStream } from '../runtime/transport.js'
 import type { GrantDraft, OwnerEffect, OwnerEvent, SessionId } from './core/messages.js'
 import { Owner } from './core/owner.js'
-import { isDecided } from './core/shard.js'
-import type { OwnerDirectory } from './directory.js'
-import type { FactExchange } from './fact-exchange.js'
+import { isDecided } from './core/unit-record.js'
 import { FactIntake, type FactIntakeContext } from './fact-intake.js'
 import { GrantorSearch } from './grantor-search.js'
-import type { GroupCommit } from './group-commit.js'
-import type { BookedJob, JobBook } from './job-book.js'
-import type { CoordinatorOptions } from './options.js'
-import type { OutputFiles } from './output-files.js'
+import type { BookedJob } from './job-book.js'
 import { OutputIntake } from './output-intake.js'
+import type { OwnerDriverContext } from './owner-context.js'
 import { ShardLoader, shardName } from './shard-loader.js'
-import type { Store } from './store.js'
 import { WorkSessions, type WorkStream } from './work-sessions.js'
-
-/** Signs as this node. */
-export interface GrantSigner {
-  readonly nodeId: NodeId
-  readonly publicKey: PublicKey
-  readonly idNonce: Uint8Array
-  sign(tag: string, bytes: Uint8Array): Uint8Array
-}
-
-export interface OwnerDriverContext {
-  readonly clock: Clock
-  readonly random: Random
-  readonly logger: Logger
-  readonly sha256: Sha256
-  readonly signer: GrantSigner
-  readonly store: Store
-  readonly commits: GroupCommit
-  readonly book: JobBook
-  readonly outputs: OutputFiles
-  readonly exchange: FactExchange
-  readonly directory: Pick<OwnerDirectory, 'self' | 'owners' | 'ownersSeen' | 'peerCount'>
-  readonly bootId: BootId
-  readonly options: CoordinatorOptions
-  /** Puts on disk that this peer owns the shard, so that facts of it are kept. */
-  readonly keepShard: (job: BookedJob, shard: number) => Promise<void>
-}
 
 /** Units whose settling is remembered for the rate of `status`. */
 const RATE_WINDOW_MS = 60_000

@@ -4,7 +4,7 @@ import type { Digest, JobId } from '../proto/model.js'
 import type { OwnerEvent } from './core/messages.js'
 import type { Owner } from './core/owner.js'
 import type { BookedJob } from './job-book.js'
-import type { OwnerDriverContext } from './owner-driver.js'
+import type { OwnerDriverContext } from './owner-context.js'
 
 /** Facts read from the store at a time. */
 const FACTS_PAGE = 256

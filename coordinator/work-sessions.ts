@@ -9,7 +9,7 @@ import { fromHex } from '../runtime/hex.js'
 import type { MessageStream } from '../runtime/transport.js'
 import type { OwnerEvent, SessionId, WorkerHello } from './core/messages.js'
 import type { BookedJob } from './job-book.js'
-import type { OwnerDriverContext } from './owner-driver.js'
+import type { OwnerDriverContext } from './owner-context.js'
 import { KEYS_SEEN_MAX } from './store.js'
 
 /** A worker must say hello this soon after it opened a stream. */

@@ -9,51 +9,20 @@ import { GrpcTransport } from '../overlay/grpc-transport.js'
 import { createVerifier, type Identity } from '../overlay/identity.js'
 import { Overlay, resolveOptions, type Seed } from '../overlay/index.js'
 import { connectionsWithin, DEFAULT_LISTENER_LIMITS } from '../overlay/listener.js'
-import type { Network } from '../overlay/network.js'
-import type { BootId, JobId, PublicKey } from '../proto/model.js'
+import type { BootId } from '../proto/model.js'
 import { systemClock } from '../runtime/clock.js'
 import { nodeDisk } from '../runtime/disk.js'
 import { sha256 } from '../runtime/hash.js'
-import type { Logger } from '../runtime/logger.js'
 import { openFilesMax } from '../runtime/platform.js'
 import { systemRandom } from '../runtime/random.js'
-import type { Endpoint, Transport } from '../runtime/transport.js'
-import type { VolunteerDependencies, Worker } from '../worker/driver.js'
+import type { Endpoint } from '../runtime/transport.js'
+import type { Worker } from '../worker/driver.js'
+import type { StoreSizes } from './coordinator.js'
 import { PEERS_FILE, stateFolder } from './data-folders.js'
 import { startJudge } from './judge.js'
-import { MeasuredTransport, type TransportMeter } from './metrics/measured-transport.js'
-import { type FactVerifier, readIdentity, signatureVerifier } from './own-key.js'
-
-/** Everything that decides what a process is: a peer, a worker, a client, or several at once. */
-export interface ProcessSettings {
-  readonly dataFolder: string
-  readonly network: Network
-  /** Where to join, as typed: `host`, `host:port` or `host:port#id`. */
-  readonly join: readonly string[]
-  /** Undefined: a leaf. */
-  readonly listen: { readonly host: string; readonly port: number } | undefined
-  /** Where others reach this peer, if not where it listens. */
-  readonly advertise: string | undefined
-  /** Threads that compute; 0: no worker. */
-  readonly threads: number
-  readonly onlyJob: JobId | undefined
-  readonly lowPriority: boolean
-  /** What the volunteer wants; undefined: what stands here, and nothing can be said at run time. */
-  readonly volunteer?: VolunteerDependencies
-  /** Most memory a unit may ask for. Unit: bytes. */
-  readonly memoryBytes: number
-  /** Local modules with tasks of the volunteer's own. */
-  readonly taskModules: readonly string[]
-  /** Submitters whose jobs this process judges, where they name its key. */
-  readonly judgeFor?: readonly PublicKey[]
-  /** A short-lived client: uses the key of the data directory without holding its lock. */
-  readonly ephemeral: boolean
-  readonly logger: Logger
-  /** Told of every call, stream and message. Absent: nobody counts them. */
-  readonly meter?: TransportMeter
-  /** Jobs of one submitter that a peer keeps; undefined: the default. */
-  readonly jobsPerSubmitterMax?: number
-}
+import { MeasuredTransport } from './metrics/measured-transport.js'
+import { readIdentity, signatureVerifier } from './own-key.js'
+import type { Parts, ProcessSettings } from './settings.js'
 
 /** A running process of the grid. */
 export interface GridProcess {
@@ -67,8 +36,7 @@ export interface GridProcess {
   readonly threads: number
   /** Connections open now. */
   connectionsNow(): { readonly accepted: number; readonly dialled: number }
-  /** Bytes kept for others: in the database of facts, and as blobs. */
-  storeSizes(): Promise<{ readonly factBytes: number; readonly blobBytes: number }>
+  storeSizes(): Promise<StoreSizes>
   /** Bytes kept for the shards and blobs of others. */
   storedBytes(): Promise<number>
   client(): GridClient
@@ -76,17 +44,6 @@ export interface GridProcess {
   drain(): Promise<void>
   /** Ends everything. The second Ctrl-C. Safe to call twice. */
   close(): Promise<void>
-}
-
-/** What the roles of a process are made of. */
-export interface Parts {
-  readonly transport: Transport
-  readonly overlay: Overlay
-  readonly identity: Identity
-  readonly factVerifier: FactVerifier
-  readonly bootId: BootId
-  /** Called in reverse when the process ends. */
-  readonly closers: (() => Promise<void> | void)[]
 }
 
 /** Starts a process as settled. @throws GridError with what to do about it */

@@ -12,18 +12,24 @@ import type { Endpoint } from '../runtime/transport.js'
 import { VERSION } from '../runtime/version.js'
 import { folderBlobFiles } from '../storage/blob-files.js'
 import { BlobStore } from '../storage/blob-store.js'
-import type { GridProcess, Parts, ProcessSettings } from './compose.js'
 import { blobsFolder, factsFile } from './data-folders.js'
+import type { Parts, ProcessSettings } from './settings.js'
 
 /** Blobs kept by a peer, and those of one submitter. Unit: bytes. */
 const BLOBS_TOTAL_BYTES = 64 * 2 ** 30
 const BLOBS_SUBMITTER_BYTES = 16 * 2 ** 30
 const BLOB_SWEEP_MS = 5 * 60_000
 
+/** Bytes kept for others: in the database of facts, and as blobs. */
+export interface StoreSizes {
+  readonly factBytes: number
+  readonly blobBytes: number
+}
+
 /** What a peer keeps for others, and what answers for it. */
 export interface Owning {
   readonly coordinator: Coordinator
-  readonly storeSizes: GridProcess['storeSizes']
+  readonly storeSizes: () => Promise<StoreSizes>
 }
 
 /** Opens what a peer keeps for others and starts the owner's side of a process. Rejects with GridError when it cannot be opened. */

@@ -18,8 +18,8 @@ import { Inputs } from '../worker/inputs.js'
 import { Journal } from '../worker/journal.js'
 import { Ledger } from '../worker/ledger.js'
 import { resolveWorkerOptions } from '../worker/options.js'
-import type { Parts, ProcessSettings } from './compose.js'
 import { inputsFolder, workerFolder } from './data-folders.js'
+import type { Parts, ProcessSettings } from './settings.js'
 
 /** Peers that keep a blob. */
 const BLOB_HOLDERS = 3

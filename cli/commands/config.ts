@@ -1,10 +1,10 @@
 import type { AdminClient } from '../../process/admin/admin-client.js'
+import type { CommandTable } from '../command-table.js'
 import { type SettingName, settingHelp, variableOf } from '../config.js'
 import type { CommandContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { openAdmin } from '../local-admin.js'
 import { table } from '../output.js'
-import type { CommandTable } from '../program.js'
 
 /** `manyhands config`: what holds, and where it comes from. */
 export function defineConfig(commands: CommandTable): void {

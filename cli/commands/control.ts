@@ -5,6 +5,7 @@ import { listUnits } from '../../client/units.js'
 import { count } from '../../job/selection.js'
 import { SELECTION_RANGES_MAX } from '../../proto/limits.js'
 import { GridError } from '../../runtime/errors.js'
+import type { CommandTable } from '../command-table.js'
 import { type Connection, withConnection } from '../connect.js'
 import { type CommandContext, sameNetworkFlags } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
@@ -12,7 +13,6 @@ import { addJobFlags, givenFlags } from '../job-flags.js'
 import { readJobOptions } from '../job-options.js'
 import { countsText, resolveJob, shortId, taskText } from '../job-view.js'
 import { plural } from '../output.js'
-import type { CommandTable } from '../program.js'
 
 /** What a retry may change. */
 const RETRY_FLAGS = [

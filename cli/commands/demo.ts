@@ -10,6 +10,7 @@ import type { JobId, Summary } from '../../proto/model.js'
 import { pause } from '../../runtime/clock.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import { taskOf } from '../answers.js'
+import type { CommandTable } from '../command-table.js'
 import { type Connection, connect, InterruptedError } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { DEMO_PEERS, DEMO_WORKERS, DemoGrid, type Liar } from '../demo/demo-grid.js'
@@ -18,7 +19,6 @@ import { Follower } from '../following.js'
 import { aborting } from '../interrupts.js'
 import { facts } from '../output.js'
 import { finishJob, prepareJob } from '../prepared-job.js'
-import type { CommandTable } from '../program.js'
 
 /** How long the home is asked for final counts, and how often. Unit: ms. */
 const SUMMARY_MS = 5_000

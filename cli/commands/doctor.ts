@@ -1,3 +1,4 @@
+import type { CommandTable } from '../command-table.js'
 import type { CommandContext } from '../context.js'
 import { checkContainment, checkDigests } from '../doctor/compute-checks.js'
 import type { Finding } from '../doctor/finding.js'
@@ -7,7 +8,6 @@ import { checkNetwork } from '../doctor/network-checks.js'
 import { EXIT } from '../exit-codes.js'
 import { clean } from '../output.js'
 import { startLocalCompute } from '../prepared-job.js'
-import type { CommandTable } from '../program.js'
 import { reportSandbox } from '../sandbox-check/report.js'
 
 /** `manyhands doctor`: what would keep this machine from taking part. */

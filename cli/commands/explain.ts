@@ -9,13 +9,13 @@ import {
 import { formatDuration } from '../../job/quantity.js'
 import type { ProcessState } from '../../proto/admin-messages.js'
 import { GridError } from '../../runtime/errors.js'
+import type { CommandTable } from '../command-table.js'
 import { type Connection, withConnection } from '../connect.js'
 import { type CommandContext, workerFlags } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { checkUnit, countsText, readUnit, resolveJob, shortId, taskText } from '../job-view.js'
 import { openAdmin } from '../local-admin.js'
 import { clean, facts, plural, table } from '../output.js'
-import type { CommandTable } from '../program.js'
 
 /** `manyhands explain`: why a job, or a unit, is where it is. */
 export function defineExplain(commands: CommandTable): void {

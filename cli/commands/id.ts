@@ -3,13 +3,13 @@ import { dirname, join, resolve } from 'node:path'
 import { KEY_FILE, openDataDirectory } from '../../overlay/data-directory.js'
 import { type Identity, restoreIdentity, type StoredKey, storedKeyOf } from '../../overlay/identity.js'
 import { GridError } from '../../runtime/errors.js'
+import type { CommandTable } from '../command-table.js'
 import { networkOf } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { cannotWrite } from '../file-content.js'
 import { suggest } from '../flags.js'
 import { facts } from '../output.js'
-import type { CommandTable } from '../program.js'
 
 /** What `id` can do besides showing the key, and how many words each takes. */
 const ACTIONS: ReadonlyMap<string, number> = new Map([

@@ -4,11 +4,11 @@ import { readJobRecords } from '../../client/job-records.js'
 import { formatDuration } from '../../job/quantity.js'
 import type { JobId } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
+import type { CommandTable } from '../command-table.js'
 import { type Connection, withConnection } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
 import { countsText, shortId, sourceText, taskText } from '../job-view.js'
 import { table } from '../output.js'
-import type { CommandTable } from '../program.js'
 
 /** Jobs shown without `--all`, newest first. */
 const SHOWN = 20

@@ -1,13 +1,13 @@
 import { existsSync, writeFileSync } from 'node:fs'
 import { createNetworkSecret } from '../../overlay/network.js'
 import { GridError } from '../../runtime/errors.js'
+import type { CommandTable } from '../command-table.js'
 import { networkOf } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { cannotWrite } from '../file-content.js'
 import { suggest } from '../flags.js'
 import { facts } from '../output.js'
-import type { CommandTable } from '../program.js'
 
 /** `manyhands network`: which network this is; `network new` makes the secret of a private one. */
 export function defineNetwork(commands: CommandTable): void {

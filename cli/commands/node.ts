@@ -5,12 +5,12 @@ import { parseInteger } from '../../job/quantity.js'
 import { parseAddress } from '../../overlay/address.js'
 import { PEERS_FILE, stateFolder } from '../../process/data-folders.js'
 import { GridError } from '../../runtime/errors.js'
+import type { CommandTable } from '../command-table.js'
 import { flagValue } from '../flags.js'
 import { runProcess } from '../long-running.js'
 import { plural } from '../output.js'
 import { addPreferenceFlags } from '../preference-sources.js'
 import { listenAt, processSettings } from '../process-settings.js'
-import type { CommandTable } from '../program.js'
 
 /** `manyhands node`: a reachable peer that also computes. */
 export function defineNode(commands: CommandTable): void {

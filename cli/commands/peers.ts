@@ -5,11 +5,11 @@ import { addBootPeer, bootPeers, removeBootPeers } from '../../process/boot-peer
 import { forgetPeers } from '../../process/join.js'
 import { findLocalProcess } from '../../process/local-process.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
+import type { CommandTable } from '../command-table.js'
 import { networkOf, withConnection } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { plural, table } from '../output.js'
-import type { CommandTable } from '../program.js'
 
 /** How long a peer that is added has to say who it is. Unit: ms. */
 const PROBE_MS = 5_000

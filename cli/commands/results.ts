@@ -3,11 +3,11 @@ import { parseSelection } from '../../job/selection.js'
 import { GridError } from '../../runtime/errors.js'
 import { failureText } from '../answers.js'
 import { collect, readAnswers, retriesOf } from '../collect.js'
+import type { CommandTable } from '../command-table.js'
 import { type Connection, withConnection } from '../connect.js'
 import { type CommandContext, loadOwnTasks, sameNetworkFlags } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { checkUnit, resolveJob, shortId } from '../job-view.js'
-import type { CommandTable } from '../program.js'
 import { type Crashes, withGridCrashes } from '../trap/crashes.js'
 
 /** `manyhands results`: what came of a job, proved on this machine. */

@@ -7,11 +7,11 @@ import { jobSpecCodec } from '../../proto/codec/spec.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import { sha256 } from '../../runtime/hash.js'
 import { filesText, openFolder, resultFields, showAnswers } from '../answers.js'
+import type { CommandTable } from '../command-table.js'
 import { EXIT } from '../exit-codes.js'
 import { addJobFlags, describeJob } from '../job-flags.js'
 import { plural } from '../output.js'
 import { localCrashes, localFiles, prepareJob, startLocalCompute } from '../prepared-job.js'
-import type { CommandTable } from '../program.js'
 import { startProgress } from '../progress.js'
 
 /** `manyhands run-local`: the same job on this machine alone, as the reference. */

@@ -1,5 +1,6 @@
 import { watchJob } from '../../client/watch.js'
 import { formatDuration } from '../../job/quantity.js'
+import type { CommandTable } from '../command-table.js'
 import { withConnection } from '../connect.js'
 import { workerFlags } from '../context.js'
 import { EXIT } from '../exit-codes.js'
@@ -14,7 +15,6 @@ import {
   waitingAdvice,
 } from '../job-view.js'
 import { facts, table } from '../output.js'
-import type { CommandTable } from '../program.js'
 
 /** Shards listed for people; JSON has them all. */
 const SHARDS_SHOWN = 20

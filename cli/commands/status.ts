@@ -5,11 +5,11 @@ import type { StatusReply, WorkerCount } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { NodeId } from '../../proto/model.js'
 import type { Endpoint } from '../../runtime/transport.js'
+import type { CommandTable } from '../command-table.js'
 import { type Connection, withConnection } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
 import { stateHere } from '../local-admin.js'
 import { facts, plural, table } from '../output.js'
-import type { CommandTable } from '../program.js'
 
 /** Peers asked about themselves, at most: on a larger network the sums cover a part, and it is said. */
 const ASKED_MAX = 32

@@ -1,10 +1,10 @@
 import { isPath, readWasmFile, reportFacts } from '../../client/wasm-file.js'
 import { specDefaults } from '../../job/spec.js'
 import { taskRegistry } from '../../tasks/registry.js'
+import type { CommandTable } from '../command-table.js'
 import { type CommandContext, loadOwnTasks } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { facts, table } from '../output.js'
-import type { CommandTable } from '../program.js'
 import { findTaskFor } from '../runnable.js'
 
 /** `manyhands tasks`: what can be computed without a program of one's own. */

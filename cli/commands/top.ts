@@ -1,9 +1,9 @@
 import { clientFolder } from '../../process/data-folders.js'
+import type { CommandTable } from '../command-table.js'
 import { withConnection } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
 import { resolveJob } from '../job-view.js'
 import { openAdmin } from '../local-admin.js'
-import type { CommandTable } from '../program.js'
 
 /** `manyhands top`: the dashboard. */
 export function defineTop(commands: CommandTable): void {

@@ -6,12 +6,12 @@ import { UNITS_MAX } from '../../proto/limits.js'
 import type { UnitState } from '../../proto/model.js'
 import { printable } from '../../proto/printable.js'
 import { GridError } from '../../runtime/errors.js'
+import type { CommandTable } from '../command-table.js'
 import { withConnection } from '../connect.js'
 import { sameNetworkFlags } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { flagValue, suggest } from '../flags.js'
 import { checkUnit, resolveJob, shortId } from '../job-view.js'
-import type { CommandTable } from '../program.js'
 
 const STATES: readonly UnitState[] = ['open', 'accepted', 'settled', 'disputed', 'held', 'failed']
 /** Units listed for people unless they ask for more. */

@@ -7,6 +7,7 @@ import { formatDuration, parseDuration } from '../../job/quantity.js'
 import { count, formatSelection, mergeRanges } from '../../job/selection.js'
 import { unitCount } from '../../job/unit-source.js'
 import { GridError } from '../../runtime/errors.js'
+import type { CommandTable } from '../command-table.js'
 import { withConnection } from '../connect.js'
 import { type CommandContext, loadOwnTasks, sameNetworkFlags } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
@@ -14,7 +15,6 @@ import { flagValue } from '../flags.js'
 import { JobAudit } from '../job-audit.js'
 import { resolveJob, shortId } from '../job-view.js'
 import { plural } from '../output.js'
-import type { CommandTable } from '../program.js'
 
 /** `manyhands verify`: units of a job again, drawn at random and where answers differ. */
 export function defineVerify(commands: CommandTable): void {

@@ -2,12 +2,12 @@ import { parseDuration } from '../../job/quantity.js'
 import type { AdminClient } from '../../process/admin/admin-client.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import { isPreference, PREFERENCE_NAMES } from '../../worker/preferences/read.js'
+import type { CommandTable } from '../command-table.js'
 import { settingHelp } from '../config.js'
 import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { openAdmin } from '../local-admin.js'
 import { table } from '../output.js'
-import type { CommandTable } from '../program.js'
 
 /** `manyhands pause|resume|drain|prefs`: the worker on this machine. */
 export function defineVolunteer(commands: CommandTable): void {

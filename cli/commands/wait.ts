@@ -2,12 +2,12 @@ import { type WaitedJob, waitJobs } from '../../client/watch.js'
 import { parseDuration } from '../../job/quantity.js'
 import type { JobId } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
+import type { CommandTable } from '../command-table.js'
 import { withConnection } from '../connect.js'
 import { EXIT, type ExitCode, exitCodeOf } from '../exit-codes.js'
 import { flagValue } from '../flags.js'
 import { exitOf } from '../following.js'
 import { countsText, paceText, progressFields, resolveJob, shortId, stateText } from '../job-view.js'
-import type { CommandTable } from '../program.js'
 import { startProgressBoard } from '../progress.js'
 
 /** `manyhands wait`: for scripts, until jobs have ended. */

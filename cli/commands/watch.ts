@@ -1,10 +1,10 @@
 import { watchJob } from '../../client/watch.js'
 import { toGridError } from '../../runtime/errors.js'
+import type { CommandTable } from '../command-table.js'
 import { withConnection } from '../connect.js'
 import { EXIT } from '../exit-codes.js'
 import { exitOf, Follower } from '../following.js'
 import { countsText, progressFields, resolveJob, stateText } from '../job-view.js'
-import type { CommandTable } from '../program.js'
 
 /** `manyhands watch`: a job as it goes on. */
 export function defineWatch(commands: CommandTable): void {

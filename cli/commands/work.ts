@@ -1,11 +1,11 @@
 import { JobList } from '../../client/job-list.js'
 import { GridError } from '../../runtime/errors.js'
+import type { CommandTable } from '../command-table.js'
 import { clientDisk, seedsFor } from '../connect.js'
 import { runProcess } from '../long-running.js'
 import { plural } from '../output.js'
 import { addPreferenceFlags } from '../preference-sources.js'
 import { processSettings } from '../process-settings.js'
-import type { CommandTable } from '../program.js'
 
 /** `manyhands work`: donate CPU. */
 export function defineWork(commands: CommandTable): void {

@@ -2,8 +2,9 @@ import type { GrantRun, NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { OwnerEvent } from './messages.js'
 import type { OwnerState } from './owner-state.js'
-import type { Shard, UnitRecord } from './shard.js'
+import type { Shard } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
+import type { UnitRecord } from './unit-record.js'
 
 /** Instances of one unit at other owners that are kept in mind. */
 const ELSEWHERE_MAX = 16

@@ -3,8 +3,8 @@ import type { Millis } from '../../runtime/clock.js'
 import { isWithoutPart } from './draw.js'
 import type { OwnerState } from './owner-state.js'
 import type { Settling } from './settling.js'
-import { isNewlyDecided, type UnitRecord } from './shard.js'
 import { drawRules } from './unit-queue.js'
+import { isNewlyDecided, type UnitRecord } from './unit-record.js'
 
 /** A doubted unit that nobody may be asked about for so long stands as the facts have it, unless a vote says otherwise. */
 const NOBODY_LEFT_MS: Millis = 30_000

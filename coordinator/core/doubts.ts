@@ -6,7 +6,6 @@ import { type Judgement, judge, type VerdictRules, type Vote } from '../../job/v
 import type { JobSpec, NodeId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { GrantorStanding, Grantors } from './grantors.js'
-import type { UnitRecord } from './shard.js'
 
 /** Units of a job that are asked about again because of strangers' grants: so many, or this share of the job if it is more. */
 const DOUBTS_MIN = 64
@@ -22,6 +21,13 @@ export interface Doubt {
   isOver: boolean
 }
 
+/** What {@link Doubts} look at in a unit. */
+interface DoubtedUnit {
+  readonly shard: { readonly awaitsOthers: boolean }
+  readonly votes: readonly Vote[]
+  doubt: Doubt | undefined
+}
+
 /** By what a unit is judged. */
 interface Sight {
   readonly rules: VerdictRules
@@ -35,15 +41,15 @@ interface Sight {
  * What comes of it are facts: a contradiction is a dispute like any other. Bounded: as long as known owners agree with what
  * strangers settled, {@link DOUBTS_MIN} units or a sixteenth of the job.
  */
-export class Doubts {
+export class Doubts<Unit extends DoubtedUnit> {
   readonly #grantors: Grantors | undefined
   #left: number
   /** Units that the facts settle and this owner does not. */
-  readonly #doubted = new Set<UnitRecord>()
+  readonly #doubted = new Set<Unit>()
   /** Units that wait for the lookup of a grantor, which ends in a moment. */
-  readonly #awaiting = new Map<NodeId, Set<UnitRecord>>()
+  readonly #awaiting = new Map<NodeId, Set<Unit>>()
   /** Units that were believed since {@link #left} was used up. */
-  readonly #passedOver = new Set<UnitRecord>()
+  readonly #passedOver = new Set<Unit>()
 
   constructor(grantors: Grantors | undefined, spec: JobSpec) {
     // Where a job names its owners, grants of others are void.
@@ -53,13 +59,13 @@ export class Doubts {
   }
 
   /** Units that the facts settle and this owner does not, for now. */
-  get doubted(): ReadonlySet<UnitRecord> {
+  get doubted(): ReadonlySet<Unit> {
     return this.#doubted
   }
 
   /** The first `most` of {@link doubted}, which then stand behind all others. */
-  takeTurns(most: number): UnitRecord[] {
-    const records: UnitRecord[] = []
+  takeTurns(most: number): Unit[] {
+    const records: Unit[] = []
     for (const record of this.#doubted) {
       if (records.length >= most) break
       records.push(record)
@@ -72,7 +78,7 @@ export class Doubts {
   }
 
   /** How the unit is to be seen, which the facts judge as `judgement`. */
-  look(record: UnitRecord, judgement: Judgement, sight: Sight): Judgement {
+  look(record: Unit, judgement: Judgement, sight: Sight): Judgement {
     const seen = this.#look(record, judgement, sight)
     if (seen === judgement) this.#doubted.delete(record)
     else this.#doubted.add(record)
@@ -80,14 +86,14 @@ export class Doubts {
   }
 
   /** These units are not looked at any more. */
-  forget(records: Iterable<UnitRecord>): void {
+  forget(records: Iterable<Unit>): void {
     for (const record of records) {
       this.#doubted.delete(record)
       this.#passedOver.delete(record)
     }
   }
 
-  #look(record: UnitRecord, judgement: Judgement, { rules, weights, now }: Sight): Judgement {
+  #look(record: Unit, judgement: Judgement, { rules, weights, now }: Sight): Judgement {
     const grantors = this.#grantors
     if (grantors === undefined) return judgement
     if (judgement.ruled || (judgement.state !== 'accepted' && judgement.state !== 'failed')) {
@@ -126,14 +132,14 @@ export class Doubts {
     return alone
   }
 
-  #waitFor(grantor: NodeId, record: UnitRecord): void {
+  #waitFor(grantor: NodeId, record: Unit): void {
     const records = this.#awaiting.get(grantor)
     if (records === undefined) this.#awaiting.set(grantor, new Set([record]))
     else records.add(record)
   }
 
   /** Units to be judged again now that a grantor has been looked up. */
-  soughtFor(grantor: NodeId): Iterable<UnitRecord> {
+  soughtFor(grantor: NodeId): Iterable<Unit> {
     const records = this.#awaiting.get(grantor) ?? []
     this.#awaiting.delete(grantor)
     return records
@@ -146,7 +152,7 @@ export class Doubts {
   }
 
   /** Units that were believed for want of doubts and may be doubted now. To be judged again. */
-  *due(): Generator<UnitRecord> {
+  *due(): Generator<Unit> {
     for (const record of this.#passedOver) {
       if (this.#left <= 0) return
       this.#passedOver.delete(record)

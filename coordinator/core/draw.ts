@@ -1,6 +1,6 @@
 import type { PublicKey } from '../../proto/model.js'
 import type { Random } from '../../runtime/random.js'
-import type { UnitRecord } from './shard.js'
+import type { UnitRecord } from './unit-record.js'
 import type { WorkerRecord } from './worker-record.js'
 import { RESERVED_MAX } from './worker-record.js'
 

@@ -18,8 +18,9 @@ import { drawWorker } from './draw.js'
 import type { PastEvent } from './history.js'
 import type { Job } from './job.js'
 import type { OwnerState } from './owner-state.js'
-import { HELD_MS, isDecided, type Shard, type UnitRecord } from './shard.js'
+import { HELD_MS, type Shard } from './shard.js'
 import { drawRules, mayWork } from './unit-queue.js'
+import { isDecided, type UnitRecord } from './unit-record.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
 /** Units without a donor of which it is looked whether one is here: a look goes over all workers. */

@@ -3,8 +3,9 @@ import type { Millis } from '../../runtime/clock.js'
 import { drawWorker, failuresOf, isDistinct } from './draw.js'
 import type { Job } from './job.js'
 import { BYPASS_MS, type OwnerState } from './owner-state.js'
-import type { Shard, UnitRecord } from './shard.js'
+import type { Shard } from './shard.js'
 import { drawRules, mayWork } from './unit-queue.js'
+import type { UnitRecord } from './unit-record.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
 /** Bounds of one grant message. */

@@ -6,6 +6,7 @@ import { DurationStatistics } from './delay-bound.js'
 import { Doubts } from './doubts.js'
 import type { Grantors } from './grantors.js'
 import type { Shard } from './shard.js'
+import type { UnitRecord } from './unit-record.js'
 
 /** Who keeps a job. */
 export interface JobParts {
@@ -21,7 +22,7 @@ export class Job {
   readonly spec: JobSpec
   readonly shards = new Map<number, Shard>()
   readonly durations = new DurationStatistics()
-  readonly doubts: Doubts
+  readonly doubts: Doubts<UnitRecord>
   view: OrdersView
   rules: VerdictRules
   /** Why the home stopped it, or empty. */

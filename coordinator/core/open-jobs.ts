@@ -7,8 +7,9 @@ import { Job } from './job.js'
 import type { OwnerEvent } from './messages.js'
 import type { OwnerState } from './owner-state.js'
 import type { Settling } from './settling.js'
-import { isDecided, Shard, type UnitRecord } from './shard.js'
+import { Shard } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
+import { isDecided, type UnitRecord } from './unit-record.js'
 import type { Instance } from './worker-record.js'
 
 /** After a restart workers have this long to come back with their tickets before units are granted anew. */

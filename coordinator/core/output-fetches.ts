@@ -1,8 +1,8 @@
 import type { Judgement } from '../../job/verdict.js'
-import type { NodeId } from '../../proto/model.js'
+import type { NodeId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import type { OwnerState } from './owner-state.js'
-import { BYTES_WAIT_MS, type UnitRecord } from './shard.js'
+import type { OwnerEffect } from './messages.js'
+import type { UnitRecord } from './unit-record.js'
 import type { WorkerRecord } from './worker-record.js'
 
 /**
@@ -10,20 +10,22 @@ import type { WorkerRecord } from './worker-record.js'
  * of these come within the time that each may take to come nearer. Unit: bytes.
  */
 const WORKER_BYTES_MAX = 1024 * 1024
+/**
+ * Bytes of an accepted unit that come no nearer for so long are asked of somebody else, and computed once more when nobody
+ * is left to ask.
+ */
+const BYTES_WAIT_MS = 20_000
 /** Outputs that wait for room, looked at when some has become free; a sweep looks at all. */
 const WAITING_LOOKED_AT = 64
 /** A worker that comes back may be asked once more for an output, so often in all; then it is as if it had none. */
 const RETURNS_MAX = 4
 
-/** An output that a worker was asked for. */
-export interface OutputFetch {
-  readonly worker: WorkerRecord
-  readonly session: number
-  readonly bytes: number
-  /** When it was asked for, or last brought some more of it. */
-  movedAt: Millis
-  /** Some of it has come. */
-  hasMoved: boolean
+/** What {@link OutputFetches} needs of its owner. */
+export interface OutputFetchesContext {
+  readonly workers: ReadonlyMap<PublicKey, WorkerRecord>
+  readonly emit: (effect: OwnerEffect) => void
+  /** Bytes of large outputs that may be received at a time; absent: any number. */
+  readonly receivingBytesMax?: number | undefined
 }
 
 /**
@@ -33,15 +35,15 @@ export interface OutputFetch {
  * needs, as each time counts only with a chunk's worth of bytes (`OutputIntake`).
  */
 export class OutputFetches {
-  readonly #state: OwnerState
+  readonly #c: OutputFetchesContext
   readonly #byWorker = new Map<WorkerRecord, number>()
   #bytes = 0
   /** Outputs that an agreeing worker would be asked for if there was room. */
   readonly #waiting = new Set<UnitRecord>()
   #hasFreed = false
 
-  constructor(state: OwnerState) {
-    this.#state = state
+  constructor(context: OutputFetchesContext) {
+    this.#c = context
   }
 
   /** Asks somebody for the bytes of a unit, if they are missing and nobody is bringing them. */
@@ -50,7 +52,7 @@ export class OutputFetches {
     if (record.bringing !== undefined || judgement === undefined) return
     if ((record.fetchTried?.size ?? 0) >= judgement.agreeing.length + RETURNS_MAX) return
     for (const { worker: key } of judgement.agreeing) {
-      const worker = this.#state.workers.get(key)
+      const worker = this.#c.workers.get(key)
       if (worker?.session === undefined || record.fetchTried?.has(worker.session) === true) continue
       if (!this.#hasRoom(worker, judgement.outputBytes)) {
         record.hopeAt = now
@@ -74,14 +76,14 @@ export class OutputFetches {
     const { shard, unit } = record
     shard.history.note(record, 'fetching', now, worker.nodeId)
     const { digest } = judgement
-    this.#state.emit({ type: 'fetchOutput', session, jobId: shard.jobId, shard: shard.shard, unit, digest })
+    this.#c.emit({ type: 'fetchOutput', session, jobId: shard.jobId, shard: shard.shard, unit, digest })
   }
 
   #hasRoom(worker: WorkerRecord, bytes: number): boolean {
     const own = this.#byWorker.get(worker)
     if (own !== undefined && own + bytes > WORKER_BYTES_MAX) return false
     // Half is for what other owners pass on.
-    const bytesMax = (this.#state.context.receivingBytesMax ?? Number.POSITIVE_INFINITY) / 2
+    const bytesMax = (this.#c.receivingBytesMax ?? Number.POSITIVE_INFINITY) / 2
     return this.#bytes === 0 || this.#bytes + bytes <= bytesMax
   }
 

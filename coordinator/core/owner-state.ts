@@ -8,7 +8,8 @@ import { Grantors } from './grantors.js'
 import type { Job } from './job.js'
 import type { OwnerEffect, SessionId } from './messages.js'
 import { OutputFetches } from './output-fetches.js'
-import type { Shard, UnitRecord } from './shard.js'
+import type { Shard } from './shard.js'
+import type { UnitRecord } from './unit-record.js'
 import { type Instance, newInstance, type WorkerRecord } from './worker-record.js'
 
 /** What an owner needs from outside. All of it is fixed for the life of the process. */
@@ -81,7 +82,12 @@ export class OwnerState {
 
   constructor(context: OwnerContext) {
     this.context = context
-    this.fetches = new OutputFetches(this)
+    const { receivingBytesMax } = context
+    this.fetches = new OutputFetches({
+      workers: this.workers,
+      emit: (effect) => this.emit(effect),
+      receivingBytesMax,
+    })
     if (context.seeksGrantors !== true) return
     this.grantors = new Grantors((nodeId) => this.emit({ type: 'seekGrantor', nodeId }))
     this.grantors.meet([context.self])

@@ -3,8 +3,8 @@ import type { Grant, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { OwnerEvent, SessionId, WorkerHello } from './messages.js'
 import { AWAY_GRACE_MS, type OwnerState } from './owner-state.js'
-import { isDecided, type UnitRecord } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
+import { isDecided, type UnitRecord } from './unit-record.js'
 import { heldBy, WorkerRecord } from './worker-record.js'
 
 /** A key that already has a stream must answer within this, or the newcomer takes over. */

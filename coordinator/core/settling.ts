@@ -5,8 +5,9 @@ import { SPOT_CHECKED_SHARE } from './believed.js'
 import { HOST_FAILURES_MAX } from './draw.js'
 import type { CheckedReport, OwnerEvent, UnitSet } from './messages.js'
 import type { OwnerState } from './owner-state.js'
-import { type Decision, isDecided, isNewlyDecided, type Shard, type UnitRecord } from './shard.js'
+import type { Shard } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
+import { type Decision, isDecided, isNewlyDecided, type UnitRecord } from './unit-record.js'
 import { heldBy, newInstance, type WorkerRecord } from './worker-record.js'
 
 /** Equal answers of one key for one unit that are worth keeping: one more is needed where bytes were lost. */

@@ -1,80 +1,19 @@
 import { ZERO_DIGEST } from '../../job/digest.js'
 import { type Judgement, judge, openAfterOne, type VerdictRules, type Vote } from '../../job/verdict.js'
-import type { Digest, JobId, NodeId, PublicKey, Summary, UnitRange, UnitState } from '../../proto/model.js'
+import type { Digest, JobId, NodeId, Summary, UnitRange, UnitState } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { Believed } from './believed.js'
-import type { Doubt } from './doubts.js'
-import { History, type PastEvent } from './history.js'
+import { History } from './history.js'
 import type { Job } from './job.js'
-import type { SessionId } from './messages.js'
-import type { OutputFetch } from './output-fetches.js'
+import { type Decision, isDecided, type UnitRecord } from './unit-record.js'
 import { UntouchedUnits } from './untouched-units.js'
-import type { Instance, WorkerRecord } from './worker-record.js'
+import type { Instance } from './worker-record.js'
 
 /** Time a unit waits after a host failure: doubles with each, up to the longest. */
 const ERROR_BACKOFF_MS = 1_000
 const ERROR_BACKOFF_MAX_MS = 60_000
 /** A held unit releases itself after this long. */
 export const HELD_MS = 10 * 60_000
-/**
- * Bytes of an accepted unit that come no nearer for so long are asked of somebody else, and computed once more when nobody
- * is left to ask.
- */
-export const BYTES_WAIT_MS = 20_000
-
-/** A unit that has been granted or reported at least once. Untouched units have no record. */
-export interface UnitRecord {
-  readonly unit: number
-  readonly shard: Shard
-  votes: Vote[]
-  held: Instance[]
-  reported: Instance[]
-  state: UnitState
-  judgement: Judgement | undefined
-  /** Digests whose bytes are kept here. */
-  kept: Digest[]
-  /** Since when it has wanted an opinion that nobody has been granted. */
-  wantedSince: Millis
-  reservedFor: WorkerRecord | undefined
-  reservedAt: Millis
-  /** Back-off after host failures, or the end of being held. */
-  notBefore: Millis
-  /** Host failures when `notBefore` was last set by one. */
-  hostVotes: number
-  /** The queue of its shard that it waits in; an entry in the other one is stale. */
-  queue: 'again' | 'undrawn' | undefined
-  /** Instances that other owners say they have handed out: by worker, until when that is believed. */
-  elsewhere: Map<PublicKey, Millis> | undefined
-  /** For how long that was believed in all, by the owner that said so. */
-  claimed: Map<NodeId, Millis> | undefined
-  /** Accepted at, for the bytes that are still missing. */
-  acceptedAt: Millis
-  /** Who is to bring them. */
-  bringing: OutputFetch | undefined
-  /** When they were last asked for, waited for their turn, or came nearer: here or to another owner. */
-  hopeAt: Millis
-  /** What happened to it, while it is not decided. */
-  past: PastEvent[] | undefined
-  /** Streams of workers that were asked for the bytes already, in vain so far. */
-  fetchTried: Set<SessionId> | undefined
-  /** One donor would be believed, and a second one is asked all the same. */
-  spotChecked: boolean
-  /** Only strangers' grants have settled it, at some time; see `Doubts`. */
-  doubt: Doubt | undefined
-}
-
-/** What a vote or an event changed about a unit. */
-export type Decision = { readonly record: UnitRecord; readonly before: UnitState; readonly after: UnitState }
-
-/** Whether nothing is asked for a unit any more: it is settled, or has failed for good. */
-export function isDecided(state: UnitState): state is 'settled' | 'failed' {
-  return state === 'settled' || state === 'failed'
-}
-
-/** Whether a unit was not decided before, or otherwise: its result can be read from now on. */
-export function isNewlyDecided({ before, after }: Decision): boolean {
-  return after !== before && isDecided(after)
-}
 
 /**
  * The units of one shard and what the facts say about them. The verdict itself is `job/verdict.ts`; this keeps its inputs,
@@ -123,7 +62,7 @@ export class Shard {
   /** Workers have until then to come back with their tickets. */
   returnUntil: Millis = 0
   /** What donors of the shard are worth, where that decides. */
-  readonly #believed: Believed | undefined
+  readonly #believed: Believed<UnitRecord> | undefined
   /** Who took turns before, until what went over from them has been granted; undefined: nothing did. */
   formerOwners: readonly NodeId[] | undefined
   /** Those never granted nor reported, in the orders in which they are given out. */

@@ -4,8 +4,8 @@ import type { Granting } from './granting.js'
 import { AWAY_GRACE_MS, type OwnerState } from './owner-state.js'
 import type { Sessions } from './sessions.js'
 import { isRedundant, type Settling } from './settling.js'
-import type { UnitRecord } from './shard.js'
 import { mayWork, type UnitQueue } from './unit-queue.js'
+import type { UnitRecord } from './unit-record.js'
 import type { WorkerRecord } from './worker-record.js'
 
 /** Time between sweeps of leases, reservations and waits. */

@@ -3,7 +3,8 @@ import type { JobId, JobSpec } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { type DrawRules, drawWorker, isWithoutPart } from './draw.js'
 import { DRAWN_BYPASS_MS, LAST_RESORT_MS, type OwnerState } from './owner-state.js'
-import { type Decision, isDecided, type Shard, type UnitRecord } from './shard.js'
+import type { Shard } from './shard.js'
+import { type Decision, isDecided, type UnitRecord } from './unit-record.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
 /** Units without a reservation looked at in one sweep of a shard, and workers looked at for them together. */

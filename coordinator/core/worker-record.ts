@@ -5,7 +5,8 @@ import type { Millis } from '../../runtime/clock.js'
 import { Credit, type Creditable } from './credit.js'
 import type { Job } from './job.js'
 import type { SessionId, WorkerHello } from './messages.js'
-import type { Shard, UnitRecord } from './shard.js'
+import type { Shard } from './shard.js'
+import type { UnitRecord } from './unit-record.js'
 
 /** How often a key is drawn, of what its credit gives, that let its last instance lapse; until it answers one. */
 const LAPSED_WEIGHT = 1 / 16

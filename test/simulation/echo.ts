@@ -5,7 +5,7 @@ import type { StreamMethod, UnaryMethod } from '../../runtime/transport.js'
 import type { Scenario } from './scenario.js'
 import { FAULT_KINDS, type FaultKind } from './world/faults.js'
 import type { Host, ProcessContext } from './world/host.js'
-import { linkProfiles } from './world/network.js'
+import { linkProfiles } from './world/link.js'
 import { rawCodec } from './world/transport.js'
 import type { World } from './world/world.js'
 

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { populations } from './liars/populations.js'
 import { type Measures, runLiars } from './liars/run.js'
-import { linkProfiles } from './world/network.js'
+import { linkProfiles } from './world/link.js'
 import { World } from './world/world.js'
 
 const SEED = 1

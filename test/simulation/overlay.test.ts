@@ -8,7 +8,7 @@ import type { Address } from '../../runtime/transport.js'
 import { measureLookups, ownersInView } from './overlay/figures.js'
 import { buildGrid, OverlayGrid, QUIET_UPKEEP } from './overlay/overlay-grid.js'
 import { overlayScenario } from './scenarios/overlay.js'
-import { linkProfiles } from './world/network.js'
+import { linkProfiles } from './world/link.js'
 import { World } from './world/world.js'
 
 const overlay = suite('overlay in simulation')

@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert'
 import type { CheckedReport, OwnerEffect, OwnerEvent, SessionId } from '../../coordinator/core/messages.js'
 import { Owner } from '../../coordinator/core/owner.js'
-import type { UnitRecord } from '../../coordinator/core/shard.js'
+import type { UnitRecord } from '../../coordinator/core/unit-record.js'
 import type { KnownOrder } from '../../job/orders.js'
 import type { Vote } from '../../job/verdict.js'
 import type { Digest, Grant, JobId, JobSpec, NodeId, OrderBody, PublicKey, Summary } from '../../proto/model.js'

@@ -1,4 +1,4 @@
-import type { ProcessSettings } from '../../process/compose.js'
+import type { ProcessSettings } from '../../process/settings.js'
 import { silentLogger } from '../../runtime/logger.js'
 import { testNetwork } from './grpc-nodes.js'
 

@@ -1,6 +1,6 @@
 import type { GrantDraft, OwnerEffect, OwnerEvent, SessionId } from '../../coordinator/core/messages.js'
 import { Owner } from '../../coordinator/core/owner.js'
-import type { UnitRecord } from '../../coordinator/core/shard.js'
+import type { UnitRecord } from '../../coordinator/core/unit-record.js'
 import { outstandingMessages } from '../../coordinator/exchange/outstanding.js'
 import { applyOrders, type KnownOrder } from '../../job/orders.js'
 import { dismissesAnother } from '../../job/ruling-orders.js'

@@ -98,6 +98,14 @@ const ALSO_PURE: ReadonlySet<string> = new Set([
 const IMPURE =
   /\bDate\.now\b|\bnew Date\b|\bperformance\b|\bset(?:Timeout|Interval|Immediate)\b|\bqueueMicrotask\b|\bMath\.random\b|\bcrypto\b|\bprocess\b|\bBuffer\b|\bconsole\b|\bglobalThis\b|\bfetch\b|\bimport\.meta\b|\brequire\b/g
 
+/**
+ * The records of an owner point at one another: a job at its shards, a shard at its units, a unit at who holds it, a worker at
+ * what it holds, and each back. Their types may, and nothing else.
+ */
+const RECORDS: ReadonlySet<string> = new Set(
+  ['job', 'shard', 'unit-record', 'worker-record'].map((name) => `coordinator/core/${name}.ts`),
+)
+
 /** Readers of the command line and the environment outside `cli/`, and why. */
 const READS_ENVIRONMENT: readonly (readonly [file: string, reason: string])[] = [
   ['library/connect.ts', 'finds the data directory that the command uses, by the custom of the platform'],
@@ -229,26 +237,32 @@ const testsRun: Rule = (files) =>
     })
     .map(({ path }) => `${path} does not end with .run()`)
 
-/** Values only: types may refer to one another. */
-const noCycles: Rule = (files) => {
-  const targets = new Map(
-    files.map(({ path, imports }) => [
-      path,
-      imports.flatMap(({ file, typeOnly }) => (file && !typeOnly ? [file] : [])),
-    ]),
-  )
-  const done = new Set<string>()
-  const complaints: string[] = []
-  const visit = (path: string, way: readonly string[]) => {
-    const at = way.indexOf(path)
-    if (at >= 0) complaints.push([...way.slice(at), path].join(' -> '))
-    if (at >= 0 || done.has(path)) return
-    for (const next of targets.get(path) ?? []) visit(next, [...way, path])
-    done.add(path)
+/** Files that import themselves through others, along the imports that count. */
+function cyclesAlong(counts: (from: string, imported: Import) => boolean): Rule {
+  return (files) => {
+    const targets = new Map(
+      files.map(({ path, imports }) => [
+        path,
+        imports.flatMap((imported) => (imported.file && counts(path, imported) ? [imported.file] : [])),
+      ]),
+    )
+    const done = new Set<string>()
+    const complaints: string[] = []
+    const visit = (path: string, way: readonly string[]) => {
+      const at = way.indexOf(path)
+      if (at >= 0) complaints.push([...way.slice(at), path].join(' -> '))
+      if (at >= 0 || done.has(path)) return
+      for (const next of targets.get(path) ?? []) visit(next, [...way, path])
+      done.add(path)
+    }
+    for (const path of targets.keys()) visit(path, [])
+    return complaints
   }
-  for (const path of targets.keys()) visit(path, [])
-  return complaints
 }
+
+/** Types count: a file is understood with those that it names, and in a circle there is none to begin with. */
+const noCycles = cyclesAlong((from, { file, typeOnly }) => !(typeOnly && RECORDS.has(from) && RECORDS.has(file!)))
+const noCyclesOfValues = cyclesAlong((_, { typeOnly }) => !typeOnly)
 
 /** Nothing in `files` breaks `rule`, while `text`, were it at `path`, would. */
 function holds(rule: Rule, files: readonly SourceFile[], path: string, text: string): void {
@@ -311,8 +325,17 @@ Architecture('nothing depends on tests and benchmarks', () => {
   holds(directions, product, 'job/x.ts', "import { run } from '../test/support/run-task.js'")
 })
 
-Architecture('files do not import themselves through others', () => {
-  holds(noCycles, product, 'job/x.ts', "import { x } from './x.js'")
+Architecture('files do not import themselves through others, types included; tests may for types', () => {
+  holds(noCycles, product, 'job/x.ts', "import type { X } from './x.js'")
+  holds(noCyclesOfValues, sources, 'test/support/x.ts', "import { x } from './x.js'")
+  for (const path of RECORDS) {
+    const others = [...RECORDS].filter((other) => other !== path)
+    const imports = product.find((file) => file.path === path)?.imports ?? []
+    assert.ok(
+      imports.some(({ file, typeOnly }) => typeOnly && others.includes(file!)),
+      `${path} needs no exception`,
+    )
+  }
 })
 
 Architecture('tasks are reached through the registry and their contract', () => {

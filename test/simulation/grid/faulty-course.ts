@@ -1,7 +1,7 @@
 import type { Millis } from '../../../runtime/clock.js'
 import type { FaultKind, Faults } from '../world/faults.js'
 import type { Host } from '../world/host.js'
-import { linkProfiles } from '../world/network.js'
+import { linkProfiles } from '../world/link.js'
 import type { Course, Grid } from './grid.js'
 
 /** How long faults go on. Unit: ms. */

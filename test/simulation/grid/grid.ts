@@ -1,7 +1,7 @@
 import { ResultsReader } from '../../../client/results.js'
 import type { GridClient } from '../../../client/session.js'
 import { submitJob } from '../../../client/submit.js'
-import type { UnitRecord } from '../../../coordinator/core/shard.js'
+import type { UnitRecord } from '../../../coordinator/core/unit-record.js'
 import { SYNC_MS } from '../../../coordinator/exchange/shard-exchange.js'
 import type { Coordinator } from '../../../coordinator/index.js'
 import { shardKey } from '../../../job/shard.js'

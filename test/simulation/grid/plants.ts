@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { OwnerEvent } from '../../../coordinator/core/messages.js'
-import type { Shard, UnitRecord } from '../../../coordinator/core/shard.js'
+import type { Shard } from '../../../coordinator/core/shard.js'
+import type { UnitRecord } from '../../../coordinator/core/unit-record.js'
 import type { Coordinator, CoordinatorOptions } from '../../../coordinator/index.js'
 import { hashedPrints } from '../../../coordinator/sync/core/prints.js'
 import { isDeterministic } from '../../../job/digest.js'

@@ -1,7 +1,7 @@
 import { type Population, populations } from '../liars/populations.js'
 import { type Measures, runLiars } from '../liars/run.js'
 import type { Scenario } from '../scenario.js'
-import { linkProfiles } from '../world/network.js'
+import { linkProfiles } from '../world/link.js'
 
 /** Units of the job that each population is measured with. */
 const LIAR_UNITS = 5_000

@@ -1,6 +1,7 @@
 import type { Millis } from '../../../runtime/clock.js'
 import type { CrashKind, Host } from './host.js'
-import type { LinkProfile, Network } from './network.js'
+import type { LinkProfile } from './link.js'
+import type { Network } from './network.js'
 import type { SeededRandom } from './random.js'
 
 /** Mean time between faults of each kind over the whole world; a kind left out never happens. Unit: ms. */

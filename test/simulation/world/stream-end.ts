@@ -6,7 +6,7 @@ import {
   STREAM_BUFFER_BYTES_MAX,
   STREAM_HIGH_WATER_BYTES,
 } from '../../../runtime/transport.js'
-import { RESEND_MS, SILENT_PEER_MS, type Station, wireError } from './network.js'
+import { RESEND_MS, SILENT_PEER_MS, type Station, wireError } from './link.js'
 import type { SimProcess } from './process.js'
 import type { StreamPair } from './stream.js'
 

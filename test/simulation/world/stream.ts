@@ -1,7 +1,8 @@
 import type { Millis } from '../../../runtime/clock.js'
 import { GridError } from '../../../runtime/errors.js'
 import type { Caller, Endpoint } from '../../../runtime/transport.js'
-import type { Network, Station } from './network.js'
+import type { Station } from './link.js'
+import type { Network } from './network.js'
 import type { SimProcess } from './process.js'
 import { StreamEnd } from './stream-end.js'
 

@@ -14,8 +14,9 @@ import {
   type UnaryHandler,
   type UnaryMethod,
 } from '../../../runtime/transport.js'
+import type { Station } from './link.js'
 import { messageStream } from './message-stream.js'
-import type { Network, Station } from './network.js'
+import type { Network } from './network.js'
 import type { SimProcess } from './process.js'
 import { StreamPair } from './stream.js'
 import type { StreamEnd } from './stream-end.js'

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { OwnerEvent } from '../../../coordinator/core/messages.js'
-import type { OwnerDriverContext } from '../../../coordinator/owner-driver.js'
+import type { OwnerDriverContext } from '../../../coordinator/owner-context.js'
 import { WorkSessions, type WorkStream } from '../../../coordinator/work-sessions.js'
 import type { Hello, WorkerMessage } from '../../../proto/messages.js'
 import type { BootId, NodeId, PublicKey } from '../../../proto/model.js'

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { OwnerDriverContext } from '../../../coordinator/owner-driver.js'
+import type { OwnerDriverContext } from '../../../coordinator/owner-context.js'
 import { STREAMS_PER_WORKER_MAX, WorkSessions, type WorkStream } from '../../../coordinator/work-sessions.js'
 import type { NodeId, PublicKey } from '../../../proto/model.js'
 import type { GridError } from '../../../runtime/errors.js'

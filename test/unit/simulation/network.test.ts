@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { GridError } from '../../../runtime/errors.js'
 import type { MessageStream, StreamMethod, Transport, UnaryMethod } from '../../../runtime/transport.js'
 import type { Host } from '../../simulation/world/host.js'
-import { type LinkProfile, linkProfiles, SILENT_PEER_MS } from '../../simulation/world/network.js'
+import { type LinkProfile, linkProfiles, SILENT_PEER_MS } from '../../simulation/world/link.js'
 import { rawCodec } from '../../simulation/world/transport.js'
 import { World } from '../../simulation/world/world.js'
 
