@@ -49,7 +49,7 @@ export function lastingBar(worker: WorkerRecord, job: Job): Bar | undefined {
 
 /** Whether a worker could compute the job now, or once its hands are free: {@link lastingBar} has nothing against it. */
 export function isAble(worker: WorkerRecord, job: Job): boolean {
-  return mayWork(worker, job.jobId, job.spec) && !worker.isRestrained && !job.isConvicted(worker)
+  return mayWork(worker, job) && !worker.isRestrained && !job.isConvicted(worker)
 }
 
 /** Everything that one owner sees of a job; with `unit`, of that unit, too. */

@@ -4,7 +4,7 @@ import { drawWorker, failuresOf, isDistinct } from './draw.js'
 import type { Job } from './job.js'
 import { BYPASS_MS, type OwnerState } from './owner-state.js'
 import type { Shard } from './shard.js'
-import { drawRules, mayWork } from './unit-queue.js'
+import { drawRules, mayWork, meets } from './unit-queue.js'
 import type { UnitRecord } from './unit-record.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
@@ -140,9 +140,13 @@ export class Granting {
   /** Jobs with first opinions to give. */
   #candidates(worker: WorkerRecord, now: Millis, wallMs: Millis): Job[] {
     const jobs: Job[] = []
-    for (const job of this.#state.jobs.values()) {
-      if (!this.#hasFirst(job) || !mayWork(worker, job.jobId, job.spec) || job.isConvicted(worker)) continue
-      if (job.refusal(wallMs) === '' && worker.isFree(job.jobId, now)) jobs.push(job)
+    for (const alike of this.#state.jobsAlike.values()) {
+      const [any] = alike
+      if (any === undefined || !meets(worker, any)) continue
+      for (const job of alike) {
+        if (!this.#hasFirst(job) || !mayWork(worker, job) || job.isConvicted(worker)) continue
+        if (job.refusal(wallMs) === '' && worker.isFree(job.jobId, now)) jobs.push(job)
+      }
     }
     return jobs
   }
@@ -276,8 +280,7 @@ export class Granting {
         // Each donor has one vote: a copy whose vote cannot count would use one up.
         if (this.#state.isCapped(record) || this.#state.leansHere(record)) continue
         if (!isDistinct(worker, record) || failuresOf(worker, record) > 0) continue
-        if (!mayWork(worker, job.jobId, job.spec) || !worker.isFree(job.jobId, now) || job.refusal(wallMs) !== '')
-          continue
+        if (!mayWork(worker, job) || !worker.isFree(job.jobId, now) || job.refusal(wallMs) !== '') continue
         if (job.isConvicted(worker)) continue
         worst = instance
       }

@@ -23,26 +23,37 @@ export class Job {
   readonly shards = new Map<number, Shard>()
   readonly durations = new DurationStatistics()
   readonly doubts: Doubts<UnitRecord>
+  /** What it asks of a worker's hello: jobs that ask the same are open to the same workers. */
+  readonly demands: string
   view: OrdersView
   rules: VerdictRules
   /** Why the home stopped it, or empty. */
   stopped = ''
   readonly #self: NodeId
   readonly #isNamed: boolean
+  #isUnordered: boolean
 
   constructor(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[], { self, selfKey, grantors }: JobParts) {
     this.jobId = jobId
     this.spec = spec
     this.doubts = new Doubts(grantors, spec)
+    this.demands = demandsOf(jobId, spec)
     this.#self = self
     this.#isNamed = spec.owners.length === 0 || selfKey === undefined || spec.owners.includes(selfKey)
+    this.#isUnordered = orders.length === 0
     this.view = applyOrders(spec, orders)
     this.rules = verdictRules(spec, this.view)
   }
 
   setOrders(orders: readonly KnownOrder[]): void {
+    this.#isUnordered = orders.length === 0
     this.view = applyOrders(this.spec, orders)
     this.rules = verdictRules(this.spec, this.view)
+  }
+
+  /** No order of it is known. */
+  get isUnordered(): boolean {
+    return this.#isUnordered
   }
 
   /** Different hosts that may fail the unit before it is held. */
@@ -64,4 +75,11 @@ export class Job {
     if (this.view.rulings?.dismissed.has(this.#self)) return 'most of the sampled votes granted here were false'
     return this.stopped
   }
+}
+
+/** What `WorkerRecord.bar` looks at. A job that names its workers is alone. */
+function demandsOf(jobId: JobId, { task, workers, profile, limits }: JobSpec): string {
+  if (workers.length > 0) return jobId
+  const what = task.type === 'module' ? `profile ${profile}` : `${task.name}@${task.version}`
+  return `${what} ${limits.memoryBytes}`
 }

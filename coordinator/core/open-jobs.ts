@@ -40,7 +40,7 @@ export class OpenJobs {
 
   openJob(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[]): void {
     const { jobs, context, grantors } = this.#state
-    if (!jobs.has(jobId)) jobs.set(jobId, new Job(jobId, spec, orders, { ...context, grantors }))
+    if (!jobs.has(jobId)) this.#state.addJob(new Job(jobId, spec, orders, { ...context, grantors }))
   }
 
   /** Opens a shard of a job that is known. */
@@ -57,7 +57,7 @@ export class OpenJobs {
     shard.patientUntil = now + AHEAD_MS
     shard.owners = [this.#state.context.self]
     job.shards.set(number, shard)
-    this.#queue.serveEveryone()
+    this.#queue.serveEveryone(job)
     this.#state.emit({ type: 'shardChanged', jobId, shard: number })
   }
 
@@ -96,7 +96,7 @@ export class OpenJobs {
   /** All orders known of the job, in place of those before. */
   setOrders(jobId: JobId, orders: readonly KnownOrder[], now: Millis): void {
     const job = this.#state.jobs.get(jobId)
-    if (job === undefined) return
+    if (job === undefined || (orders.length === 0 && job.isUnordered)) return
     const before = job.view.rulings
     const wasCancelled = job.view.cancelled
     job.setOrders(orders)
@@ -181,7 +181,7 @@ export class OpenJobs {
     job.doubts.forget(shard.records())
     job.shards.delete(number)
     if (job.shards.size > 0) return
-    state.jobs.delete(jobId)
+    state.removeJob(job)
     for (const worker of state.workers.values()) worker.forgetJob(jobId)
   }
 

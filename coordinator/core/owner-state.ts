@@ -56,6 +56,8 @@ interface Ranks {
 export class OwnerState {
   readonly context: OwnerContext
   readonly jobs = new Map<JobId, Job>()
+  /** The same by {@link Job.demands}: who may work on none of thousands is not to look at each. */
+  readonly jobsAlike = new Map<string, Set<Job>>()
   readonly workers = new Map<PublicKey, WorkerRecord>()
   /** Whose grants are those of peers that this node has met; undefined: whoever signed. */
   readonly grantors: Grantors | undefined
@@ -98,6 +100,19 @@ export class OwnerState {
     this.refused.delete(nodeId)
     this.refused.set(nodeId, { reason, code, at })
     if (this.refused.size > EXPLAIN_MAX.refusedKeys) this.refused.delete(this.refused.keys().next().value!)
+  }
+
+  addJob(job: Job): void {
+    this.jobs.set(job.jobId, job)
+    const alike = this.jobsAlike.get(job.demands) ?? new Set()
+    this.jobsAlike.set(job.demands, alike.add(job))
+  }
+
+  removeJob(job: Job): void {
+    this.jobs.delete(job.jobId)
+    const alike = this.jobsAlike.get(job.demands)
+    alike?.delete(job)
+    if (alike?.size === 0) this.jobsAlike.delete(job.demands)
   }
 
   emit(effect: OwnerEffect): void {

@@ -123,6 +123,7 @@ export class Sweep {
       if (state.fetches.sweep(record, now)) this.#recompute(record, now)
     }
     this.#doubting.sweep(now)
+    let isWorkLeft = false
     for (const job of state.jobs.values()) {
       for (const shard of job.shards.values()) {
         if (shard.undrawn.length > 0) this.#queue.draw(shard, now)
@@ -130,9 +131,10 @@ export class Sweep {
           shard.again.length > 0 ||
           (shard.untouched > 0 && (shard.quietUntil <= now || shard.starvedSince !== undefined))
         )
-          this.#queue.serveEveryone()
+          isWorkLeft = true
       }
     }
+    if (isWorkLeft) this.#queue.serveEveryone()
     for (const worker of state.connected) if (worker.held.size === 0 && worker.want > 0) state.toServe.add(worker)
   }
 
@@ -180,7 +182,7 @@ export class Sweep {
     const { shard, judgement } = record
     const agreeing = judgement !== undefined && 'agreeing' in judgement ? judgement.agreeing : []
     const able = this.#state.connected.filter(
-      (candidate) => candidate.roomFor(shard.job) > 0 && mayWork(candidate, shard.jobId, shard.job.spec),
+      (candidate) => candidate.roomFor(shard.job) > 0 && mayWork(candidate, shard.job),
     )
     const worker =
       able.find(({ key }) => !record.votes.some((vote) => vote.worker === key)) ??

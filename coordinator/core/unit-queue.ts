@@ -1,7 +1,7 @@
 import type { UnitEventWord } from '../../proto/explain-messages.js'
-import type { JobId, JobSpec } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { type DrawRules, drawWorker, isWithoutPart } from './draw.js'
+import type { Job } from './job.js'
 import { DRAWN_BYPASS_MS, LAST_RESORT_MS, type OwnerState } from './owner-state.js'
 import type { Shard } from './shard.js'
 import { type Decision, isDecided, type UnitRecord } from './unit-record.js'
@@ -161,12 +161,15 @@ export class UnitQueue {
     this.ask(record, now)
   }
 
-  serveEveryone(): void {
+  /** With `job`: those that may work on it. */
+  serveEveryone(job?: Job): void {
     const state = this.#state
     if (state.connected.length === 0) return
     const start = state.context.random.int(state.connected.length)
-    for (let i = 0; i < state.connected.length; i++)
-      state.toServe.add(state.connected[(start + i) % state.connected.length]!)
+    for (let i = 0; i < state.connected.length; i++) {
+      const worker = state.connected[(start + i) % state.connected.length]!
+      if (job === undefined || mayWork(worker, job)) state.toServe.add(worker)
+    }
   }
 }
 
@@ -184,34 +187,36 @@ export function drawRules(state: OwnerState, { job, owners }: Shard, now: Millis
       candidate.mayBeDrawn &&
       candidate.isFree(job.jobId, now) &&
       !job.isConvicted(candidate) &&
-      mayWork(candidate, job.jobId, job.spec),
+      mayWork(candidate, job),
     isOwner: (candidate) => owners.includes(candidate.nodeId),
     hostOf: (key) => state.workers.get(key)?.host,
   }
 }
 
-/** Jobs remembered for each worker. */
+/** Kinds of jobs remembered for each worker. */
 const ANSWERS_MAX = 1_024
 
-const refusals = new WeakMap<WorkerRecord, { hello: unknown; byJob: Map<string, boolean> }>()
+const answers = new WeakMap<WorkerRecord, { hello: unknown; byDemands: Map<string, boolean> }>()
 
 /** Whether the worker may compute units of the job, and does not decline it. */
-export function mayWork(worker: WorkerRecord, jobId: JobId, spec: JobSpec): boolean {
-  return isFit(worker, jobId, spec) && !worker.declined.has(jobId)
+export function mayWork(worker: WorkerRecord, job: Job): boolean {
+  const { onlyJob } = worker.hello
+  if (onlyJob !== undefined && onlyJob !== job.jobId) return false
+  return !worker.declined.has(job.jobId) && meets(worker, job)
 }
 
-/** Whether the worker may compute units of the job, by its hello; remembered until its next. */
-function isFit(worker: WorkerRecord, jobId: JobId, spec: JobSpec): boolean {
-  let known = refusals.get(worker)
+/** Whether the worker's hello has what the job, and every other with its demands, asks for; remembered until its next. */
+export function meets(worker: WorkerRecord, { demands, spec }: Job): boolean {
+  let known = answers.get(worker)
   if (known === undefined || known.hello !== worker.hello) {
-    known = { hello: worker.hello, byJob: new Map() }
-    refusals.set(worker, known)
+    known = { hello: worker.hello, byDemands: new Map() }
+    answers.set(worker, known)
   }
-  let answer = known.byJob.get(jobId)
+  let answer = known.byDemands.get(demands)
   if (answer === undefined) {
-    answer = (worker.hello.onlyJob === undefined || worker.hello.onlyJob === jobId) && worker.refusal(spec) === ''
-    if (known.byJob.size >= ANSWERS_MAX) known.byJob.clear()
-    known.byJob.set(jobId, answer)
+    answer = worker.bar(spec) === undefined
+    if (known.byDemands.size >= ANSWERS_MAX) known.byDemands.clear()
+    known.byDemands.set(demands, answer)
   }
   return answer
 }

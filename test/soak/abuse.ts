@@ -11,37 +11,15 @@ import { deadline } from '../support/deadline.js'
 import type { Health } from '../support/grid-process.js'
 import { testNetwork } from '../support/grpc-nodes.js'
 import { Attack, type Target } from '../support/hostile-attack.js'
-import {
-  floodOfAnnouncements,
-  floodOfBlobs,
-  floodOfJobs,
-  floodOfQuestions,
-  halfHandshakes,
-  silentSockets,
-  slowReaders,
-} from '../support/hostile-floods.js'
-import { brokenFrames, quickResets } from '../support/hostile-frames.js'
-import {
-  closedWindows,
-  emptyFrames,
-  endlessHeaders,
-  headerBombs,
-  pingsAndSettings,
-  rapidResets,
-  smallCompressed,
-  unfinishedMessages,
-} from '../support/hostile-http2.js'
-import { lyingContent, lyingJobs } from '../support/hostile-lies.js'
-import { lyingWorkers } from '../support/hostile-workers.js'
 import { type GridMember, ProcessGrid } from '../support/process-grid.js'
 import { seededRandom } from '../support/seeded-random.js'
+import { type Row, abuseRows as rows } from './abuse-rows.js'
 import { type Soak, say, wholeNumber } from './soak.js'
 
 /** Units of the honest job take this long, without computing: the attacker and the workers share a machine. Unit: ms. */
 const UNIT_MS = 20
 const WORKERS = 2
 const WORKER_THREADS = 8
-const MANGLED = 500
 /** The honest job keeps at least this share of its pace. */
 const PACE_MIN = 0.5
 /** What is alive in the peer, the thousands of jobs included that its quotas let strangers leave there. Unit: bytes. */
@@ -56,34 +34,8 @@ const PAGE_BYTES = 4_096
 const ASK_MS = 20_000
 /** An attack is over a little after its time, when what it has under way is answered. Unit: ms. */
 const END_MS = 60_000
-
-/** One round of an attack; rounds follow one another until time is up. */
-type Round = (attack: Attack) => Promise<void>
-
-const rows: Readonly<Record<string, Round>> = {
-  questions: floodOfQuestions,
-  jobs: floodOfJobs,
-  'lying-jobs': lyingJobs,
-  'lying-workers': lyingWorkers,
-  announcements: floodOfAnnouncements,
-  blobs: floodOfBlobs,
-  'lying-content': lyingContent,
-  'mangled-calls': (attack) => attack.mangledCalls(MANGLED),
-  'mangled-streams': (attack) => attack.mangledStreams(MANGLED),
-  frames: brokenFrames,
-  resets: (attack) => quickResets(attack, 5_000),
-  'slow-readers': slowReaders,
-  'silent-sockets': silentSockets,
-  'half-handshakes': halfHandshakes,
-  'rapid-resets': rapidResets,
-  'endless-headers': endlessHeaders,
-  'pings-settings': pingsAndSettings,
-  'header-bombs': headerBombs,
-  'empty-frames': emptyFrames,
-  'closed-windows': closedWindows,
-  'unfinished-messages': unfinishedMessages,
-  'small-compressed': smallCompressed,
-}
+/** Refusals that are shown of a row. */
+const REFUSALS_SHOWN = 4
 
 /** Attacks one peer, one way after the other, while an honest job runs there. */
 export const abuse: Soak = {
@@ -142,29 +94,39 @@ class Stage {
     await this.#pace(5_000)
     const calm = await this.#pace(10_000)
     const before = await this.#health()
-    say(`in peace: ${calm.toFixed(0)} units/s, ${mib(before.rssBytes)} MiB, heap ${mib(before.heapBytes)} MiB`)
+    say(`in peace: ${calm.toFixed(0)} units/s, ${memoryOf(before)}`)
     const faults: string[] = []
     for (const name of names) {
       const over = new AbortController()
-      const attack = new Attack(target, seededRandom(seed), { signal: over.signal })
-      const run = this.#rounds(rows[name]!, attack)
-      const memory = watchMemory(this.#peer.process.pid)
+      const row = rows[name]!
+      const attack = new Attack(target, seededRandom(seed), { signal: over.signal, ...row.options })
+      const run = this.#rounds(row, attack)
+      const { pid } = this.#peer.process
+      const memory = watchMemory(pid)
+      const cpuBefore = cpuSeconds(pid)
+      const ownBefore = process.cpuUsage()
       const pace = await this.#pace(seconds * 1_000)
       const peakBytes = memory()
+      const own = process.cpuUsage(ownBefore)
+      const share = (cpu: number) => `${((100 * cpu) / seconds).toFixed(0)} %`
+      const cpu = `${share(cpuSeconds(pid) - cpuBefore)} of a core, attacker ${share((own.user + own.system) / 1e6)}`
       over.abort()
       await deadline(run, END_MS, `${name} ends`)
       await attack.close()
       const healthMs = await this.#answers()
       const after = await this.#health()
-      const share = pace / calm
+      const kept = pace / calm
       say(
-        `${name.padEnd(16)} ${String(attack.sent).padStart(8)} messages, pace ${(share * 100).toFixed(0)} %, health ${healthMs.toFixed(0)} ms, ` +
-          `${mib(after.rssBytes)} MiB (at most ${mib(peakBytes)}), heap ${mib(after.heapBytes)} MiB; ${attack.summary()}`,
+        `${name.padEnd(16)} ${String(attack.sent).padStart(8)} messages, pace ${(kept * 100).toFixed(0)} %, health ${healthMs.toFixed(0)} ms, ` +
+          `${memoryOf(after)} (at most ${mib(peakBytes)}), peer ${cpu}; ${attack.summary()}`,
       )
+      console.log(`             limit: ${row.limit}`)
+      for (const { text, count } of attack.refusals().slice(0, REFUSALS_SHOWN))
+        console.log(`             ${count} x ${text}`)
       const expect = (holds: boolean, what: string) => {
         if (!holds) faults.push(`${name}: ${what}`)
       }
-      expect(share >= PACE_MIN, `the honest job kept ${(share * 100).toFixed(0)} % of its pace`)
+      expect(kept >= PACE_MIN, `the honest job kept ${(kept * 100).toFixed(0)} % of its pace`)
       expect(after.heapBytes < HEAP_MAX, `${mib(after.heapBytes)} MiB are alive`)
       const most = Math.max(peakBytes, after.rssBytes)
       expect(most - before.rssBytes < RSS_GROWTH_MAX, `memory grew to ${mib(most)} MiB`)
@@ -181,7 +143,7 @@ class Stage {
     await this.#grid.close()
   }
 
-  async #rounds(round: Round, attack: Attack): Promise<void> {
+  async #rounds({ round }: Row, attack: Attack): Promise<void> {
     while (!attack.signal.aborted) await round(attack)
   }
 
@@ -230,6 +192,24 @@ function watchMemory(pid: number | undefined): () => number {
     clearInterval(timer)
     return most
   }
+}
+
+/** Processor time of a process, its threads included. Unit: s, to a hundredth; 0 where there is no /proc. */
+function cpuSeconds(pid: number | undefined): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+    return (Number(fields[11]) + Number(fields[12])) / 100
+  } catch {
+    return 0
+  }
+}
+
+/** Where the memory of a peer is after a collection: what the system lent, what is alive, and what lies beside the heap. */
+function memoryOf({ rssBytes, heapBytes, heapTotalBytes, externalBytes, buffersBytes }: Health): string {
+  return (
+    `${mib(rssBytes)} MiB, heap ${mib(heapBytes)} of ${mib(heapTotalBytes)} MiB, ` +
+    `external ${mib(externalBytes)} (buffers ${mib(buffersBytes)})`
+  )
 }
 
 function mib(bytes: number): string {

@@ -26,6 +26,10 @@ export interface Health {
   readonly rssBytes: number
   /** In use after a collection. */
   readonly heapBytes: number
+  /** What the engine has of the system for its heap; what objects hold outside of it, and of that in buffers. */
+  readonly heapTotalBytes: number
+  readonly externalBytes: number
+  readonly buffersBytes: number
   /** Unhandled rejections so far. */
   readonly unhandled: readonly string[]
   /** What was logged as an error. */
@@ -77,7 +81,15 @@ answerParent({
   refuse: (refuses: boolean) => tap?.refuse(refuses),
   health: (): Health => {
     ;(globalThis as { gc?: () => void }).gc?.()
-    const { rss, heapUsed } = process.memoryUsage()
-    return { rssBytes: rss, heapBytes: heapUsed, unhandled, errors, unsettled: running?.worker?.now().unsettled ?? 0 }
+    const { rss, heapUsed, heapTotal, external, arrayBuffers } = process.memoryUsage()
+    const memory = { rssBytes: rss, heapBytes: heapUsed, heapTotalBytes: heapTotal }
+    return {
+      ...memory,
+      externalBytes: external,
+      buffersBytes: arrayBuffers,
+      unhandled,
+      errors,
+      unsettled: running?.worker?.now().unsettled ?? 0,
+    }
   },
 })

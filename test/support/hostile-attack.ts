@@ -36,10 +36,15 @@ const CALL_MS = 10_000
 /** A stream that says nothing for so long is torn down. Unit: ms. */
 const STREAM_MS = 150
 const UNDOCUMENTED_MAX = 20
+/** Different refusals that are remembered with their words. */
+const REFUSALS_MAX = 64
+const REFUSAL_CHARS_MAX = 120
 /** What is left of a connection that the peer ended since too many of its streams were reset: see docs/limits.md. */
 const HUNG_UP = /Session closed with error code 2/
 /** What it had not read yet when it ended the connection: never run. */
 const NOT_READ = /Stream refused by server/
+/** A stream of a caller that did not say what it wants: the peer is there, the caller was not. */
+const SAID_NOTHING = /^(no hello|nothing was asked)$/
 
 const isUnary = (method: object): method is AnyUnary => 'request' in method
 
@@ -75,6 +80,7 @@ export class Attack {
   /** Answers that no peer may give. */
   readonly undocumented: string[] = []
   readonly #codes = new Map<string, number>()
+  readonly #refusals = new Map<string, number>()
   sent = 0
   /** Messages by path of their method. */
   readonly sentTo = new Map<string, number>()
@@ -107,14 +113,28 @@ export class Attack {
       .join(', ')
   }
 
+  /** Refusals with their status and words, the most frequent first; numbers and ids in them are left out, to add them up. */
+  refusals(): readonly { readonly text: string; readonly count: number }[] {
+    return [...this.#refusals].map(([text, count]) => ({ text, count })).sort((a, b) => b.count - a.count)
+  }
+
   any(): Stranger {
     return this.strangers[this.random.int(this.strangers.length)]!
   }
 
   note(path: string, code: ErrorCode | 'ok', message = ''): void {
-    const end =
-      code === 'unreachable' ? (HUNG_UP.test(message) ? 'hung up' : NOT_READ.test(message) ? 'not read' : code) : code
+    const end = SAID_NOTHING.test(message)
+      ? 'said nothing'
+      : code === 'unreachable'
+        ? HUNG_UP.test(message)
+          ? 'hung up'
+          : NOT_READ.test(message)
+            ? 'not read'
+            : code
+        : code
     this.#codes.set(end, (this.#codes.get(end) ?? 0) + 1)
+    if (message !== '')
+      this.#refused(`${code}: ${message.replace(/[0-9a-f]{8,}|\d+/g, '#').slice(0, REFUSAL_CHARS_MAX)}`)
     if (end === code && !DOCUMENTED.has(code) && this.undocumented.length < UNDOCUMENTED_MAX)
       this.undocumented.push(`${path}: ${code} ${message}`)
   }
@@ -169,6 +189,11 @@ export class Attack {
     const timer = setTimeout(() => stream.cancel(), waitMs)
     await closed
     clearTimeout(timer)
+  }
+
+  #refused(text: string): void {
+    const count = this.#refusals.get(text) ?? 0
+    if (count > 0 || this.#refusals.size < REFUSALS_MAX) this.#refusals.set(text, count + 1)
   }
 
   #count(path: string): void {

@@ -5,6 +5,7 @@ import { parseAddress } from '../../overlay/address.js'
 import { announceMethod, findNodeMethod, pingMethod } from '../../proto/codec/overlay.js'
 import { methods } from '../../proto/methods.js'
 import type { Digest, JobId, JobSpec, Key } from '../../proto/model.js'
+import { toGridError } from '../../runtime/errors.js'
 import { sha256 } from '../../runtime/hash.js'
 import { toHex } from '../../runtime/hex.js'
 import type { MessageStream } from '../../runtime/transport.js'
@@ -104,7 +105,10 @@ export async function slowReaders(attack: Attack): Promise<void> {
       const any = stream as MessageStream<unknown, unknown>
       any.pause(true)
       any.onMessage(() => {})
-      any.onClose((reason) => attack.note('unread', reason === undefined ? 'ok' : 'closed'))
+      any.onClose((reason) => {
+        if (reason === undefined) attack.note('unread', 'ok')
+        else if (!signal.aborted) attack.note('unread', toGridError(reason).code, toGridError(reason).message)
+      })
       const request = { jobId, shard: 0, units: [], follow: true, withOutputs: true, state: undefined, limit: 16_384 }
       any.send({ ...request, withShards: true })
       open.push(any)
@@ -151,7 +155,10 @@ async function deadSockets(attack: Attack, firstBytes: (index: number) => Buffer
     while (!signal.aborted) {
       attack.sent++
       const socket: Socket = connectTcp({ host, port })
-      socket.on('error', () => {})
+      let end = 'closed'
+      socket.on('error', (error: NodeJS.ErrnoException) => {
+        end = error.code ?? error.message
+      })
       const closed = once(socket, 'close').catch(() => {})
       const bytes = firstBytes(index)
       if (bytes !== undefined) socket.write(bytes)
@@ -159,7 +166,7 @@ async function deadSockets(attack: Attack, firstBytes: (index: number) => Buffer
       signal.addEventListener('abort', stop, { once: true })
       await closed
       signal.removeEventListener('abort', stop)
-      attack.note('socket', 'closed')
+      attack.note('socket', 'closed', signal.aborted ? '' : end)
       // A peer that refuses at once would otherwise be asked in a tight loop, which tries this process rather than the peer.
       await new Promise((resolve) => setTimeout(resolve, 20))
     }

@@ -52,7 +52,7 @@ async function each(
         // The peer is to be tried, not this process, which the honest job's pace is measured in.
         await pause()
       }
-      attack.note('http2', raw.closed ? 'closed' : 'ok')
+      attack.note('http2', raw.closed ? 'closed' : 'ok', raw.closed ? raw.end : '')
       raw.close()
     }
   }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { parseAddress } from '../../overlay/address.js'
-import { createCertificates } from '../../overlay/certificate.js'
+import { type ChannelCertificates, createCertificates } from '../../overlay/certificate.js'
 import type { Identity } from '../../overlay/identity.js'
 import type { Address } from '../../runtime/transport.js'
 import { testNetwork } from './grpc-nodes.js'
@@ -15,6 +15,7 @@ export const PING = 6
 export const CONTINUATION = 9
 export const END_STREAM = 1
 const ACK = 1
+const GOAWAY = 7
 export const END_HEADERS = 4
 export const INITIAL_WINDOW_SIZE = 4
 /** Most bytes that a frame may carry unless the other side allows more. */
@@ -22,13 +23,21 @@ export const FRAME_BYTES_MAX = 16_384
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
 const CANCEL = 8
 
-/** A socket on its way to being let in as `identity`, with nothing of HTTP/2 on it yet. */
-export function dialTls(address: Address, identity: Identity): TLSSocket {
+const certificates = new WeakMap<Identity, ChannelCertificates>()
+
+/**
+ * A socket on its way to being let in as `identity`, with nothing of HTTP/2 on it yet. `localAddress`: one of this machine's
+ * from which to dial.
+ */
+export function dialTls(address: Address, identity: Identity, localAddress?: string): TLSSocket {
   const { host, port } = parseAddress(address)
-  const { caPem, certificatePem, keyPem } = createCertificates(identity, testNetwork)
+  const own = certificates.get(identity) ?? createCertificates(identity, testNetwork)
+  certificates.set(identity, own)
+  const { caPem, certificatePem, keyPem } = own
   return connectTls({
     host,
     port,
+    ...(localAddress === undefined ? {} : { localAddress }),
     ca: caPem,
     cert: certificatePem,
     key: keyPem,
@@ -104,6 +113,8 @@ export class RawHttp2 {
   readonly socket: TLSSocket
   /** Settings of the peer that came, each of which was acknowledged. */
   settingsSeen = 0
+  /** Code with which the peer said that it ends the connection; undefined: it did not. */
+  goAway: number | undefined
   #nextStream = 1
   #unread: Buffer = Buffer.alloc(0)
 
@@ -116,8 +127,9 @@ export class RawHttp2 {
     address: Address,
     identity: Identity,
     hello: readonly (readonly [number, number])[] = [],
+    localAddress?: string,
   ): Promise<RawHttp2 | undefined> {
-    const socket = dialTls(address, identity)
+    const socket = dialTls(address, identity, localAddress)
     socket.on('error', () => {})
     const isOpen = await Promise.race([
       once(socket, 'secureConnect').then(
@@ -146,6 +158,7 @@ export class RawHttp2 {
         this.settingsSeen++
         this.write(frame(SETTINGS, ACK, 0))
       }
+      if (rest[3] === GOAWAY && length >= 8) this.goAway ??= rest.readUInt32BE(13)
       rest = rest.subarray(9 + length)
     }
     this.#unread = rest
@@ -179,6 +192,24 @@ export class RawHttp2 {
   close(): void {
     this.socket.destroy()
   }
+
+  /** How the peer ended it, in words. */
+  get end(): string {
+    if (this.goAway !== undefined) return `GOAWAY ${ERROR_NAMES[this.goAway] ?? this.goAway}`
+    return this.socket.errored === null ? 'closed' : `closed (${(this.socket.errored as NodeJS.ErrnoException).code})`
+  }
+}
+
+/** Error codes of RFC 9113, 7. */
+const ERROR_NAMES: Readonly<Record<number, string>> = {
+  0: 'NO_ERROR',
+  1: 'PROTOCOL_ERROR',
+  2: 'INTERNAL_ERROR',
+  3: 'FLOW_CONTROL_ERROR',
+  5: 'STREAM_CLOSED',
+  6: 'FRAME_SIZE_ERROR',
+  9: 'COMPRESSION_ERROR',
+  11: 'ENHANCE_YOUR_CALM',
 }
 
 const NOTHING = new Uint8Array(0)

@@ -232,6 +232,25 @@ shares('leave out workers that may not, and tell them why', () => {
   grid.finish()
 })
 
+shares('cost a worker nothing for many jobs of others that it cannot work on', () => {
+  const grid = new OwnerGrid({ units: 50, spec: NONE })
+  const volunteer = grid.join('a')
+  let looks = 0
+  for (let i = 0; i < 200; i++) {
+    const jobId = grid.submit(`stranger ${i}`, 10, { task: { type: 'builtin', name: 'unknown', version: 1 } })
+    Object.defineProperty(grid.specs.get(jobId), 'workers', {
+      get: () => {
+        looks++
+        return []
+      },
+    })
+  }
+  for (let i = 0; i < 10; i++) volunteer.answer()
+  grid.advance(1_000)
+  assert.ok(looks < 10, `${looks} jobs looked at`)
+  assert.ok(volunteer.units().length > 0)
+})
+
 shares.run()
 
 // -------------------------------------------------------------------------------------------------------- many owners
