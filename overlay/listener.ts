@@ -9,7 +9,11 @@ import { type CertifiedPeer, type ChannelCertificates, readPeer } from './certif
 
 /** What strangers may cost us before and after they have shown a key. */
 export interface ListenerLimits {
-  /** Open connections in all. With more, the address that has most loses its newest. Default: 4096, about 200 MB when idle. Range: 1 to 100,000. */
+  /**
+   * Open connections in all. With more, the address that has most loses its newest, but for the older half of all: strangers
+   * from thousands of addresses do not push out who was there before them (as Bitcoin's peers choose whom to drop). Default: 4096,
+   * about 200 MB when idle. Range: 1 to 100,000.
+   */
   readonly connectionsMax: number
   /** Open connections of one address, IPv6 counted by /64. Default: 64, for the volunteers behind one NAT. Range: 1 to 100,000. */
   readonly connectionsPerAddressMax: number
@@ -58,6 +62,8 @@ interface Usage {
 
 /** A connection from accept to close. */
 interface Accepted {
+  /** Counts all connections. */
+  readonly number: number
   readonly socket: Socket
   readonly group: string
   readonly usage: Usage
@@ -75,6 +81,7 @@ export class Listener {
   readonly #usage = new Map<string, Usage>()
   /** In the order of accept. */
   readonly #handshakes = new Set<Accepted>()
+  #count = 0
   #closed = false
 
   constructor(options: ListenerOptions) {
@@ -144,7 +151,7 @@ export class Listener {
     const group = hostGroup(host)
     const usage = this.#usage.get(group) ?? { connections: new Set(), handshakes: 0 }
     this.#usage.set(group, usage)
-    const accepted: Accepted = { socket, group, usage }
+    const accepted: Accepted = { number: this.#count++, socket, group, usage }
     usage.connections.add(accepted)
     usage.handshakes++
     this.#handshakes.add(accepted)
@@ -175,16 +182,28 @@ export class Listener {
     return undefined
   }
 
-  /** The newest connection of the address that has most, if that is more than one with `own` will have with its next. */
+  /**
+   * The newest connection of the address that has most, if that is more than one with `own` will have with its next; the older
+   * half of all connections stays.
+   */
   #leastFair(own: number): Accepted | undefined {
+    const firstToGo = this.#firstOfYoungerHalf()
     let most = own + 1
     let least: Accepted | undefined
     for (const { connections } of this.#usage.values()) {
       if (connections.size <= most) continue
+      const newest = [...connections].at(-1)
+      if (newest === undefined || newest.number < firstToGo) continue
       most = connections.size
-      least = [...connections].at(-1)
+      least = newest
     }
     return least
+  }
+
+  #firstOfYoungerHalf(): number {
+    let older = Math.floor(this.#accepted.size / 2)
+    for (const { number } of this.#accepted.values()) if (older-- <= 0) return number
+    return this.#count
   }
 
   /** Makes room at once: the socket takes a while to close. */

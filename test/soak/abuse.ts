@@ -118,7 +118,7 @@ class Stage {
       const kept = pace / calm
       say(
         `${name.padEnd(16)} ${String(attack.sent).padStart(8)} messages, pace ${(kept * 100).toFixed(0)} %, health ${healthMs.toFixed(0)} ms, ` +
-          `${memoryOf(after)} (at most ${mib(peakBytes)}), peer ${cpu}; ${attack.summary()}`,
+          `${memoryOf(after)} (at most ${mib(peakBytes)}), peer ${cpu}; ${attack.held > 0 ? `${attack.held} held; ` : ''}${attack.summary()}`,
       )
       console.log(`             limit: ${row.limit}`)
       for (const { text, count } of attack.refusals().slice(0, REFUSALS_SHOWN))

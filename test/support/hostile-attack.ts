@@ -82,6 +82,8 @@ export class Attack {
   readonly #codes = new Map<string, number>()
   readonly #refusals = new Map<string, number>()
   sent = 0
+  /** Connections, or calls that wait, which an attack that holds them had when it was over. */
+  held = 0
   /** Messages by path of their method. */
   readonly sentTo = new Map<string, number>()
   #surface: readonly Surface[] | undefined

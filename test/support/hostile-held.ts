@@ -56,7 +56,7 @@ async function heldConnections(attack: Attack, from: (index: number) => string |
     }
   }
   await Promise.all(Array.from({ length: DIALS_AT_ONCE }, lane))
-  attack.note('connection', 'ok', `${held.size} held at the end`)
+  attack.held = held.size
   for (const raw of held.values()) raw.close()
 }
 
@@ -73,6 +73,7 @@ export async function waitingCalls(attack: Attack): Promise<void> {
     [methods.work, undefined],
   ] as const satisfies readonly (readonly [unknown, unknown])[] as readonly (readonly [AnyStream, unknown])[]
   const open: MessageStream<unknown, unknown>[] = []
+  const ended = new Set<MessageStream<unknown, unknown>>()
   for (const stranger of attack.strangers) {
     for (const index of times(WAITING_STREAMS)) {
       if (signal.aborted) break
@@ -81,6 +82,7 @@ export async function waitingCalls(attack: Attack): Promise<void> {
       const stream = stranger.transport.open(target.endpoint, method)
       stream.onMessage(() => {})
       stream.onClose((reason) => {
+        ended.add(stream)
         if (signal.aborted) return
         const failure = reason === undefined ? undefined : toGridError(reason)
         attack.note(method.path, failure?.code ?? 'ok', failure?.message)
@@ -92,6 +94,7 @@ export async function waitingCalls(attack: Attack): Promise<void> {
     await pause(20)
   }
   while (!signal.aborted) await pause(AGAIN_MS / 10)
+  attack.held = open.filter((stream) => !ended.has(stream)).length
   for (const stream of open) stream.cancel()
 }
 

@@ -163,6 +163,20 @@ test('an address that has most of the connections there may be makes room for ot
   assert.not(greedy[0]!.destroyed || greedy[1]!.destroyed || other.destroyed)
 })
 
+test('connections of an address that was there first are not ended for strangers at many addresses', async () => {
+  if (process.platform !== 'linux') return
+  const { port, callers } = await listen({ connectionsMax: 4 })
+  const first: TLSSocket[] = []
+  for (let i = 1; i <= 4; i++) {
+    // Two of one address, then one each of two others.
+    const socket = dialTls(port, { from: `127.0.0.${Math.max(1, i - 1)}` })
+    if (i <= 2) first.push(socket)
+    await eventually(() => callers.length === i, 5_000, 'a connection')
+  }
+  await closed(dialTls(port, { from: '127.0.0.9' }))
+  assert.not(first.some((socket) => socket.destroyed))
+})
+
 test('takes no more connections than leave the process files of its own', () => {
   const { connectionsMax } = DEFAULT_LISTENER_LIMITS
   assert.is(connectionsWithin(undefined), connectionsMax)
