@@ -9,6 +9,7 @@ import {
   ITEMS_MAX,
   MEMORY_BYTES_MAX,
   OUTPUT_BYTES_MAX,
+  PRIORITY_MAX,
   UNITS_MAX,
 } from '../proto/limits.js'
 import type { Limits, Policy, UnitRange } from '../proto/model.js'
@@ -87,7 +88,7 @@ export function readJobOptions(given: GivenOptions): JobOptions {
       maxInstances: read('max-instances', (text) => whole(text, 1, INSTANCES_MAX)),
       name: read('name', (text) => text),
       labels: readAll('label', (text) => readPair(text, 'project=geng')),
-      priority: read('priority', (text) => whole(text, -100, 100)),
+      priority: read('priority', (text) => whole(text, -PRIORITY_MAX, PRIORITY_MAX)),
       expiresInMs: read('expires', (text) => within(parseDuration(text), 1_000, JOB_LIFE_MS, formatDuration)),
       isPublic: given.has('public') ? true : undefined,
       judges: readAll('judge', (text) => readKeys(text))?.flat(),

@@ -3,7 +3,7 @@ import { mergeRanges } from '../job/selection.js'
 import { checkSpec, JOB_LIFE_MS } from '../job/spec.js'
 import { unitCount } from '../job/unit-source.js'
 import { orderCodec } from '../proto/codec/facts.js'
-import { EXTENDED_LIFE_MS_MAX, RULING_ORDERS_MAX, SELECTION_RANGES_MAX } from '../proto/limits.js'
+import { EXTENDED_LIFE_MS_MAX, PRIORITY_MAX, RULING_ORDERS_MAX, SELECTION_RANGES_MAX } from '../proto/limits.js'
 import { methods } from '../proto/methods.js'
 import type { JobId, JobSpec, Limits, NodeId, OrderBody, Policy, Ruling, UnitRange, UnitState } from '../proto/model.js'
 import { GridError, toGridError } from '../runtime/errors.js'
@@ -125,6 +125,11 @@ export function amendJob(
     throw new GridError('invalid', 'the amendment changes nothing')
   }
   if (extendByMs !== undefined && !(extendByMs > 0)) throw new GridError('invalid', 'a job can only be extended')
+  if (priority !== undefined && !(Number.isInteger(priority) && Math.abs(priority) <= PRIORITY_MAX))
+    throw new GridError(
+      'invalid',
+      `a priority is a whole number from -${PRIORITY_MAX} to ${PRIORITY_MAX}, not ${priority}`,
+    )
   const nowMs = client.parts.clock.wallMs()
   const extended = ({ view }: KnownJob, byMs: number) =>
     Math.round(Math.min(Math.max(view.expiresAtMs, nowMs) + byMs, nowMs + EXTENDED_LIFE_MS_MAX))

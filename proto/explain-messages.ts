@@ -50,7 +50,8 @@ export type DeclineWord = (typeof DECLINES)[number]
  * less than a unit may use, it lacks the `task` or its version, or the sandbox `profile`, wants another `job` alone, or is
  * `unnamed` in the job's list. As it said: a restraint (`restrained`), or that it declines the submitter (`refused`). As it
  * did: `convicted` by replays of the submitter, `resting` after it gave units of the job back, `failing` after failures of its
- * host, `window`: so many of its answers wait for others that it is given no more first opinions. `full`: its hands are.
+ * host, `window`: so many of its answers wait for others that it is given no more first opinions. `full`: its hands are; the
+ * value names the job of the same submitter that comes before, if one does.
  */
 const WORKER_BARS = [
   'none',

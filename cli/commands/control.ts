@@ -1,9 +1,9 @@
 import { jobEnd } from '../../client/job-end.js'
-import { cancelJob, type RetryChanges, releaseUnits, retryJobs } from '../../client/orders.js'
+import { amendJob, cancelJob, type RetryChanges, releaseUnits, retryJobs } from '../../client/orders.js'
 import { submitJob } from '../../client/submit.js'
 import { listUnits } from '../../client/units.js'
 import { count } from '../../job/selection.js'
-import { SELECTION_RANGES_MAX } from '../../proto/limits.js'
+import { PRIORITY_MAX, SELECTION_RANGES_MAX } from '../../proto/limits.js'
 import { GridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
 import { type Connection, withConnection } from '../connect.js'
@@ -29,7 +29,7 @@ const RETRY_FLAGS = [
   'expires',
 ] as const
 
-/** `manyhands cancel` and `manyhands retry`: what a submitter may do with a job. */
+/** `manyhands cancel`, `manyhands priority` and `manyhands retry`: what a submitter may do with a job. */
 export function defineControl(commands: CommandTable): void {
   commands
     .add('cancel <job>', 'stop a job for good; what is settled stays until it expires', async (context, [text]) =>
@@ -56,6 +56,38 @@ export function defineControl(commands: CommandTable): void {
       }),
     )
     .addHelpText('after', '\nExample:\n  manyhands cancel last')
+  commands
+    .add('priority <job> <priority>', 'put a job before or behind others of yours', async (context, [text, value]) => {
+      const { priority = 0 } = readJobOptions(givenFlags({ priority: value })).request
+      return withConnection(context, async (connection) => {
+        const jobId = await resolveJob(connection, text!)
+        const { holders, wanted, job } = await amendJob(connection.client, jobId, { priority })
+        const before = job.view.priority
+        context.output.answer(
+          `${shortId(jobId)} has priority ${priority}${before === priority ? ' already' : `, ${before} before`}`,
+          {
+            jobId,
+            priority,
+            before,
+            holders,
+            wanted,
+          },
+        )
+        return EXIT.ok
+      })
+    })
+    .addHelpText(
+      'after',
+      [
+        '',
+        `From -${PRIORITY_MAX} to ${PRIORITY_MAX}; 0 unless submit --priority says otherwise. Workers are given your jobs in this order, the older`,
+        'first of two that are equal; what they have in hand they finish. Other submitters have their share whatever you say.',
+        '',
+        'Examples:',
+        '  manyhands priority last 10',
+        '  manyhands priority 3fa9 -5',
+      ].join('\n'),
+    )
   const retry = commands
     .add('retry <job>', 'compute failed and held units again, as a new job', async (context, [text], options) => {
       if (options.held === true) return releaseHeld(context, text!)

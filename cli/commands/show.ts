@@ -10,6 +10,7 @@ import {
   paceText,
   progressFields,
   resolveJob,
+  shortId,
   specFacts,
   stateText,
   waitingAdvice,
@@ -27,7 +28,9 @@ export function defineShow(commands: CommandTable): void {
         const jobId = await resolveJob(connection, text!)
         for await (const look of watchJob(connection.client, jobId, { withShards: true })) {
           const { summary, waiting, ageMs, firstGrantAgeMs, holders, wanted, job, shards } = look
-          const advice = waitingAdvice(waiting, workerFlags(context))
+          const isIdle = look.end === undefined && summary.leased === 0
+          const why = isIdle && waiting === '' ? `ask why: manyhands explain ${shortId(jobId)}` : ''
+          const advice = waitingAdvice(waiting, workerFlags(context)) || why
           const lines = [
             facts([
               ['job', jobId],

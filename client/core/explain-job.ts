@@ -140,7 +140,17 @@ function workerFindings(sight: JobSight, words: CommandWords): Finding[] {
   const full = groups.find(({ bar }) => bar === 'full')
   const window = groups.find(({ bar }) => bar === 'window')
   const computing = sight.summary.leased > 0
-  if (able > 0 && donors >= quorum && free === 0 && !computing && (window ?? full) !== undefined) {
+  if (able > 0 && donors >= quorum && free === 0 && !computing && window === undefined && isJobId(full?.value))
+    findings.push({
+      code: 'behind',
+      blocks: true,
+      sentence: `${workersText(full!)} could compute it, and ${full!.workers === 1 ? 'is' : 'are'} given units of another job of its submitter first: ${full!.value.slice(0, 12)}`,
+      sinceMs: full!.sinceMs,
+      by: full!.by,
+      value: `${full!.threads} threads`,
+      cure: `wait, put it before the other: manyhands priority ${words.job} 10; or more workers: manyhands work${words.flags}`,
+    })
+  else if (able > 0 && donors >= quorum && free === 0 && !computing && (window ?? full) !== undefined) {
     const group = (window ?? full)!
     findings.push({
       code: window === undefined ? 'busy' : 'window',
@@ -228,6 +238,11 @@ const CURES: Readonly<Partial<Record<WorkerBar, (words: CommandWords) => string>
   convicted: ({ flags }) => `other workers do the job: manyhands work${flags}`,
   resting: () => 'they are asked again within a minute; what they said stands in the log of the worker',
   failing: () => 'look at the log of those workers; others get the units meanwhile',
+}
+
+/** An owner may say anything in its place, and older ones say nothing. */
+function isJobId(value: string | undefined): boolean {
+  return /^[0-9a-f]{64}$/.test(value ?? '')
 }
 
 /** `2 workers`. */

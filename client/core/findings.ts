@@ -41,6 +41,7 @@ export const FINDING_CODES = [
   'host-failures',
   'window',
   'busy',
+  'behind',
   'computing',
   'told-no-work',
   'no-work',

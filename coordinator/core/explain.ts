@@ -12,11 +12,11 @@ import {
   type WorkerBar,
   type WorkerGroup,
 } from '../../proto/explain-messages.js'
-import type { NodeId } from '../../proto/model.js'
+import type { JobId, NodeId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { drawWorker } from './draw.js'
 import type { PastEvent } from './history.js'
-import type { Job } from './job.js'
+import { byPriority, type Job } from './job.js'
 import type { OwnerState } from './owner-state.js'
 import { HELD_MS, type Shard } from './shard.js'
 import { drawRules, mayWork } from './unit-queue.js'
@@ -223,8 +223,9 @@ function workerGroups(state: OwnerState, job: Job, now: Millis): WorkerGroup[] {
     string,
     { -readonly [Field in keyof WorkerGroup]: WorkerGroup[Field] } & { examples: NodeId[] }
   >()
+  const before = jobBefore(state, job)
   for (const worker of state.connected) {
-    const { bar, value } = lastingBar(worker, job) ?? passingBar(worker, job, now)
+    const { bar, value } = lastingBar(worker, job) ?? passingBar(worker, job, before, now)
     const name = `${bar} ${value}`
     let group = groups.get(name)
     if (group === undefined) {
@@ -240,11 +241,25 @@ function workerGroups(state: OwnerState, job: Job, now: Millis): WorkerGroup[] {
   return [...groups.values()].sort((a, b) => b.workers - a.workers).slice(0, EXPLAIN_MAX.workerGroups)
 }
 
-/** How a worker that may compute the job stands towards it at the moment. */
-function passingBar(worker: WorkerRecord, job: Job, now: Millis): Bar {
+/** The submitter's job of which workers are given units before this one, if there is one. */
+function jobBefore(state: OwnerState, job: Job): JobId | undefined {
+  let first: Job | undefined
+  for (const other of state.jobs.values()) {
+    if (other.spec.submitter !== job.spec.submitter || byPriority(other, job) >= 0) continue
+    if (first !== undefined && byPriority(first, other) < 0) continue
+    if ([...other.shards.values()].some(({ untouched, again }) => untouched > 0 || again.length > 0)) first = other
+  }
+  return first?.jobId
+}
+
+/**
+ * How a worker that may compute the job stands towards it at the moment.
+ * @param before job of the same submitter that comes first
+ */
+function passingBar(worker: WorkerRecord, job: Job, before: JobId | undefined, now: Millis): Bar {
   if (worker.isResting(job.jobId, now)) return { bar: 'resting', value: '' }
   if (worker.isFailing(job.jobId, now)) return { bar: 'failing', value: '' }
-  if (worker.roomFor(job) <= 0) return { bar: 'full', value: '' }
+  if (worker.roomFor(job) <= 0) return { bar: 'full', value: before ?? '' }
   if (worker.windowRoom(job) <= 0) return { bar: 'window', value: String(Math.floor(worker.windowOf(job))) }
   return { bar: 'none', value: '' }
 }

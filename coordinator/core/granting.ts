@@ -1,7 +1,7 @@
 import type { GrantRun, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { drawWorker, failuresOf, isDistinct } from './draw.js'
-import type { Job } from './job.js'
+import { byPriority, type Job } from './job.js'
 import { BYPASS_MS, type OwnerState } from './owner-state.js'
 import type { Shard } from './shard.js'
 import { drawRules, mayWork, meets } from './unit-queue.js'
@@ -162,13 +162,7 @@ export class Granting {
     if (jobs.length === 1) return jobs
     // A volunteer's own weights come before fairness among all.
     const spent = worker.servedBy(jobs.map(({ spec }) => spec.submitter)) ?? this.#spent
-    return [...jobs].sort(
-      (a, b) =>
-        spent.get(a.spec.submitter)! - spent.get(b.spec.submitter)! ||
-        b.view.priority - a.view.priority ||
-        a.spec.createdAtMs - b.spec.createdAtMs ||
-        (a.jobId < b.jobId ? -1 : 1),
-    )
+    return [...jobs].sort((a, b) => spent.get(a.spec.submitter)! - spent.get(b.spec.submitter)! || byPriority(a, b))
   }
 
   #forgetSubmitters(): void {

@@ -77,6 +77,11 @@ export class Job {
   }
 }
 
+/** Order of two jobs of one submitter: priority, then age. */
+export function byPriority(a: Job, b: Job): number {
+  return b.view.priority - a.view.priority || a.spec.createdAtMs - b.spec.createdAtMs || (a.jobId < b.jobId ? -1 : 1)
+}
+
 /** What `WorkerRecord.bar` looks at. A job that names its workers is alone. */
 function demandsOf(jobId: JobId, { task, workers, profile, limits }: JobSpec): string {
   if (workers.length > 0) return jobId

@@ -8,6 +8,7 @@ import {
   OPINIONS_MAX,
   OUTPUT_BYTES_MAX,
   OUTPUT_FILES_MAX,
+  PRIORITY_MAX,
   REPORT_GRANTS_MAX,
   REPORT_UNITS_MAX,
   RULING_CONVICTED_MAX,
@@ -254,7 +255,9 @@ function readOrder(fields: Fields): Order {
       amend: (amend) => ({
         type: 'amend',
         expiresAtMs: amend.has('expiresAtMs') ? amend.safeInteger('expiresAtMs') : undefined,
-        priority: amend.has('priority') ? amend.uint32('priority', { min: -100, max: 100 }) : undefined,
+        priority: amend.has('priority')
+          ? amend.uint32('priority', { min: -PRIORITY_MAX, max: PRIORITY_MAX })
+          : undefined,
         maxInstances: amend.has('maxInstances') ? amend.uint32('maxInstances', { min: 1, max: 1_000 }) : undefined,
         ownerRadius: optionalHex<Key>(amend, 'ownerRadius', 20),
       }),

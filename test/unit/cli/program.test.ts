@@ -37,6 +37,7 @@ usage('--help of every command has an example, fits 80 columns and ends well', a
     'pause',
     'peers',
     'prefs',
+    'priority',
     'receipt',
     'replay',
     'results',

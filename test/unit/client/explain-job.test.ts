@@ -128,6 +128,16 @@ test('each bar has a sentence with the value that decides it', () => {
   assert.equal(codes(sight([answer('a', { workers: [workers('task', '')] })])), ['task-missing!'])
 })
 
+test('a job that waits for another of its submitter says for which, whatever else an owner may write there', () => {
+  const full = (value: string) =>
+    explainJob(sight([answer('a', { workersAble: 2, donorsAble: 2, workers: [workers('full', value, 2)] })]), WORDS)
+  const [behind] = full('ab'.repeat(32))
+  assert.equal([behind?.code, behind?.blocks], ['behind', true])
+  assert.match(behind!.sentence, /first: abababababab$/)
+  assert.match(behind!.cure, /manyhands priority 1a1a 10/)
+  for (const other of ['', 'sudo rm', 'ab'.repeat(40)]) assert.is(full(other)[0]?.code, 'busy')
+})
+
 test('fewer donors than the quorum are told with both numbers', () => {
   const one = { workersAble: 1, donorsAble: 1, workers: [workers('none')] }
   const [finding] = explainJob(sight([answer('a', one)]), WORDS)

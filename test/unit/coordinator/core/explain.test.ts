@@ -65,6 +65,19 @@ workers('who is restrained, by what, and not once it wants work again', () => {
   assert.is(sight(grid).workersAble, 1)
 })
 
+workers('who has no room while another job of the submitter comes first, and which', () => {
+  const grid = new OwnerGrid({ units: 2, spec: { policy: { type: 'none' } } })
+  const a = grid.join('a')
+  const older = grid.jobId
+  const younger = grid.submit('younger', 2, { policy: { type: 'none' } })
+  const seen = () =>
+    grid.owner.core.explain(younger, undefined, grid.now)!.workers.map(({ bar, value }) => [bar, value])
+  assert.equal(seen(), [['full', older]])
+  a.answer()
+  assert.equal([a.units(older).length, seen()], [1, [['full', '']]], 'nothing of the other is left to give')
+  grid.finish()
+})
+
 workers('who declines the submitter gets nothing of the job, and everything once it does not', () => {
   const grid = new OwnerGrid({ units: 2 })
   const a = grid.join('a', { want: 0 })
