@@ -25,8 +25,6 @@ export interface AuditOptions extends Pick<MaterialOptions, 'createFile' | 'onFe
   readonly units?: readonly UnitRange[]
   /** Time for computing, in all rounds together; what it does not suffice for is left. Default: as long as it takes. */
   readonly replayMs?: Millis
-  /** Told before each unit is computed: how many of how many of this round are. */
-  readonly onReplay?: (done: number, total: number) => void
 }
 
 /** What an audit has found so far. */
@@ -274,12 +272,9 @@ export class Auditor {
           take(unit, { outcome, digest })
       }
       const doubtful = new Map<number, RuledAnswer>()
-      let done = 0
-      this.#options.onReplay?.(0, due.length)
       await run(
         due.map(({ unit }) => unit),
         (unit, answer) => {
-          this.#options.onReplay?.(++done, due.length)
           if (!isDeterministic(answer.outcome)) found.set(unit, 'undecided')
           else if (contradicts((seen.get(unit) ?? UNSEEN).votes, answer)) doubtful.set(unit, answer)
           else found.set(unit, answer)

@@ -32,9 +32,7 @@ export interface WatchOptions {
   readonly signal?: AbortSignal
   /** How long to look for the home of a job that was never seen. Default 15 s. */
   readonly deadlineMs?: Millis
-  /** How long to look for a home that was lost. Default: for ever. */
-  readonly patienceMs?: Millis
-  /** Told that the home went away, and that it is looked for anew. */
+  /** Told that the home went away, and that it is looked for anew, for as long as it takes. */
   readonly onLost?: (reason: GridError) => void
 }
 
@@ -50,15 +48,14 @@ const QUEUED_LOOKS = 2
 
 /**
  * Looks at a job again and again as it changes, until it has ended; the last look has `end`. Goes on at another peer of the
- * home when one goes away. Throws GridError: as {@link GridClient.askAny} for a job that was never seen, `unreachable` or
- * `notFound` when its home was lost for `patienceMs`, `closed` when aborted.
+ * home when one goes away. Throws GridError: as {@link GridClient.askAny} for a job that was never seen, `closed` when aborted.
  */
 export async function* watchJob(
   client: GridClient,
   jobId: JobId,
   options: WatchOptions = {},
 ): AsyncGenerator<JobProgress, void, undefined> {
-  const { signal, withShards = false, deadlineMs, patienceMs = Number.POSITIVE_INFINITY, onLost } = options
+  const { signal, withShards = false, deadlineMs, onLost } = options
   const { clock, random, transport } = client.parts
   const reader = new ShowReader(client, jobId)
   let from: Endpoint | undefined
@@ -80,7 +77,6 @@ export async function* watchJob(
   let progress = reader.read(first)
   if (await holds(progress, from!)) yield progress
   else progress = { ...progress, end: undefined }
-  let lostAt: Millis | undefined
   const stall = new Stall()
   let ahead: Endpoint | undefined
   for (let attempt = 0; progress.end === undefined; attempt++) {
@@ -116,7 +112,6 @@ export async function* watchJob(
           }
           progress = look
           attempt = 0
-          lostAt = undefined
           yield progress
           if (progress.end !== undefined) return
           if (!stall.looked(progress.summary, clock.now())) continue
@@ -134,8 +129,6 @@ export async function* watchJob(
     }
     if (signal?.aborted) throw aborted()
     if (ahead !== undefined) continue
-    lostAt ??= clock.now()
-    if (clock.now() - lostAt >= patienceMs) throw failure
     onLost?.(failure)
     await pause(clock, jitter(random, Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** Math.min(attempt, 10)), 0.3), signal)
     if (signal?.aborted) throw aborted()

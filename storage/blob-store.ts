@@ -214,10 +214,6 @@ export class BlobStore {
     if (kept !== undefined) await this.#extend(kept, { keepUntilMs, pin: false })
   }
 
-  hasWhole(name: Digest): boolean {
-    return this.#kept.get(nameOf('whole', name))?.complete === true
-  }
-
   /** Up to `length` bytes from `start` on, or everything; undefined when it is not here. */
   async readWhole(name: Digest, start = 0, length = Number.POSITIVE_INFINITY): Promise<Uint8Array | undefined> {
     this.#checkOpen()

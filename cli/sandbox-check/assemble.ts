@@ -157,7 +157,6 @@ export const op = {
   i32Eqz: [0x45],
   i32Eq: [0x46],
   i32Ne: [0x47],
-  i32LtU: [0x49],
   i32GtU: [0x4b],
   i32Add: [0x6a],
   i32Sub: [0x6b],

@@ -297,10 +297,6 @@ export class Owner {
     return shard !== undefined && this.#state.isPreferred(shard, unit, 0)
   }
 
-  isConnected(session: SessionId): boolean {
-    return this.#state.sessions.has(session)
-  }
-
   checkInvariants(): void {
     const state = this.#state
     for (const job of state.jobs.values()) for (const shard of job.shards.values()) shard.checkInvariants()

@@ -102,20 +102,12 @@ export class Shard {
     return this.#counts.disputed
   }
 
-  get heldCount(): number {
-    return this.#counts.held
-  }
-
   get failedCount(): number {
     return this.#counts.failed
   }
 
   get settledCount(): number {
     return this.#counts.settled
-  }
-
-  get acceptedCount(): number {
-    return this.#counts.accepted
   }
 
   /** Selected units that were never granted nor reported. */

@@ -151,10 +151,6 @@ export class Fields {
     return this.#elements(name, bound).map((element) => parse(new Fields(element as WireMessage, name, this)))
   }
 
-  bytesList(name: string, bound: ListBound, each: BytesBound): Uint8Array[] {
-    return this.#elements(name, bound).map((element) => new Uint8Array(this.#checkBytes(name, element, each)))
-  }
-
   hexList(name: string, bound: ListBound, byteLength: number): string[] {
     return this.#elements(name, bound).map((element) => toHex(this.#checkBytes(name, element, { length: byteLength })))
   }

@@ -15,15 +15,11 @@ export const OP = {
   call: 0x10,
   callIndirect: 0x11,
   select: 0x1b,
-  selectTyped: 0x1c,
   localGet: 0x20,
   localSet: 0x21,
   localTee: 0x22,
   globalGet: 0x23,
   globalSet: 0x24,
-  tableGet: 0x25,
-  tableSet: 0x26,
-  f32Load: 0x2a,
   f64Load: 0x2b,
   memorySize: 0x3f,
   memoryGrow: 0x40,
@@ -35,7 +31,6 @@ export const OP = {
   i32LtS: 0x48,
   i32GtS: 0x4a,
   i64LtS: 0x53,
-  i64LeU: 0x58,
   i64GtU: 0x56,
   f32Le: 0x5f,
   f64Le: 0x65,
@@ -53,9 +48,8 @@ export const OP = {
   prefixSimd: 0xfd,
 } as const
 
-/** Instructions behind the prefix 0xfc. Those up to {@link NUMERIC.truncSatLast} convert floats to integers. */
+/** Instructions behind the prefix 0xfc. */
 export const NUMERIC = {
-  truncSatLast: 7,
   memoryInit: 8,
   dataDrop: 9,
   memoryCopy: 10,
@@ -64,8 +58,6 @@ export const NUMERIC = {
   elemDrop: 13,
   tableCopy: 14,
   tableGrow: 15,
-  tableSize: 16,
-  tableFill: 17,
 } as const
 
 /** How what follows an opcode is read. Everything that is not on the list below is refused. */

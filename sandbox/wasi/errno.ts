@@ -17,7 +17,6 @@ export const ERRNO = {
   notempty: 55,
   notsock: 57,
   notsup: 58,
-  overflow: 61,
   perm: 63,
   rofs: 69,
   spipe: 70,

@@ -9,8 +9,8 @@ import { testNetwork } from './grpc-nodes.js'
 /** Frame types and flags of RFC 9113. */
 export const DATA = 0
 export const HEADERS = 1
-export const RST_STREAM = 3
-export const SETTINGS = 4
+const RST_STREAM = 3
+const SETTINGS = 4
 export const PING = 6
 export const CONTINUATION = 9
 export const END_STREAM = 1

@@ -22,7 +22,6 @@ export const key = hex('2b', 32) as PublicKey
 export const otherKey = hex('3c', 32) as PublicKey
 export const nodeId = hex('4d', 20) as NodeId
 export const digest = hex('5e', 32) as Digest
-export const zeroDigest = hex('00', 32) as Digest
 
 export function signed(size = 100): Signed {
   return { bytes: new Uint8Array(size).fill(7), signature: new Uint8Array(64).fill(9) }
