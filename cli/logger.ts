@@ -4,6 +4,7 @@ import { printable } from '../proto/printable.js'
 import { type LogFields, type Logger, silentLogger } from '../runtime/logger.js'
 import { type Sink, toJson } from './output.js'
 
+/** `error`: somebody must act; `warn`: degraded; `info`: the process changed its state; `debug`: each message. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 export interface LoggerOptions {

@@ -31,6 +31,7 @@ const LINE_MS: Millis = 30_000
 /** On a terminal it is drawn again at most this often. Unit: ms. */
 const DRAW_MS: Millis = 1_000
 
+/** When a process that runs until it is told to end says something, and ends by itself. */
 export interface Running {
   /** Called once the process runs. */
   readonly onReady: (process: GridProcess) => void

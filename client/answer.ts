@@ -37,6 +37,7 @@ export interface UnitAnswer {
  */
 export type MissingReason = 'open' | 'disputed' | 'unproved' | 'bytes' | 'unreachable'
 
+/** Units without a proved result, and why. */
 export interface MissingUnits {
   readonly reason: MissingReason
   readonly count: number

@@ -97,6 +97,7 @@ export interface BuildContext {
   readonly onRead?: (label: string, doneBytes: number, totalBytes: number) => void
 }
 
+/** A spec that is ready to be signed, with the content that it names. */
 export interface BuiltJob {
   readonly spec: JobSpec
   readonly units: number

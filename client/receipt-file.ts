@@ -76,11 +76,13 @@ function wholeOf(value: unknown): number {
   return value
 }
 
+/** Each entry of an array from a file, as `read` makes it. */
 export function listOf<T>(value: unknown, read: (entry: unknown) => T): readonly T[] {
   if (!Array.isArray(value)) throw new TypeError('no list')
   return value.map(read)
 }
 
+/** The reverse of {@link signedJson}. */
 export function signedOf(value: unknown): Signed {
   const { bytes, signature } = value as Record<string, unknown>
   return { bytes: bytesOf(bytes), signature: bytesOf(signature) }

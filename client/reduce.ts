@@ -11,6 +11,7 @@ export interface ByteSink {
   write(bytes: Uint8Array): Promise<void> | void
 }
 
+/** What was made of a job's answers, and of how many. */
 export interface ReducedAnswers {
   /** Files of the result, by name; a task's own, hence trusted no more than any output name. */
   readonly files: ReadonlyMap<string, Uint8Array>

@@ -20,6 +20,7 @@ export interface Folder {
   draft(name: string): Promise<FolderDraft>
 }
 
+/** A file being written, which nobody sees before it is complete. */
 export interface FolderDraft {
   append(bytes: Uint8Array): Promise<void>
   /** Takes the name, replacing what had it. */
@@ -44,6 +45,7 @@ interface Entry {
   readonly files: readonly FileEntry[]
 }
 
+/** The file that says of each unit what was proved of it and where its bytes stand. */
 export const MANIFEST_NAME = 'manifest.json'
 const FAILED_FOLDER = 'failed/'
 /** Larger manifests are not read back: then all outputs are fetched again. */

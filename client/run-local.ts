@@ -15,6 +15,7 @@ import type { BuiltJob } from './job-builder.js'
 import { emptyOutput } from './outputs.js'
 import { aborted } from './session.js'
 
+/** A job to be computed on this machine alone. */
 export interface LocalRun {
   readonly built: BuiltJob
   /** Used by this run alone while it lasts; not closed. */

@@ -6,6 +6,7 @@ import type { Endpoint } from '../runtime/transport.js'
 import type { GridClient, KnownJob } from './session.js'
 import { readUnits } from './units.js'
 
+/** What following other owners of a shard besides the first needs. */
 export interface SecondLook {
   readonly client: GridClient
   readonly job: KnownJob

@@ -31,6 +31,7 @@ export interface SubmitOptions {
   readonly deadlineMs?: Millis
 }
 
+/** A job that the grid has, as far as its homes acknowledged it. */
 export interface SubmittedJob {
   readonly jobId: JobId
   readonly signed: Signed

@@ -47,6 +47,7 @@ const TICK_MS = 2_000
 const RETRY_MS = 3_000
 /** Deadline of a call to another home, and the longest that a submitter waits for holders beyond this node. Unit: ms. */
 const CALL_MS = 5_000
+/** Longest that a submitter waits for holders beyond this node. Unit: ms. */
 export const SPREAD_MS = 3_000
 /** Jobs given to one peer in one round, and at a time. */
 const GIVEN_MAX = 256

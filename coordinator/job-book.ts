@@ -254,6 +254,7 @@ export interface Bringer {
  * 1998). Peers pass on what many addresses have submitted to them; what one of these may hold there leaves room for the others here.
  */
 export const SUBMITTED_SHARE = 1
+/** The same for one peer that passes jobs on; see {@link SUBMITTED_SHARE}. */
 export const PASSED_ON_SHARE = 3
 
 /** Every job this peer holds, as home or as owner of a shard. */

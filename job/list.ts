@@ -5,6 +5,7 @@ import { utf8 } from '../runtime/hex.js'
 import { createSplitter, FILE_HEADER_BYTES } from './splitter.js'
 import type { ItemRange } from './unit-source.js'
 
+/** A source whose items are content of the submitter: lines, rows, records or files. */
 export type ListSource = Extract<UnitSource, { type: 'list' }>
 
 /** Entries of an index, without the last: at most 512 KiB, of which a worker fetches one chunk of 256 KiB. */

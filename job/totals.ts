@@ -48,6 +48,7 @@ export interface ProvedTotal {
   readonly owners: number
 }
 
+/** What a file of totals proves; or the first thing that is wrong with it, for people to read. */
 export type CheckedTotals =
   | { readonly ok: true; readonly jobs: readonly ProvedTotal[] }
   | { readonly ok: false; readonly reason: string }

@@ -34,6 +34,7 @@ export interface OverlayDependencies extends OverlayMembership {
   readonly recordKinds?: readonly RecordKind[]
 }
 
+/** What is looked up, and how hard. */
 export interface LookupRequest {
   /** All 20 closest must answer instead of 8: outvotes colluding liars at twice the cost. Default false. */
   readonly careful?: boolean

@@ -27,6 +27,7 @@ export interface ListenerLimits {
   readonly limitLoopback: boolean
 }
 
+/** The limits of `docs/limits.md`. */
 export const DEFAULT_LISTENER_LIMITS: ListenerLimits = Object.freeze({
   connectionsMax: 4096,
   connectionsPerAddressMax: 64,

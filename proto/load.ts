@@ -27,6 +27,7 @@ export interface WireType {
   decode(bytes: Uint8Array): WireMessage
 }
 
+/** @throws Error for a name that no `.proto` file has: a mistake of ours, found at the start */
 export function wireType(name: string): WireType {
   const type = root.lookupType(`manyhands.v1.${name}`)
   return {

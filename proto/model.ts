@@ -301,6 +301,7 @@ export interface UnitOutput {
   readonly files: readonly OutputFile[]
 }
 
+/** A file that a unit wrote to `/out`. Its name is a stranger's: `proto/file-name.ts` says which are let in. */
 export interface OutputFile {
   readonly name: string
   readonly bytes: Uint8Array

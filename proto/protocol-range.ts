@@ -2,6 +2,7 @@
 export const PROTOCOL_MIN = 1
 export const PROTOCOL_MAX = 1
 
+/** Versions that somebody speaks, both ends included. */
 export interface ProtocolRange {
   readonly protocolMin: number
   readonly protocolMax: number

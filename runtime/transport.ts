@@ -86,6 +86,7 @@ export interface MessageStream<In, Out> {
   cancel(reason?: Error): void
 }
 
+/** What bounds a call. */
 export interface CallOptions {
   /** Hard limit for the whole call. Every call has one. */
   readonly deadlineMs: Millis

@@ -7,6 +7,7 @@ import { GridError } from '../runtime/errors.js'
 import { makeFolders } from '../runtime/folders.js'
 import { fromHex, toHex } from '../runtime/hex.js'
 
+/** `blob`: in chunks, under the digest of {@link BlobRef}; `whole`: in one piece, under the digest that whoever stored it gave. */
 export type BlobKind = 'blob' | 'whole'
 
 /** What is known of a stored file without its content. */

@@ -27,6 +27,7 @@ export interface Keep {
 /** {@link Keep} of content that is here; without a submitter: for nobody new. */
 type KeepLonger = Omit<Keep, 'submitter'> & { readonly submitter?: PublicKey }
 
+/** How much of a blob is here. */
 export interface BlobStat {
   readonly ref: BlobRef
   readonly complete: boolean

@@ -12,6 +12,7 @@ export interface ValueNode {
   readonly variadic: boolean
 }
 
+/** A flag of a command, or of all. */
 export interface FlagNode {
   /** `-o` and `--output`, or one of them. */
   readonly names: readonly string[]
@@ -20,6 +21,7 @@ export interface FlagNode {
   readonly value: ValueNode
 }
 
+/** A command with its flags and its arguments in their order. */
 export interface CommandNode {
   readonly name: string
   readonly about: string

@@ -16,5 +16,6 @@ const lyingPrimes: Task = {
   },
 }
 
+/** Built-in tasks that stand back for those below; read by `TaskRegistry.loadModules`. */
 export const replaces: readonly string[] = ['primes']
 export const tasks: readonly Task[] = [lyingPrimes]

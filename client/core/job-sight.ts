@@ -59,6 +59,7 @@ export function names(peers: readonly Asked[]): string[] {
 
 const NAMES_MAX = 8
 
+/** A peer as people are told of it: its address, or 12 digits of its id. */
 export function nameOf({ nodeId, address }: Asked): string {
   return address === '' ? nodeId.slice(0, 12) : address
 }
@@ -99,6 +100,7 @@ const KNOWN_TO_ONE: ReadonlySet<UnitWait> = new Set([
   'limit',
 ])
 
+/** The shards of the job, each with what its owners say put together; in order of their numbers. */
 export function mergedShards(sight: JobSight): readonly MergedShard[] {
   const byShard = new Map<number, { owner: PeerAnswer; shard: ShardSight }[]>()
   for (const owner of owners(sight)) {

@@ -8,6 +8,7 @@ import type { SilentOwner } from './home-shards.js'
 /** Time between looks at all jobs. Unit: ms. */
 const SWEEP_MS = 1_000
 
+/** What has happened to the jobs of a home. */
 export type HomeEvent =
   | ({ readonly type: 'jobKept' } & KeptJob)
   | { readonly type: 'ordersKept'; readonly jobId: JobId; readonly orders: readonly KnownOrder[] }
@@ -21,6 +22,7 @@ export type HomeEvent =
   | { readonly type: 'activationFailed'; readonly jobId: JobId; readonly shard: number; readonly reason: string }
   | { readonly type: 'woke' }
 
+/** What a home wants done, in the order in which it is to be done. */
 export type HomeEffect =
   /** Find the shard's owners and give them spec and orders; answered by `shardHeard` or `activationFailed`. */
   | { readonly type: 'activate'; readonly jobId: JobId; readonly shard: number }

@@ -27,6 +27,7 @@ const MESSAGES_MAX = 8_192
  */
 export type SyncOutcome = 'equal' | 'merged' | 'given' | 'unknown' | 'failed'
 
+/** What a sync of one shard with one peer has shown. */
 export interface SyncResult {
   readonly held: HeldShard
   readonly outcome: SyncOutcome

@@ -23,6 +23,7 @@ export function boardKey(board: number, sha256: Sha256): Key {
   return keyOf(sha256, 'board', [Uint8Array.of(board)])
 }
 
+/** What a peer keeps of boards for others; values and ranges: `OverlayOptions`. */
 export interface BoardLimits {
   readonly announcementsMax: number
   readonly announcementsPerSubmitterMax: number
@@ -40,12 +41,15 @@ export interface Posted<O> {
   readonly owner: O
 }
 
+/** Messages to watchers, named by the numbers they were given. */
 export type BoardEffect<O> =
   | { readonly type: 'push'; readonly watcher: number; readonly entries: readonly Posted<O>[] }
   | { readonly type: 'withdraw'; readonly watcher: number; readonly jobId: JobId; readonly owner: NodeId }
 
+/** Which limit of {@link BoardLimits} an announcement met. */
 export type BoardRefusal = 'boardFull' | 'submitterQuota' | 'hostQuota' | 'jobQuota'
 
+/** What became of an announcement. */
 export type Posting<O> =
   | { readonly ok: true; readonly effects: readonly BoardEffect<O>[] }
   | { readonly ok: false; readonly reason: BoardRefusal }

@@ -18,6 +18,7 @@ export interface ContactChecks {
   enoughIdWork(publicKey: PublicKey, idNonce: Uint8Array): boolean
 }
 
+/** Why a contact record is not believed. `expired`, `tooFarAhead`: of our clock; `protocol`: no version in common. */
 export type ContactProblem = 'idWork' | 'wrongSignature' | 'expired' | 'tooFarAhead' | 'tooLarge' | 'protocol'
 
 /** Contacts whose signature is not checked again: several times what a table holds. */

@@ -1,5 +1,6 @@
 import type { Millis } from '../../runtime/clock.js'
 
+/** When a peer may own; values and ranges: `OverlayOptions`. */
 export interface EligibilityLimits {
   /** With so many contacts or more, the time a peer must be up. */
   readonly eligibleAgeMs: Millis

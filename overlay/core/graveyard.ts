@@ -2,6 +2,7 @@ import type { NodeId } from '../../proto/model.js'
 import type { Contact } from '../../proto/overlay-messages.js'
 import type { Millis } from '../../runtime/clock.js'
 
+/** How long, and how often, contacts that did not answer are tried again; values and ranges: `OverlayOptions`. */
 export interface GraveyardLimits {
   readonly graveyardMax: number
   /** First pause before an evicted contact is probed; doubles up to `graveRetryMaxMs`. */

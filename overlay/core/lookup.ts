@@ -22,17 +22,20 @@ export interface LookupLimits {
   readonly blame: number
 }
 
+/** What has happened to a lookup: one `replied` or `failed` for each `ask`. */
 export type LookupEvent<T extends Located> =
   /** `contact` is what the peer says of itself now. */
   | { readonly type: 'replied'; readonly contact: T; readonly contacts: readonly T[] }
   | { readonly type: 'failed'; readonly from: NodeId }
   | { readonly type: 'woken' }
 
+/** What a lookup wants done. */
 export type LookupEffect<T extends Located> =
   | { readonly type: 'ask'; readonly contact: T }
   /** The end; nothing follows. */
   | { readonly type: 'found'; readonly result: LookupResult<T> }
 
+/** Whom a lookup found. */
 export interface LookupResult<T extends Located> {
   /** Who answered, closest to the target first; at most `width`. */
   readonly contacts: readonly T[]

@@ -9,6 +9,7 @@ import type { Point } from './node-id.js'
  * Lookups (`lookup.ts`), seeds (`seeds.ts`) and the board (`board.ts`) keep their own events beside their states.
  */
 
+/** What has happened to the contacts of a node. */
 export type UpkeepEvent =
   /** A peer that listens called us; its record was verified. */
   | { readonly type: 'called'; readonly contact: Contact }
@@ -20,6 +21,7 @@ export type UpkeepEvent =
   | { readonly type: 'lookedUp'; readonly target: Point }
   | { readonly type: 'woken' }
 
+/** What the upkeep of the table wants done. */
 export type UpkeepEffect =
   /** To be answered by `answered` or `missed`. */
   | { readonly type: 'ping'; readonly contact: Contact }

@@ -66,6 +66,7 @@ export function rankOf(key: Point, self: NodeId, candidates: Iterable<Candidate>
   return ownersOf(key, SPREAD_PEERS, [...others, own]).findIndex(({ nodeId }) => nodeId === self)
 }
 
+/** When a former owner may drop what it holds: all three must be met. */
 export interface ReleaseLimits {
   /** Ranks beyond r at which a former owner still keeps what it holds. */
   readonly slack: number

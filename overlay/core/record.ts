@@ -20,6 +20,7 @@ export interface RecordKind {
   readonly valid: (record: RecordBody) => boolean
 }
 
+/** Why a record is not taken. `older`: a newer one of its signer is held; `againstRules`: its kind does not allow the value. */
 export type RecordRefusal =
   | 'unknownKind'
   | 'tooLarge'
@@ -32,6 +33,7 @@ export type RecordRefusal =
   | 'keyFull'
   | 'full'
 
+/** What became of a record that was to be stored; `newer`: it was not held already. */
 export type Stored =
   | { readonly ok: true; readonly newer: boolean }
   | { readonly ok: false; readonly reason: RecordRefusal }

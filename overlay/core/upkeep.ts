@@ -10,6 +10,7 @@ import { type Point, randomInBucket, sharedBits } from './node-id.js'
 import { hostOf, subnetOf } from './subnet.js'
 import type { Located, Table } from './table.js'
 
+/** How the table is kept; values and ranges: `OverlayOptions`. */
 export interface UpkeepLimits extends GraveyardLimits {
   readonly k: number
   /** One round of probes, jittered by ± 20 %. */

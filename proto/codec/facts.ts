@@ -64,14 +64,17 @@ export function outcomeToWire(outcome: Outcome): number {
   return OUTCOME_NUMBERS.get(outcome)!
 }
 
+/** An outcome by its number on the wire; fails for a number that stands for none. */
 export function readOutcome(fields: Fields, name: string): Outcome {
   return OUTCOMES[fields.uint32(name, { max: OUTCOMES.length - 1 })]!
 }
 
+/** The field `shard`, within the shards that a job may have. */
 export function readShard(fields: Fields): number {
   return fields.uint32('shard', { max: SHARDS_MAX - 1 })
 }
 
+/** The field `unit`, within the units that a job may have. */
 export function readUnit(fields: Fields): number {
   return fields.uint32('unit', { max: UNITS_MAX - 1 })
 }

@@ -348,6 +348,7 @@ export function readShardStatus(fields: Fields): ShardStatus {
   }
 }
 
+/** The field `state`; fails for a word that is no state of a unit. */
 export function readState(fields: Fields): UnitState {
   const state = fields.text('state', { max: 16, controls: 'refuse' })
   if (!UNIT_STATES.includes(state)) fields.fail('state', `must be one of ${UNIT_STATES.join(', ')}`)

@@ -265,6 +265,7 @@ export function encodeTickets(tickets: readonly number[]): Uint8Array {
   return bytesOf(Uint32Array.from(tickets))
 }
 
+/** The reverse of {@link encodeTickets}; a cut last word is left out. */
 export function decodeTickets(body: Uint8Array<ArrayBuffer>): Uint32Array {
   return new Uint32Array(body.buffer, 0, Math.floor(body.length / 4))
 }
@@ -290,6 +291,7 @@ export function encodeProgress(running: readonly UnitProgress[]): Uint8Array {
   return bytesOf(words)
 }
 
+/** The reverse of {@link encodeProgress}; what is cut at the end is left out. */
 export function decodeProgress(body: Uint8Array<ArrayBuffer>): UnitProgress[] {
   const words = new BigUint64Array(body.buffer, 0, Math.floor(body.length / 8))
   return Array.from({ length: Math.floor(words.length / PROGRESS_WORDS) }, (_, i) => {

@@ -33,6 +33,7 @@ interface Conditions {
   readonly declined: readonly DeclinedJob[]
 }
 
+/** What bounds a worker; values and ranges: `WorkerOptions`. */
 export interface WorkerLimits {
   readonly threads: number
   /** Most instances to hold in all; undefined: as many as two seconds of work need. */

@@ -12,6 +12,7 @@ export interface PreferenceSources {
   readonly readFile: () => FilePreferences | undefined
 }
 
+/** What the configuration file says of preferences. */
 export interface FilePreferences {
   readonly texts: PreferenceTexts
   /** The table `names`: keys by name. */

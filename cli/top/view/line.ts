@@ -3,6 +3,7 @@ import { cutToWidth, textWidth } from '../../text-width.js'
 /** How a piece of text looks; `screen.tsx` says in which colours. */
 export type Tone = 'plain' | 'dim' | 'strong' | 'good' | 'warn' | 'bad' | 'accent' | 'active'
 
+/** A piece of a line that looks the same throughout. */
 export interface Span {
   readonly text: string
   readonly tone: Tone
@@ -26,6 +27,7 @@ export function line(...parts: readonly (Span | string)[]): Line {
 
 export const EMPTY: Line = line('')
 
+/** Columns of a terminal that the pieces take. */
 export function spansWidth(spans: readonly Span[]): number {
   return spans.reduce((sum, { text }) => sum + textWidth(text), 0)
 }
@@ -55,6 +57,7 @@ export function between(left: readonly Span[], right: readonly Span[], columns: 
   return { spans: [...begin, span(gap), ...end], isSelected: false }
 }
 
+/** A thin line across `columns`. */
 export function rule(columns: number): Line {
   return line(span('─'.repeat(columns), 'dim'))
 }

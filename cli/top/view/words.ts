@@ -60,6 +60,7 @@ export function many(value: number, noun: string): string {
   return `${compact(value)} ${noun}${value === 1 ? '' : 's'}`
 }
 
+/** How the state of a job looks: `bad` where somebody has to act. */
 export function jobTone(row: JobRow): Tone {
   switch (jobState(row)) {
     case 'running':
@@ -84,6 +85,7 @@ const UNIT_TONES: Readonly<Record<string, Tone>> = {
   held: 'warn',
 }
 
+/** How the state of a unit looks; `plain` for one that merely goes on, or is unknown. */
 export function unitTone(state: string): Tone {
   return UNIT_TONES[state] ?? 'plain'
 }

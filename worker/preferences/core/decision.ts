@@ -20,6 +20,7 @@ export interface Conditions {
   readonly stoppedPid?: number | undefined
 }
 
+/** Of a machine whose sensors have told nothing, or not yet. */
 export const NOTHING_KNOWN: Conditions = { battery: undefined, temperature: undefined, idleMs: undefined, running: [] }
 
 /** What the volunteer said and what happened since the process started. */

@@ -22,6 +22,7 @@ export interface LocalTime {
   readonly minute: number
 }
 
+/** Every hour of every day. */
 export const ALWAYS: Schedule = { hours: [], days: new Set() }
 
 const DAY_MINUTES = 1_440
