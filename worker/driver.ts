@@ -251,6 +251,7 @@ export class Worker {
       this.#passedOver.set(name, news)
       if (this.#passedOver.size > PASSED_OVER_MAX) this.#passedOver.delete(this.#passedOver.keys().next().value!)
     } else this.#passedOver.delete(name)
+    this.#d.logger.debug('work seen', { owner: owner.nodeId, jobId, ready, declined })
     this.#handle({ type: 'workSeen', owner, jobId, ready, declined })
   }
 

@@ -151,7 +151,10 @@ export class OwnerStreams {
         if (message.sameKeyAt !== undefined) this.#onSameKey(owner, message.sameKeyAt)
         // Said a second time it asks whether we are still there.
         if (this.#core.openLinks.includes(owner)) stream.send({ type: 'progress', running: [] })
-        else this.#handle({ type: 'linkOpened', owner })
+        else {
+          this.#d.logger.debug('owner joined', { owner })
+          this.#handle({ type: 'linkOpened', owner })
+        }
         break
       case 'spec':
         this.#specs.learn(message.spec)
@@ -161,6 +164,7 @@ export class OwnerStreams {
         break
       case 'ack':
         this.#tally.acknowledged(message.reports.length)
+        this.#d.logger.debug('reports taken', { owner, reports: message.reports.length })
         this.#handle({ type: 'reportsTaken', owner, reportIds: message.reports })
         break
       case 'settled': {
@@ -170,6 +174,7 @@ export class OwnerStreams {
           units.filter((unit) => this.#core.isReportedTo(owner, jobId, unit))
         const counted = this.#reports.settled(jobId, reported(agreed), reported(disagreed))
         this.#tally.settled(counted.agreed, counted.disagreed)
+        this.#d.logger.debug('settled', { owner, jobId, shard, ...counted })
         this.#handle({ type: 'unitsSettled', owner, jobId, shard, agreed, disagreed })
         break
       }
@@ -215,6 +220,8 @@ export class OwnerStreams {
       return
     }
     this.words.granted(owner, this.#d.clock.wallMs())
+    const units = grant.runs.reduce((sum, { count }) => sum + count, 0)
+    this.#d.logger.debug('granted', { owner, jobId: grant.jobId, shard: grant.shard, units })
     const { submitter } = spec
     this.#handle({ type: 'granted', owner, grant, signed, grantId: grantId(signed, this.#d.sha256), submitter })
   }

@@ -194,6 +194,7 @@ export class UnitRunner {
       units.length,
       units.reduce((sum, { fuel }) => sum + fuel, 0n),
     )
+    this.#d.logger.debug('computed', { units: units.length })
     this.#handle({ type: 'computed', units })
     this.#reports.forgetUnreported(results)
   }
