@@ -15,8 +15,9 @@ export interface ProbeOptions extends CallOptions {
 
 /**
  * Learns which node answers at `address`, by a connection that reads its key and closes: the one place that looks at a
- * key before it checks it. Rejects with GridError `unreachable`, `timeout` or `closed`, and `unauthenticated` when a node
- * of another network answers or one whose id shows too little work. An id in the address (`#id`) must be the one found.
+ * key before it checks it. Rejects with GridError `unreachable`, `timeout` or `closed`, `notFound` for a name that
+ * does not exist, and `unauthenticated` when a node of another network answers, one whose id shows too little work, or another
+ * than the id in the address (`#id`) says.
  */
 export async function probePeer(address: Address, options: ProbeOptions): Promise<Endpoint> {
   const { certificates, network, clock } = options
@@ -48,8 +49,15 @@ export async function probePeer(address: Address, options: ProbeOptions): Promis
     )
     if (options.signal?.aborted) return onAbort()
     options.signal?.addEventListener('abort', onAbort, { once: true })
-    socket.on('error', (cause: Error) =>
-      finish(new GridError('unreachable', `cannot reach ${plain} (${connectProblem(cause)})`, { cause })),
+    socket.on('error', (cause: NodeJS.ErrnoException) =>
+      finish(
+        new GridError(
+          // The name service has answered; all else may pass.
+          cause.code === 'ENOTFOUND' ? 'notFound' : 'unreachable',
+          `cannot reach ${plain} (${connectProblem(cause)})`,
+          { cause, ...(cause.code === 'ENOTFOUND' && { hint: `check how ${host} is spelt` }) },
+        ),
+      ),
     )
     socket.once('close', () => finish(new GridError('unreachable', `${plain} closed the connection`)))
     socket.once('secureConnect', () => {
@@ -64,7 +72,12 @@ export async function probePeer(address: Address, options: ProbeOptions): Promis
       try {
         const { nodeId } = readPeer(socket.getPeerCertificate().raw, network.idWorkBits)
         if (wanted === undefined || wanted === nodeId) finish(undefined, nodeId)
-        else finish(new GridError('unreachable', `node ${nodeId} answers at ${plain}, not ${wanted}`))
+        else
+          finish(
+            new GridError('unauthenticated', `the node at ${plain} is ${nodeId}, not ${wanted}`, {
+              hint: `if that is the one you mean: --join ${plain}#${nodeId}`,
+            }),
+          )
       } catch (error) {
         finish(toGridError(error))
       }

@@ -89,7 +89,12 @@ export class OverlayRpc {
     const { transport, self, onAnswered, problem } = this.#d
     const options = { deadlineMs: SEED_DEADLINE_MS, signal: this.#closing.signal }
     const endpoint: Endpoint = nodeId === undefined ? await transport.probe(address, options) : { nodeId, address }
-    const { contact } = await transport.call(endpoint, pingMethod, { caller: self() }, options)
+    const { contact } = await transport.call(endpoint, pingMethod, { caller: self() }, options).catch(async (error) => {
+      // A channel to a known id does not tell a closed port from another network or another key; the person who typed it should know.
+      if (nodeId !== undefined && toGridError(error).code === 'unreachable')
+        await transport.probe(`${address}#${nodeId}`, options)
+      throw error
+    })
     if (contact === undefined || contact.nodeId !== endpoint.nodeId) {
       throw new GridError('invalid', `the node at ${address} does not take part in the overlay`, {
         fields: { address },
@@ -154,10 +159,11 @@ export class OverlayRpc {
 
   /**
    * Where a contact is dialled: where it answered last, else the address it prefers. Throws GridError `unreachable` when
-   * none of its addresses may be dialled.
+   * none of its addresses may be dialled, unless it is this node.
    */
   endpoint(contact: Contact): Endpoint {
-    const [address] = this.#addresses(contact)
+    // Ourselves we do not dial: a first peer at home has none that others on the public network would.
+    const [address] = contact.nodeId === this.#d.self()?.nodeId ? contact.addresses : this.#addresses(contact)
     if (address === undefined)
       throw new GridError('unreachable', `${contact.nodeId} has no address that may be dialled`)
     return { nodeId: contact.nodeId, address }

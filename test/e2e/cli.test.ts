@@ -20,6 +20,8 @@ const test = clusterTests(cluster, cli)
 let lonely: Promise<CommandResult>
 /** Names a peer that has another secret, or none. */
 let stranger: Promise<CommandResult>
+/** A command that was given a wrong id of a peer. */
+let mistaken: Promise<CommandResult>
 
 cli.before(async () => {
   await cluster.node('peer-1')
@@ -31,6 +33,8 @@ cli.before(async () => {
   const [address = ''] = cluster.address.split('#')
   stranger = cluster.run(['jobs', '--secret-file', secret, '--join', address], { data: 'stranger' })
   stranger.catch(() => {})
+  mistaken = cluster.run(['jobs', '--join', `${address}#${'0'.repeat(40)}`], { data: 'mistaken' })
+  mistaken.catch(() => {})
 })
 cli.after(() => cluster.close())
 
@@ -205,6 +209,15 @@ test('a peer of another network is named as such, without trying on', async () =
   const result = await stranger
   expectCode(result, 3)
   assert.match(result.stderr, /^error: no peer .* answered: the node at [0-9.:]+ is not in network .*\n/)
+})
+
+test('an id that is not the one of the peer is told at once, with the right one', async () => {
+  const result = await mistaken
+  expectCode(result, 3)
+  assert.match(
+    result.stderr,
+    /^error: no peer .* answered: the node at ([0-9.:]+) is ([0-9a-f]{40}), not 0{40}\n.*--join \1#\2\n/,
+  )
 })
 
 test('a worker told to stop finishes, says what counted, and ends well', async () => {

@@ -124,8 +124,12 @@ export class SimTransport implements Transport {
   }
 
   async probe(address: Address, options: CallOptions): Promise<Endpoint> {
-    const reply = await this.#exchange(address, undefined, PROBE_PATH, new Uint8Array(), options)
-    return { nodeId: new TextDecoder().decode(reply) as Endpoint['nodeId'], address }
+    const [plain = '', wanted] = address.split('#')
+    const reply = await this.#exchange(plain, undefined, PROBE_PATH, new Uint8Array(), options)
+    const nodeId = new TextDecoder().decode(reply) as Endpoint['nodeId']
+    if (wanted !== undefined && wanted !== nodeId)
+      throw new GridError('unauthenticated', `the node at ${plain} is ${nodeId}, not ${wanted}`)
+    return { nodeId, address: plain }
   }
 
   /** Who serves streams of this path; for {@link StreamPair}. */

@@ -153,7 +153,7 @@ test('a probe of an address with an id accepts no other id', async () => {
   const dialler = nodes.leaf()
   const { endpoint } = await nodes.peer()
   assert.equal(await dialler.probe(`${endpoint.address}#${endpoint.nodeId}`, SOON), endpoint)
-  await rejects(dialler.probe(`${endpoint.address}#${'0'.repeat(40)}`, SOON), 'unreachable')
+  await rejects(dialler.probe(`${endpoint.address}#${'0'.repeat(40)}`, SOON), 'unauthenticated')
 })
 
 test.run()
