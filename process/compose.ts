@@ -73,8 +73,6 @@ async function assemble(
   close: () => Promise<void>,
 ): Promise<GridProcess> {
   const { network, logger, dataFolder } = settings
-  const compute = settings.threads > 0 ? (await import('./computing.js')).startComputing(settings) : undefined
-  closers.push(() => compute?.close())
   const verifier = createVerifier()
   const factVerifier = signatureVerifier(verifier, network)
   const files = openFilesMax()
@@ -133,7 +131,7 @@ async function assemble(
       sha256,
       network,
     })
-  const worker = compute && (await (await import('./worker.js')).startWorker(settings, parts, compute))
+  const worker = settings.threads > 0 ? await (await import('./worker.js')).startWorker(settings, parts) : undefined
 
   const { judgeFor = [], taskModules, lowPriority } = settings
   if (judgeFor.length > 0) {

@@ -11,7 +11,7 @@ import { systemRandom } from '../runtime/random.js'
 import type { Endpoint, Transport } from '../runtime/transport.js'
 import { VERSION } from '../runtime/version.js'
 import { TaskRegistry } from '../tasks/registry.js'
-import type { Compute } from '../worker/compute/compute.js'
+import { startCompute } from '../worker/compute/supervise.js'
 import { Worker } from '../worker/driver.js'
 import { openInputFiles } from '../worker/input-files.js'
 import { Inputs } from '../worker/inputs.js'
@@ -24,10 +24,10 @@ import type { Parts, ProcessSettings } from './settings.js'
 /** Peers that keep a blob. */
 const BLOB_HOLDERS = 3
 
-/** Puts the worker of a process together and starts it; it closes `compute`. Rejects with GridError for a task module that cannot be loaded. */
-export async function startWorker(settings: ProcessSettings, parts: Parts, compute: Compute): Promise<Worker> {
+/** Puts the worker of a process together and starts it. Rejects with GridError for a task module that cannot be loaded. */
+export async function startWorker(settings: ProcessSettings, parts: Parts): Promise<Worker> {
   const { transport, overlay, identity, factVerifier, bootId, closers } = parts
-  const { dataFolder, threads, memoryBytes, onlyJob, taskModules, network, volunteer } = settings
+  const { dataFolder, threads, memoryBytes, onlyJob, taskModules, lowPriority, network, volunteer } = settings
   const logger = settings.logger.child('worker')
   const registry = new TaskRegistry()
   await registry.loadModules(taskModules)
@@ -45,6 +45,15 @@ export async function startWorker(settings: ProcessSettings, parts: Parts, compu
     logger,
     schedule: setImmediate,
     bytesMax: options.journalBytesMax,
+  })
+  const compute = startCompute({
+    threads,
+    memoryBytes,
+    taskModules,
+    lowPriority,
+    contentFolder: inputsFolder(dataFolder),
+    clock: systemClock,
+    logger,
   })
   const endpointsOf = async (key: Key, count: number) =>
     (await overlay.owners(key, count)).map((contact) => overlay.endpoint(contact))
