@@ -62,7 +62,7 @@ export type SettingName = Exclude<keyof z.infer<typeof fileSchema>, 'names' | 'w
 
 /** One line a setting, for `manyhands config` and the manual. */
 export const settingHelp: Readonly<Record<SettingName, string>> = {
-  join: 'peers to join through: host, host:port or host:port#id',
+  join: 'peers to join through: host, host:port or host:port#id; several with commas',
   network: 'name of the network',
   'secret-file': 'file with the secret of a private network',
   data: 'folder of the key and the state of this node',
@@ -128,7 +128,8 @@ export interface ConfigSources {
 }
 
 const ENVIRONMENT_PREFIX = 'MANYHANDS_'
-const LISTS: ReadonlySet<SettingName> = new Set(['join', 'tasks', 'hours', 'days', 'pause-for', 'accept', 'refuse'])
+/** Settings that are lists, written with commas or, as flags, repeated. */
+export const LISTS: ReadonlySet<string> = new Set(['join', 'tasks', 'hours', 'days', 'pause-for', 'accept', 'refuse'])
 const CONFIG_FILE = 'config.toml'
 const DEFAULT_NETWORK = 'main'
 

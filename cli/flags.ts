@@ -27,6 +27,15 @@ export function repeatable(flags: string, help: string): Option {
   ])
 }
 
+/** An option; one that `isList` takes several values, with commas or by being repeated. */
+export function flagOption(flags: string, help: string, isList: boolean): Option {
+  const option = new Option(flags, help)
+  if (!isList) return option
+  return option.argParser((value: string, previous: string | undefined) =>
+    previous === undefined ? value : `${previous},${value}`,
+  )
+}
+
 /** The value of a flag as `read` takes it; undefined where it was not given. What is wrong with it is told with the name of the flag. */
 export function flagValue<T>(flag: string, value: unknown, read: (text: string) => T): T | undefined {
   if (value === undefined) return undefined

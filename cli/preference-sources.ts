@@ -7,9 +7,9 @@ import type { LocalTime, VolunteerDependencies } from '../worker/dependencies.js
 import { type FilePreferences, PreferenceBook, type PreferenceSources } from '../worker/preferences/book.js'
 import { PREFERENCE_NAMES } from '../worker/preferences/read.js'
 import { sensorsOf } from '../worker/preferences/sensors/index.js'
-import { preferencesOfFile, variableOf } from './config.js'
+import { LISTS, preferencesOfFile, variableOf } from './config.js'
 import type { CommandContext } from './context.js'
-import { camel } from './flags.js'
+import { camel, flagOption } from './flags.js'
 import { machineShare } from './machine.js'
 import { preferenceHelp } from './preference-help.js'
 
@@ -23,7 +23,8 @@ export function addPreferenceFlags(command: Command): Command {
     .option('--memory <size>', 'most memory a unit may ask for (256MiB)')
   for (const [name, help] of Object.entries(preferenceHelp)) {
     if (OWN_WORDS.has(name)) continue
-    command.option(name === 'on-battery' ? '--on-battery [charge]' : `--${name} <value>`, help)
+    const flags = name === 'on-battery' ? '--on-battery [charge]' : `--${name} <value>`
+    command.addOption(flagOption(flags, help, LISTS.has(name)))
   }
   return command
 }

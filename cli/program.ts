@@ -32,12 +32,12 @@ import { defineVolunteer } from './commands/volunteer.js'
 import { defineWait } from './commands/wait.js'
 import { defineWatch } from './commands/watch.js'
 import { defineWork } from './commands/work.js'
-import { type FlagValues, resolveSettings, type SettingName, settingHelp } from './config.js'
+import { type FlagValues, LISTS, resolveSettings, type SettingName, settingHelp } from './config.js'
 import { InterruptedError } from './connect.js'
 import type { CommandContext, Surroundings } from './context.js'
 import { EXIT, EXIT_CODES_HELP, type ExitCode, exitCodeOf } from './exit-codes.js'
 import { fillText, HELP_COLUMNS } from './fill.js'
-import { camel } from './flags.js'
+import { camel, flagOption } from './flags.js'
 import { aborting } from './interrupts.js'
 import { Output } from './output.js'
 
@@ -58,7 +58,8 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
     .showHelpAfterError(false)
     .showSuggestionAfterError(true)
     .exitOverride()
-  for (const [flags, setting] of GLOBAL_FLAGS) program.option(flags, settingHelp[setting])
+  for (const [flags, setting] of GLOBAL_FLAGS)
+    program.addOption(flagOption(flags, settingHelp[setting], LISTS.has(setting)))
   program
     .option('--config <file>', 'configuration file to read')
     .option('--json', 'print JSON: one value, or one a line')

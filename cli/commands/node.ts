@@ -6,7 +6,7 @@ import { parseAddress } from '../../overlay/address.js'
 import { PEERS_FILE, stateFolder } from '../../process/data-folders.js'
 import { GridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
-import { flagValue } from '../flags.js'
+import { flagOption, flagValue } from '../flags.js'
 import { runProcess } from '../long-running.js'
 import { plural } from '../output.js'
 import { addPreferenceFlags } from '../preference-sources.js'
@@ -52,7 +52,13 @@ export function defineNode(commands: CommandTable): void {
     .option('--advertise <host:port>', 'address under which others reach it, if another')
     .option('--metrics <host:port>', 'serve metrics for Prometheus there; a port alone: on 127.0.0.1')
     .option('--log-format <format>', 'text or json (text)')
-    .option('--judge-for <keys>', 'replay units of jobs of these submitters that name this key (submit --judge)')
+    .addOption(
+      flagOption(
+        '--judge-for <keys>',
+        'replay units of jobs of these submitters that name this key (submit --judge)',
+        true,
+      ),
+    )
     .option('--jobs-per-submitter <n>', 'most jobs of one submitter that it keeps (1000)')
     .option('--stop-at-eof', 'stop when standard input ends, for programs that start this one')
     .addHelpText(

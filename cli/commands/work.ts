@@ -2,6 +2,7 @@ import { JobList } from '../../client/job-list.js'
 import { GridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
 import { clientDisk, seedsFor } from '../connect.js'
+import { flagOption } from '../flags.js'
 import { runProcess } from '../long-running.js'
 import { plural } from '../output.js'
 import { addPreferenceFlags } from '../preference-sources.js'
@@ -45,7 +46,13 @@ export function defineWork(commands: CommandTable): void {
     .option('--for <time>', 'end after this long: 30m, 8h')
     .option('--metrics <host:port>', 'serve metrics for Prometheus there; a port alone: on 127.0.0.1')
     .option('--log-format <format>', 'text or json (text)')
-    .option('--judge-for <keys>', 'replay units of jobs of these submitters that name this key (submit --judge)')
+    .addOption(
+      flagOption(
+        '--judge-for <keys>',
+        'replay units of jobs of these submitters that name this key (submit --judge)',
+        true,
+      ),
+    )
     .option('--stop-at-eof', 'stop when standard input ends, for programs that start this one')
     .addHelpText(
       'after',

@@ -250,6 +250,12 @@ local('config shows values with their origin', async () => {
   assert.is(settings.data?.origin, 'default')
 })
 
+local('a flag with a list takes it with commas, repeated, or both', async () => {
+  const { stdout } = await run(['config', '--join', 'a.example', '--json', '--join', 'b.example,c.example'])
+  const { settings } = JSON.parse(stdout) as { settings: Record<string, { value: unknown }> }
+  assert.equal(settings.join?.value, ['a.example', 'b.example', 'c.example'])
+})
+
 local('id makes a key once and keeps it; new replaces it', async () => {
   const argv = ['id', '--data', here('id'), '--network', 'test', '--json']
   const first = JSON.parse((await run(argv)).stdout) as { nodeId: string }
