@@ -149,6 +149,7 @@ export function progressFields({
     waiting,
     summary,
     ageMs: Math.round(ageMs),
+    firstGrantAgeMs: firstGrantAgeMs === undefined ? null : Math.round(firstGrantAgeMs),
     unitsPerSecond,
     etaMs: eta === undefined ? null : { low: Math.round(eta.lowMs), high: Math.round(eta.highMs) },
     cancelled: view.cancelled,
@@ -181,4 +182,24 @@ export function specFacts(spec: JobSpec): (readonly [string, string | number])[]
     ['results for', spec.isPublic ? 'everyone' : 'the submitter'],
     ['retry of', parent === undefined ? '' : shortId(parent)],
   ]
+}
+
+/** JSON of what {@link specFacts} tells. */
+export function specFields(spec: JobSpec) {
+  const { submitter, createdAtMs, args, perUnit, repeat, selection, policy, limits, isPublic, parent } = spec
+  return {
+    submitter,
+    createdAtMs,
+    labels: Object.fromEntries(spec.labels),
+    args,
+    perUnit,
+    repeat,
+    selected: formatSelection(selection),
+    inputs: spec.inputs.map(({ name, blob }) => ({ name, digest: blob.digest, bytes: blob.size })),
+    environment: Object.fromEntries(spec.environment),
+    policy,
+    limits,
+    public: isPublic,
+    retryOf: parent ?? null,
+  }
 }

@@ -47,6 +47,7 @@ export function defineControl(commands: CommandTable): void {
             jobId,
             cancelled: job.view.cancelled,
             state,
+            summary: shown.summary,
           })
           return EXIT.ok
         }

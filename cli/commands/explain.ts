@@ -81,6 +81,9 @@ async function explainThisMachine(context: CommandContext): Promise<ExitCode> {
     const findings = explainMe({ state, wallMs, clocks })
     output.answer(processText(state, findings, wallMs), {
       nodeId: state.nodeId,
+      address: state.address || null,
+      threads: state.worker?.threads.length ?? 0,
+      peers: state.peers.length,
       findings,
       owners: state.worker?.owners ?? [],
     })
@@ -163,6 +166,7 @@ function unitLines({ lines, timeline }: ExplainedUnit, unit: number): string[] {
 function fieldsOf({ job, sight, findings, moving, unit }: ExplainedJob, number: number | undefined) {
   return {
     jobId: job.jobId,
+    task: taskText(job.spec.task),
     moving,
     summary: sight.summary,
     findings,

@@ -2,7 +2,7 @@ import { jobEnd } from '../../client/job-end.js'
 import type { ListedJob } from '../../client/job-list.js'
 import { readJobRecords } from '../../client/job-records.js'
 import { formatDuration } from '../../job/quantity.js'
-import type { JobId } from '../../proto/model.js'
+import type { JobId, Summary } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
 import { type Connection, withConnection } from '../connect.js'
@@ -23,6 +23,8 @@ interface Row {
   readonly state: string
   readonly units: number
   readonly counts: string
+  /** Units by state and the like; null where nobody answered. For `--json`. */
+  readonly summary: Summary | null
   readonly ageMs: number | undefined
   readonly waiting: string
 }
@@ -83,6 +85,7 @@ async function rowOf({ client }: Connection, jobId: JobId, listed: ListedJob | u
       state: end ?? (reply.firstGrantAgeMs === undefined ? 'waiting' : 'running'),
       units: reply.summary.units,
       counts: countsText(reply.summary),
+      summary: reply.summary,
       ageMs: reply.ageMs,
       waiting: end === undefined ? reply.waiting : '',
     }
@@ -95,6 +98,7 @@ async function rowOf({ client }: Connection, jobId: JobId, listed: ListedJob | u
       state: failure.code === 'notFound' ? 'gone' : 'unreachable',
       units: listed?.units ?? 0,
       counts: '',
+      summary: null,
       ageMs: listed === undefined ? undefined : Math.max(0, clock.wallMs() - listed.createdAtMs),
       waiting: '',
     }

@@ -12,6 +12,7 @@ import {
   resolveJob,
   shortId,
   specFacts,
+  specFields,
   stateText,
   waitingAdvice,
 } from '../job-view.js'
@@ -67,7 +68,7 @@ export function defineShow(commands: CommandTable): void {
             if (shards.length > SHARDS_SHOWN)
               lines.push(`... and ${shards.length - SHARDS_SHOWN} more; --json lists them all`)
           }
-          context.output.answer(lines.join('\n'), { ...progressFields(look), advice })
+          context.output.answer(lines.join('\n'), { ...progressFields(look), spec: specFields(job.spec), advice })
           return EXIT.ok
         }
         return EXIT.ok

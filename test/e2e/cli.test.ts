@@ -55,8 +55,15 @@ test('submit prints the job id alone, and what to run next', async () => {
   const byPrefix = await cluster.asked(['results', id.slice(0, 8)])
   assert.is(byPrefix.stdout, '664579\n')
   const shown = await cluster.asked(['show', 'last', '--json'])
-  const { jobId, name, state, summary } = JSON.parse(shown.stdout) as Record<string, unknown>
+  const { jobId, name, state, summary, ageMs, firstGrantAgeMs, spec } = JSON.parse(shown.stdout) as Record<
+    string,
+    unknown
+  >
   assert.equal([jobId, name, state], [id, 'a name', 'finished'])
+  assert.ok((firstGrantAgeMs as number) >= 0 && (firstGrantAgeMs as number) <= (ageMs as number), shown.stdout)
+  const { policy, limits, retryOf } = spec as Record<string, unknown>
+  assert.equal([policy, retryOf], [{ type: 'quorum', quorum: 2 }, null])
+  assert.is((limits as { memoryBytes: number }).memoryBytes, 256 * 2 ** 20)
   assert.is((summary as { settled: number }).settled, 10)
   const units = await cluster.asked(['units', 'last', '--json', '--units', '3-4'])
   const listed = units.stdout
