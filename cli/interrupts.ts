@@ -2,6 +2,8 @@
 export class Interrupts {
   readonly #first = new AbortController()
   readonly #second = new AbortController()
+  readonly #tidying = new Set<() => Promise<void>>()
+  #left: Promise<void> | undefined
 
   /** Aborts at the first interrupt. */
   get first(): AbortSignal {
@@ -17,6 +19,18 @@ export class Interrupts {
   raise(): void {
     if (this.#first.signal.aborted) this.#second.abort()
     else this.#first.abort()
+  }
+
+  /** Has `tidyUp` called before the process ends because nobody reads its output any more, until the result is called. */
+  beforeLeaving(tidyUp: () => Promise<void>): () => void {
+    this.#tidying.add(tidyUp)
+    return () => void this.#tidying.delete(tidyUp)
+  }
+
+  /** Nobody reads what the command says any more. Resolves, never rejects, when it has tidied up. */
+  readerLeft(): Promise<void> {
+    this.#left ??= Promise.allSettled([...this.#tidying].map((tidyUp) => tidyUp())).then(() => {})
+    return this.#left
   }
 }
 

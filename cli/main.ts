@@ -16,7 +16,10 @@ process.on('SIGINT', () => interrupts.raise())
 process.on('SIGTERM', () => interrupts.raise())
 // A reader that has seen enough (`| head`) is no fault; a full disk is.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
+  if (error.code === 'EPIPE') {
+    void interrupts.readerLeft().then(() => process.exit(0))
+    return
+  }
   process.stderr.write(`error: standard output cannot be written (${error.code ?? error.message})\n`)
   process.exit(1)
 })

@@ -26,6 +26,8 @@ export interface SubmitOptions {
   readonly list?: JobList
   /** Task and source for people, kept in the list. */
   readonly summary?: string
+  /** Told the id before anything is sent. */
+  readonly onSigned?: (jobId: JobId) => void
   readonly signal?: AbortSignal
   /** For reaching the home, uploads not counted. Default 15 s. */
   readonly deadlineMs?: Millis
@@ -68,6 +70,7 @@ export async function submitJob(
 ): Promise<SubmittedJob> {
   const { spec, blobs } = built
   const { jobId, signed } = signSpec(client, spec)
+  options.onSigned?.(jobId)
   for (const blob of blobs) await uploadContent(client, blob, spec.expiresAtMs, options)
   const { list, summary = '', deadlineMs, signal } = options
   const found = client.guards(jobId)

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { UnitAnswer } from '../../client/answer.js'
 import { Channel } from '../../client/channel.js'
 import { memoryContent } from '../../client/content.js'
@@ -24,6 +25,8 @@ import { Crashes } from '../trap/crashes.js'
 
 /** Jobs of the series that are under way at once; reading pauses beyond it. */
 const JOBS_AT_ONCE = 8
+/** How long the jobs under way are cancelled, all at a time, when nobody wants them any more. Unit: ms. */
+const CANCEL_MS = 2_000
 
 const MAP_FLAGS: readonly JobOptionName[] = [
   'env',
@@ -88,7 +91,20 @@ async function map(
     const { client } = connection
     const peers = await client.parts.overlay.estimatePeers()
     const shardOwners = await client.ownersHere()
-    const submitted: JobId[] = []
+    const underWay = new Set<JobId>()
+    const stop = new AbortController()
+    const { signal } = stop
+    setMaxListeners(0, signal)
+    interrupts.first.addEventListener('abort', () => stop.abort(), { once: true })
+    let cancelled: Promise<void> | undefined
+    const cancelAll = () => {
+      stop.abort()
+      cancelled ??= Promise.allSettled(
+        [...underWay].map((jobId) => cancelJob(client, jobId, { deadlineMs: CANCEL_MS })),
+      ).then(() => {})
+      return cancelled
+    }
+    const forget = interrupts.beforeLeaving(cancelAll)
     const start = async ({ bytes, firstLine }: LineBatch): Promise<RunningBatch> => {
       const built = await buildJob(
         {
@@ -111,38 +127,51 @@ async function map(
       const { jobId, signed } = await submitJob(client, built, {
         list: connection.list,
         summary: `map ${runnable.name}`,
-        signal: interrupts.first,
+        signal,
+        onSigned: (jobId) => underWay.add(jobId),
       })
-      submitted.push(jobId)
       const job = client.checkShown(jobId, { spec: signed, orders: [] })
       const reader = new ResultsReader(client, job, {
         follow: true,
         order: unordered ? 'settled' : 'unit',
-        signal: interrupts.first,
+        signal,
       })
-      return { reader, firstLine, units: built.units, built }
+      return { jobId, reader, firstLine, units: built.units, built }
     }
     const modulePath = runnable.type === 'module' ? runnable.file.path : undefined
     const crashes = new Crashes(context, async () => undefined)
     const tell = (answer: UnitAnswer, built: BuiltJob) =>
       crashes.tell(answer, async () => ({ built, modulePath, inputPaths: [] }))
     try {
-      const failed = await printSeries(context, start, unordered, tell)
+      const failed = await printSeries(
+        context,
+        { start, done: (jobId) => underWay.delete(jobId) },
+        unordered,
+        tell,
+        signal,
+      )
       if (failed > 0) output.note(`${plural(failed, 'line')} failed`)
       return failed > 0 ? EXIT.failed : EXIT.ok
     } catch (error) {
-      const stopped = submitted.slice(-JOBS_AT_ONCE).map((jobId) => cancelJob(client, jobId, { deadlineMs: 2_000 }))
-      await Promise.allSettled(stopped)
+      await cancelAll()
       if (!interrupts.first.aborted) throw toGridError(error)
       output.note('interrupted; the jobs under way were cancelled')
       return EXIT.interrupted
     } finally {
+      forget()
       crashes.close()
     }
   })
 }
 
+interface Series {
+  readonly start: (batch: LineBatch) => Promise<RunningBatch>
+  /** All of a job is printed. */
+  readonly done: (jobId: JobId) => void
+}
+
 interface RunningBatch {
+  readonly jobId: JobId
   readonly reader: ResultsReader
   readonly firstLine: number
   readonly units: number
@@ -152,13 +181,14 @@ interface RunningBatch {
 /** Starts jobs as lines come, and prints their outputs. Gives the number of lines that failed or have no result. */
 async function printSeries(
   context: CommandContext,
-  start: (batch: LineBatch) => Promise<RunningBatch>,
+  { start, done }: Series,
   unordered: boolean,
   tell: (answer: UnitAnswer, built: BuiltJob) => Promise<UnitAnswer>,
+  signal: AbortSignal,
 ): Promise<number> {
-  const { stdin, clock, interrupts } = context
+  const { stdin, clock } = context
   let failed = 0
-  const drain = async ({ reader, firstLine, built }: RunningBatch) => {
+  const drain = async ({ jobId, reader, firstLine, built }: RunningBatch) => {
     for await (const answer of reader) {
       if (answer.state === 'failed') failed++
       await printLine(context, await tell(answer, built), firstLine)
@@ -168,10 +198,11 @@ async function printSeries(
       failed += count
       context.output.warn(`${plural(count, 'line')} without a result (${reason})`)
     }
+    done(jobId)
   }
   const queue = new Channel<Promise<RunningBatch>>(JOBS_AT_ONCE - 1)
   const reading = (async () => {
-    for await (const batch of lineBatches(stdin, clock, interrupts.first)) {
+    for await (const batch of lineBatches(stdin, clock, signal)) {
       const running = start(batch)
       running.catch(() => {})
       if (!(await queue.push(running, 1))) return
@@ -189,7 +220,7 @@ async function printSeries(
   } else {
     for await (const running of queue) await drain(await running)
   }
-  if (interrupts.first.aborted) throw new GridError('closed', 'interrupted')
+  if (signal.aborted) throw new GridError('closed', 'interrupted')
   await reading
   return failed
 }

@@ -157,6 +157,23 @@ test('too few workers for the quorum is said within three seconds, Ctrl-C detach
   assert.is(after.state, 'cancelled')
 })
 
+test('map whose reader has seen enough ends well, and its jobs are cancelled', async () => {
+  const data = 'mapper'
+  const started = cluster.spawn('map', ['map', 'mersenne', '--join', cluster.address, '--', '{line}'], {
+    data,
+    stdin: '4423\n'.repeat(3_000),
+  })
+  await cluster.until(() => started.stdout.includes('\n'), 'a first line', 60_000, started)
+  started.child.stdout!.destroy()
+  await cluster.until(() => started.hasExited, 'map ends', 60_000, started)
+  assert.is(await started.exited, 0, started.stderr)
+  assert.is(started.stderr, '')
+  const { stdout } = await cluster.asked(['jobs', '--json'], { data })
+  const states = (JSON.parse(stdout) as { jobs: { state: string }[] }).jobs.map(({ state }) => state)
+  assert.ok(states.length > 0)
+  assert.equal([...new Set(states)], ['cancelled'])
+})
+
 test('map gives outputs in the order of its lines', async () => {
   const { code, stdout, stderr } = await cluster.command(['map', 'mersenne', '--', '{line}'], {
     stdin: '7\n11\n13\n17\nnonsense\n19\n',
