@@ -19,6 +19,22 @@ const OWN_GRANTS_MAX = 50_000
 /** How far the clock of whoever gave an order may be ahead of ours. Unit: ms. */
 const ORDER_AHEAD_MS_MAX = 3_600_000
 
+/** What an entry of a list takes in memory, and how many bytes of memory count for one of a spec's bytes. */
+const ENTRY_BYTES = 128
+const MEMORY_A_BYTE = 4
+
+/**
+ * Bytes of a spec as limits count them: its own, or a quarter of what it takes in memory where that is more. Lists of small
+ * entries, two bytes each on the wire, would take fifty times their bytes otherwise.
+ */
+function countedBytes(bytes: Uint8Array, spec: JobSpec): number {
+  const { labels, args, environment, inputs, readers, owners, workers, judges, selection, source, okExit } = spec
+  const lists = [labels, args, environment, inputs, readers, owners, workers, judges, selection, okExit]
+  if (source.type === 'list') lists.push(source.columns)
+  const entries = lists.reduce((sum, list) => sum + list.length, 0)
+  return Math.max(bytes.length, Math.ceil((bytes.length + ENTRY_BYTES * entries) / MEMORY_A_BYTE))
+}
+
 /** A job as this peer holds it: the signed bytes, what they say, and what facts about it are checked against. */
 export class BookedJob {
   readonly jobId: JobId
@@ -26,6 +42,8 @@ export class BookedJob {
   readonly spec: JobSpec
   /** Shards with at least one selected unit, ascending. */
   readonly shards: ShardList
+  /** What its spec counts for against {@link BookRoom}. */
+  readonly countedBytes: number
   /** The address that brought it, as limits count addresses; empty: this machine, or not known since a restart. */
   broughtFrom = ''
   readonly #sha256: Sha256
@@ -45,6 +63,7 @@ export class BookedJob {
     this.#sha256 = sha256
     this.#verifier = verifier
     this.shards = shardList(spec)
+    this.countedBytes = countedBytes(signed.bytes, spec)
   }
 
   get orders(): readonly KnownOrder[] {
@@ -233,7 +252,7 @@ export interface BookContext {
   readonly wallMs: () => number
 }
 
-/** What a book has room for: jobs and bytes of their specs, in all and of one submitter. */
+/** What a book has room for: jobs and {@link countedBytes} of their specs, in all and of one submitter. */
 export interface BookRoom {
   readonly jobsMax: number
   readonly jobsPerSubmitterMax: number
@@ -300,11 +319,10 @@ export class JobBook {
     if (this.#jobs.has(job.jobId)) return
     const { jobsMax, jobsPerSubmitterMax, specBytesMax, specBytesPerSubmitterMax } = room
     const from = countedAddress(bringer.host)
-    const all = { jobs: 0, bytes: job.signed.bytes.length }
+    const all = { jobs: 0, bytes: job.countedBytes }
     const submitter = { ...all }
     const address = { ...all }
-    for (const { spec, signed, broughtFrom } of this.#jobs.values()) {
-      const bytes = signed.bytes.length
+    for (const { spec, countedBytes: bytes, broughtFrom } of this.#jobs.values()) {
       count(all, bytes)
       if (spec.submitter === job.spec.submitter) count(submitter, bytes)
       if (from !== '' && broughtFrom === from) count(address, bytes)

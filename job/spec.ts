@@ -165,7 +165,9 @@ function checkArgs(spec: JobSpec): string | undefined {
   return refusal(() => {
     compileTemplate(spec.args, spec.source)
     if (spec.source.type === 'list') return
-    for (const unit of [0, unitCount(spec) - 1]) unitInvocation(spec, unit, [])
+    // A template that was compiled is kept for as long as its spec: whoever only checks one has no use for that.
+    const passing = { ...spec }
+    for (const unit of [0, unitCount(spec) - 1]) unitInvocation(passing, unit, [])
   })
 }
 

@@ -19,6 +19,8 @@ const UNREAD_STREAMS = 60
 /** Sockets that never get through their handshake, at a time. */
 const DEAD_SOCKETS = 400
 const CHUNK_BYTES = 256 * 1024
+/** Two bytes each in a spec. */
+const EMPTY_ARGS = Array<string>(1_024).fill('')
 
 function hex(attack: Attack, bytes: number): string {
   return toHex(attack.random.bytes(bytes))
@@ -37,16 +39,17 @@ export async function floodOfQuestions(attack: Attack): Promise<void> {
   })
 }
 
-/** Jobs of many submitters: valid ones, ones whose signature is wrong, and ones that name as many inputs as a spec holds. */
+/** Jobs of many submitters: valid ones, ones whose signature is wrong, and ones that name as many inputs, or arguments, as a spec holds. */
 export async function floodOfJobs(attack: Attack): Promise<void> {
-  const inputs = Array.from({ length: 2_000 }, (_, i) => ({
+  const inputs = Array.from({ length: 256 }, (_, i) => ({
     name: `input-${i}`,
     blob: { digest: hex(attack, 32) as Digest, size: 2 ** 30 },
   }))
   await attack.each(times(3_000), async (index) => {
     const from = attack.any()
     const wide: Partial<JobSpec> = { source: { type: 'count', count: 10_000_000 } }
-    const changes = index % 3 === 0 ? wide : index % 50 === 1 ? ({ inputs } as Partial<JobSpec>) : {}
+    const changes: Partial<JobSpec> =
+      index % 3 === 0 ? wide : index % 5 === 1 ? { args: EMPTY_ARGS } : index % 50 === 2 ? { inputs } : {}
     const { signed } = signSpec(from, specOf(attack, from, changes))
     await attack.call(methods.submit, { spec: signed }, from)
     await attack.call(methods.submit, { spec: { ...signed, signature: attack.random.bytes(64) } }, from)

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -191,6 +193,38 @@ room('leaves a peer that passes on what a greedy submitter gave it room for the 
 room('is open to this machine itself until it is full', () => {
   const take = bookOf(100)
   assert.is(take('127.0.0.1', SUBMITTED_SHARE), 100)
+})
+
+room('counts specs of many small entries for what they take in memory', () => {
+  const jobs = new JobBook({ sha256, verifier, network: spec.network, wallMs: () => nowMs })
+  const room = { jobsMax: 1_000, jobsPerSubmitterMax: 1_000, specBytesMax: 2 ** 20, specBytesPerSubmitterMax: 2 ** 20 }
+  const here = { host: '127.0.0.1', share: SUBMITTED_SHARE }
+  const args = Array<string>(1_024).fill('')
+  const submit = (name: string) => {
+    const job = jobs.read(signed(jobSpecCodec.encode(specWith({ name, args }))))
+    jobs.checkRoom(job, room, here)
+    jobs.keep(job, here)
+  }
+  const fill = () => {
+    for (let i = 0; i < 100; i++) submit(`job ${i}`)
+  }
+  assert.throws(fill, /bytes of specs/)
+  assert.ok(jobs.size < 32, `${jobs.size} jobs of 128 KiB of memory each`)
+})
+
+room('keeps nothing that was compiled to check a spec', () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const jobs = new JobBook({ sha256, verifier, network: spec.network, wallMs: () => nowMs })
+  const args = Array<string>(1_024).fill('{i}')
+  const read = (name: string) => jobs.read(signed(jobSpecCodec.encode(specWith({ name, args }))))
+  read('warm')
+  collect()
+  const before = process.memoryUsage().heapUsed
+  const kept = Array.from({ length: 20 }, (_, i) => read(`job ${i}`))
+  collect()
+  const each = (process.memoryUsage().heapUsed - before) / kept.length
+  assert.ok(each < 128 * 1_024, `${(each / 1_024).toFixed(0)} KiB a job`)
 })
 
 room.run()
