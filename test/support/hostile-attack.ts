@@ -264,11 +264,29 @@ export class Attack {
       expiresInMs: 1_000,
       header: new Uint8Array(20),
     }
-    const record = { bytes: new Uint8Array(50), signature: new Uint8Array(64) }
+    const { identity } = this.strangers[0]!
+    const body = {
+      kind: 'jobs.0',
+      key,
+      publicKey: identity.publicKey,
+      seq: 1n,
+      expiresAtMs: Date.now() + 3_600_000,
+      value: new Uint8Array(32),
+    }
+    const bytes = overlayMethods.encodeRecordBody(body)
+    const signature = identity.signer.sign('record', bytes)
+    const record = overlayMethods.decodeRecord({ bytes, signature })
     const known = new Map<Codec<never> | Codec<unknown>, readonly unknown[]>([
       [overlayMethods.pingMethod.request, [{ caller: contact }, { caller: undefined }]],
       [overlayMethods.findNodeMethod.request, [{ caller: contact, target: key }]],
       [overlayMethods.findRecordMethod.request, [{ caller: contact, key, kind: 'jobs.0' }]],
+      [
+        overlayMethods.storeRecordMethod.request,
+        [
+          { caller: contact, record },
+          { caller: undefined, record },
+        ],
+      ],
       [overlayMethods.dialBackMethod.request, [{ caller: contact }]],
       [overlayMethods.announceMethod.request, [{ caller: contact, announcement }]],
       [overlayMethods.watchBoardMethod.up, [{ boards: 0xffff }]],
@@ -287,7 +305,9 @@ export class Attack {
       const values = [...(known.get(codec) ?? []), ...(allCases.find((other) => other.codec === codec)?.values ?? [])]
       const valid = values.map((value) => codec.encode(value))
       const untyped = method as unknown as AnyUnary | AnyStream
-      return [{ method: untyped, values, valid: valid.length > 0 ? valid : [record.bytes] }]
+      // A method that came in without an example would be sent bytes that nobody reads far.
+      if (valid.length === 0) throw new Error(`there is no valid message to ${method.path}`)
+      return [{ method: untyped, values, valid }]
     })
   }
 }

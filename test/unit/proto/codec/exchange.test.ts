@@ -4,11 +4,12 @@ import * as exchange from '../../../../proto/codec/exchange.js'
 import { FETCH_FACTS_MAX, OFFER_FACTS_MAX, RECONCILE_SHARDS_MAX } from '../../../../proto/limits.js'
 import { digest, jobId, key } from '../../job/samples.js'
 import { exchangeCases } from './cases/exchange.js'
+import { homesCases } from './cases/homes.js'
 import { refused } from './refused.js'
 
-const test = suite('codec of Exchange')
+const test = suite('codecs of Exchange and Homes')
 
-for (const { name, codec, values } of exchangeCases) {
+for (const { name, codec, values } of [...exchangeCases, ...homesCases]) {
   test(`${name} comes back as it was`, () => {
     for (const value of values) assert.equal(codec.decode(codec.encode(value)), value)
   })

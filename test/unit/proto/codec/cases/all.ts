@@ -5,6 +5,7 @@ import { coordinatorCases } from './coordinator.js'
 import { exchangeCases } from './exchange.js'
 import { explainCases } from './explain.js'
 import { factCases } from './facts.js'
+import { homesCases } from './homes.js'
 import { jobsCases } from './jobs.js'
 import { specCases } from './spec.js'
 
@@ -16,6 +17,7 @@ export const allCases: readonly CodecCase[] = [
   ...jobsCases,
   ...coordinatorCases,
   ...exchangeCases,
+  ...homesCases,
   ...explainCases,
   ...blobsCases,
 ]
