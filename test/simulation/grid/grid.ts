@@ -163,7 +163,7 @@ export class Grid {
               return hear(message)
             },
             sent: (message) => {
-              this.oracle.owners.said(host, message)
+              this.oracle.owners.said(host, stream.caller.publicKey, message)
               if (message.type === 'grant') this.#course?.granted?.(host, grantCodec.decode(message.grant.bytes))
             },
           }

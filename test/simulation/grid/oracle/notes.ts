@@ -64,3 +64,13 @@ export function setOf<K, V>(table: Map<K, Set<V>>, key: K): Set<V> {
   }
   return set
 }
+
+/** The map of a key, made where there was none. */
+export function mapOf<K, L, V>(table: Map<K, Map<L, V>>, key: K): Map<L, V> {
+  let map = table.get(key)
+  if (map === undefined) {
+    map = new Map()
+    table.set(key, map)
+  }
+  return map
+}

@@ -1,11 +1,11 @@
 import { grantCodec } from '../../../../proto/codec/facts.js'
 import type { OwnerMessage, WorkerMessage } from '../../../../proto/messages.js'
-import type { Digest, JobId, NodeId, UnitRange } from '../../../../proto/model.js'
+import type { Digest, JobId, NodeId, PublicKey, UnitRange } from '../../../../proto/model.js'
 import { sha256 } from '../../../../runtime/hash.js'
 import type { Host } from '../../world/host.js'
 import { smallVerdict } from '../small-verdict.js'
 import { readStore, shardName } from '../store-log.js'
-import { type Notes, setOf, unitName } from './notes.js'
+import { mapOf, type Notes, setOf, unitName } from './notes.js'
 import type { Reports } from './reports.js'
 
 /** A newcomer waits five seconds for others at most, by a clock that may run a little fast. Unit: ms. */
@@ -15,8 +15,8 @@ const ALONE_MS = 4_990
 export class Owners {
   readonly #notes: Notes
   readonly #reports: Reports
-  /** Units that an owner has called settled. */
-  readonly #told = new Map<NodeId, Set<string>>()
+  /** Units that an owner has called settled, to whom, and whether it was by their answer. */
+  readonly #told = new Map<NodeId, Map<string, Map<PublicKey, boolean>>>()
   /** Units of shards that an owner has finished. */
   readonly #finished = new Map<NodeId, Set<string>>()
   /** Unit and worker of everything granted. */
@@ -49,29 +49,31 @@ export class Owners {
     if (heard.has(reportId)) this.#notes.world.count('duplicateReports')
     heard.add(reportId)
     const report = this.#reports.get(reportId)
-    const told = setOf(this.#told, owner.caller.nodeId)
+    const told = mapOf(this.#told, owner.caller.nodeId)
     if (report?.units.some((unit) => told.has(unitName(report.jobId, unit)))) this.#notes.world.count('lateReports')
   }
 
-  said(owner: Host, message: OwnerMessage): void {
+  said(owner: Host, to: PublicKey, message: OwnerMessage): void {
     const { nodeId } = owner.caller
     if (message.type === 'ack') {
       for (const reportId of message.reports) setOf(this.#ackSent, nodeId).add(reportId)
     } else if (message.type === 'settled') {
-      const told = setOf(this.#told, nodeId)
-      for (const unit of [...message.agreed, ...message.disagreed]) told.add(unitName(message.jobId, unit))
+      const told = mapOf(this.#told, nodeId)
+      for (const unit of message.agreed) mapOf(told, unitName(message.jobId, unit)).set(to, true)
+      for (const unit of message.disagreed) mapOf(told, unitName(message.jobId, unit)).set(to, false)
     } else if (message.type === 'grant') {
       this.#notes.world.count('grants')
       const grant = grantCodec.decode(message.grant.bytes)
       this.#checkMayServe(owner, grant.jobId, grant.shard)
-      const told = setOf(this.#told, nodeId)
+      const told = mapOf(this.#told, nodeId)
       for (const { first, count } of grant.runs) {
         for (let unit = first; unit < first + count; unit++) {
           // Two owners that grant a unit to one worker at once: it computes it once.
           const instance = `${unitName(grant.jobId, unit)} ${grant.worker}`
           this.#notes.world.count(this.#issued.has(instance) ? 'grantedTwice' : 'instances')
           this.#issued.add(instance)
-          if (told.has(unitName(grant.jobId, unit))) this.#checkStillOpen(owner, grant.jobId, grant.shard, unit)
+          const toldOf = told.get(unitName(grant.jobId, unit))
+          if (toldOf !== undefined) this.#checkStillOpen(owner, toldOf, grant.jobId, grant.shard, unit)
         }
       }
     }
@@ -106,18 +108,31 @@ export class Owners {
     )
   }
 
-  /** An owner grants a unit that it has called settled: right only if later facts on its disk have overturned it. */
-  #checkStillOpen(owner: Host, jobId: JobId, shard: number, unit: number): void {
+  /**
+   * An owner grants a unit that it has called settled: right only if later facts on its disk have overturned it. It is open
+   * then, or has another answer, the output of which may be lost.
+   */
+  #checkStillOpen(
+    owner: Host,
+    toldOf: ReadonlyMap<PublicKey, boolean>,
+    jobId: JobId,
+    shard: number,
+    unit: number,
+  ): void {
     const job = this.#notes.jobs.get(jobId)
     if (job === undefined) return
     const facts = readStore(owner.disk).facts.get(shardName(jobId, shard)) ?? new Map()
     const votes = [...facts].flatMap(([id, fact]) => this.#notes.votesOf(id, fact, jobId))
-    const verdict = smallVerdict(
-      votes.filter((vote) => vote.unit === unit),
-      job.spec,
-    )
+    const ofUnit = votes.filter((vote) => vote.unit === unit)
+    const verdict = smallVerdict(ofUnit, job.spec)
+    const isOverturned =
+      !verdict.decided ||
+      ofUnit.some(({ donor, answer }) => {
+        const agreed = toldOf.get(donor as PublicKey)
+        return agreed !== undefined && agreed !== (answer === verdict.answer)
+      })
     this.#notes.check(
-      !verdict.decided,
+      isOverturned,
       `${owner.name} grants unit ${unitName(jobId, unit)} again, which it knows to be settled`,
     )
   }
