@@ -108,9 +108,3 @@ export function jobRequest(
 ): JobRequest {
   return { ...options.request, task, args, source: files.source, inputs: files.inputs }
 }
-
-/** Why a file that the person named was not written. */
-export function cannotWrite(file: string, cause: unknown): GridError {
-  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
-  return new GridError('unavailable', `${file} cannot be written (${code})`, { cause })
-}

@@ -6,6 +6,7 @@ import { answerCompletion, COMPLETE } from './completion/answer.js'
 import { EXIT } from './exit-codes.js'
 import { Interrupts } from './interrupts.js'
 import { tooFewFiles } from './too-few-files.js'
+import { writeProblem } from './written-file.js'
 
 /** Time that what was left open may keep the process after its command is over. Unit: ms. */
 const EXIT_GRACE_MS = 2_000
@@ -20,7 +21,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     void interrupts.readerLeft().then(() => process.exit(0))
     return
   }
-  process.stderr.write(`error: standard output cannot be written (${error.code ?? error.message})\n`)
+  process.stderr.write(`error: standard output cannot be written: ${writeProblem(error)}\n`)
   process.exit(1)
 })
 process.stderr.on('error', () => {})

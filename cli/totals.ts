@@ -16,16 +16,13 @@ import type { CommandContext } from './context.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
 import { facts, plural } from './output.js'
 import { startProgress } from './progress.js'
+import { writeNamed } from './written-file.js'
 
 /** Where totals are written unless a file is named. */
 const FILE = 'totals.receipt'
 
 /** `receipt --totals`: what owners attest of all that this machine's ledger has, added to what the file had. */
-export async function writeTotals(
-  context: CommandContext,
-  named: string | undefined,
-  write: (file: string, bytes: Uint8Array) => Promise<void>,
-): Promise<ExitCode> {
+export async function writeTotals(context: CommandContext, named: string | undefined): Promise<ExitCode> {
   const { output, settings, clock, interrupts } = context
   const file = named ?? FILE
   const ledger = await readLedger(nodeDisk(workerFolder(settings.data.value)))
@@ -58,7 +55,7 @@ export async function writeTotals(
     const totals: Totals = { worker: signer.publicKey, jobs: [...all.values()] }
     const proved = prove(totals, undefined)
     const bytes = encodeTotals(totals, signer)
-    await write(file, bytes)
+    writeNamed(file, bytes)
     output.answer(`${file}\n${describe(totals, proved)}`, { file, bytes: bytes.length, ...fieldsOf(totals, proved) })
     const lost = gone.filter((jobId) => !all.has(jobId)).length
     if (lost > 0) output.note(`  of ${plural(lost, 'job')} no owner attests anything any more, or yet`)

@@ -116,6 +116,9 @@ async function guarded<T>(name: string, run: () => Promise<T>): Promise<T> {
     if (error instanceof GridError) throw error
     const code = codeOf(error)
     const reason = code === 'ENOSPC' || code === 'EDQUOT' ? 'the disk is full' : code || 'it failed'
-    throw new GridError('unavailable', `cannot use ${name} in the folder of results: ${reason}`, { cause: error })
+    throw new GridError('unavailable', `cannot use ${name} in the folder of results: ${reason}`, {
+      cause: error,
+      hint: 'mend that and run it again: files that are whole are kept',
+    })
   }
 }

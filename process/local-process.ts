@@ -1,5 +1,6 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { onDisk } from '../overlay/data-directory.js'
 
 /** What a long-running process of a data directory says about itself, for commands on the same machine. */
 export interface LocalProcess {
@@ -14,12 +15,17 @@ export interface LocalProcess {
 }
 
 const FILE = 'process.json'
-/** Leaves word of this process in its data directory. Returns how to take it away again. */
+/**
+ * Leaves word of this process in its data directory. Returns how to take it away again. Throws GridError `unavailable` with what to do
+ * when the disk is full or takes no file.
+ */
 export function announceLocalProcess(folder: string, local: LocalProcess): () => void {
   const file = join(folder, FILE)
   const draft = `${file}.draft`
-  writeFileSync(draft, `${JSON.stringify({ v: 1, ...local })}\n`, { mode: 0o600 })
-  renameSync(draft, file)
+  onDisk(folder, () => {
+    writeFileSync(draft, `${JSON.stringify({ v: 1, ...local })}\n`, { mode: 0o600 })
+    renameSync(draft, file)
+  })
   return () => rmSync(file, { force: true })
 }
 

@@ -7,9 +7,9 @@ import type { CommandTable } from '../command-table.js'
 import { networkOf } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
-import { cannotWrite } from '../file-content.js'
 import { suggest } from '../flags.js'
 import { facts } from '../output.js'
+import { cannotWrite } from '../written-file.js'
 
 /** What `id` can do besides showing the key, and how many words each takes. */
 const ACTIONS: ReadonlyMap<string, number> = new Map([
@@ -190,6 +190,7 @@ function writeKey(target: string, text: string, shown: string): void {
     writeFileSync(draft, `${text}\n`, { flag: 'wx', mode: 0o600 })
     renameSync(draft, target)
   } catch (cause) {
+    rmSync(draft, { force: true })
     throw cannotWrite(shown, cause)
   }
 }

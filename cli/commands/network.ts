@@ -1,13 +1,13 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { createNetworkSecret } from '../../overlay/network.js'
 import { GridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
 import { networkOf } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
-import { cannotWrite } from '../file-content.js'
 import { suggest } from '../flags.js'
 import { facts } from '../output.js'
+import { writeNamed } from '../written-file.js'
 
 /** `manyhands network`: which network this is; `network new` makes the secret of a private one. */
 export function defineNetwork(commands: CommandTable): void {
@@ -58,11 +58,7 @@ function newSecret({ output }: CommandContext, file: string | undefined): ExitCo
   }
   if (existsSync(file))
     throw new GridError('exists', `the file ${file} exists already`, { hint: 'choose another name' })
-  try {
-    writeFileSync(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })
-  } catch (cause) {
-    throw cannotWrite(file, cause)
-  }
+  writeNamed(file, `${secret}\n`, { mode: 0o600, flag: 'wx' })
   output.answer(file, { file })
   output.note(`give this file to every member, and start each with: --network NAME --secret-file ${file}`)
   return EXIT.ok

@@ -1,4 +1,4 @@
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { unreadable } from '../../client/opened-file.js'
 import { fetchReceipt, receiptContext } from '../../client/receipt.js'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES_MAX } from '../../client/receipt-file.js'
@@ -16,11 +16,11 @@ import type { CommandTable } from '../command-table.js'
 import { withConnection } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
-import { cannotWrite } from '../file-content.js'
 import { flagValue } from '../flags.js'
 import { checkUnit, readUnit, resolveJob, shortId, taskText } from '../job-view.js'
 import { clean, facts, plural } from '../output.js'
 import { checkTotalsFile, idWorkOf, writeTotals } from '../totals.js'
+import { writeNamed } from '../written-file.js'
 
 /** `manyhands receipt` and `check`: one file with all that proves a result, and checking it anywhere. */
 export function defineReceipt(commands: CommandTable): void {
@@ -72,7 +72,7 @@ async function receipt(
 ): Promise<ExitCode> {
   if (options.totals === true) {
     if (text !== undefined) throw new GridError('invalid', '--totals is about all jobs: it takes neither job nor unit')
-    return writeTotals(context, options.output as string | undefined, write)
+    return writeTotals(context, options.output as string | undefined)
   }
   if (text === undefined || unitText === undefined)
     throw new GridError('invalid', 'a receipt is about one unit of a job', {
@@ -89,7 +89,7 @@ async function receipt(
     const proved = prove(made, undefined)
     const file = (options.output as string | undefined) ?? `${shortId(job.jobId)}-${unit}.receipt`
     const bytes = encodeReceipt(made, sha256)
-    await write(file, bytes)
+    writeNamed(file, bytes)
     context.output.answer(`${file}\n${describe(made, proved)}`, {
       file,
       bytes: bytes.length,
@@ -113,7 +113,7 @@ async function check(
   const made = decodeReceipt(bytes, sha256)
   const proved = prove(made, idWork === undefined ? undefined : Number(idWork))
   const target = options.output as string | undefined
-  if (target !== undefined) await write(target, proved.output?.stdout ?? new Uint8Array(0))
+  if (target !== undefined) writeNamed(target, proved.output?.stdout ?? new Uint8Array(0))
   output.answer(`valid\n${describe(made, proved)}`, { valid: true, ...fieldsOf(made, proved) })
   return EXIT.ok
 }
@@ -173,14 +173,6 @@ function fieldsOf({ unit }: Receipt, { jobId, spec, evidence, judgement }: Prove
     grantors: [...new Set(agreeing.map(({ grantor }) => grantor))],
     conflicting: judgement.conflicting.map(({ donor, digest: other }) => ({ donor, digest: other })),
     ruled: judgement.ruled === true,
-  }
-}
-
-async function write(file: string, bytes: Uint8Array): Promise<void> {
-  try {
-    await writeFile(file, bytes)
-  } catch (cause) {
-    throw cannotWrite(file, cause)
   }
 }
 

@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { Option } from 'commander'
 import { formatDuration, parseDuration } from '../../job/quantity.js'
 import { GridError } from '../../runtime/errors.js'
@@ -7,7 +7,6 @@ import type { CommandTable } from '../command-table.js'
 import { preferencesOfFile } from '../config.js'
 import type { CommandContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
-import { cannotWrite } from '../file-content.js'
 import { flagValue } from '../flags.js'
 import { plural, table } from '../output.js'
 import { eachOnce, exportText, type LedgerSource, readSource } from '../stats/sources.js'
@@ -21,6 +20,7 @@ import {
   scaledText,
   sumRows,
 } from '../stats/sums.js'
+import { writeNamed } from '../written-file.js'
 
 /** Digits of a job's and of a submitter's id that are shown. */
 const ID_DIGITS = 12
@@ -104,11 +104,7 @@ function exportLedger(context: CommandContext, file: string, ledger: LedgerSourc
     output.line(text)
     return
   }
-  try {
-    writeFileSync(file, text)
-  } catch (error) {
-    throw cannotWrite(file, error)
-  }
+  writeNamed(file, text)
   output.answer('', { file, ledger: ledger.id, ...countsOf(ledger.rows) })
   output.note(`wrote ${plural(ledger.rows.length, 'row')}; on another machine: manyhands stats ${file} OTHER...`)
 }
