@@ -31,6 +31,8 @@ export interface Disk {
 const NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/
 /** End of a file that is still being written for {@link Disk.write}; left behind only by a crash. */
 const DRAFT_SUFFIX = '.draft'
+/** Drafts of this process so far. */
+let drafts = 0
 
 /** Throws GridError `invalid` unless `file` is a name as {@link Disk} describes. */
 export function checkFileName(file: string): void {
@@ -103,15 +105,21 @@ export function nodeDisk(folder: string): Disk {
     write: (file, bytes) =>
       guarded('write', file, async () => {
         await makeFolder(dirname(path(file)))
-        const draft = path(file) + DRAFT_SUFFIX
-        const handle = await open(draft, 'w', 0o600)
+        // Commands share a data directory: each writes a draft of its own, and the last one counts.
+        const draft = `${path(file)}.${process.pid}-${++drafts}${DRAFT_SUFFIX}`
         try {
-          await handle.writeFile(bytes)
-          await handle.sync()
-        } finally {
-          await handle.close()
+          const handle = await open(draft, 'w', 0o600)
+          try {
+            await handle.writeFile(bytes)
+            await handle.sync()
+          } finally {
+            await handle.close()
+          }
+          await rename(draft, path(file))
+        } catch (error) {
+          await rm(draft, { force: true })
+          throw error
         }
-        await rename(draft, path(file))
         await syncFolder(dirname(path(file)))
       }),
     remove: (file) =>

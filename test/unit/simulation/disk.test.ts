@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -91,6 +91,19 @@ folder('a draft left by a crash is not listed', async () => {
     assert.equal(await disk.list(''), ['state'])
   } finally {
     await rm(path, { recursive: true, force: true })
+  }
+})
+
+folder('two that write a file at the same time both succeed, and leave one of the two and no draft', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'manyhands-disk-'))
+  try {
+    const [one, other] = [nodeDisk(path), nodeDisk(path)]
+    for (let round = 0; round < 5; round++)
+      await Promise.all([one.write('shared', Uint8Array.of(1)), other.write('shared', Uint8Array.of(2))])
+    assert.ok([1, 2].includes((await one.read('shared'))![0]!))
+    assert.equal(await readdir(path), ['shared'])
+  } finally {
+    await rm(path, { recursive: true })
   }
 })
 
