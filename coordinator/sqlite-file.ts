@@ -1,6 +1,7 @@
 import { chmodSync, closeSync, openSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Database from 'libsql'
+import { diskProblem } from '../runtime/disk-problem.js'
 import { GridError } from '../runtime/errors.js'
 import { makeFolders } from '../runtime/folders.js'
 
@@ -118,7 +119,7 @@ function openError(error: unknown, path: string): GridError {
       hint: 'stop that process, or use another data directory',
     })
   }
-  if (isFull(code)) return diskFull(error)
+  if (diskProblem(code) !== undefined) return diskRefuses(error, code)
   return new GridError('unavailable', `cannot open ${path}: ${message}`, { cause: error, fields })
 }
 
@@ -126,7 +127,7 @@ function openError(error: unknown, path: string): GridError {
 export function commitError(error: unknown): GridError {
   if (error instanceof GridError) return error
   const code = codeOf(error)
-  if (isFull(code)) return diskFull(error)
+  if (diskProblem(code) !== undefined) return diskRefuses(error, code)
   if (isDamage(code)) {
     const hint = 'stop this node and start it again: it will say which file is damaged and what to do'
     return new GridError('corrupt', 'the job store of this node is damaged', { cause: error, fields: { code }, hint })
@@ -143,11 +144,12 @@ function damaged(path: string, problem: string, cause?: unknown): GridError {
   })
 }
 
-function diskFull(cause: unknown): GridError {
-  return new GridError('unavailable', 'cannot write the job store: the disk is full', {
+function diskRefuses(cause: unknown, code: string): GridError {
+  const { text = code, hint } = diskProblem(code) ?? {}
+  return new GridError('unavailable', `cannot write the job store: ${text}`, {
     cause,
-    fields: { code: codeOf(cause) },
-    hint: 'free some space; nothing acknowledged is lost, and work goes on by itself',
+    fields: { code },
+    ...(hint === undefined ? {} : { hint }),
   })
 }
 
@@ -157,9 +159,4 @@ function codeOf(error: unknown): string {
 
 function isDamage(code: string): boolean {
   return code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB')
-}
-
-/** A limit on file size or a quota shows as a failed write. */
-function isFull(code: string): boolean {
-  return code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_WRITE' || code === 'ENOSPC' || code === 'EDQUOT'
 }

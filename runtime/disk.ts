@@ -1,5 +1,6 @@
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { diskProblem } from './disk-problem.js'
 import { GridError } from './errors.js'
 import { makeFolders } from './folders.js'
 
@@ -154,11 +155,11 @@ async function guarded<T>(action: string, file: string, run: () => Promise<T>): 
   } catch (error) {
     if (error instanceof GridError) throw error
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed'
-    const full = code === 'ENOSPC' || code === 'EDQUOT'
-    throw new GridError('unavailable', `cannot ${action} ${file}: ${full ? 'the disk is full' : code}`, {
+    const { text = code, hint } = diskProblem(code) ?? {}
+    throw new GridError('unavailable', `cannot ${action} ${file}: ${text}`, {
       cause: error,
       fields: { file, code },
-      ...(full ? { hint: 'free some space; nothing acknowledged is lost' } : {}),
+      ...(hint === undefined ? {} : { hint }),
     })
   }
 }

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import { chunkCount, HASH_BYTES } from '../job/blob.js'
 import type { Digest, PublicKey } from '../proto/model.js'
 import type { Disk } from '../runtime/disk.js'
+import { diskProblem } from '../runtime/disk-problem.js'
 import { GridError } from '../runtime/errors.js'
 import { makeFolders } from '../runtime/folders.js'
 import { fromHex, toHex } from '../runtime/hex.js'
@@ -269,10 +270,10 @@ function fileError(error: unknown): GridError {
   if (error instanceof GridError) return error
   const code = error instanceof Error && 'code' in error ? String(error.code) : 'failed'
   if (code === 'ENOENT') return new GridError('notFound', 'the blob is not here', { cause: error })
-  const full = code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
-  return new GridError('unavailable', `cannot use the blob store: ${full ? 'the disk is full' : code}`, {
+  const { text = code, hint } = diskProblem(code) ?? {}
+  return new GridError('unavailable', `cannot use the blob store: ${text}`, {
     cause: error,
     fields: { code },
-    ...(full ? { hint: 'free some space; nothing acknowledged is lost' } : {}),
+    ...(hint === undefined ? {} : { hint }),
   })
 }
