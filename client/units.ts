@@ -1,7 +1,7 @@
 import { clipRanges, count, mergeRanges } from '../job/selection.js'
 import { selectedShards, shardUnits } from '../job/shard.js'
+import type { ShardStatus, ShowReply, UnitStatus, UnitsRequest } from '../proto/job-messages.js'
 import { MESSAGE_SHARDS_MAX, SHARD_UNITS_MAX } from '../proto/limits.js'
-import type { ShardStatus, ShowReply, UnitStatus, UnitsRequest } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { UnitRange, UnitState } from '../proto/model.js'
 import type { Millis } from '../runtime/clock.js'

@@ -1,4 +1,4 @@
-import type { ShardStatus, ShowReply } from '../proto/messages.js'
+import type { ShardStatus, ShowReply } from '../proto/job-messages.js'
 import { methods } from '../proto/methods.js'
 import type { JobId, NodeId, Signed, Summary } from '../proto/model.js'
 import { type Millis, pause } from '../runtime/clock.js'

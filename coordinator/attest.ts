@@ -1,6 +1,6 @@
 import { agrees } from '../job/verdict.js'
 import { attestationCodec } from '../proto/codec/attestation.js'
-import type { AttestReply } from '../proto/messages.js'
+import type { AttestReply } from '../proto/job-messages.js'
 import type { PublicKey } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import type { Shard } from './core/shard.js'

@@ -1,6 +1,6 @@
 import { chunkCount, HASH_BYTES } from '../job/blob.js'
+import type { BlobChunk, BlobGetRequest, BlobManifestPart, BlobPut, BlobPutReply } from '../proto/blob-messages.js'
 import { EXTENDED_LIFE_MS_MAX, MANIFEST_PART_HASHES_MAX } from '../proto/limits.js'
-import type { BlobChunk, BlobGetRequest, BlobManifestPart, BlobPut, BlobPutReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { BlobRef, NodeId, PublicKey } from '../proto/model.js'
 import type { Clock, Millis } from '../runtime/clock.js'

@@ -1,5 +1,5 @@
 import type { Keepers } from '../overlay/index.js'
-import type { WorkerCount } from '../proto/messages.js'
+import type { WorkerCount } from '../proto/job-messages.js'
 import type { JobId, Key, NodeId, PublicKey } from '../proto/model.js'
 import type { Endpoint } from '../runtime/transport.js'
 

@@ -1,5 +1,5 @@
-import type { UnitBytes } from '../proto/messages.js'
 import type { Digest, Grant, JobId, NodeId, PublicKey, Report } from '../proto/model.js'
+import type { UnitBytes } from '../proto/work-messages.js'
 import type { BookedJob } from './job-book.js'
 
 /** A fact that is on disk here, as it is passed on. */

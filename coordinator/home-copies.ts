@@ -9,8 +9,8 @@ import {
   type KeepJobReply,
   type KeepJobRequest,
 } from '../proto/home-messages.js'
+import type { OrderReply, ShardStatus } from '../proto/job-messages.js'
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
-import type { OrderReply, ShardStatus } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { BootId, Digest, JobId, NodeId, Signed } from '../proto/model.js'
 import type { Millis, Timer } from '../runtime/clock.js'

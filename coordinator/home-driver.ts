@@ -1,6 +1,6 @@
 import type { HomeSight } from '../proto/explain-messages.js'
+import type { OrderReply, ShardStatus, ShowReply, SubmitReply, SummarizeReply } from '../proto/job-messages.js'
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
-import type { OrderReply, ShardStatus, ShowReply, SubmitReply, SummarizeReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { Digest, JobId, PublicKey, Signed } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'

@@ -1,6 +1,6 @@
 import { homeKey } from '../job/shard.js'
+import type { ShardStatus, SummarizeReply } from '../proto/job-messages.js'
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
-import type { ShardStatus, SummarizeReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { JobId, Signed, Summary } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'

@@ -1,4 +1,4 @@
-import type { UnitBytes } from '../proto/messages.js'
+import type { UnitBytes } from '../proto/work-messages.js'
 import { GridError } from '../runtime/errors.js'
 
 const ENTRY_BYTES = 8

@@ -1,4 +1,4 @@
-import type { ActivateReply, ActivateRequest } from '../proto/messages.js'
+import type { ActivateReply, ActivateRequest } from '../proto/job-messages.js'
 import type { JobId, Summary } from '../proto/model.js'
 import type { Clock } from '../runtime/clock.js'
 import { GridError } from '../runtime/errors.js'

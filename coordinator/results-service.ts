@@ -1,14 +1,6 @@
 import { checkReportFact } from '../job/facts.js'
 import type { Settled, Vote } from '../job/verdict.js'
 import { reportFactCodec } from '../proto/codec/facts.js'
-import {
-  CHUNK_BYTES,
-  INLINE_OUTPUT_BYTES_MAX,
-  RESULTS_BYTES_MAX,
-  RESULTS_FACTS_MAX,
-  RESULTS_UNITS_MAX,
-  UNITS_PAGE_MAX,
-} from '../proto/limits.js'
 import type {
   Chunk,
   OutputRequest,
@@ -18,7 +10,15 @@ import type {
   UnitStatus,
   UnitsReply,
   UnitsRequest,
-} from '../proto/messages.js'
+} from '../proto/job-messages.js'
+import {
+  CHUNK_BYTES,
+  INLINE_OUTPUT_BYTES_MAX,
+  RESULTS_BYTES_MAX,
+  RESULTS_FACTS_MAX,
+  RESULTS_UNITS_MAX,
+  UNITS_PAGE_MAX,
+} from '../proto/limits.js'
 import type { PublicKey, ReportFact, UnitRange } from '../proto/model.js'
 import type { Clock, Millis } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'

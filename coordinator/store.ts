@@ -1,5 +1,5 @@
-import type { UnitBytes } from '../proto/messages.js'
 import type { Digest, JobId, PublicKey, Signed } from '../proto/model.js'
+import type { UnitBytes } from '../proto/work-messages.js'
 
 /** Why this peer keeps a job: as one of the owners of the job's own id, or of one of its shards. */
 export type JobRole = 'home' | 'shard'

@@ -1,7 +1,7 @@
 import { readAnnouncementHeader } from '../coordinator/announcement-header.js'
 import { homeKey, shardKey } from '../job/shard.js'
 import { keyOfDigest } from '../overlay/index.js'
-import type { ShowReply } from '../proto/messages.js'
+import type { ShowReply } from '../proto/job-messages.js'
 import { methods } from '../proto/methods.js'
 import type { JobId, Key, NodeId } from '../proto/model.js'
 import { systemClock } from '../runtime/clock.js'

@@ -1,7 +1,8 @@
 /** Our own types for the requests and replies of the service Exchange. Pure. */
-import type { UnitBytes } from './messages.js'
+
 import type { Digest, GrantRun, JobId, PublicKey } from './model.js'
 import type { RangeReply, RangeRequest } from './sync-messages.js'
+import type { UnitBytes } from './work-messages.js'
 
 /** A fact as it travels between owners. */
 export interface OfferedFact {

@@ -1,5 +1,5 @@
 /** Our own types for the messages of the service Homes. Pure. */
-import type { ShardStatus } from './messages.js'
+import type { ShardStatus } from './job-messages.js'
 import type { BootId, Digest, JobId, Signed } from './model.js'
 
 /** Gives a job to another home or guard. */

@@ -1,6 +1,6 @@
 import { CHUNK_BYTES, chunkCount, HASH_BYTES, verifyChunk, verifyManifest } from '../job/blob.js'
+import type { BlobChunk, BlobGetRequest, BlobPut, BlobPutReply } from '../proto/blob-messages.js'
 import { BLOB_GET_CHUNKS_MAX, MANIFEST_PART_HASHES_MAX } from '../proto/limits.js'
-import type { BlobChunk, BlobGetRequest, BlobPut, BlobPutReply } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { BlobRef, NodeId } from '../proto/model.js'
 import { countBits, hasBit } from '../runtime/bits.js'

@@ -1,5 +1,5 @@
-import type { BuiltinTask } from '../proto/messages.js'
 import type { BootId, JobId, PublicKey, Signed } from '../proto/model.js'
+import type { BuiltinTask } from '../proto/work-messages.js'
 import type { Clock } from '../runtime/clock.js'
 import type { Sha256 } from '../runtime/hash.js'
 import type { Logger } from '../runtime/logger.js'

@@ -1,6 +1,6 @@
 import { deserialize } from 'node:v8'
-import type { UnitBytes } from '../proto/messages.js'
 import type { Digest, PublicKey } from '../proto/model.js'
+import type { UnitBytes } from '../proto/work-messages.js'
 import type { Disk } from '../runtime/disk.js'
 import { GridError } from '../runtime/errors.js'
 import type { Logger } from '../runtime/logger.js'

@@ -1,7 +1,7 @@
 import { CHUNK_BYTES } from '../proto/limits.js'
-import type { OwnerMessage } from '../proto/messages.js'
 import { methods } from '../proto/methods.js'
 import type { JobId, NodeId } from '../proto/model.js'
+import type { OwnerMessage } from '../proto/work-messages.js'
 import type { Clock, Millis } from '../runtime/clock.js'
 import { toGridError } from '../runtime/errors.js'
 import type { Logger } from '../runtime/logger.js'

@@ -1,7 +1,7 @@
 import { processKeyInTwoPlaces } from '../../client/explain.js'
 import { formatDuration } from '../../job/quantity.js'
 import { findLocalProcess } from '../../process/local-process.js'
-import type { StatusReply, WorkerCount } from '../../proto/messages.js'
+import type { StatusReply, WorkerCount } from '../../proto/job-messages.js'
 import { methods } from '../../proto/methods.js'
 import type { NodeId } from '../../proto/model.js'
 import type { Endpoint } from '../../runtime/transport.js'

@@ -1,8 +1,8 @@
 import type { KnownOrder } from '../../job/orders.js'
 import type { Vote } from '../../job/verdict.js'
 import type { RefusalCode, RestraintWord } from '../../proto/explain-messages.js'
-import type { DeclinedJob, JobWant } from '../../proto/messages.js'
 import type { Digest, Grant, JobId, JobSpec, NodeId, PublicKey, Report, Summary, UnitRange } from '../../proto/model.js'
+import type { DeclinedJob, JobWant } from '../../proto/work-messages.js'
 import type { Millis } from '../../runtime/clock.js'
 
 /** A stream to a worker, numbered by the driver from 1 on; never reused within a process. */

@@ -1,6 +1,6 @@
 import { concat } from '../../job/list.js'
+import type { OutputRequest } from '../../proto/job-messages.js'
 import { CHUNK_BYTES } from '../../proto/limits.js'
-import type { OutputRequest } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { Digest, JobId, NodeId } from '../../proto/model.js'
 import type { Clock, Millis, Timer } from '../../runtime/clock.js'

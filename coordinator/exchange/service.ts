@@ -10,8 +10,8 @@ import type {
   ReconcileRequest,
   ShardAnswer,
 } from '../../proto/exchange-messages.js'
+import type { Chunk, OutputRequest } from '../../proto/job-messages.js'
 import { CHUNK_BYTES } from '../../proto/limits.js'
-import type { Chunk, OutputRequest } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId, NodeId } from '../../proto/model.js'
 import type { RangeReply } from '../../proto/sync-messages.js'

@@ -1,6 +1,6 @@
 import type { Codec } from '../../runtime/transport.js'
+import type { AttestReply, AttestRequest } from '../job-messages.js'
 import { SHARD_UNITS_MAX } from '../limits.js'
-import type { AttestReply, AttestRequest } from '../messages.js'
 import type { Attestation } from '../model.js'
 import { messageCodec, readSigned, signedToWire } from './common.js'
 import { readShard } from './facts.js'

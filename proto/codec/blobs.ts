@@ -1,6 +1,4 @@
 import type { Codec } from '../../runtime/transport.js'
-import { BLOB_CHUNKS_MAX, BLOB_GET_CHUNKS_MAX, CHUNK_BYTES, MANIFEST_PART_HASHES_MAX } from '../limits.js'
-import type { WireMessage } from '../load.js'
 import type {
   BlobChunk,
   BlobGetRequest,
@@ -10,7 +8,9 @@ import type {
   BlobPutReply,
   BlobStatReply,
   BlobStatRequest,
-} from '../messages.js'
+} from '../blob-messages.js'
+import { BLOB_CHUNKS_MAX, BLOB_GET_CHUNKS_MAX, CHUNK_BYTES, MANIFEST_PART_HASHES_MAX } from '../limits.js'
+import type { WireMessage } from '../load.js'
 import { blobRefToWire, messageCodec, plainView, readBlobRef } from './common.js'
 import { type Fields, hexToWire } from './fields.js'
 

@@ -13,6 +13,7 @@ import {
   UNITS_MAX,
 } from '../limits.js'
 import type { WireMessage } from '../load.js'
+import type { BootId, Digest, JobId, NodeId, PublicKey } from '../model.js'
 import type {
   Hello,
   OutputChunk,
@@ -21,8 +22,7 @@ import type {
   RunningUnit,
   UnitBytes,
   WorkerMessage,
-} from '../messages.js'
-import type { BootId, Digest, JobId, NodeId, PublicKey } from '../model.js'
+} from '../work-messages.js'
 import {
   messageCodec,
   optionalHex,

@@ -1,20 +1,4 @@
 import type { Codec } from '../../runtime/transport.js'
-import {
-  CHUNK_BYTES,
-  ENCODED_OUTPUT_BYTES_MAX,
-  HOLDERS_MAX,
-  INLINE_OUTPUT_BYTES_MAX,
-  MESSAGE_SHARDS_MAX,
-  ORDERS_MAX,
-  RESULTS_BYTES_MAX,
-  RESULTS_FACTS_MAX,
-  RESULTS_UNITS_MAX,
-  SELECTION_RANGES_MAX,
-  SHARD_UNITS_MAX,
-  SPEC_BYTES_MAX,
-  UNITS_PAGE_MAX,
-} from '../limits.js'
-import type { WireMessage } from '../load.js'
 import type {
   ActivateReply,
   ActivateRequest,
@@ -37,7 +21,23 @@ import type {
   UnitStatus,
   UnitsReply,
   UnitsRequest,
-} from '../messages.js'
+} from '../job-messages.js'
+import {
+  CHUNK_BYTES,
+  ENCODED_OUTPUT_BYTES_MAX,
+  HOLDERS_MAX,
+  INLINE_OUTPUT_BYTES_MAX,
+  MESSAGE_SHARDS_MAX,
+  ORDERS_MAX,
+  RESULTS_BYTES_MAX,
+  RESULTS_FACTS_MAX,
+  RESULTS_UNITS_MAX,
+  SELECTION_RANGES_MAX,
+  SHARD_UNITS_MAX,
+  SPEC_BYTES_MAX,
+  UNITS_PAGE_MAX,
+} from '../limits.js'
+import type { WireMessage } from '../load.js'
 import type { Digest, NodeId, UnitState } from '../model.js'
 import {
   messageCodec,

@@ -1,9 +1,9 @@
 import { appendFileSync } from 'node:fs'
 import { GrpcTransport } from '../../overlay/grpc-transport.js'
 import { grantCodec } from '../../proto/codec/facts.js'
-import type { OwnerMessage, WorkerMessage } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId, PublicKey } from '../../proto/model.js'
+import type { OwnerMessage, WorkerMessage } from '../../proto/work-messages.js'
 import type { MessageStream, StreamHandler, StreamMethod } from '../../runtime/transport.js'
 
 /** One run of units as an owner granted it. */

@@ -11,9 +11,9 @@ import {
   storeRecordMethod,
 } from '../../proto/codec/overlay.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
-import type { Hello } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { BootId, Digest, JobId, Key, Order, OrderBody, Report, ReportFact, Signed } from '../../proto/model.js'
+import type { Hello } from '../../proto/work-messages.js'
 import type { Random } from '../../runtime/random.js'
 import type { Codec } from '../../runtime/transport.js'
 import type { Attack, Stranger } from './hostile-attack.js'

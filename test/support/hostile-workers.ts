@@ -1,7 +1,7 @@
 import { grantCodec, reportCodec } from '../../proto/codec/facts.js'
-import type { Hello, OwnerMessage, WorkerMessage } from '../../proto/messages.js'
 import { methods } from '../../proto/methods.js'
 import type { BootId, Digest, Grant, JobId, Report, ReportFact, Signed, UnitResult } from '../../proto/model.js'
+import type { Hello, OwnerMessage, WorkerMessage } from '../../proto/work-messages.js'
 import { toGridError } from '../../runtime/errors.js'
 import { toHex } from '../../runtime/hex.js'
 import { type Attack, type Stranger, times } from './hostile-attack.js'

@@ -79,7 +79,9 @@ const PURE_FOLDERS: ReadonlySet<string> = new Set(['job', 'sandbox'])
 /** Files outside `core/` and these folders that are pure as well: decisions and words that these are made of. */
 const ALSO_PURE: ReadonlySet<string> = new Set([
   'proto/model.ts',
-  'proto/messages.ts',
+  'proto/work-messages.ts',
+  'proto/job-messages.ts',
+  'proto/blob-messages.ts',
   'proto/explain-messages.ts',
   'proto/overlay-messages.ts',
   'proto/sync-messages.ts',

@@ -1,6 +1,6 @@
 import type { DeclineWord } from '../../proto/explain-messages.js'
-import type { DeclinedJob } from '../../proto/messages.js'
 import type { JobId, NodeId } from '../../proto/model.js'
+import type { DeclinedJob } from '../../proto/work-messages.js'
 
 /** Owners of declined jobs that are remembered, and jobs of each. */
 const OWNERS_MAX = 256

@@ -1,6 +1,6 @@
 import type { DeclineWord, RestraintWord } from '../../proto/explain-messages.js'
-import type { DeclinedJob, JobWant } from '../../proto/messages.js'
 import type { Digest, Grant, JobId, NodeId, Outcome, PublicKey, Signed } from '../../proto/model.js'
+import type { DeclinedJob, JobWant } from '../../proto/work-messages.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Endpoint } from '../../runtime/transport.js'
 

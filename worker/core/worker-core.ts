@@ -1,6 +1,6 @@
 import type { DeclineWord, RestraintWord } from '../../proto/explain-messages.js'
-import type { DeclinedJob, JobWant } from '../../proto/messages.js'
 import type { Digest, JobId, NodeId, Signed } from '../../proto/model.js'
+import type { DeclinedJob, JobWant } from '../../proto/work-messages.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert, unreachable } from '../../runtime/errors.js'
 import type { Random } from '../../runtime/random.js'

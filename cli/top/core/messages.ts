@@ -1,7 +1,7 @@
 import type { JobEnd } from '../../../client/job-end.js'
 import type { ListedUnit } from '../../../client/units.js'
 import type { LogEntry, ProcessState } from '../../../proto/admin-messages.js'
-import type { StatusReply } from '../../../proto/messages.js'
+import type { StatusReply } from '../../../proto/job-messages.js'
 import type { JobId, NodeId, Outcome, PublicKey, Summary, UnitState } from '../../../proto/model.js'
 
 /** What the dashboard is told, what it asks for, and the rows it keeps. Text in here is as it came: views clean it. */

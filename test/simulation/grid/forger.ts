@@ -1,7 +1,7 @@
 import type { Signer } from '../../../overlay/identity.js'
 import { grantCodec, reportCodec } from '../../../proto/codec/facts.js'
-import type { OwnerMessage, WorkerMessage } from '../../../proto/messages.js'
 import type { Signed } from '../../../proto/model.js'
+import type { OwnerMessage, WorkerMessage } from '../../../proto/work-messages.js'
 import { wrongOutput } from './task.js'
 
 /** Reports of a forger that come with a forgery beside them. */

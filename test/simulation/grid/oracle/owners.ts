@@ -1,6 +1,6 @@
 import { grantCodec } from '../../../../proto/codec/facts.js'
-import type { OwnerMessage, WorkerMessage } from '../../../../proto/messages.js'
 import type { Digest, JobId, NodeId, PublicKey, UnitRange } from '../../../../proto/model.js'
+import type { OwnerMessage, WorkerMessage } from '../../../../proto/work-messages.js'
 import { sha256 } from '../../../../runtime/hash.js'
 import type { Host } from '../../world/host.js'
 import { smallVerdict } from '../small-verdict.js'

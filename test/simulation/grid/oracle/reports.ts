@@ -1,6 +1,6 @@
 import { reportCodec } from '../../../../proto/codec/facts.js'
-import type { OwnerMessage, WorkerMessage } from '../../../../proto/messages.js'
 import type { Digest, JobId, NodeId } from '../../../../proto/model.js'
+import type { OwnerMessage, WorkerMessage } from '../../../../proto/work-messages.js'
 import { sha256 } from '../../../../runtime/hash.js'
 import type { Host } from '../../world/host.js'
 import { JOURNAL_FILE } from '../processes.js'

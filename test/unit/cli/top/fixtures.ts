@@ -4,7 +4,7 @@ import { frame } from '../../../../cli/top/view/frame.js'
 import type { ListedUnit } from '../../../../client/units.js'
 import { EMPTY_SUMMARY } from '../../../../job/summary.js'
 import type { ProcessState } from '../../../../proto/admin-messages.js'
-import type { StatusReply } from '../../../../proto/messages.js'
+import type { StatusReply } from '../../../../proto/job-messages.js'
 import type { JobId, NodeId, PublicKey, Summary, UnitState } from '../../../../proto/model.js'
 
 /** Parts of a dashboard for its tests. */

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ownerMessageCodec, workerMessageCodec } from '../../../../proto/codec/coordinator.js'
-import type { OwnerMessage, WorkerMessage } from '../../../../proto/messages.js'
+import type { OwnerMessage, WorkerMessage } from '../../../../proto/work-messages.js'
 import { cpuMs } from '../../../support/cpu-time.js'
 import { fact, jobId, signed } from '../../job/samples.js'
 import { coordinatorCases } from './cases/coordinator.js'
