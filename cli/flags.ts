@@ -1,4 +1,5 @@
 import { type Argument, Option } from 'commander'
+import { parseInteger } from '../job/quantity.js'
 import { GridError } from '../runtime/errors.js'
 
 /** `secret-file` as commander names it: `secretFile`. */
@@ -34,6 +35,13 @@ export function flagOption(flags: string, help: string, isList: boolean): Option
   return option.argParser((value: string, previous: string | undefined) =>
     previous === undefined ? value : `${previous},${value}`,
   )
+}
+
+/** A whole number from `min` to `max`; powers and the like are understood. Throws GridError `invalid`. */
+export function whole(text: string, min: number, max: number): number {
+  const value = parseInteger(text)
+  if (value < BigInt(min) || value > BigInt(max)) throw new GridError('invalid', `${value} is outside ${min} to ${max}`)
+  return Number(value)
 }
 
 /** The value of a flag as `read` takes it; undefined where it was not given. What is wrong with it is told with the name of the flag. */

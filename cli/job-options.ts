@@ -14,6 +14,7 @@ import {
 } from '../proto/limits.js'
 import type { Limits, Policy, UnitRange } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
+import { whole } from './flags.js'
 import { type GivenOption, type GivenOptions, type JobOptionName, SOURCE_OPTIONS } from './job-option-table.js'
 import { readKeys } from './keys.js'
 
@@ -208,15 +209,6 @@ function readMaxFails(text: string): NonNullable<JobRequest['maxFails']> {
   const percent = /^([0-9]+)%$/.exec(text.trim())
   if (percent !== null) return { type: 'percent', value: whole(percent[1]!, 1, 100) }
   return { type: 'count', value: whole(text, 1, UNITS_MAX) }
-}
-
-/** A whole number from `min` to `max`; powers and the like are understood. */
-function whole(text: string, min: number, max: number): number {
-  const value = parseInteger(text)
-  if (value < BigInt(min) || value > BigInt(max)) {
-    throw new GridError('invalid', `${value} is outside ${min} to ${max}`)
-  }
-  return Number(value)
 }
 
 function within(value: number, min: number, max: number, show: (value: number) => string): number {

@@ -38,7 +38,7 @@ export async function giveOrder(
       hint: 'use the data directory that the job was submitted from',
     })
   }
-  if (job.view.removed) throw new GridError('expired', 'the job was removed')
+  if (job.view.removed) throw new GridError('expired', 'the job was removed by its submitter')
   const seq = job.orders.reduce((highest, { order }) => Math.max(highest, order.seq), 0) + 1
   const bytes = orderCodec.encode({
     jobId,

@@ -74,7 +74,7 @@ export class OwnedShards {
   #checkOpenable(asked: BookedJob, shard: number, host: string): void {
     const { jobId, spec } = asked
     if (!asked.shards.includes(shard)) throw new GridError('invalid', `the job has no shard ${shard}`)
-    if (asked.removed) throw new GridError('expired', 'its submitter has removed the job')
+    if (asked.removed) throw new GridError('expired', 'the job was removed by its submitter')
     const { shardsOpenMax, shardsOpenPerSubmitterMax, shardsOpenPerJobMax } = this.#d.options
     const { core } = this.#d.owner
     const from = countedAddress(host)

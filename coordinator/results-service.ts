@@ -185,7 +185,7 @@ class ResultsStream {
         news = true
         wake?.()
       },
-      closed: () => this.#stream.cancel(new GridError('expired', 'the job is gone')),
+      closed: () => this.#stream.cancel(new GridError('expired', 'the shard is not kept here any more')),
     })
     this.#signal.addEventListener('abort', () => wake?.())
     try {

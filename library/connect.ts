@@ -41,7 +41,7 @@ export async function connect(options: ConnectOptions = {}): Promise<Grid> {
   const named = typeof options.join === 'string' ? options.join.split(',') : (options.join ?? [])
   const join = await knownSeeds(dataFolder, name, named)
   if (join === undefined) {
-    throw new GridError('unreachable', `no peer of the network '${name}' is known on this machine`, {
+    throw new GridError('unreachable', `no peer of the network '${name}' is known here`, {
       hint: "name one: connect({ join: 'host:4747' })",
     })
   }

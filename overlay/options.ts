@@ -224,7 +224,7 @@ export function resolveOptions(profile: OverlayProfile, changes: Partial<Overlay
     if (typeof value === 'boolean') continue
     const [min, max] = RANGES[name] ?? [1, 2 ** 31 - 1]
     if (!Number.isInteger(value) || value < min || value > max) {
-      throw new GridError('invalid', `overlay option ${name} is ${value}, must be ${min} to ${max}`, {
+      throw new GridError('invalid', `overlay option ${name} is ${value}, allowed is ${min} to ${max}`, {
         fields: { option: name },
       })
     }

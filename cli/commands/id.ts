@@ -128,7 +128,9 @@ function replaceKey(context: CommandContext): Identity {
 function exportKey(context: CommandContext, file: string, force: boolean): Identity {
   const identity = showKey(context)
   if (existsSync(file) && !force) {
-    throw new GridError('exists', `${file} exists`, { hint: 'choose another name, or replace it with --force' })
+    throw new GridError('exists', `the file ${file} exists already`, {
+      hint: 'choose another name, or replace it with --force',
+    })
   }
   const { nodeId, publicKey } = identity
   writeKey(resolve(file), JSON.stringify({ v: 1, nodeId, publicKey, ...storedKeyOf(identity) }, null, 2), file)

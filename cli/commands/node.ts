@@ -1,12 +1,10 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { DEFAULT_COORDINATOR_OPTIONS } from '../../coordinator/options.js'
-import { parseInteger } from '../../job/quantity.js'
 import { parseAddress } from '../../overlay/address.js'
 import { PEERS_FILE, stateFolder } from '../../process/data-folders.js'
-import { GridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
-import { flagOption, flagValue } from '../flags.js'
+import { flagOption, flagValue, whole } from '../flags.js'
 import { runProcess } from '../long-running.js'
 import { plural } from '../output.js'
 import { addPreferenceFlags } from '../preference-sources.js'
@@ -78,9 +76,6 @@ export function defineNode(commands: CommandTable): void {
 /** `--jobs-per-submitter`. Throws GridError `invalid`. */
 function readQuotas(options: Readonly<Record<string, unknown>>): { jobsPerSubmitterMax?: number } {
   const { jobsMax } = DEFAULT_COORDINATOR_OPTIONS
-  const most = flagValue('--jobs-per-submitter', options.jobsPerSubmitter, parseInteger)
-  if (most === undefined) return {}
-  if (most < 1n || most > BigInt(jobsMax))
-    throw new GridError('invalid', `--jobs-per-submitter is ${most}, allowed is 1 to ${jobsMax}`)
-  return { jobsPerSubmitterMax: Number(most) }
+  const most = flagValue('--jobs-per-submitter', options.jobsPerSubmitter, (jobs) => whole(jobs, 1, jobsMax))
+  return most === undefined ? {} : { jobsPerSubmitterMax: most }
 }

@@ -3,7 +3,6 @@ import { unreadable } from '../../client/opened-file.js'
 import { fetchReceipt, receiptContext } from '../../client/receipt.js'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES_MAX } from '../../client/receipt-file.js'
 import { isTotalsFile } from '../../client/totals-file.js'
-import { parseInteger } from '../../job/quantity.js'
 import { checkReceipt, type ProvedReceipt, type Receipt } from '../../job/receipt.js'
 import { contains } from '../../job/selection.js'
 import { createVerifier } from '../../overlay/identity.js'
@@ -16,7 +15,7 @@ import type { CommandTable } from '../command-table.js'
 import { withConnection } from '../connect.js'
 import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
-import { flagValue } from '../flags.js'
+import { flagValue, whole } from '../flags.js'
 import { checkUnit, readUnit, resolveJob, shortId, taskText } from '../job-view.js'
 import { clean, facts, plural } from '../output.js'
 import { checkTotalsFile, idWorkOf, writeTotals } from '../totals.js'
@@ -105,13 +104,12 @@ async function check(
   [file]: readonly string[],
   options: Readonly<Record<string, unknown>>,
 ): Promise<ExitCode> {
-  const idWork = flagValue('--id-work', options.idWork, parseInteger)
-  if (idWork !== undefined && (idWork < 0n || idWork > 64n)) throw new GridError('invalid', '--id-work is 0 to 64')
+  const idWork = flagValue('--id-work', options.idWork, (bits) => whole(bits, 0, 64))
   const { output } = context
   const bytes = await read(file!)
-  if (isTotalsFile(bytes)) return checkTotalsFile(context, bytes, idWork === undefined ? undefined : Number(idWork))
+  if (isTotalsFile(bytes)) return checkTotalsFile(context, bytes, idWork)
   const made = decodeReceipt(bytes, sha256)
-  const proved = prove(made, idWork === undefined ? undefined : Number(idWork))
+  const proved = prove(made, idWork)
   const target = options.output as string | undefined
   if (target !== undefined) writeNamed(target, proved.output?.stdout ?? new Uint8Array(0))
   output.answer(`valid\n${describe(made, proved)}`, { valid: true, ...fieldsOf(made, proved) })

@@ -31,7 +31,8 @@ export function defineResults(commands: CommandTable): void {
           const jobId = await resolveJob(connection, text!)
           const job = await connection.client.job(jobId)
           for (const { first } of units ?? []) checkUnit(job.spec, first)
-          if (job.view.removed) throw new GridError('expired', 'the job was removed, and its results with it')
+          if (job.view.removed)
+            throw new GridError('expired', 'the job was removed by its submitter, and its results with it')
           const retries = await retriesOf(connection, jobId)
           if (options.failed === true)
             return withGridCrashes(

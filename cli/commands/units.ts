@@ -1,6 +1,5 @@
 import { Option } from 'commander'
 import { listUnits } from '../../client/units.js'
-import { parseInteger } from '../../job/quantity.js'
 import { parseSelection } from '../../job/selection.js'
 import { UNITS_MAX } from '../../proto/limits.js'
 import type { UnitState } from '../../proto/model.js'
@@ -10,7 +9,7 @@ import type { CommandTable } from '../command-table.js'
 import { withConnection } from '../connect.js'
 import { sameNetworkFlags } from '../context.js'
 import { EXIT } from '../exit-codes.js'
-import { flagValue, suggest } from '../flags.js'
+import { flagValue, suggest, whole } from '../flags.js'
 import { checkUnit, resolveJob, shortId } from '../job-view.js'
 
 const STATES: readonly UnitState[] = ['open', 'accepted', 'settled', 'disputed', 'held', 'failed']
@@ -107,8 +106,5 @@ function readStates(text: string | undefined): readonly UnitState[] | undefined 
 }
 
 function readLimit(text: string | undefined, otherwise: number): number {
-  const limit = flagValue('--limit', text, parseInteger)
-  if (limit === undefined) return otherwise
-  if (limit < 1n || limit > BigInt(UNITS_MAX)) throw new GridError('invalid', `--limit must be from 1 to ${UNITS_MAX}`)
-  return Number(limit)
+  return flagValue('--limit', text, (limit) => whole(limit, 1, UNITS_MAX)) ?? otherwise
 }
