@@ -25,6 +25,11 @@ export class MemoryNetwork {
     return transport
   }
 
+  /** Streams that peers serve now. */
+  get openStreams(): number {
+    return [...this.#peers.values()].reduce((sum, { serving }) => sum + serving, 0)
+  }
+
   /** Nobody answers at the address from now on; open streams break. */
   kill(address: string): void {
     this.#peers.get(address)?.die()
@@ -50,6 +55,10 @@ export class MemoryTransport implements Transport {
   constructor(network: MemoryNetwork, caller: Caller) {
     this.#network = network
     this.caller = caller
+  }
+
+  get serving(): number {
+    return this.#open.size
   }
 
   async call<Request, Response>(...[to, method, request]: Parameters<Transport['call']>): Promise<Response> {

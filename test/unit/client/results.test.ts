@@ -12,7 +12,7 @@ import { FakeGrid } from '../../support/client/fake-grid.js'
 import { donors, type FakeJob, factBy, printed } from '../../support/client/fake-job.js'
 import { memoryDisk } from '../../support/client/memory-disk.js'
 import { cpuMs } from '../../support/cpu-time.js'
-import { deadline } from '../../support/deadline.js'
+import { deadline, eventually } from '../../support/deadline.js'
 import { rejects } from '../../support/rejects.js'
 
 const LIMIT_MS = 20_000
@@ -206,9 +206,13 @@ honest('a reader that leaves early lets go of everything', async () => {
   const job = grid.job({ source: { type: 'count', count: 500 } }, () => printed(new Uint8Array(5_000)))
   const reader = new ResultsReader(grid.client, await grid.client.job(job.jobId))
   const read = async () => {
-    for await (const { unit } of reader) if (unit === 3) break
+    for await (const { unit } of reader) {
+      assert.ok(grid.network.openStreams > 0)
+      if (unit === 3) break
+    }
   }
   await deadline(read(), LIMIT_MS, 'leaving')
+  await eventually(() => grid.network.openStreams === 0, LIMIT_MS, 'no stream is left')
 })
 
 honest('100,000 units of quorum 1 are proved within seconds of processor time', async () => {
