@@ -79,11 +79,11 @@ function prove(totals: Totals, idWork: number | undefined): readonly ProvedTotal
 }
 
 function contextWith(idWork: number | undefined): TotalsContext {
-  return totalsContext(sha256, createVerifier(), (spec) => idWork ?? idWorkOf(spec))
+  return totalsContext(sha256, createVerifier(), (spec) => idWork ?? idWorkAskedIn(spec))
 }
 
 /** What the network of a job asks of ids, by its name. */
-export function idWorkOf({ network }: Pick<JobSpec, 'network'>): number {
+export function idWorkAskedIn({ network }: Pick<JobSpec, 'network'>): number {
   try {
     return resolveNetwork(network).idWorkBits
   } catch {

@@ -5,7 +5,7 @@ import type { Digest, Limits, NodeId, ReportFact, UnitOutput, UnitRange } from '
 import { toGridError } from '../runtime/errors.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { failureReason, type ResultsSummary, type UnitAnswer } from './answer.js'
-import { Channel } from './channel.js'
+import { BoundedQueue } from './bounded-queue.js'
 import { OrderBuffer } from './order-buffer.js'
 import { fetchOutput, openOutput } from './outputs.js'
 import type { Pins, ShardPins } from './pins.js'
@@ -68,7 +68,7 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
   readonly #options: ResultsOptions
   readonly #tally: ResultsTally
   readonly #units: readonly UnitRange[] | undefined
-  readonly #out = new Channel<Pending>(BUFFER_BYTES)
+  readonly #out = new BoundedQueue<Pending>(BUFFER_BYTES)
   readonly #abort = new AbortController()
   readonly #slots: (() => void)[] = []
   #fetching = 0

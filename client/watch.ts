@@ -6,7 +6,7 @@ import { consume } from '../runtime/consume.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import { jitter } from '../runtime/jitter.js'
 import type { Endpoint } from '../runtime/transport.js'
-import { Channel } from './channel.js'
+import { BoundedQueue } from './bounded-queue.js'
 import { Stall, tellsMore } from './core/stall.js'
 import { endHolds, type JobEnd, jobEnd } from './job-end.js'
 import { type Pace, PaceMeter } from './rate.js'
@@ -87,7 +87,7 @@ export async function* watchJob(
     const asked = [...(ahead === undefined ? [] : [ahead]), ...homes, ...guards]
     ahead = undefined
     for (const home of doubtedLast(asked, doubted)) {
-      const looks = new Channel<ShowReply>(QUEUED_LOOKS)
+      const looks = new BoundedQueue<ShowReply>(QUEUED_LOOKS)
       const stop = new AbortController()
       const onAbort = () => stop.abort()
       signal?.addEventListener('abort', onAbort, { once: true })

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import type { UnitAnswer } from '../../client/answer.js'
-import { Channel } from '../../client/channel.js'
+import { BoundedQueue } from '../../client/bounded-queue.js'
 import { memoryContent } from '../../client/content.js'
 import { type BuiltJob, buildJob } from '../../client/job-builder.js'
 import { cancelJob } from '../../client/orders.js'
@@ -200,7 +200,7 @@ async function printSeries(
     }
     done(jobId)
   }
-  const queue = new Channel<Promise<RunningBatch>>(JOBS_AT_ONCE - 1)
+  const queue = new BoundedQueue<Promise<RunningBatch>>(JOBS_AT_ONCE - 1)
   const reading = (async () => {
     for await (const batch of lineBatches(stdin, clock, signal)) {
       const running = start(batch)

@@ -18,7 +18,7 @@ import { EXIT, type ExitCode } from '../exit-codes.js'
 import { flagValue, whole } from '../flags.js'
 import { checkUnit, readUnit, resolveJob, shortId, taskText } from '../job-view.js'
 import { clean, facts, plural } from '../output.js'
-import { checkTotalsFile, idWorkOf, writeTotals } from '../totals.js'
+import { checkTotalsFile, idWorkAskedIn, writeTotals } from '../totals.js'
 import { writeNamed } from '../written-file.js'
 
 /** `manyhands receipt` and `check`: one file with all that proves a result, and checking it anywhere. */
@@ -118,7 +118,7 @@ async function check(
 
 /** Throws GridError `corrupt` with the reason for which a receipt is refused. */
 function prove(made: Receipt, idWork: number | undefined): ProvedReceipt {
-  const context = receiptContext(sha256, createVerifier(), idWork ?? idWorkOf(jobSpecOf(made)))
+  const context = receiptContext(sha256, createVerifier(), idWork ?? idWorkAskedIn(jobSpecOf(made)))
   const proved = checkReceipt(made, context)
   if (!proved.ok) throw new GridError('corrupt', `the receipt is refused: ${proved.reason}`)
   return proved

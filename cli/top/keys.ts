@@ -1,8 +1,8 @@
 import type { Key as InkKey } from 'ink'
-import type { Key } from './core/messages.js'
+import type { KeyPress } from './core/messages.js'
 
 /** The keys of the terminal that the dashboard knows, by the names that ink gives them. */
-const NAMED: readonly (readonly [ink: keyof InkKey, key: Key])[] = [
+const NAMED: readonly (readonly [ink: keyof InkKey, key: KeyPress])[] = [
   ['upArrow', 'up'],
   ['downArrow', 'down'],
   ['pageUp', 'pageUp'],
@@ -17,12 +17,12 @@ const NAMED: readonly (readonly [ink: keyof InkKey, key: Key])[] = [
 ]
 
 /** What was pressed; several characters when text was pasted. Keys that mean nothing here give none. */
-export function readKeys(input: string, key: Partial<InkKey>): readonly Key[] {
+export function readKeys(input: string, key: Partial<InkKey>): readonly KeyPress[] {
   if (key.ctrl === true) return input === 'c' ? ['interrupt'] : []
   if (key.tab === true) return [key.shift === true ? 'backTab' : 'tab']
   for (const [name, named] of NAMED) if (key[name] === true) return [named]
   if (key.meta === true) return []
-  return [...input].flatMap((char): readonly Key[] => {
+  return [...input].flatMap((char): readonly KeyPress[] => {
     if (char === '\r' || char === '\n') return ['enter']
     return /[\p{Cc}\p{Cf}\p{Cs}]/u.test(char) ? [] : [{ char }]
   })

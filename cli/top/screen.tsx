@@ -1,6 +1,6 @@
 import { Box, type Key as InkKey, Text, useInput } from 'ink'
 import { memo, useCallback } from 'react'
-import type { Key } from './core/messages.js'
+import type { KeyPress } from './core/messages.js'
 import { readKeys } from './keys.js'
 import type { Line, Span, Tone } from './view/line.js'
 
@@ -34,7 +34,7 @@ export interface ScreenProps {
   readonly lines: readonly Line[]
   readonly columns: number
   readonly isColoured: boolean
-  readonly onKeys: (keys: readonly Key[]) => void
+  readonly onKeys: (keys: readonly KeyPress[]) => void
 }
 
 /** The lines of a frame, one below the other, and the keys that are pressed. Decides nothing. */

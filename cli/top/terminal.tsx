@@ -1,6 +1,6 @@
 import { type Instance, render } from 'ink'
 import type { Clock, Millis, Timer } from '../../runtime/clock.js'
-import type { Key } from './core/messages.js'
+import type { KeyPress } from './core/messages.js'
 import { FrameWriter } from './frame-writer.js'
 import { Screen, sameLine } from './screen.js'
 import { EMPTY, type Line } from './view/line.js'
@@ -23,7 +23,7 @@ export interface TerminalOptions {
   readonly isColoured: boolean
   /** What is to be shown now. */
   readonly draw: () => readonly Line[]
-  readonly onKeys: (keys: readonly Key[]) => void
+  readonly onKeys: (keys: readonly KeyPress[]) => void
   readonly onResize: (size: Size) => void
 }
 

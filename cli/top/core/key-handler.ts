@@ -1,6 +1,6 @@
 import { bodyLines, meLines } from './layout.js'
 import { EMPTY_LIST, moved, reordered, selectedIndex, shownRows } from './list.js'
-import { type JobRow, type Key, TABS, type Tab, type TopEffect } from './messages.js'
+import { type JobRow, type KeyPress, TABS, type Tab, type TopEffect } from './messages.js'
 import { jobState, jobsShape, peersShape, UNIT_FILTERS, unitsShape } from './shapes.js'
 import type { TopState, UnitsState } from './state.js'
 
@@ -17,7 +17,7 @@ export class KeyHandler {
     this.#state = state
   }
 
-  press(key: Key): readonly TopEffect[] {
+  press(key: KeyPress): readonly TopEffect[] {
     const state = this.#state
     if (key === 'interrupt') return [{ type: 'interrupt' }]
     if (state.question !== undefined) return this.#answer(key)
@@ -88,13 +88,13 @@ export class KeyHandler {
     }
   }
 
-  #answer(key: Key): readonly TopEffect[] {
+  #answer(key: KeyPress): readonly TopEffect[] {
     const { question } = this.#state
     this.#state.question = undefined
     return isChar(key, 'y') || isChar(key, 'Y') ? [question!.effect] : []
   }
 
-  #type(key: Key): readonly TopEffect[] {
+  #type(key: KeyPress): readonly TopEffect[] {
     const { tab } = this.#state
     if (!isList(tab)) return []
     const list = this.#state.lists[tab]
@@ -211,7 +211,7 @@ export class KeyHandler {
   }
 
   /** Beyond either end of a page lies the next one. */
-  #moveUnits(key: Key, by: number): readonly TopEffect[] {
+  #moveUnits(key: KeyPress, by: number): readonly TopEffect[] {
     const { units, lists } = this.#state
     if (units === undefined) return []
     const rows = shownRows(units.rows, unitsShape, lists.units)
@@ -323,7 +323,7 @@ function isList(tab: Tab): tab is 'jobs' | 'units' | 'peers' {
   return tab === 'jobs' || tab === 'units' || tab === 'peers'
 }
 
-function isChar(key: Key, char: string): boolean {
+function isChar(key: KeyPress, char: string): boolean {
   return typeof key !== 'string' && key.char === char
 }
 

@@ -12,7 +12,7 @@ export interface ListState {
 }
 
 /** One way to sort the rows of a list. */
-export interface Order<Row> {
+export interface Sorting<Row> {
   /** As the heading of the column that it sorts by. */
   readonly name: string
   /** Below 0: `a` first. */
@@ -25,7 +25,7 @@ export interface ListShape<Row> {
   /** Text that a search looks through. */
   text(row: Row): string
   /** The first one is what the list begins with. */
-  readonly orders: readonly Order<Row>[]
+  readonly orders: readonly Sorting<Row>[]
 }
 
 /** A list as it begins. */

@@ -89,7 +89,7 @@ export interface PeerRow {
 }
 
 /** A key as it was pressed: a printable character, or a name. */
-export type Key =
+export type KeyPress =
   | 'up'
   | 'down'
   | 'pageUp'
@@ -133,7 +133,7 @@ export type TopEvent =
   | { readonly type: 'logged'; readonly entry: LogEntry }
   /** How something that was asked for went. */
   | { readonly type: 'noticed'; readonly text: string; readonly tone: 'good' | 'bad' }
-  | { readonly type: 'keyPressed'; readonly key: Key }
+  | { readonly type: 'keyPressed'; readonly key: KeyPress }
   | { readonly type: 'resized'; readonly columns: number; readonly rows: number }
   /** A second has passed: ages on the screen change. */
   | { readonly type: 'ticked'; readonly wallMs: number }

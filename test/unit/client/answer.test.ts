@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { failureReason } from '../../../client/answer.js'
+import { describeEvidence, failureReason } from '../../../client/answer.js'
 import { OUTPUT_BYTES_MAX } from '../../../proto/limits.js'
 import { computeSpec } from '../../support/compute.js'
 
@@ -20,3 +20,16 @@ test('names the limit, its value and the flag that raises it, where there is one
 })
 
 test.run()
+
+const words = suite('describeEvidence')
+
+words('reads as a sentence', () => {
+  const line = (units: number, proved: number, donorsMin: number, donorsMax: number) =>
+    describeEvidence({ units, proved, donorsMin, donorsMax })
+  assert.is(line(500, 500, 2, 2), '500 of 500 units: 2 agreeing donors each, checked here')
+  assert.is(line(10, 9, 2, 3), '9 of 10 units: 2 to 3 agreeing donors each, checked here')
+  assert.is(line(1, 1, 1, 1), '1 of 1 unit: 1 donor, checked here')
+  assert.is(line(5, 0, 0, 0), '0 of 5 units proved')
+})
+
+words.run()

@@ -1,4 +1,4 @@
-import type { JobLook, Key, ListedJobRow, TopEffect } from '../../../../cli/top/core/messages.js'
+import type { JobLook, KeyPress, ListedJobRow, TopEffect } from '../../../../cli/top/core/messages.js'
 import { Top } from '../../../../cli/top/core/top.js'
 import { frame } from '../../../../cli/top/view/frame.js'
 import type { ListedUnit } from '../../../../client/units.js'
@@ -150,11 +150,11 @@ export class TestTop extends Top {
   }
 
   /** Presses keys one after the other: single characters, or names. */
-  press(...keys: readonly (string | Key)[]): readonly TopEffect[] {
+  press(...keys: readonly (string | KeyPress)[]): readonly TopEffect[] {
     return keys.flatMap((one) =>
       this.handle({
         type: 'keyPressed',
-        key: typeof one === 'string' && one.length === 1 ? { char: one } : (one as Key),
+        key: typeof one === 'string' && one.length === 1 ? { char: one } : (one as KeyPress),
       }),
     )
   }

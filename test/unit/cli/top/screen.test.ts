@@ -4,7 +4,7 @@ import { createElement } from 'react'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { textWidth } from '../../../../cli/text-width.js'
-import type { Key } from '../../../../cli/top/core/messages.js'
+import type { KeyPress } from '../../../../cli/top/core/messages.js'
 import { FrameWriter } from '../../../../cli/top/frame-writer.js'
 import { Screen } from '../../../../cli/top/screen.js'
 import { frame } from '../../../../cli/top/view/frame.js'
@@ -157,8 +157,8 @@ screens('without colours nothing is coloured', () => {
 })
 
 screens('keys come as what they mean', async () => {
-  const pressed: Key[] = []
-  const onKeys = (keys: readonly Key[]) => void pressed.push(...keys)
+  const pressed: KeyPress[] = []
+  const onKeys = (keys: readonly KeyPress[]) => void pressed.push(...keys)
   const shown = render(createElement(Screen, { lines: [], columns: 80, isColoured: false, onKeys }))
   try {
     // Effects of components run after the first frame.

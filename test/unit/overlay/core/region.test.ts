@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import { compareDistance, sharedBits } from '../../../../overlay/core/node-id.js'
 import {
   coversRegion,
+  estimateFromNearest,
   GUARDS_MAX,
   guardsOf,
   REGION_NETWORK_MIN,
@@ -12,6 +13,8 @@ import {
   regionProbes,
 } from '../../../../overlay/core/region.js'
 import type { Key, NodeId } from '../../../../proto/model.js'
+import { sha256 } from '../../../../runtime/hash.js'
+import { utf8 } from '../../../../runtime/hex.js'
 import { seededRandom } from '../../../support/seeded-random.js'
 
 const random = seededRandom(7)
@@ -67,3 +70,21 @@ region('is looked up in its other parts where a crowd fills the lookup of the ke
 })
 
 region.run()
+
+const estimate = suite('estimateFromNearest')
+
+estimate('is exact for few peers and near for many', () => {
+  const target = sha256(utf8('target')).slice(0, 40) as Key
+  const nearest = (count: number) =>
+    Array.from({ length: count }, (_, i) => sha256(utf8(`peer ${i}`)).slice(0, 40) as NodeId)
+      .sort((a, b) =>
+        (BigInt(`0x${a}`) ^ BigInt(`0x${target}`)) < (BigInt(`0x${b}`) ^ BigInt(`0x${target}`)) ? -1 : 1,
+      )
+      .slice(0, 20)
+  assert.is(estimateFromNearest(target, []), 0)
+  assert.is(estimateFromNearest(target, nearest(7)), 7)
+  const many = estimateFromNearest(target, nearest(5_000))
+  assert.ok(many > 2_500 && many < 10_000, `${many}`)
+})
+
+estimate.run()

@@ -2,7 +2,7 @@
  * A bounded queue between one producer and one consumer that wait for each other. Weights are whatever the two agree on,
  * bytes as a rule; an item heavier than the whole bound passes alone.
  */
-export class Channel<T> implements AsyncIterable<T> {
+export class BoundedQueue<T> implements AsyncIterable<T> {
   readonly #weightMax: number
   /** What was taken leaves an empty slot, so that nothing of it is held until the array is cut. */
   readonly #items: ({ readonly item: T; readonly weight: number } | undefined)[] = []
