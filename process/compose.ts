@@ -9,6 +9,7 @@ import { GrpcTransport } from '../overlay/grpc-transport.js'
 import { createVerifier, type Identity } from '../overlay/identity.js'
 import { Overlay, resolveOptions, type Seed } from '../overlay/index.js'
 import { connectionsWithin, DEFAULT_LISTENER_LIMITS } from '../overlay/listener.js'
+import type { PeerMemory } from '../overlay/remembered-peers.js'
 import type { BootId } from '../proto/model.js'
 import { systemClock } from '../runtime/clock.js'
 import { nodeDisk } from '../runtime/disk.js'
@@ -72,23 +73,16 @@ async function assemble(
   closers: (() => Promise<void> | void)[],
   close: () => Promise<void>,
 ): Promise<GridProcess> {
-  const { network, logger, dataFolder } = settings
+  const { network, logger } = settings
   const verifier = createVerifier()
   const factVerifier = signatureVerifier(verifier, network)
-  const files = openFilesMax()
-  const connectionsMax = connectionsWithin(files)
-  if (settings.listen !== undefined && connectionsMax < DEFAULT_LISTENER_LIMITS.connectionsMax)
-    logger.warn('this process may open few files, hence few connections: raise it with ulimit -n', {
-      files,
-      connectionsMax,
-    })
-  const grpc = new GrpcTransport({ identity, network, clock: systemClock, logger, limits: { connectionsMax } })
+  const limits = { connectionsMax: connectionsAllowed(settings) }
+  const grpc = new GrpcTransport({ identity, network, clock: systemClock, logger, limits })
   closers.push(() => grpc.close())
   const transport = settings.meter === undefined ? grpc : new MeasuredTransport(grpc, settings.meter, systemClock)
   // A client needs neither role: it starts in half the time without their code. Loaded before anybody can call.
   const owner = settings.listen && (await import('./coordinator.js'))
   const endpoint = await listen(settings, grpc, identity)
-  const disk = nodeDisk(stateFolder(dataFolder))
   const overlay = new Overlay({
     clock: systemClock,
     random: systemRandom,
@@ -99,15 +93,7 @@ async function assemble(
     logger,
     options: resolveOptions(network.isPublic ? 'wan' : 'lan'),
     recordKinds: jobListKinds,
-    memory: {
-      load: async () => {
-        const bytes = await disk.read(PEERS_FILE)
-        return bytes && new TextDecoder().decode(bytes)
-      },
-      save: async (text) => {
-        if (opened !== undefined) await disk.write(PEERS_FILE, new TextEncoder().encode(text))
-      },
-    },
+    memory: peersMemory(settings.dataFolder, opened !== undefined),
     ...(endpoint && { listen: { addresses: [endpoint.address], features: [] } }),
   })
   closers.push(() => overlay.close())
@@ -133,19 +119,10 @@ async function assemble(
     })
   const worker = settings.threads > 0 ? await (await import('./worker.js')).startWorker(settings, parts) : undefined
 
-  const { judgeFor = [], taskModules, lowPriority } = settings
-  if (judgeFor.length > 0) {
+  const { judgeFor: submitters = [] } = settings
+  if (submitters.length > 0) {
     const threads = Math.max(1, settings.threads)
-    closers.push(
-      startJudge(client(), {
-        dataFolder,
-        submitters: judgeFor,
-        threads,
-        taskModules,
-        lowPriority,
-        logger: logger.child('judge'),
-      }),
-    )
+    closers.push(startJudge(client(), { ...settings, submitters, threads, logger: logger.child('judge') }))
   }
 
   return {
@@ -168,6 +145,32 @@ async function assemble(
       await close()
     },
     close,
+  }
+}
+
+/** Connections that a peer takes: as many as the files that it may open allow, and it says so where these are few. */
+function connectionsAllowed({ listen, logger }: ProcessSettings): number {
+  const files = openFilesMax()
+  const connectionsMax = connectionsWithin(files)
+  if (listen !== undefined && connectionsMax < DEFAULT_LISTENER_LIMITS.connectionsMax)
+    logger.warn('this process may open few files, hence few connections: raise it with ulimit -n', {
+      files,
+      connectionsMax,
+    })
+  return connectionsMax
+}
+
+/** Peers remembered from former processes of this data directory; written by whoever holds its lock alone. */
+function peersMemory(dataFolder: string, isHeld: boolean): PeerMemory {
+  const disk = nodeDisk(stateFolder(dataFolder))
+  return {
+    load: async () => {
+      const bytes = await disk.read(PEERS_FILE)
+      return bytes && new TextDecoder().decode(bytes)
+    },
+    save: async (text) => {
+      if (isHeld) await disk.write(PEERS_FILE, new TextEncoder().encode(text))
+    },
   }
 }
 

@@ -31,6 +31,10 @@ const pages: readonly Page[] = files
     return { path, text, spans: [...blocks, ...indented, ...lines] }
   })
 const sources = readSources()
+const product = sources
+  .filter(({ path }) => !/^(?:test|bench|examples)\//.test(path))
+  .map(({ text }) => text)
+  .join('\n')
 const program = buildProgram(async () => {})
 const commands = new Map(program.commands.map((command) => [command.name(), command]))
 const flagsOf = (command: Command): readonly string[] => command.options.flatMap(({ long }) => long ?? [])
@@ -144,11 +148,7 @@ test('protocol.md lists every error code with its status, and whether to try aga
 })
 
 test('protocol.md lists every tag that is signed', () => {
-  const tags = new Set(
-    sources
-      .filter(({ path }) => !/^(?:test|bench|examples)\//.test(path))
-      .flatMap(({ text }) => [...text.matchAll(/\b(?:sign|verify)\('([a-z-]+)'/g)].map(([, tag]) => tag!)),
-  )
+  const tags = new Set([...product.matchAll(/\b(?:sign|verify)\('([a-z-]+)'/g)].map(([, tag]) => tag!))
   assert.ok(tags.size > 5, [...tags].join(' '))
   for (const tag of tags) assert.match(protocol, new RegExp(`^\\| \`${tag}\` \\|`, 'm'))
 })
@@ -169,6 +169,24 @@ test('protocol.md lists every method, and no other', () => {
     ...Object.values(methods).map(({ path }) => path.replace('/manyhands.v1.', '')),
   ]
   assert.equal([...listed].sort(), known.sort())
+})
+
+const limits = readFileSync(join(packageRoot, 'docs', 'limits.md'), 'utf8')
+  .split('\n')
+  .filter((line) => line.startsWith('| ') && !line.startsWith('| ---') && !line.startsWith('| what'))
+  .map((line) => line.split('|').map((cell) => cell.trim()))
+const quoted = (cell = '') => [...cell.matchAll(/`([^`]+)`/g)].map(([, text]) => text!)
+
+test('limits.md names limits that the code has', () => {
+  assert.ok(limits.length > 20)
+  for (const [, what, , names] of limits)
+    for (const name of quoted(names))
+      assert.ok(new RegExp(`\\b${name}\\b`).test(product), `${what}: no ${name} in the code`)
+})
+
+test('limits.md quotes messages that the code says', () => {
+  for (const [, what, , , refusal] of limits)
+    for (const message of quoted(refusal)) assert.ok(product.includes(message), `${what}: nothing says '${message}'`)
 })
 
 test.run()
