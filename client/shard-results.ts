@@ -1,6 +1,7 @@
 import { ShardEvidence, type UnitEvidence } from '../job/evidence.js'
+import { factId } from '../job/facts.js'
 import { mergeRanges } from '../job/selection.js'
-import { verdictRules } from '../job/verdict.js'
+import { type Vote, verdictRules } from '../job/verdict.js'
 import type { ResultsReply, SettledUnit } from '../proto/job-messages.js'
 import { SELECTION_RANGES_MAX } from '../proto/limits.js'
 import { methods } from '../proto/methods.js'
@@ -284,6 +285,7 @@ export class ShardResults {
         // One report may come in two facts, with grants of different owners.
         const { reportId } = reception.fact
         this.facts.set(reportId, [...(this.facts.get(reportId) ?? []), fact])
+        for (const gone of reception.letGo) this.#forget(gone)
       } else if (reception.type === 'refused') {
         this.#voidFacts++
         this.#tell(reading, 'voidFact', owner, undefined, reception.reason)
@@ -315,6 +317,13 @@ export class ShardResults {
       batch.push({ evidence, inline: output, from })
     }
     return batch
+  }
+
+  #forget({ reportId, factId: id }: Vote): void {
+    const { sha256 } = this.#client.parts
+    const left = (this.facts.get(reportId) ?? []).filter((fact) => factId(fact, sha256) !== id)
+    if (left.length > 0) this.facts.set(reportId, left)
+    else this.facts.delete(reportId)
   }
 
   #tell(reading: ShardReading, type: Problem['type'], owner: Endpoint, unit: number | undefined, reason: string): void {

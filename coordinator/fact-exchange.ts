@@ -37,6 +37,8 @@ export interface FactExchange {
   jobDropped(jobId: JobId): void
   /** A fact of an open shard is on disk here: read back, or just written. */
   factKept(jobId: JobId, shard: number, factId: Digest): void
+  /** There is no room for these facts of a shard, here or anywhere: they are not asked for. */
+  factsDropped(jobId: JobId, shard: number, factIds: readonly Digest[]): void
   /** The bytes of a large output are on disk here; they came from `from`, a worker or another owner. */
   outputKept(job: BookedJob, shard: number, unit: number, digest: Digest, from: NodeId): void
   /**
@@ -66,6 +68,7 @@ export function soloExchange(self: NodeId): FactExchange {
     shardResting() {},
     jobDropped() {},
     factKept() {},
+    factsDropped() {},
     outputKept() {},
     replicate: () => holding,
     granted() {},

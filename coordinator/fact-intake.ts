@@ -1,4 +1,4 @@
-import { checkReportFact, factId } from '../job/facts.js'
+import { checkReportFact } from '../job/facts.js'
 import type { Vote } from '../job/verdict.js'
 import { reportCodec, reportFactCodec } from '../proto/codec/facts.js'
 import type { JobId, ReportFact } from '../proto/model.js'
@@ -57,12 +57,17 @@ export class FactIntake {
       await this.#c.keepShard(job, shard)
       await loader.open(job, shard, false)
     }
-    const id = factId(fact, sha256)
+    const { id } = checked
     const stored = matching(sha256, outputs, checked.votes)
     const proved = outputs.filter(({ unit }) => stored.has(unit))
     const known = core.shard(jobId, shard)?.facts.has(id) === true
     const encoded = reportFactCodec.encode(fact)
     if (!known && from !== undefined && core.isRedundant(jobId, shard, checked.votes)) return 'redundant'
+    if (!known && !core.hasRoom(jobId, shard, checked.votes)) {
+      // Nobody keeps it, so another owner need not offer it again; a worker may drop it.
+      this.#c.exchange.factsDropped(jobId, shard, [id])
+      return from === undefined ? undefined : 'redundant'
+    }
     if (!known) {
       const write: Write = { type: 'fact', jobId, shard, factId: id, fact: encoded, outputs: proved }
       if (commits.congested && from !== undefined) sessions.holdBack(from)

@@ -22,8 +22,8 @@ const COMPACT_BYTES_MIN = 2 ** 20
 interface MemoryShard {
   readonly activatedAtMs: number
   readonly facts: Map<Digest, { readonly fact: Uint8Array; readonly outputs: Map<number, Uint8Array> }>
-  /** Facts in commit order; `row` is the place plus one. */
-  readonly order: Digest[]
+  /** Facts in commit order; `row` is the place plus one. Undefined: dropped. */
+  readonly order: (Digest | undefined)[]
   readonly large: Map<string, StoredOutput>
 }
 
@@ -112,23 +112,24 @@ export class MemoryStore implements Store {
 
   async facts(jobId: JobId, shard: number, after: number, limit: number): Promise<StoredFact[]> {
     const kept = this.#shard(jobId, shard)
-    return (kept?.order.slice(after, after + limit) ?? []).map((factId, i) => ({
-      row: after + i + 1,
-      factId,
-      fact: kept!.facts.get(factId)!.fact,
-    }))
+    const found: StoredFact[] = []
+    for (let at = after; kept !== undefined && at < kept.order.length && found.length < limit; at++) {
+      const factId = kept.order[at]
+      if (factId !== undefined) found.push({ row: at + 1, factId, fact: kept.facts.get(factId)!.fact })
+    }
+    return found
   }
 
   async factsById(jobId: JobId, shard: number, ids: readonly Digest[]): Promise<StoredFact[]> {
     const kept = this.#shard(jobId, shard)
     const wanted = new Set(ids)
     return (kept?.order ?? []).flatMap((factId, i) =>
-      wanted.has(factId) ? [{ row: i + 1, factId, fact: kept!.facts.get(factId)!.fact }] : [],
+      factId !== undefined && wanted.has(factId) ? [{ row: i + 1, factId, fact: kept!.facts.get(factId)!.fact }] : [],
     )
   }
 
   async factIds(jobId: JobId, shard: number): Promise<Digest[]> {
-    return [...(this.#shard(jobId, shard)?.order ?? [])]
+    return [...(this.#shard(jobId, shard)?.facts.keys() ?? [])]
   }
 
   async outputs(jobId: JobId, shard: number, wanted: readonly WantedOutput[]): Promise<Map<number, Uint8Array>> {
@@ -245,6 +246,7 @@ export class MemoryStore implements Store {
       for (const [shard, { activatedAtMs, order, facts, large }] of job.shards) {
         writes.push({ type: 'shard', jobId, shard, activatedAtMs })
         for (const factId of order) {
+          if (factId === undefined) continue
           const { fact, outputs } = facts.get(factId)!
           const kept: UnitBytes[] = [...outputs].map(([unit, bytes]) => ({ unit, bytes }))
           writes.push({ type: 'fact', jobId, shard, factId, fact, outputs: kept })
@@ -276,11 +278,16 @@ function applyShard(job: MemoryJob, shard: number, activatedAtMs: number): void 
 
 function applyToShard(
   shard: MemoryShard,
-  write: Extract<Write, { type: 'fact' | 'smallOutputs' | 'output' | 'dropOutputs' }>,
+  write: Extract<Write, { type: 'fact' | 'smallOutputs' | 'output' | 'dropFacts' | 'dropOutputs' }>,
 ): void {
   if (write.type === 'dropOutputs') {
     shard.large.clear()
     for (const { outputs } of shard.facts.values()) outputs.clear()
+  } else if (write.type === 'dropFacts') {
+    for (const factId of write.factIds) {
+      if (!shard.facts.delete(factId)) continue
+      shard.order[shard.order.indexOf(factId)] = undefined
+    }
   } else if (write.type === 'output') {
     const { unit, digest, size } = write
     const name = `${unit} ${digest}`

@@ -7,7 +7,7 @@ import type { Digest, Grant, JobId, NodeId, PublicKey, ReportFact } from '../pro
 import type { OutputChunk, PutOutputReply, UnitBytes } from '../proto/work-messages.js'
 import { Alarm } from '../runtime/alarm.js'
 import type { Millis } from '../runtime/clock.js'
-import { GridError, unreachable } from '../runtime/errors.js'
+import { GridError, toGridError, unreachable } from '../runtime/errors.js'
 import { fromHex, toHex } from '../runtime/hex.js'
 import type { MessageStream } from '../runtime/transport.js'
 import type { GrantDraft, OwnerEffect, OwnerEvent, SessionId } from './core/messages.js'
@@ -262,6 +262,9 @@ export class OwnerDriver {
           for (const listener of this.#listeners.get(shardName(effect.jobId, effect.shard)) ?? [])
             listener.decided(effect.units)
           break
+        case 'dropFacts':
+          this.#dropFacts(effect.jobId, effect.shard, effect.facts)
+          break
         case 'shardChanged':
           for (const handler of this.#changed) handler(effect.jobId, effect.shard)
           break
@@ -269,6 +272,21 @@ export class OwnerDriver {
           unreachable(effect)
       }
     }
+  }
+
+  #dropFacts(
+    jobId: JobId,
+    shard: number,
+    facts: readonly { readonly factId: Digest; readonly reportId: Digest }[],
+  ): void {
+    const { commits, exchange, logger } = this.#c
+    const factIds = facts.map(({ factId }) => factId)
+    for (const { factId, reportId } of facts) this.#loader.forgetFact(jobId, shard, reportId, factId)
+    exchange.factsDropped(jobId, shard, factIds)
+    commits.commit([{ type: 'dropFacts', jobId, shard, factIds }]).catch((error: unknown) => {
+      // Read back after a restart it has no room again.
+      logger.warn('facts let go of are still on disk', { jobId, shard, error: toGridError(error).message })
+    })
   }
 
   /**

@@ -68,7 +68,7 @@ export class ShardLoader {
       const page = await store.facts(jobId, shard, after, FACTS_PAGE)
       for (const { row, factId: id, fact } of page) {
         after = row
-        const checked = checkReportFact(reportFactCodec.decode(fact), context)
+        const checked = checkReportFact(reportFactCodec.decode(fact), context, id)
         if (!checked.ok) {
           this.#c.logger.error('fact on disk is not valid any more', {
             jobId,
@@ -113,6 +113,14 @@ export class ShardLoader {
     if (known === undefined) facts.set(reportId, [id])
     else if (!known.includes(id)) known.push(id)
     this.#c.exchange.factKept(jobId, shard, id)
+  }
+
+  /** The fact `id`, which carried the report, is deleted. */
+  forgetFact(jobId: JobId, shard: number, reportId: Digest, id: Digest): void {
+    const facts = this.#factsByReport.get(shardName(jobId, shard))
+    const left = (facts?.get(reportId) ?? []).filter((other) => other !== id)
+    if (left.length > 0) facts?.set(reportId, left)
+    else facts?.delete(reportId)
   }
 
   /** Ids of the facts whose report is `reportId`. */

@@ -38,6 +38,8 @@ const SQL = {
   garbage: 'SELECT rowid, target, first_row, last_row FROM garbage LIMIT 1',
 
   dropMeta: 'DELETE FROM meta WHERE name = ?',
+  dropFact: 'DELETE FROM facts WHERE row = ?',
+  dropOutputsOf: 'DELETE FROM outputs WHERE fact = ?',
   dropLargeOutputs: 'DELETE FROM large_outputs WHERE place = ?',
   dropShards: 'DELETE FROM shards WHERE job_id = ?',
   dropShard: 'DELETE FROM shards WHERE job_id = ? AND shard = ?',

@@ -254,6 +254,9 @@ export class SqliteStore implements Store {
         if (place) sql.addLargeOutput.run([place.base / PLACE_ROWS, write.unit, fromHex(write.digest), write.size])
         return
       }
+      case 'dropFacts':
+        this.#dropFacts(write.jobId, write.shard, write.factIds)
+        return
       case 'dropOutputs':
         this.#dropOutputs(write.jobId, write.shard)
         return
@@ -304,6 +307,17 @@ export class SqliteStore implements Store {
       if (outputs.length === 0) return
     }
     this.#sql.addOutputs.run([++place.lastOutput, row, packOutputs(outputs)])
+  }
+
+  #dropFacts(jobId: JobId, shard: number, factIds: readonly Digest[]): void {
+    const place = this.#place(jobId, shard)
+    if (!place) return
+    for (const factId of factIds) {
+      const [known] = this.#sql.factRow.all([place.base / PLACE_ROWS, fromHex(factId)]) as [number][]
+      if (!known) continue
+      this.#sql.dropOutputsOf.run([known[0]])
+      this.#sql.dropFact.run([known[0]])
+    }
   }
 
   #dropOutputs(jobId: JobId, shard: number): void {

@@ -50,6 +50,13 @@ export type Write =
       readonly digest: Digest
       readonly size: number
     }
+  /** Forgets facts of a shard with the small outputs that came with them. */
+  | {
+      readonly type: 'dropFacts'
+      readonly jobId: JobId
+      readonly shard: number
+      readonly factIds: readonly Digest[]
+    }
   /** Forgets all outputs of a shard, large ones included (their files are the caller's to delete); facts stay. */
   | { readonly type: 'dropOutputs'; readonly jobId: JobId; readonly shard: number }
   /** Forgets a shard with its facts and outputs: other peers own it now. */

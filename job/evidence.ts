@@ -1,5 +1,6 @@
 import type { Digest, NodeId, Outcome, ReportFact } from '../proto/model.js'
 import { Credibility } from './credibility.js'
+import { grantorFactsMax, withoutRoom } from './crowding.js'
 import { type CheckedFact, CheckedFacts, checkReportFact, type FactContext, type FactRefusal, factId } from './facts.js'
 import { type Judgement, judge, type VerdictRules, type Vote } from './verdict.js'
 
@@ -36,19 +37,23 @@ export type UnitEvidence =
 
 /** What becomes of a fact: new and valid, known already, or void. */
 export type FactReception =
-  | { readonly type: 'kept'; readonly fact: CheckedFact }
+  /** `letGo`: facts of which nothing is left now, a vote of each. */
+  | { readonly type: 'kept'; readonly fact: CheckedFact; readonly letGo: readonly Vote[] }
   | { readonly type: 'known' }
-  | { readonly type: 'refused'; readonly reason: FactRefusal | 'tooManyVotes' | 'tooManyFacts' }
+  /** Valid, and there is no room for it beside others of its grantors. */
+  | { readonly type: 'crowdedOut' }
+  | { readonly type: 'refused'; readonly reason: FactRefusal }
 
 /** Context of a client: how facts are checked, and how votes are judged. */
 export interface EvidenceContext extends FactContext {
   readonly rules: VerdictRules
 }
 
-/** Votes kept for one unit. An honest grid stays near `maxInstances` for each owner; more come from a flood. */
+/**
+ * Votes kept for one unit, of all grantors together, or what one grantor may have if that is more; beyond it the grantor with most
+ * votes gives way. An honest grid stays near `maxInstances` for each owner; more come from grantors that somebody makes up.
+ */
 export const UNIT_VOTES_MAX = 256
-/** Facts kept for each unit of a shard, at least one vote each; see {@link UNIT_VOTES_MAX}. */
-export const FACTS_PER_UNIT_MAX = 16
 
 /**
  * Facts of one shard as a client collects them, and what they prove. Every report, grant and donor signature is checked
@@ -57,8 +62,10 @@ export const FACTS_PER_UNIT_MAX = 16
  */
 export class ShardEvidence {
   readonly #context: EvidenceContext
-  readonly #factsMax: number
-  readonly #facts = new Set<Digest>()
+  readonly #grantorFactsMax: number
+  readonly #unitVotesMax: number
+  /** Votes that are left of each fact. */
+  readonly #facts = new Map<Digest, number>()
   readonly #votes = new Map<number, Vote[]>()
   /** What donors are worth, where that decides, and units whose votes are not in it yet. */
   readonly #credibility: Credibility | undefined
@@ -67,27 +74,50 @@ export class ShardEvidence {
   constructor(context: EvidenceContext) {
     this.#context = context.checked ? context : { ...context, checked: new CheckedFacts() }
     this.#credibility = context.rules.policy.type === 'confidence' ? new Credibility() : undefined
-    this.#factsMax = context.spec.shardUnits * FACTS_PER_UNIT_MAX
+    this.#grantorFactsMax = grantorFactsMax(context.spec)
+    this.#unitVotesMax = Math.max(UNIT_VOTES_MAX, 2 * this.#grantorFactsMax)
   }
 
-  /** Takes in one fact. A fact that would put any unit over its bound is refused whole. */
+  /** Takes in one fact. What others then have no room for is let go of, as owners do (`job/crowding.ts`). */
   add(fact: ReportFact): FactReception {
     const id = factId(fact, this.#context.sha256)
     if (this.#facts.has(id)) return { type: 'known' }
-    if (this.#facts.size >= this.#factsMax) return { type: 'refused', reason: 'tooManyFacts' }
-    const checked = checkReportFact(fact, this.#context)
+    const checked = checkReportFact(fact, this.#context, id)
     if (!checked.ok) return { type: 'refused', reason: checked.reason }
-    for (const { unit } of checked.votes) {
-      if ((this.#votes.get(unit)?.length ?? 0) >= UNIT_VOTES_MAX) return { type: 'refused', reason: 'tooManyVotes' }
-    }
-    this.#facts.add(id)
+    let left = 0
+    const letGo: Vote[] = []
     for (const vote of checked.votes) {
-      const votes = this.#votes.get(vote.unit)
-      if (votes) votes.push(vote)
-      else this.#votes.set(vote.unit, [vote])
+      const votes = this.#votes.get(vote.unit) ?? []
+      const out = withoutRoom(votes, vote, this.#grantorFactsMax) ?? this.#outOfMost(votes, vote)
+      if (out === vote) continue
+      if (out !== undefined && this.#leave(votes, out)) letGo.push(out)
+      votes.push(vote)
+      left++
+      this.#votes.set(vote.unit, votes)
       if (this.#credibility !== undefined) this.#unweighed.add(vote.unit)
     }
-    return { type: 'kept', fact: checked }
+    if (left === 0) return { type: 'crowdedOut' }
+    this.#facts.set(id, left)
+    return { type: 'kept', fact: checked, letGo }
+  }
+
+  /** Where grantors are too many: the vote that the one with most of them gives up. */
+  #outOfMost(votes: readonly Vote[], added: Vote): Vote | undefined {
+    if (votes.length < this.#unitVotesMax) return undefined
+    const byGrantor = new Map<NodeId, number>()
+    for (const { grantor } of [...votes, added]) byGrantor.set(grantor, (byGrantor.get(grantor) ?? 0) + 1)
+    const most = Math.max(...byGrantor.values())
+    if (byGrantor.get(added.grantor) === most) return added
+    return votes.findLast(({ grantor }) => byGrantor.get(grantor) === most)
+  }
+
+  /** Whether nothing is left of its fact. */
+  #leave(votes: Vote[], out: Vote): boolean {
+    votes.splice(votes.indexOf(out), 1)
+    const left = (this.#facts.get(out.factId) ?? 1) - 1
+    if (left > 0) this.#facts.set(out.factId, left)
+    else this.#facts.delete(out.factId)
+    return left <= 0
   }
 
   /** Valid votes on a unit, in no particular order. */

@@ -118,6 +118,8 @@ export interface CheckedFact {
   readonly votes: readonly Vote[]
   /** SHA-256 of the report's bytes. */
   readonly reportId: Digest
+  /** As {@link factId}. */
+  readonly id: Digest
 }
 
 /** A fact that never counts, whoever looks at it. */
@@ -223,9 +225,13 @@ export function checkGrant(signed: Signed, context: FactContext): CheckedGrant |
  * A result must keep these rules: units ascending, all in the report's shard; `host` and `wall` have a zero digest and no
  * bytes; fuel at most the limit (a unit that ran out reports the limit itself); a worker that is its own donor signs no
  * donor statement; every unit covered by a grant to this worker, every grant covering a unit. Where several grants cover
- * one unit, the one of the smallest grantor id counts.
+ * one unit, the one of the smallest grantor id counts. `id`: that of the fact, where it is known.
  */
-export function checkReportFact(fact: ReportFact, context: FactContext): CheckedFact | RefusedFact {
+export function checkReportFact(
+  fact: ReportFact,
+  context: FactContext,
+  id: Digest = factId(fact, context.sha256),
+): CheckedFact | RefusedFact {
   if (fact.grants.length > REPORT_GRANTS_MAX) return { ok: false, reason: 'tooManyGrants' }
   let report: Report
   try {
@@ -245,13 +251,13 @@ export function checkReportFact(fact: ReportFact, context: FactContext): Checked
     const { grant } = checked
     if (grant.shard !== report.shard) return { ok: false, reason: 'grantOtherShard' }
     if (grant.worker !== report.worker) return { ok: false, reason: 'grantOtherWorker' }
-    if (!coverUnits(votes, report, reportId, checked)) return { ok: false, reason: 'grantUnused' }
+    if (!coverUnits(votes, report, { reportId, factId: id }, checked)) return { ok: false, reason: 'grantUnused' }
     grants.push(checked)
   }
   if (!votes.every((vote) => vote !== undefined)) return { ok: false, reason: 'unitNotGranted' }
   if (!donorAgreed(report, context)) return { ok: false, reason: 'donorSignature' }
   if (!context.verifier.verify('report', report.worker, fact.report)) return { ok: false, reason: 'reportSignature' }
-  return { ok: true, report, grants, votes, reportId }
+  return { ok: true, report, grants, votes, reportId, id }
 }
 
 /** Whether the XOR distance of two points is at most `radius`. Kademlia (Maymounkov and Mazieres 2002), section 2.1. */
@@ -294,7 +300,7 @@ function wrongInResult(result: UnitResult, { limits }: JobSpec): FactRefusal | u
 function coverUnits(
   votes: (Vote | undefined)[],
   report: Report,
-  reportId: Digest,
+  ids: Pick<Vote, 'reportId' | 'factId'>,
   { grant, grantor }: CheckedGrant,
 ): boolean {
   let used = false
@@ -304,7 +310,7 @@ function coverUnits(
       if (unit >= first + count) break
       const { donor, worker } = report
       const { age } = grant
-      const vote: Vote = { unit, donor, worker, grantor, age, outcome, digest, reportId, outputBytes, fuel }
+      const vote: Vote = { unit, donor, worker, grantor, age, outcome, digest, ...ids, outputBytes, fuel }
       const other = votes[i]
       if (!other || compareVotes(vote, other) < 0) votes[i] = vote
       used = true

@@ -92,6 +92,7 @@ export function checkReceipt(
   for (const fact of facts) {
     const reception = evidence.add(fact)
     if (reception.type === 'known') return refuse('a report stands twice')
+    if (reception.type === 'crowdedOut') continue
     if (reception.type === 'refused') return refuse(`a report is void: ${reception.reason}`)
     const { votes } = reception.fact
     if (!(byConfidence ? votes.every(inShard) : votes.some((vote) => vote.unit === unit)))

@@ -15,6 +15,8 @@ export interface Vote {
   readonly digest: Digest
   /** SHA-256 of the report's bytes: the order among votes, since facts carry no trustworthy time. */
   readonly reportId: Digest
+  /** Names the fact: this report with these grants. */
+  readonly factId: Digest
   readonly outputBytes: number
   readonly fuel: bigint
 }

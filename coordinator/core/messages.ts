@@ -219,6 +219,13 @@ export type OwnerEffect =
   /** Units that have just become settled or failed for good; none when their job was cancelled. Results can be read. */
   | { readonly type: 'unitsDecided'; readonly jobId: JobId; readonly shard: number; readonly units: readonly number[] }
   | { readonly type: 'shardChanged'; readonly jobId: JobId; readonly shard: number }
+  /** Facts that there is no room for any more beside others of their grantors, as for all owners: they are to be deleted. */
+  | {
+      readonly type: 'dropFacts'
+      readonly jobId: JobId
+      readonly shard: number
+      readonly facts: readonly { readonly factId: Digest; readonly reportId: Digest }[]
+    }
   /** This process stood still: the other owners of all shards are to be asked what they know, then `othersAsked`. */
   | { readonly type: 'askOthers' }
   /** A grant of somebody unknown: look it up, then `grantorsMet` or `grantorMissing`. */

@@ -249,6 +249,11 @@ export class Owner {
     return shard !== undefined && votes.every((vote) => isRedundant(vote, shard.record(vote.unit)))
   }
 
+  /** Whether there is room for a fact with these votes beside others of their grantors: where not, no owner keeps it. */
+  hasRoom(jobId: JobId, number: number, votes: readonly Vote[]): boolean {
+    return this.shard(jobId, number)?.hasRoom(votes) ?? true
+  }
+
   /** Instances that are out, of all workers, and opinions kept for one: nobody else is to be asked for them. */
   *outstanding(): Generator<Outstanding> {
     for (const worker of this.#state.workers.values()) {

@@ -60,9 +60,18 @@ export class Settling {
     const worker = this.#state.workers.get(report.worker)
     const unitMs = votes.length > 0 ? wallMs / votes.length : 0
     const decided: number[] = []
+    const { counted, dropped } = shard.makeRoom(votes, now)
+    if (dropped.length > 0)
+      this.#state.emit({ type: 'dropFacts', jobId: report.jobId, shard: report.shard, facts: dropped })
+    const isCounted = counted === votes ? undefined : new Set(counted)
     for (const vote of votes) {
       const record = shard.touch(vote.unit, now)
       if (worker !== undefined) this.#answered(record, worker, vote, now)
+      if (isCounted?.has(vote) === false) {
+        if (live && vote.outcome === 'host' && worker !== undefined) worker.hostFailed(now)
+        this.after(shard.review(record, now), now)
+        continue
+      }
       if (stored.has(vote.unit) && !record.kept.includes(vote.digest)) record.kept.push(vote.digest)
       if (live) {
         shard.lastAnswerAt = now

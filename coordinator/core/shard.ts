@@ -1,3 +1,4 @@
+import { grantorFactsMax, withoutRoom } from '../../job/crowding.js'
 import { ZERO_DIGEST } from '../../job/digest.js'
 import { type Judgement, judge, openAfterOne, type VerdictRules, type Vote } from '../../job/verdict.js'
 import type { Digest, JobId, NodeId, Summary, UnitRange, UnitState } from '../../proto/model.js'
@@ -33,6 +34,9 @@ export class Shard {
   readonly stranded = new Set<UnitRecord>()
   #queuedCount = 0
   readonly facts = new Set<Digest>()
+  /** Votes that are left of each fact; undefined: of all facts all are, since nobody has given more than there is room for. */
+  #votesLeft: Map<Digest, number> | undefined
+  readonly #grantorFactsMax: number
   readonly #counts: Record<UnitState, number>
   #leased = 0
   #granted = 0
@@ -71,6 +75,7 @@ export class Shard {
   constructor(job: Job, shard: number, ranges: readonly UnitRange[], now: Millis, quietUntil: Millis) {
     this.job = job
     this.shard = shard
+    this.#grantorFactsMax = grantorFactsMax(job.spec)
     this.ranges = ranges
     this.unitCount = ranges.reduce((sum, range) => sum + range.count, 0)
     this.#counts = { open: this.unitCount, accepted: 0, settled: 0, disputed: 0, held: 0, failed: 0 }
@@ -192,6 +197,64 @@ export class Shard {
     if (at < 0) return
     held.splice(at, 1)
     this.#leased--
+  }
+
+  /** Whether a fact with these votes has room here; see `job/crowding.ts`. A host that fails is heard all the same. */
+  hasRoom(votes: readonly Vote[]): boolean {
+    const most = this.#grantorFactsMax
+    return votes.some((vote) => {
+      const others = this.#records.get(vote.unit)?.votes ?? []
+      return vote.outcome === 'host' || withoutRoom(others, vote, most) !== vote
+    })
+  }
+
+  /**
+   * Makes room for the votes of one new fact. Returns those of them that there is room for, and the facts of which nothing is
+   * left, itself it may be: `votes` one of each.
+   */
+  makeRoom(
+    votes: readonly Vote[],
+    now: Millis,
+  ): { readonly counted: readonly Vote[]; readonly dropped: readonly Vote[] } {
+    const most = this.#grantorFactsMax
+    const first = votes[0]
+    const isRoom = votes.every(({ unit }) => (this.#records.get(unit)?.votes.length ?? 0) < most)
+    if (isRoom || first === undefined) {
+      this.#votesLeft?.set(first?.factId ?? ZERO_DIGEST, votes.length)
+      return { counted: votes, dropped: [] }
+    }
+    this.#votesLeft ??= this.#countVotes()
+    const counted: Vote[] = []
+    const dropped: Vote[] = []
+    for (const vote of votes) {
+      const record = this.touch(vote.unit, now)
+      const out = withoutRoom(record.votes, vote, most)
+      if (out !== vote) counted.push(vote)
+      // The number of failures that are kept does not rise any more: this one is new all the same.
+      if (out?.outcome === 'host') record.hostVotes--
+      if (out === undefined || out === vote) continue
+      record.votes.splice(record.votes.indexOf(out), 1)
+      const left = (this.#votesLeft.get(out.factId) ?? 1) - 1
+      if (left > 0) this.#votesLeft.set(out.factId, left)
+      else {
+        this.#votesLeft.delete(out.factId)
+        this.facts.delete(out.factId)
+        dropped.push(out)
+      }
+    }
+    if (counted.length > 0) this.#votesLeft.set(first.factId, counted.length)
+    else {
+      this.facts.delete(first.factId)
+      dropped.push(first)
+    }
+    return { counted, dropped }
+  }
+
+  #countVotes(): Map<Digest, number> {
+    const left = new Map<Digest, number>()
+    for (const { votes } of this.#records.values())
+      for (const { factId } of votes) left.set(factId, (left.get(factId) ?? 0) + 1)
+    return left
   }
 
   /** Adds votes of one new fact to a unit and judges it anew. */

@@ -62,6 +62,12 @@ export class Custody {
     return fact.holders.size >= wanted ? this.#release(fact) : []
   }
 
+  /** The fact is deleted: nobody needs it. */
+  factDropped(factId: Digest): void {
+    const fact = this.#thin.get(factId)
+    if (fact !== undefined) this.#release(fact)
+  }
+
   /** Bytes of a large output are here. */
   outputThin(unit: number): void {
     if (!this.#outputs.has(unit)) this.#outputs.set(unit, new Set([this.#self]))

@@ -1,4 +1,4 @@
-import type { Key } from '../../proto/model.js'
+import type { Digest, Key } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import type { BookedJob } from '../job-book.js'
@@ -13,6 +13,10 @@ export interface HeldShard {
   readonly custody: Custody
   /** Ids of its facts; undefined at rest, until somebody wants to compare. */
   facts: FactSet | undefined
+  /** Some of {@link facts} were deleted since. */
+  readonly gone: Set<Digest>
+  /** Facts that there is no room for, the newest last: nobody is asked for them. */
+  readonly crowdedOut: Set<Digest>
   isOpen: boolean
   readonly openedAt: Millis
   /** Since when other owners are asked, before it may be granted from. */

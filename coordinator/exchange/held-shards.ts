@@ -9,6 +9,8 @@ import { newFactSet } from '../sync/fact-set.js'
 import { Custody } from './custody.js'
 import { type HeldShard, heldName } from './held-shard.js'
 
+/** Facts of one shard without room that are remembered. */
+const CROWDED_OUT_MAX = 4_096
 /** Ids in memory of shards at rest, together: about 25 MB. */
 const RESTING_IDS_MAX = 500_000
 
@@ -56,6 +58,8 @@ export class HeldShards {
       key: shardKey(sha256, job.jobId, shard),
       custody: new Custody(self, restored),
       facts: undefined,
+      gone: new Set(),
+      crowdedOut: new Set(),
       isOpen: false,
       openedAt: clock.now(),
       askedAt: clock.now(),
@@ -78,6 +82,17 @@ export class HeldShards {
     held.facts = newFactSet()
     for (const id of ids) held.facts.add(id)
     this.#warm(held.facts)
+  }
+
+  /** There is no room for these facts. A set of ids only grows: it is made anew when it is next compared. */
+  dropped(held: HeldShard, ids: readonly Digest[]): void {
+    const { facts, gone, crowdedOut, custody } = held
+    for (const id of ids) {
+      if (facts?.has(id) === true) gone.add(id)
+      custody.factDropped(id)
+      crowdedOut.add(id)
+      if (crowdedOut.size > CROWDED_OUT_MAX) crowdedOut.delete(crowdedOut.values().next().value!)
+    }
   }
 
   /** Whether a comparison finds the prints of the shard made. */
@@ -117,6 +132,7 @@ export class HeldShards {
 
   /** Ids of the facts of a shard: kept while it is open, read from disk when it is at rest. */
   async factsOf(held: HeldShard): Promise<FactSet> {
+    if (held.gone.size > 0) this.#withoutGone(held)
     if (held.facts !== undefined) return held.facts
     const facts = newFactSet()
     for (const id of await this.#c.store.factIds(held.job.jobId, held.shard)) facts.add(id)
@@ -125,6 +141,17 @@ export class HeldShards {
     if (!held.isOpen) this.#restingIds += facts.size
     this.#warm(facts)
     return facts
+  }
+
+  #withoutGone(held: HeldShard): void {
+    const { facts: all, gone } = held
+    if (all !== undefined) {
+      const facts = newFactSet()
+      for (const id of all.ids('', undefined, all.size)) if (!gone.has(id)) facts.add(id)
+      held.facts = facts
+      this.#warm(facts)
+    }
+    gone.clear()
   }
 
   /** Shards at rest give their ids back when there are too many; they are read again when somebody compares. */

@@ -174,6 +174,11 @@ export class ShardExchange implements FactExchange {
     this.#shards.get(jobId, shard)?.facts?.add(factId)
   }
 
+  factsDropped(jobId: JobId, shard: number, factIds: readonly Digest[]): void {
+    const held = this.#shards.get(jobId, shard)
+    if (held !== undefined) this.#shards.dropped(held, factIds)
+  }
+
   replicate(job: BookedJob, shard: number, fact: KeptFact): Promise<Holding> {
     return this.#replication.replicate(job, shard, fact)
   }

@@ -192,7 +192,8 @@ async function fetchMissing(
 ): Promise<'complete' | 'incomplete' | 'refused'> {
   const { job, shard } = held
   const known = await context.factsOf(held)
-  let left = missingHere.filter((id) => !known.has(id))
+  const isMissing = (id: Digest) => !known.has(id) && !held.crowdedOut.has(id)
+  let left = missingHere.filter(isMissing)
   while (left.length > 0) {
     const factIds = left.slice(0, FETCH_FACTS_MAX)
     let facts: readonly OfferedFact[]
@@ -204,7 +205,7 @@ async function fetchMissing(
     }
     await Promise.all(facts.map((fact) => context.take(fact)))
     const before = left.length
-    left = left.filter((id) => !known.has(id))
+    left = left.filter(isMissing)
     if (left.length === before) return 'incomplete'
   }
   return 'complete'

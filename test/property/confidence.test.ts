@@ -30,6 +30,7 @@ const voteArbitrary: fc.Arbitrary<Vote> = fc
     outcome,
     digest: outcome === 'wall' || outcome === 'host' ? noDigest : (answer as Digest),
     reportId: sha256(utf8(`${unit} ${donor} ${outcome} ${answer}`)),
+    factId: sha256(utf8(`${unit} ${donor} ${outcome} ${answer} fact`)),
     outputBytes: 1,
     fuel: 1n,
   }))

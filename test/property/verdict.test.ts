@@ -38,6 +38,7 @@ const voteArbitrary: fc.Arbitrary<Vote> = fc
       digest,
       // One report says one thing; who granted it may differ from copy to copy.
       reportId: sha256(utf8(`${worker} ${outcome} ${digest} ${outputBytes} ${variant}`)),
+      factId: sha256(utf8(`${worker} ${outcome} ${digest} ${outputBytes} ${variant}`)),
       outputBytes,
       fuel: BigInt(outputBytes),
     }
@@ -216,6 +217,7 @@ verdict('of honest votes through two owners holds against any flood of one answe
         outcome: 'done',
         digest: answer as Digest,
         reportId: sha256(utf8(`${salt} ${donor}`)),
+        factId: sha256(utf8(`${salt} ${donor}`)),
         outputBytes: 1,
         fuel: 1n,
       })
@@ -297,6 +299,7 @@ verdict(
           outcome: 'done',
           digest: answer as Digest,
           reportId: sha256(utf8(name)),
+          factId: sha256(utf8(name)),
           outputBytes: 1,
           fuel: 1n,
         })
@@ -377,6 +380,7 @@ verdict(
             outcome: answer === 'host' ? 'host' : 'done',
             digest: answer === 'host' ? noDigest : (answer as Digest),
             reportId: sha256(utf8(`${salt} ${donor} ${grantor} ${answer}`)),
+            factId: sha256(utf8(`${salt} ${donor} ${grantor} ${answer}`)),
             outputBytes: 1,
             fuel: 1n,
           })

@@ -1,6 +1,7 @@
 import { echo } from './echo.js'
 import type { Scenario } from './scenario.js'
 import { factsBar } from './scenarios/facts-bar.js'
+import { floodScenario } from './scenarios/flood.js'
 import { gridScenario } from './scenarios/grid.js'
 import { groundKeysScenario } from './scenarios/ground-keys.js'
 import { homesScenario } from './scenarios/homes.js'
@@ -15,6 +16,7 @@ export const scenarios: readonly Scenario[] = [
   echo,
   overlayScenario,
   gridScenario,
+  floodScenario,
   homesScenario,
   ...wasteScenarios,
   ...takeoverScenarios,

@@ -248,6 +248,7 @@ export class OwnerGrid {
     const { jobId } = this
     const isMadeUp = typeof liar === 'string'
     const key = keyOf(name)
+    const factId = this.nextDigest()
     const vote: Vote = {
       unit,
       donor: key,
@@ -257,11 +258,12 @@ export class OwnerGrid {
       outcome: 'done',
       digest: answerDigest(answer, unit),
       reportId: this.nextDigest(),
+      factId,
       outputBytes: 100,
       fuel: 100n,
     }
     const report = { jobId, shard: 0, worker: key, donor: key, donorSignature: new Uint8Array(0), results: [] }
-    const checked = { factId: this.nextDigest(), report, votes: [vote] }
+    const checked = { factId, report, votes: [vote] }
     this.keep(checked, { to: isMadeUp ? this.owner : liar, session: undefined, wallMs: 1_000, stored: true })
   }
 

@@ -265,6 +265,31 @@ export function storeConformance(name: string, make: () => Promise<StoreUnderTes
     }
   })
 
+  test('dropped facts are gone with the outputs that came with them, and may come again', async (context) => {
+    await context.store.commit([
+      specWrite(job),
+      shardWrite(job),
+      factWrite(job, 'one', [outputOf(1, 'a')]),
+      factWrite(job, 'two', [outputOf(2, 'b')]),
+      factWrite(job, 'three', [outputOf(3, 'c')]),
+    ])
+    const factIds = ['one', 'three', 'nobody'].map(digestOf)
+    await context.store.commit([{ type: 'dropFacts', jobId: job, shard: 0, factIds }])
+    for await (const store of lives(context)) {
+      assert.equal(await store.factIds(job, 0), [digestOf('two')])
+      assert.equal(
+        (await store.facts(job, 0, 0, 10)).map(({ factId }) => factId),
+        [digestOf('two')],
+      )
+      const wanted = ['one', 'two', 'three'].map((name, i) => ({ unit: i + 1, factId: digestOf(name) }))
+      assert.equal([...(await store.outputs(job, 0, wanted)).keys()], [2])
+      await store.commit([factWrite(job, 'three', [])])
+      assert.is((await store.facts(job, 0, 0, 10)).length, 2)
+      assert.is((await store.outputs(job, 0, wanted)).size, 1)
+      await store.commit([{ type: 'dropFacts', jobId: job, shard: 0, factIds }])
+    }
+  })
+
   test('dropped outputs are gone, facts stay, and outputs that come later are kept', async (context) => {
     const large: Write = { type: 'output', jobId: job, shard: 0, unit: 9, digest: digestOf('large'), size: 2 ** 26 }
     await context.store.commit([

@@ -189,6 +189,7 @@ export class Volunteer {
     const { outcome = 'done', wallMs = units.length * 1_000, small = true, bytes = 10_000 } = options
     const isBare = outcome === 'host' || outcome === 'wall'
     const reportId = this.#grid.nextDigest()
+    const factId = this.#grid.nextDigest()
     const votes: Vote[] = []
     let to: OwnerNode | undefined
     for (const unit of [...units].sort((a, b) => a - b)) {
@@ -205,6 +206,7 @@ export class Volunteer {
         outcome,
         digest: isBare ? NO_DIGEST : answerDigest(outcome === 'done' ? answer : `${outcome} ${answer}`, unit),
         reportId,
+        factId,
         outputBytes: small ? 100 : bytes,
         fuel: 100n,
       })
@@ -213,7 +215,7 @@ export class Volunteer {
     if (to === undefined) return
     this.#grid.keep(
       {
-        factId: this.#grid.nextDigest(),
+        factId,
         report: {
           jobId,
           shard: 0,

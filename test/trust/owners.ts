@@ -247,6 +247,7 @@ export class Owners implements Dispatch, Bench {
       case 'sendNoWork':
       case 'unitsDecided':
       case 'shardChanged':
+      case 'dropFacts':
         break
       case 'fetchOutput':
       case 'pingSession':

@@ -21,6 +21,7 @@ import type { SeededRandom } from '../world/random.js'
 import { SimulationFailure, type World } from '../world/world.js'
 import { makeCompute } from './compute.js'
 import { type GridDirectory, SimDirectory } from './directory.js'
+import { floodingTransport } from './flooder.js'
 import { Forger } from './forger.js'
 import { GridKeys } from './keys.js'
 import { Oracle } from './oracle.js'
@@ -87,6 +88,8 @@ export class Grid {
     this.#keys = new GridKeys(plan.realSignatures ? 'ed25519' : 'keyed')
     this.#directory = new SimDirectory(world)
     this.oracle = new Oracle(world, plan, this.#keys.verifier)
+    this.oracle.owners.countedFacts = (owner, jobId, shard) =>
+      this.#coordinators.get(owner)?.coordinator.owner.core.shard(jobId, shard)?.facts
     const add = (name: string, reachable: boolean, uplinkBytesPerS: number | undefined) => {
       const random = this.random.split(`host ${name}`)
       return world.addHost(name, {
@@ -175,7 +178,8 @@ export class Grid {
         transport: this.#noteAsked(
           host,
           context.boot,
-          this.#plant.transport?.(transport) ?? lyingTransport(character, transport),
+          this.#plant.transport?.(transport) ??
+            (character === 'flooder' ? this.#flooding(host, context, transport) : lyingTransport(character, transport)),
         ),
         disk: this.#plant.disk?.(disk) ?? disk,
         verifier,
@@ -246,6 +250,11 @@ export class Grid {
       })
       await new Promise(() => {})
     })
+  }
+
+  #flooding(host: Host, context: ProcessContext, transport: Transport): Transport {
+    const random = this.random.split(`flood of ${host.name} ${context.boot}`)
+    return floodingTransport(transport, context, this.#keys, random, (facts) => this.world.count('floodedFacts', facts))
   }
 
   #workerProgram(host: Host, index: number): Program {

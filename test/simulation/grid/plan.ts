@@ -12,9 +12,9 @@ export type Character = 'honest' | 'liar' | 'broken' | 'forger'
  * How an owner behaves. `mute`: takes part in everything and grants nothing. `favourer`: grants to two friends alone.
  * `withholder`: takes facts and outputs and gives none to anybody. `announcer`: claims ready work for ever, of
  * its jobs and of one that does not exist. `claimer`: grants nothing, and tells the other owners for ever that it has every
- * unit out.
+ * unit out. `flooder`: works like any other, and has the others keep votes of workers that it makes up.
  */
-export type OwnerCharacter = 'honest' | 'mute' | 'favourer' | 'withholder' | 'announcer' | 'claimer'
+export type OwnerCharacter = 'honest' | 'mute' | 'favourer' | 'withholder' | 'announcer' | 'claimer' | 'flooder'
 
 /** A job of a simulated submitter. */
 export interface PlannedJob {

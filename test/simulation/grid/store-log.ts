@@ -41,6 +41,10 @@ export function readStore(disk: SimDisk): DiskFacts {
       if (write.type === 'shard') dropped.delete(shardName(write.jobId, write.shard))
       if (write.type === 'dropShard' && facts.delete(shardName(write.jobId, write.shard)))
         dropped.add(shardName(write.jobId, write.shard))
+      if (write.type === 'dropFacts') {
+        const shard = facts.get(shardName(write.jobId, write.shard))
+        for (const factId of write.factIds) shard?.delete(factId)
+      }
       if (write.type !== 'fact') continue
       // As the store does: a fact of a shard that it does not keep is left out.
       const shard = facts.get(shardName(write.jobId, write.shard))

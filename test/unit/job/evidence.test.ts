@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type EvidenceContext, FACTS_PER_UNIT_MAX, ShardEvidence, UNIT_VOTES_MAX } from '../../../job/evidence.js'
+import { type EvidenceContext, ShardEvidence, UNIT_VOTES_MAX } from '../../../job/evidence.js'
 import { applyOrders } from '../../../job/orders.js'
 import { verdictRules } from '../../../job/verdict.js'
 import type { Outcome, ReportFact } from '../../../proto/model.js'
@@ -25,6 +25,12 @@ function check(context: EvidenceContext, facts: readonly ReportFact[], claims: r
   const evidence = new ShardEvidence(context)
   for (const fact of facts) evidence.add(fact)
   return claims.map((one) => evidence.check(one))
+}
+
+function evidenceOf(facts: readonly ReportFact[]): ShardEvidence {
+  const evidence = new ShardEvidence(evidenceContext({ minGrantors: 2 }))
+  for (const fact of facts) evidence.add(fact)
+  return evidence
 }
 
 const settled = suite('what facts prove')
@@ -93,23 +99,34 @@ shard('notices when facts that come later overturn a result', () => {
   assert.is(reasonOf(evidence.check(claim(0))), 'disputed')
 })
 
-shard('a flood of valid facts about one unit is cut off and keeps what came before', () => {
-  const evidence = new ShardEvidence(evidenceContext())
-  const add = (i: number) => evidence.add(answerOf(`sybil ${i}`, 'owner 1', [right(0)]))
-  for (let i = 0; i < UNIT_VOTES_MAX; i++) assert.is(add(i).type, 'kept')
-  assert.equal(add(UNIT_VOTES_MAX), { type: 'refused', reason: 'tooManyVotes' })
-  const checked = evidence.check(claim(0))
-  assert.ok(checked.ok && checked.donors === UNIT_VOTES_MAX)
+shard('a flood of votes that one grantor made up leaves room for those of others, before it or after it', () => {
+  const honest = [
+    answerOf('worker 1', 'owner 2', [right(0)]),
+    answerOf('worker 2', 'owner 3', [right(0)]),
+    answerOf('worker 3', 'owner 2', [right(0)]),
+  ]
+  const flood = Array.from({ length: 200 }, (_, i) => answerOf(`sybil ${i}`, 'owner 1', [wrong(0)]))
+  const prints = [
+    [...honest, ...flood],
+    [...flood, ...honest],
+  ].map((facts) => {
+    const evidence = evidenceOf(facts)
+    assert.ok(evidence.check(claim(0)).ok)
+    assert.is(evidence.votes(0).length, 64 + honest.length)
+    return evidence
+      .votes(0)
+      .map(({ factId }) => factId)
+      .sort()
+  })
+  assert.equal(prints[0], prints[1])
 })
 
-shard('the facts of a shard are bounded', () => {
-  const evidence = new ShardEvidence(evidenceContext({ shardUnits: 16 }))
-  let refused = 0
-  for (let i = 0; i <= 16 * FACTS_PER_UNIT_MAX; i++) {
-    const reception = evidence.add(answerOf(`worker ${i}`, 'owner 1', [right(i % 16)]))
-    if (reception.type === 'refused') refused++
-  }
-  assert.is(refused, 1)
+shard('so do floods that several made-up grantors have signed', () => {
+  const honest = ['owner 2', 'owner 3'].map((owner, i) => answerOf(`worker ${i}`, owner, [right(0)]))
+  const flood = Array.from({ length: 600 }, (_, i) => answerOf(`sybil ${i}`, `stranger ${i % 12}`, [wrong(0)]))
+  const votes = evidenceOf([...flood, ...honest]).votes(0)
+  assert.is(votes.length, UNIT_VOTES_MAX)
+  assert.is(votes.filter(({ digest }) => digest === right(0).digest).length, 2)
 })
 
 shard.run()

@@ -93,6 +93,7 @@ export function voteOf(donor: string, answer: string, changes: Partial<Vote> = {
     outcome: bare ? answer : 'done',
     digest: bare ? noDigest : (answer as Digest),
     reportId: String(++votesMade).padStart(8, '0') as Digest,
+    factId: String(votesMade).padStart(8, '0') as Digest,
     outputBytes: bare ? 0 : 10,
     fuel: 5n,
     ...changes,

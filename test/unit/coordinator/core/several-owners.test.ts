@@ -85,6 +85,32 @@ test('many votes that one owner forges use up no donor whom the others need to s
   }
 })
 
+test('of the votes that one owner makes up without end few are kept, by all owners the same, and the truth settles', () => {
+  const grid = new OwnerGrid({ owners: 3, units: 1, spec: SPEC })
+  const liar = grid.owners[0]!
+  for (let i = 0; i < 100; i++) grid.forge(liar, `made up ${i}`, 0)
+  const donors = ['a', 'b'].map((name) => grid.join(name, { want: 0 }))
+  for (const one of donors) for (const owner of grid.owners) if (owner !== liar) one.want(1, owner)
+  for (let second = 0; second < 30; second++) {
+    grid.advance(1_000)
+    for (const one of donors) one.answer()
+    grid.forge(liar, `made up later ${second}`, 0)
+  }
+  assert.ok(grid.log.take('dropFacts').length > 0)
+  const factsAt = (owner: OwnerNode) => [...owner.core.shard(grid.jobId, 0)!.facts].sort()
+  for (const owner of grid.owners) {
+    const { judgement, votes } = grid.record(0, owner)!
+    assert.ok(judgement?.state === 'accepted' && judgement.digest === answerDigest('right', 0))
+    assert.is(votes.length, 64 + 2)
+    assert.equal(factsAt(owner), factsAt(liar))
+  }
+  grid.restart(grid.owners[1]!)
+  assert.equal(factsAt(grid.owners[1]!), factsAt(liar), 'read back it is the same')
+  // Those that it was given back beyond what it had kept.
+  grid.log.take('dropFacts')
+  grid.finish()
+})
+
 test('an owner that others have pushed aside counts nothing of that shard against the room of its workers', () => {
   const grid = new OwnerGrid({ owners: 2, units: 600 })
   const [former, other] = grid.owners as [OwnerNode, OwnerNode]
