@@ -68,7 +68,7 @@ export class Settling {
       const record = shard.touch(vote.unit, now)
       if (worker !== undefined) this.#answered(record, worker, vote, now)
       if (isCounted?.has(vote) === false) {
-        if (live && vote.outcome === 'host' && worker !== undefined) worker.hostFailed(now)
+        if (live && vote.outcome === 'host' && worker !== undefined) worker.hostFailed(shard.jobId, now)
         this.after(shard.review(record, now), now)
         continue
       }
