@@ -12,8 +12,10 @@ import { unitName } from './core/unit-name.js'
 
 /** Owners that outputs travel to at a time: one that takes nothing must not keep them from the others. */
 const OWNERS_MAX = 16
-/** Outputs under way and asked for; requests for more are not heard, and owners ask again. */
-const OUTPUTS_MAX = 4_096
+/** Outputs of one owner under way and asked for; requests for more are not heard, and owners ask again. */
+const OUTPUTS_OF_OWNER_MAX = 1_024
+/** Owners that outputs wait for. */
+const OWNERS_WAITING_MAX = 64
 /** An owner that takes no piece for so long, or does not say that it has all, gets no more of this output. Unit: ms. */
 const IDLE_MS: Millis = 60_000
 
@@ -41,8 +43,8 @@ export class OutputUploads {
   readonly rate: Rate
   readonly #waiting = new Map<NodeId, OutputRequested[]>()
   readonly #busy = new Set<NodeId>()
-  /** Waiting or under way, until their stream has closed. */
-  readonly #names = new Set<string>()
+  /** Units waiting or under way, until their stream has closed: of each owner by itself, or one that takes nothing would keep them from all. */
+  readonly #names = new Map<NodeId, Set<string>>()
   readonly #closing = new AbortController()
 
   constructor(context: OutputUploadsContext) {
@@ -50,11 +52,13 @@ export class OutputUploads {
     this.rate = new Rate(context.clock)
   }
 
-  /** Brings an output to `owner`, in its turn; nothing to do for one that is asked for already. */
+  /** Brings an output to `owner`, in its turn; nothing to do for one that it has asked for already. */
   ask(owner: NodeId, request: OutputRequested): void {
     const name = unitName(request.jobId, request.unit)
-    if (this.#closing.signal.aborted || this.#names.has(name) || this.#names.size >= OUTPUTS_MAX) return
-    this.#names.add(name)
+    const names = this.#names.get(owner) ?? new Set()
+    if (this.#closing.signal.aborted || names.has(name) || names.size >= OUTPUTS_OF_OWNER_MAX) return
+    if (names.size === 0 && this.#names.size >= OWNERS_WAITING_MAX) return
+    this.#names.set(owner, names.add(name))
     const waiting = this.#waiting.get(owner)
     if (waiting === undefined) this.#waiting.set(owner, [request])
     else waiting.push(request)
@@ -65,6 +69,12 @@ export class OutputUploads {
   close(): void {
     this.#closing.abort()
     this.#waiting.clear()
+  }
+
+  #over(owner: NodeId, name: string): void {
+    const names = this.#names.get(owner)
+    names?.delete(name)
+    if (names?.size === 0) this.#names.delete(owner)
   }
 
   #pump(): void {
@@ -90,7 +100,7 @@ export class OutputUploads {
     const output = this.#c.output(jobId, unit)
     const endpoint = this.#c.endpoint(owner)
     if (output === undefined || endpoint === undefined) {
-      this.#names.delete(name)
+      this.#over(owner, name)
       return
     }
     const { signal } = this.#closing
@@ -99,7 +109,7 @@ export class OutputUploads {
     let isOver = false
     const answered = collect(stream, () => {}).finally(() => {
       isOver = true
-      this.#names.delete(name)
+      this.#over(owner, name)
     })
     answered.catch((error: unknown) => logger.debug('output not taken', { unit, reason: toGridError(error).message }))
     const { rate } = this
