@@ -219,8 +219,9 @@ export class Shard {
     const most = this.#grantorFactsMax
     const first = votes[0]
     const isRoom = votes.every(({ unit }) => (this.#records.get(unit)?.votes.length ?? 0) < most)
-    if (isRoom || first === undefined) {
-      this.#votesLeft?.set(first?.factId ?? ZERO_DIGEST, votes.length)
+    if (first === undefined) return { counted: votes, dropped: [] }
+    if (isRoom) {
+      this.#votesLeft?.set(first.factId, votes.length)
       return { counted: votes, dropped: [] }
     }
     this.#votesLeft ??= this.#countVotes()
