@@ -1,7 +1,7 @@
 import { shardList, shardUnits } from '../job/shard.js'
 import { stopReason } from '../job/stop-rule.js'
 import { methods } from '../proto/methods.js'
-import type { JobSpec, NodeId, Summary } from '../proto/model.js'
+import type { JobId, JobSpec, NodeId, Summary } from '../proto/model.js'
 import { type Millis, pause } from '../runtime/clock.js'
 import { GridError } from '../runtime/errors.js'
 import type { Random } from '../runtime/random.js'
@@ -80,6 +80,23 @@ export async function endHolds(client: GridClient, claim: EndClaim, signal?: Abo
     if (signal?.aborted) throw aborted()
   }
   return end === 'finished' && (await hasFacts(client, job, SHARDS_DENIED, signal)) === true
+}
+
+/** A job as its home shows it, and how it ended if that is no lone peer's word. Rejects as {@link GridClient.show}. */
+export async function askEnd(
+  client: GridClient,
+  jobId: JobId,
+): Promise<{ readonly job: KnownJob; readonly summary: Summary; readonly end: JobEnd | undefined }> {
+  let from: NodeId | undefined
+  const onFrom = ({ nodeId }: Endpoint) => {
+    from = nodeId
+  }
+  const shown = await client.show(jobId, false, { onFrom })
+  const { summary } = shown
+  const job = client.checkShown(jobId, shown)
+  const end = jobEnd(job, summary, client.parts.clock.wallMs())
+  const holds = end !== undefined && (await endHolds(client, { job, summary, end, from: from! }))
+  return { job, summary, end: holds ? end : undefined }
 }
 
 /** `yes` as soon as one of `others` says the same; `no`: all that answer say something else; `nobody` answers. */

@@ -1,4 +1,4 @@
-import { jobEnd } from '../../client/job-end.js'
+import { askEnd } from '../../client/job-end.js'
 import { amendJob, cancelJob, type RetryChanges, releaseUnits, retryJobs } from '../../client/orders.js'
 import { submitJob } from '../../client/submit.js'
 import { listUnits } from '../../client/units.js'
@@ -36,18 +36,16 @@ export function defineControl(commands: CommandTable): void {
       withConnection(context, async (connection) => {
         const jobId = await resolveJob(connection, text!)
         const { client } = connection
-        const shown = await client.show(jobId, false)
-        const job = client.checkShown(jobId, shown)
-        const end = jobEnd(job, shown.summary, context.clock.wallMs())
+        const { job, summary, end } = await askEnd(client, jobId)
         // Nothing would change: an order about it would only be one more to keep.
         if (end === 'finished' || end === 'expired' || job.view.cancelled) {
           const state = job.view.cancelled ? 'cancelled' : end
           const said = { finished: 'has finished already', cancelled: 'was cancelled before', expired: 'has expired' }
-          context.output.answer(`${shortId(jobId)} ${said[state as keyof typeof said]}: ${countsText(shown.summary)}`, {
+          context.output.answer(`${shortId(jobId)} ${said[state as keyof typeof said]}: ${countsText(summary)}`, {
             jobId,
             cancelled: job.view.cancelled,
             state,
-            summary: shown.summary,
+            summary,
           })
           return EXIT.ok
         }

@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { askEnd } from '../../../client/job-end.js'
 import { type JobProgress, waitJobs } from '../../../client/watch.js'
 import { homeKey } from '../../../job/shard.js'
 import { compareDistance } from '../../../overlay/core/node-id.js'
@@ -98,6 +99,16 @@ ends('one home that says it has finished, or stopped, or is stuck, ends no wait'
     assert.is(end, 'finished')
     assert.ok(isDone)
     assert.is(looks[0]?.summary.settled, 40)
+  }
+})
+
+ends('whoever asks once whether a job has ended is not told so by a lone home', async () => {
+  for (const done of [false, true]) {
+    const grid = new FakeGrid(3)
+    const { jobId } = grid.job({}, (unit) => (done || unit < 40 ? printed('x') : 'open'))
+    byDistance(grid, jobId)[0]!.lies = { show: finished }
+    const { end } = await deadline(askEnd(grid.clientOf(grid.submitter, quick), jobId), LIMIT_MS, 'asking')
+    assert.is(end, done ? 'finished' : undefined)
   }
 })
 
