@@ -5,7 +5,6 @@ import type { GridClient } from '../client/session.js'
 import { type Network, resolveNetwork } from '../overlay/network.js'
 import type { GridProcess } from '../process/compose.js'
 import { clientDisk as diskOf, JOIN_MS, knownSeeds, rememberPeers, startClient } from '../process/join.js'
-import type { Disk } from '../runtime/disk.js'
 import { GridError } from '../runtime/errors.js'
 import { type CommandContext, commandAgain, firstPeerFlags } from './context.js'
 import { commandLogger } from './logger.js'
@@ -42,7 +41,7 @@ export function networkOf({ settings }: Pick<CommandContext, 'settings'>): Netwo
 }
 
 /** What this machine keeps for its commands: the list of its jobs, and what it has verified. */
-export function clientDisk({ settings }: Pick<CommandContext, 'settings'>): Disk {
+export function clientDisk({ settings }: Pick<CommandContext, 'settings'>): ReturnType<typeof diskOf> {
   return diskOf(settings.data.value)
 }
 

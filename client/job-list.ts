@@ -20,7 +20,10 @@ const FILE = 'jobs.json'
 const PREFIX_DIGITS_MIN = 4
 
 /** The part of a disk that the list needs. */
-export type ListStorage = Pick<Disk, 'read' | 'write'>
+export interface ListStorage extends Pick<Disk, 'read' | 'write'> {
+  /** Runs `change` while no other process changes `file`. Absent: there is no other. */
+  readonly alone?: <T>(file: string, change: () => Promise<T>) => Promise<T>
+}
 
 /** The jobs submitted from this machine, newest first, in `jobs.json`. */
 export class JobList {
@@ -100,10 +103,13 @@ export class JobList {
   }
 
   #change(change: (jobs: readonly ListedJob[]) => readonly ListedJob[]): Promise<void> {
-    const done = this.#writing.then(async () => {
-      const jobs = change(await this.all())
-      await this.#storage.write(FILE, new TextEncoder().encode(`${JSON.stringify({ v: 1, jobs }, undefined, 1)}\n`))
-    })
+    const { alone = (_, action) => action() } = this.#storage
+    const done = this.#writing.then(() =>
+      alone(FILE, async () => {
+        const jobs = change(await this.all())
+        await this.#storage.write(FILE, new TextEncoder().encode(`${JSON.stringify({ v: 1, jobs }, undefined, 1)}\n`))
+      }),
+    )
     this.#writing = done.catch(() => {})
     return done
   }

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { ListStorage } from '../client/job-list.js'
 import { parseAddress } from '../overlay/address.js'
 import type { Network } from '../overlay/network.js'
 import { formatPeers, parsePeers } from '../overlay/remembered-peers.js'
@@ -7,6 +8,7 @@ import type { Millis } from '../runtime/clock.js'
 import { type Disk, nodeDisk } from '../runtime/disk.js'
 import { toGridError } from '../runtime/errors.js'
 import type { Logger } from '../runtime/logger.js'
+import { oneAtATime } from '../runtime/one-at-a-time.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { bootPeers } from './boot-peers.js'
 import { type GridProcess, startProcess } from './compose.js'
@@ -30,8 +32,9 @@ export interface ClientSettings {
 }
 
 /** What this machine keeps for its clients: the list of its jobs, and what it has verified. */
-export function clientDisk(dataFolder: string): Disk {
-  return nodeDisk(clientFolder(dataFolder))
+export function clientDisk(dataFolder: string): Disk & ListStorage {
+  const folder = clientFolder(dataFolder)
+  return { ...nodeDisk(folder), alone: (file, change) => oneAtATime(join(folder, `${file}.lock`), change) }
 }
 
 /**
