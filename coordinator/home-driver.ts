@@ -2,7 +2,7 @@ import type { HomeSight } from '../proto/explain-messages.js'
 import type { OrderReply, ShardStatus, ShowReply, SubmitReply, SummarizeReply } from '../proto/job-messages.js'
 import { MESSAGE_SHARDS_MAX } from '../proto/limits.js'
 import { methods } from '../proto/methods.js'
-import type { Digest, JobId, PublicKey, Signed } from '../proto/model.js'
+import type { Digest, JobId, Signed } from '../proto/model.js'
 import { Alarm } from '../runtime/alarm.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import type { Caller, Endpoint, MessageStream } from '../runtime/transport.js'
@@ -15,15 +15,13 @@ import { firstPage, HomeCopies } from './home-copies.js'
 import { HomePlaces } from './home-places.js'
 import { ShardTrust } from './home-trust.js'
 import { type BookedJob, SUBMITTED_SHARE } from './job-book.js'
+import { WatchPlaces } from './watch-places.js'
 
 /** Deadline of one activation. */
 const ACTIVATE_MS = 5_000
 /** Time between two messages of `Watch`, at least and at most: a watcher tells a home that is gone by its silence. */
 const WATCH_MS = 250
 const WATCH_RENEWAL_MS = 5_000
-/** Streams of `Watch` at a time, and of one caller. */
-const WATCHERS_MAX = 1_000
-const WATCHERS_PER_CALLER_MAX = 64
 
 /**
  * Feeds {@link Home}: keeps specs and orders on disk, here and at the other homes, activates shards over the network,
@@ -39,8 +37,7 @@ export class HomeDriver {
   readonly #troubles = new PeerTroubles()
   readonly #alarm: Alarm
   readonly #watchers = new Map<JobId, Set<() => void>>()
-  readonly #watchersByCaller = new Map<PublicKey, number>()
-  #watcherCount = 0
+  readonly #watchPlaces = new WatchPlaces()
   #closed = false
 
   constructor(context: HomeDriverContext) {
@@ -221,11 +218,11 @@ export class HomeDriver {
 
   /** Serves one `Watch`: at once, then on change, and ends when nothing is left to wait for. */
   watch(stream: MessageStream<unknown, ShowReply>, jobId: JobId, withShards: boolean): void {
-    const { publicKey } = stream.caller
-    const own = this.#watchersByCaller.get(publicKey) ?? 0
-    if (this.#watcherCount >= WATCHERS_MAX || own >= WATCHERS_PER_CALLER_MAX) {
-      const most = `at most ${WATCHERS_MAX} watchers, ${WATCHERS_PER_CALLER_MAX} of one key`
-      stream.cancel(new GridError('quota', most))
+    let leave: () => void
+    try {
+      leave = this.#watchPlaces.take(stream.caller)
+    } catch (error) {
+      stream.cancel(toGridError(error))
       return
     }
     let pending = false
@@ -259,15 +256,10 @@ export class HomeDriver {
     const watchers = this.#watchers.get(jobId) ?? new Set()
     this.#watchers.set(jobId, watchers)
     watchers.add(notify)
-    this.#watcherCount++
-    this.#watchersByCaller.set(publicKey, own + 1)
     stream.onClose(() => {
       cancelled = true
       renewal.cancel()
-      this.#watcherCount--
-      const left = (this.#watchersByCaller.get(publicKey) ?? 1) - 1
-      if (left === 0) this.#watchersByCaller.delete(publicKey)
-      else this.#watchersByCaller.set(publicKey, left)
+      leave()
       watchers.delete(notify)
       if (watchers.size === 0) this.#watchers.delete(jobId)
     })
