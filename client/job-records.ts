@@ -55,9 +55,12 @@ export async function readJobRecords(
   return [...new Set(ids)].filter((id) => id !== NO_JOB)
 }
 
+/** Times that an id is put into the list, when others who write it at the same moment write over it. */
+const ADD_ATTEMPTS_MAX = 6
+
 /**
- * Puts `jobId` in front of the submitter's list. Writes the pages that change: all of them, as each id moves one place, but
- * a submitter with 25 jobs has one. Resolves to how many peers hold the first page.
+ * Puts `jobId` in front of the submitter's list, and looks whether it stands there: another command or machine with the key may
+ * have written the list meanwhile. Resolves to how many peers hold the first page.
  */
 export async function addJobRecord(
   overlay: Pick<ClientOverlay, 'getRecord' | 'putRecord'>,
@@ -65,7 +68,24 @@ export async function addJobRecord(
   submitter: PublicKey,
   jobId: JobId,
 ): Promise<number> {
-  const known = await readJobRecords(overlay, hash, submitter)
+  let known = await readJobRecords(overlay, hash, submitter)
+  let holders = 0
+  for (let attempt = 1; attempt <= ADD_ATTEMPTS_MAX; attempt++) {
+    holders = await writeFront(overlay, hash, submitter, jobId, known)
+    known = await readJobRecords(overlay, hash, submitter)
+    if (known.includes(jobId)) break
+  }
+  return holders
+}
+
+/** Writes the pages that change: all of them, as each id moves one place, but a submitter with 25 jobs has one. */
+async function writeFront(
+  overlay: Pick<ClientOverlay, 'putRecord'>,
+  hash: Sha256,
+  submitter: PublicKey,
+  jobId: JobId,
+  known: readonly JobId[],
+): Promise<number> {
   const ids = [jobId, ...known.filter((id) => id !== jobId)].slice(0, LISTED_JOBS_MAX)
   const key = jobsKey(hash, submitter)
   let holders = 0

@@ -41,6 +41,13 @@ test('a job that is removed is listed no more, wherever it stood, and the others
   }
 })
 
+test('of several added at the same moment none is lost', async () => {
+  const records = memoryRecords()
+  const all = Array.from({ length: 5 }, (_, n) => jobNamed(n))
+  await Promise.all(all.map((id) => addJobRecord(records, sha256, submitter, id)))
+  assert.equal([...(await readJobRecords(records, sha256, submitter))].sort(), all)
+})
+
 test('of several removed one after the other none comes back', async () => {
   const records = memoryRecords()
   for (let n = 0; n < 60; n++) await addJobRecord(records, sha256, submitter, jobNamed(n))
