@@ -19,6 +19,16 @@ const CALL_MS = 5_000
 /** Calls in a row without an answer after which a peer counts as silent. */
 const SILENT_AFTER = 2
 
+/** A peer that lacks facts is compared with after so long at least, twice as long each time that it did not help, and at most. */
+const BEHIND_MIN_MS: Millis = 1_000
+const BEHIND_MAX_MS: Millis = 10_000
+
+/** A shard by name. */
+interface ShardName {
+  readonly jobId: JobId
+  readonly shard: number
+}
+
 /** A fact to be offered, and who waits for what becomes of it. */
 interface Queued {
   readonly job: BookedJob
@@ -50,6 +60,10 @@ export class PeerLink {
   #queuedBytes = 0
   #inFlight = 0
   #failures = 0
+  /** Shards of which it was not brought a fact. */
+  readonly #behind = new Map<string, ShardName>()
+  #behindAt: Millis = Number.NEGATIVE_INFINITY
+  #behindMs = BEHIND_MIN_MS
   #closed = false
 
   constructor(context: PeerLinkContext, endpoint: Endpoint) {
@@ -65,6 +79,22 @@ export class PeerLink {
   /** The last call failed, whether or not that makes it silent. */
   get isDoubtful(): boolean {
     return this.#failures > 0
+  }
+
+  /** It may lack facts of the shard, which came while it was away for a moment or could take nothing. */
+  lacks({ jobId, shard }: ShardName): void {
+    this.#behind.set(`${jobId}/${shard}`, { jobId, shard })
+  }
+
+  /** Shards that it lacks facts of and is to be compared with now that it answers; each is told once. */
+  takeBehind(now: Millis): readonly ShardName[] {
+    if (this.#behind.size === 0 || this.isDoubtful || now - this.#behindAt < this.#behindMs) return []
+    const isLongAgo = now - this.#behindAt >= 2 * BEHIND_MAX_MS
+    this.#behindMs = isLongAgo ? BEHIND_MIN_MS : Math.min(BEHIND_MAX_MS, 2 * this.#behindMs)
+    this.#behindAt = now
+    const behind = [...this.#behind.values()]
+    this.#behind.clear()
+    return behind
   }
 
   /** Calls a method; keeps count of whether it answers. Rejects as `Transport.call`. */
@@ -89,8 +119,16 @@ export class PeerLink {
   offer(job: BookedJob, shard: number, fact: OfferedFact): Promise<OfferState> {
     const bytes = fact.outputs.reduce((sum, output) => sum + output.bytes.length + 16, fact.fact.length + 16)
     const isFull = this.#queue.length >= QUEUE_FACTS_MAX || this.#queuedBytes + bytes > QUEUE_BYTES_MAX
-    if (this.isSilent || this.#closed || isFull) return Promise.resolve('notNow')
-    return new Promise((done) => {
+    const { jobId } = job
+    if (this.isSilent || this.#closed || isFull) {
+      this.lacks({ jobId, shard })
+      return Promise.resolve('notNow')
+    }
+    return new Promise((resolve) => {
+      const done = (state: OfferState) => {
+        if (state === 'notNow') this.lacks({ jobId, shard })
+        resolve(state)
+      }
       this.#push({ job, shard, fact, bytes, done, introduced: false })
     })
   }
@@ -112,6 +150,7 @@ export class PeerLink {
   forgetJob(jobId: JobId): void {
     const gone = this.#queue.filter(({ job }) => job.jobId === jobId)
     this.#drop(gone)
+    for (const [name, shard] of this.#behind) if (shard.jobId === jobId) this.#behind.delete(name)
   }
 
   /** What waits is not sent any more. */

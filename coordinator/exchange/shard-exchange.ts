@@ -52,10 +52,11 @@ export interface ShardExchangeContext {
 }
 
 /**
- * Keeps the owners of a shard alike. Each fact is passed on, raw, as soon as it is on disk here; every ten seconds and on
- * each change of owners all facts are compared by range fingerprints; what is granted is told as soft state. Owners that do
- * not answer, or hand out nothing, lose their turn until they do. A newcomer is given the job and brought up to date by
- * those that were there; a former owner keeps passing on what it has, and deletes it once it has long been superfluous.
+ * Keeps the owners of a shard alike. Each fact is passed on, raw, as soon as it is on disk here; every ten seconds and on each
+ * change of owners all facts are compared by range fingerprints, with who could not be brought a fact in a moment; what is
+ * granted is told as soft state. Owners that do not answer, or hand out nothing, lose their turn until they do. A newcomer is
+ * given the job and brought up to date by those that were there; a former owner keeps passing on what it has, and deletes it
+ * once it has long been superfluous.
  */
 export class ShardExchange implements FactExchange {
   readonly #c: ShardExchangeContext
@@ -212,6 +213,7 @@ export class ShardExchange implements FactExchange {
     this.#askAgain(now)
     this.#tell(now)
     this.#replication.pullMissing()
+    this.#catchUp(now)
     if (now < this.#syncDueAt) return
     this.#syncDueAt = now + jitter(random, SYNC_MS, 0.2)
     void this.#syncs.syncAll()
@@ -229,6 +231,14 @@ export class ShardExchange implements FactExchange {
     )
     for (const held of asking) this.#coOwners.look(held)
     void this.#syncs.syncEach(asking)
+  }
+
+  /** Compares with co-owners that were not brought a fact, without waiting for the turn of everybody. */
+  #catchUp(now: Millis): void {
+    for (const link of this.#coOwners.links) {
+      const behind = link.takeBehind(now).flatMap(({ jobId, shard }) => this.#shards.get(jobId, shard) ?? [])
+      if (behind.length > 0) void this.#syncs.sync(link.endpoint.nodeId, behind)
+    }
   }
 
   /** Tells co-owners of shards with work left what is out, and asks doubtful ones whether they are there. */

@@ -144,6 +144,7 @@ export class SyncTurns {
           )
       }
     }
+    if (outcome === 'failed') link.lacks({ jobId: held.job.jobId, shard: held.shard })
     if (outcome === 'equal' || outcome === 'merged' || outcome === 'given') onMet(held, nodeId, snapshot)
     if (isClean && held.outsideSince !== undefined) held.cleanSyncs++
     else held.cleanSyncs = 0

@@ -99,6 +99,32 @@ test('a peer that does not know the job is given it, once, and the fact again', 
   assert.equal(states, ['unknown', 'unknown'], 'it is not given it for ever')
 })
 
+test('a peer that missed a fact is compared with once it answers, and ever more rarely while it goes on missing some', async () => {
+  const { link, calls, offer } = linkOf()
+  const shard = { jobId: JOB.jobId, shard: 0 }
+  offer()
+  calls[0]!.fail('unreachable')
+  await settled()
+  assert.equal(link.takeBehind(0), [], 'it does not answer yet')
+  const answer = async () => {
+    const tell = link.call(methods.outstanding, { grants: [] })
+    calls.at(-1)!.answer({})
+    await tell
+  }
+  await answer()
+  assert.equal(link.takeBehind(0), [shard])
+  assert.equal(link.takeBehind(60_000), [], 'it is told once')
+  const taken: number[] = []
+  for (let now = 100_000; now < 140_000; now += 500) {
+    link.lacks(shard)
+    if (link.takeBehind(now).length > 0) taken.push(now - 100_000)
+  }
+  assert.equal(taken, [0, 1_000, 3_000, 7_000, 15_000, 25_000, 35_000])
+  link.lacks(shard)
+  link.forgetJob(JOB.jobId)
+  assert.equal(link.takeBehind(300_000), [])
+})
+
 test('a peer is silent after two calls without an answer, is sent no facts then, and is back with its first answer', async () => {
   const { link, calls, changes, states, offer } = linkOf()
   for (let i = 0; i < 5; i++) offer()
