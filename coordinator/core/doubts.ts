@@ -13,6 +13,14 @@ const DOUBTS_SHARE = 1 / 16
 /** Further ones for each that known grantors contradict: where strangers lie, all that they settled is asked about again. */
 const DOUBTS_FOR_A_LIE = 16
 
+/**
+ * Grants of those that a newcomer is told of are not doubted for so long: it never met who died before it came, and what that
+ * one granted last is still being reported. Unit: ms.
+ */
+const INHERITED_MS: Millis = 180_000
+/** Such grantors of one job. */
+const INHERITED_MAX = 64
+
 /** Why a unit that the facts settle is asked about all the same. */
 export interface Doubt {
   /** Somebody whose grantor is known says otherwise. */
@@ -23,7 +31,7 @@ export interface Doubt {
 
 /** What {@link Doubts} look at in a unit. */
 interface DoubtedUnit {
-  readonly shard: { readonly awaitsOthers: boolean }
+  readonly shard: { readonly awaitsOthers: boolean; readonly isNewHere: boolean }
   readonly votes: readonly Vote[]
   doubt: Doubt | undefined
 }
@@ -44,6 +52,8 @@ interface Sight {
 export class Doubts<Unit extends DoubtedUnit> {
   readonly #grantors: Grantors | undefined
   #left: number
+  /** Grantors that this owner was told of when it came, and until when they are not doubted. */
+  readonly #inherited = new Map<NodeId, Millis>()
   /** Units that the facts settle and this owner does not. */
   readonly #doubted = new Set<Unit>()
   /** Units that wait for the lookup of a grantor, which ends in a moment. */
@@ -96,6 +106,7 @@ export class Doubts<Unit extends DoubtedUnit> {
   #look(record: Unit, judgement: Judgement, { rules, weights, now }: Sight): Judgement {
     const grantors = this.#grantors
     if (grantors === undefined) return judgement
+    if (record.shard.awaitsOthers && record.shard.isNewHere) this.#inherit(record.votes, now)
     if (judgement.ruled || (judgement.state !== 'accepted' && judgement.state !== 'failed')) {
       if (record.doubt !== undefined && judgement.state === 'disputed') this.#contradicted(record.doubt)
       return judgement
@@ -118,7 +129,10 @@ export class Doubts<Unit extends DoubtedUnit> {
     // Whether it is a stranger will be known in a moment: until then nobody is asked, and nothing is settled.
     if (!standings.has('stranger') && !record.shard.awaitsOthers) return { ...alone, wanted: 0 }
     // What a newcomer is told of the time before it came is for those to doubt who were there.
-    if (record.shard.awaitsOthers) record.doubt ??= { isContradicted: false, isOver: true }
+    const isInherited = judgement.agreeing.every(
+      ({ grantor }) => grantors.isMet(grantor) || (this.#inherited.get(grantor) ?? 0) > now,
+    )
+    if (record.shard.awaitsOthers || isInherited) record.doubt ??= { isContradicted: false, isOver: true }
     if (record.doubt?.isOver || alone.wanted === 0) return judgement
     if (record.doubt === undefined) {
       if (this.#left <= 0) {
@@ -130,6 +144,12 @@ export class Doubts<Unit extends DoubtedUnit> {
     }
     if (known.some((vote) => isAgainst(vote, judgement))) this.#contradicted(record.doubt)
     return alone
+  }
+
+  #inherit(votes: readonly Vote[], now: Millis): void {
+    for (const { grantor } of votes)
+      if (this.#inherited.size < INHERITED_MAX || this.#inherited.has(grantor))
+        this.#inherited.set(grantor, now + INHERITED_MS)
   }
 
   #waitFor(grantor: NodeId, record: Unit): void {

@@ -53,6 +53,7 @@ export class OpenJobs {
     const returnMs = restarted ? RETURN_MS : 0
     const shard = new Shard(job, number, ranges, now, now + Math.max(returnMs, awaitsOthers ? OTHERS_MS : 0))
     shard.awaitsOthers = awaitsOthers
+    shard.isNewHere = !restarted
     shard.returnUntil = now + returnMs
     shard.patientUntil = now + AHEAD_MS
     shard.owners = [this.#state.context.self]

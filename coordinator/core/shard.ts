@@ -61,6 +61,8 @@ export class Shard {
   quietUntil: Millis
   /** {@link quietUntil} ends as soon as another owner was asked, but not before {@link returnUntil}. */
   awaitsOthers = false
+  /** This process was the first here to open it: what was granted before, others know better. */
+  isNewHere = false
   /** An owner that knows more and does not tell is waited for until then. */
   patientUntil: Millis = 0
   /** Workers have until then to come back with their tickets. */

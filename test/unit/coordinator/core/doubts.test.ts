@@ -169,4 +169,43 @@ test('whoever owns a shard anew does not doubt what was settled before it came',
   grid.finish()
 })
 
+for (const [restarted, told] of [
+  [false, 'nor does it doubt for three minutes what those granted before who had left when it came'],
+  [true, 'an owner that was there before goes on doubting strangers that it has on disk'],
+] as const)
+  test(told, () => {
+    const grid = gridOf(6)
+    makeUp(grid, 6, 'right')
+    const [owner] = grid.owners
+    grid.handle(owner!, { type: 'shardClosed', jobId: grid.jobId, shard: 0 })
+    grid.handle(owner!, { type: 'jobOpened', jobId: grid.jobId, spec: grid.specs.get(grid.jobId)!, orders: [] })
+    const ranges = [{ first: 0, count: 6 }]
+    const opened = { type: 'shardOpened', jobId: grid.jobId, shard: 0, ranges, restarted } as const
+    grid.handle(owner!, { ...opened, awaitsOthers: true })
+    const hear = (units: readonly number[]) => {
+      for (const { checked } of grid.facts)
+        if (checked.votes.every(({ unit }) => units.includes(unit)))
+          grid.handle(owner!, {
+            type: 'reportKept',
+            session: undefined,
+            report: checked,
+            stored: new Set(units),
+            wallMs: 0,
+            live: false,
+          })
+    }
+    hear([0, 1])
+    grid.handle(owner!, { type: 'othersAsked', jobId: grid.jobId, shard: 0 })
+    grid.advance(10_000)
+    hear([2, 3])
+    grid.advance(3_000)
+    const settled = () => owner!.core.shard(grid.jobId, 0)!.settledCount
+    assert.is(settled(), restarted ? 2 : 4)
+    grid.advance(180_000)
+    hear([4, 5])
+    grid.advance(3_000)
+    assert.is(settled(), restarted ? 2 : 4, 'later it is a stranger like any other')
+    grid.finish()
+  })
+
 test.run()
