@@ -50,8 +50,8 @@ export interface FactExchange {
   granted(job: BookedJob, grant: Grant): void
   /** Whether enough owners have what the worker said of a settled unit, and its bytes, that it may drop its copies. */
   isSafe(jobId: JobId, shard: number, worker: PublicKey, unit: number): boolean
-  /** This process stood still: other owners of open shards are asked what they know. */
-  stoodStill(): void
+  /** Other owners of an open shard are asked what they know before it is granted from: they may have gone on without this node. */
+  askOthers(jobId: JobId, shard: number): void
   /** Brings the other owners up to date because this node is leaving. Resolves to the shards that are. */
   handOver(): Promise<number>
   /** Safe to call twice. */
@@ -73,7 +73,7 @@ export function soloExchange(self: NodeId): FactExchange {
     replicate: () => holding,
     granted() {},
     isSafe: () => true,
-    stoodStill() {},
+    askOthers() {},
     handOver: async () => 0,
     close() {},
   }

@@ -247,7 +247,7 @@ export class OwnerDriver {
           this.#sessions.cancel(effect.session, new GridError('exists', effect.reason))
           break
         case 'askOthers':
-          this.#c.exchange.stoodStill()
+          for (const { jobId, shard } of effect.shards) this.#c.exchange.askOthers(jobId, shard)
           break
         case 'seekGrantor':
           this.#grantors.seek(effect.nodeId)

@@ -226,8 +226,11 @@ export type OwnerEffect =
       readonly shard: number
       readonly facts: readonly { readonly factId: Digest; readonly reportId: Digest }[]
     }
-  /** This process stood still: the other owners of all shards are to be asked what they know, then `othersAsked`. */
-  | { readonly type: 'askOthers' }
+  /**
+   * This process stood still, or owns shards again that others owned without it: their other owners are to be asked what they
+   * know, then `othersAsked`.
+   */
+  | { readonly type: 'askOthers'; readonly shards: readonly { readonly jobId: JobId; readonly shard: number }[] }
   /** A grant of somebody unknown: look it up, then `grantorsMet` or `grantorMissing`. */
   | { readonly type: 'seekGrantor'; readonly nodeId: NodeId }
 

@@ -81,17 +81,26 @@ export class OpenJobs {
 
   /** This process stood still: other owners may have gone on, so that they are asked as after a restart. */
   stoodStill(now: Millis): void {
-    let isShared = false
-    for (const job of this.#state.jobs.values()) {
-      for (const shard of job.shards.values()) {
-        if (shard.owners.length <= 1 || shard.finished) continue
-        shard.awaitsOthers = true
-        shard.quietUntil = now + OTHERS_MS
-        shard.patientUntil = now + AHEAD_MS
-        isShared = true
-      }
+    const shared: Shard[] = []
+    for (const job of this.#state.jobs.values())
+      for (const shard of job.shards.values()) if (shard.owners.length > 1 && !shard.finished) shared.push(shard)
+    this.#askOthers(shared, now)
+  }
+
+  /** The shard is owned again after others did without this node, which told it nothing meanwhile. */
+  ownedAgain(shard: Shard, now: Millis): void {
+    if (shard.owners.length > 1 && !shard.finished) this.#askOthers([shard], now)
+  }
+
+  /** Nothing of these shards is granted before the other owners were asked what they know. */
+  #askOthers(shards: readonly Shard[], now: Millis): void {
+    if (shards.length === 0) return
+    for (const shard of shards) {
+      shard.awaitsOthers = true
+      shard.quietUntil = now + OTHERS_MS
+      shard.patientUntil = now + AHEAD_MS
     }
-    if (isShared) this.#state.emit({ type: 'askOthers' })
+    this.#state.emit({ type: 'askOthers', shards: shards.map(({ jobId, shard }) => ({ jobId, shard })) })
   }
 
   /** All orders known of the job, in place of those before. */

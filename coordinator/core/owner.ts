@@ -156,6 +156,7 @@ export class Owner {
   #ownersChanged({ jobId, shard: number, owners }: Extract<OwnerEvent, { type: 'ownersChanged' }>, now: Millis): void {
     const shard = this.shard(jobId, number)
     if (shard === undefined) return
+    const wasOutside = this.#state.isOutside(shard)
     shard.setOwners(owners)
     this.#doubting.met(owners, now)
     if (this.#state.isOutside(shard)) {
@@ -163,6 +164,7 @@ export class Owner {
       this.#queue.serveEveryone()
       return
     }
+    if (wasOutside) this.#openJobs.ownedAgain(shard, now)
     if (shard.formerOwners === undefined || shard.finished) return
     this.#queue.draw(shard, now)
     this.#queue.serveEveryone()

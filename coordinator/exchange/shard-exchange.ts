@@ -134,9 +134,9 @@ export class ShardExchange implements FactExchange {
     this.#ask(held)
   }
 
-  stoodStill(): void {
-    this.#c.logger.info('this process stood still; other owners are asked what they know')
-    for (const held of this.#shards.all()) if (held.isOpen) this.#ask(held)
+  askOthers(jobId: JobId, shard: number): void {
+    const held = this.#shards.get(jobId, shard)
+    if (held?.isOpen) this.#ask(held)
   }
 
   /** Has all other owners asked before the shard is granted from; those not seen yet, once they are. */

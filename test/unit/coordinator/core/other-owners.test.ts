@@ -109,6 +109,23 @@ test('a restarted owner waits for the others, too, who went on while it was away
   assert.is(grants.length, 1)
 })
 
+test('an owner that others did without for a while has them asked before it grants again', () => {
+  const { core, grants, handle } = newcomer({ restarted: false, awaitsOthers: false })
+  const THIRD = 'd'.repeat(40) as NodeId
+  handle({ type: 'ownersChanged', jobId: JOB, shard: 0, owners: [OTHER, THIRD] }, 3)
+  handle({ type: 'wantChanged', session: 1, instances: 8 }, 5_000)
+  const before = grants.length
+  const back = { type: 'ownersChanged', jobId: JOB, shard: 0, owners: [SELF, OTHER] } as const
+  const effects = core.handle(back, 10_000)
+  assert.equal(
+    effects.filter(({ type }) => type === 'askOthers' || type === 'sendGrant'),
+    [{ type: 'askOthers', shards: [{ jobId: JOB, shard: 0 }] }],
+  )
+  handle(back, 10_100)
+  handle({ type: 'othersAsked', jobId: JOB, shard: 0 }, 10_200)
+  assert.ok(grants.length > before)
+})
+
 test('an owner that stood still has the others asked before it grants again', () => {
   const { core, grants, handle } = newcomer({ restarted: true, awaitsOthers: false })
   handle({ type: 'ownersChanged', jobId: JOB, shard: 0, owners: [SELF, OTHER] }, 3)
