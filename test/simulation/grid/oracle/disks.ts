@@ -1,5 +1,6 @@
 import type { Shard } from '../../../../coordinator/core/shard.js'
 import type { Coordinator } from '../../../../coordinator/index.js'
+import { grantorFactsMax } from '../../../../job/crowding.js'
 import type { Digest, JobId, NodeId } from '../../../../proto/model.js'
 import { LEDGER_FILE, ledgerIn } from '../../../../worker/ledger.js'
 import type { Host } from '../../world/host.js'
@@ -133,12 +134,30 @@ export class Disks {
     }
     const owners = () => ownersOf(jobId, shard).filter((owner) => !this.#notes.withholds(owner.caller.nodeId))
     const where = this.#notes.plan.owners > 1 ? owners() : [...disks.keys()]
-    const found = this.#notes.plan.owners > 1 ? where.every(has) : where.some(has)
+    const isThere = (host: Host) => has(host) || this.#isCrowdedOut(report, disks.get(host)!)
+    const found = this.#notes.plan.owners > 1 ? where.every(isThere) : where.some(isThere)
     const why = producerHolds ? 'its producer was to keep it' : 'its holders were to keep it'
     this.#notes.check(
       found,
       `report ${reportId.slice(0, 8)} of ${worker.name} on shard ${shard} was acknowledged and is lost: ${why}`,
     )
+  }
+
+  /** Whether one grantor has as many others keep of each unit of the report as there is room for: its own gave way (decision 0025). */
+  #isCrowdedOut({ jobId, shard, units }: SentReport, { facts }: DiskFacts): boolean {
+    const { spec } = this.#notes.jobs.get(jobId)!
+    const kept = [...(facts.get(shardName(jobId, shard)) ?? [])].flatMap(([id, fact]) =>
+      this.#notes.votesOf(id, fact, jobId),
+    )
+    const isFull = (unit: number) => {
+      const byGrantor = new Map<string, number>()
+      for (const vote of kept)
+        if (vote.unit === unit) byGrantor.set(vote.grantor, (byGrantor.get(vote.grantor) ?? 0) + 1)
+      return Math.max(0, ...byGrantor.values()) >= grantorFactsMax(spec)
+    }
+    const isCrowdedOut = units.every(isFull)
+    if (isCrowdedOut) this.#notes.world.count('crowdedOut')
+    return isCrowdedOut
   }
 
   #checkShard(owner: Host, { jobId, spec }: KnownToOracle, shard: Shard, kept: DiskFacts): void {
