@@ -17,7 +17,7 @@ import type { NewlyCounted } from './ledger.js'
 import { type OutputRequested, OutputUploads } from './output-uploads.js'
 
 /** Reports remembered that are to leave the journal while the ledger cannot be written. */
-const DROPPED_MAX = 16_384
+const STAYING_MAX = 16_384
 /**
  * What a report and each unit in it take in memory beside their bytes, in the tables here and in the core: most of what reports
  * of short units take. Measured with Node 20 over full and single reports. Unit: bytes.
@@ -67,8 +67,10 @@ export class ReportWriter {
   #largeBytes = 0
   /** Reports not settled, with the outputs beside them. */
   #writtenBytes = 0
-  /** Reports that are done with, and stay in the journal until the ledger is on disk. */
-  readonly #dropped = new Set<Digest>()
+  /** Reports that are done with, and leave the journal with the flush of the ledger that what they counted is in. */
+  readonly #leaving = new Map<Promise<void>, Set<Digest>>()
+  /** Those whose flush has failed: they leave with the next. */
+  readonly #staying = new Set<Digest>()
   readonly #uploads: OutputUploads
   #full = false
 
@@ -181,7 +183,7 @@ export class ReportWriter {
 
   /** Removes a report from disk, once what was counted of it is in the ledger on disk. It stays here until it is forgotten. */
   drop(reportId: Digest): void {
-    const { journal, ledger, logger } = this.#d
+    const { ledger } = this.#d
     const written = this.#written.get(reportId)
     this.#written.delete(reportId)
     if (written !== undefined) {
@@ -192,19 +194,37 @@ export class ReportWriter {
       for (const unit of written.units.keys()) if (!this.#core.isReported(jobId, unit)) this.#dropLarge(jobId, unit)
     }
     this.#checkFull()
-    this.#dropped.add(reportId)
-    ledger.flushed().then(
+    const flushed = ledger.flushed()
+    const leaving = this.#leaving.get(flushed) ?? this.#leaveAfter(flushed)
+    leaving.add(reportId)
+  }
+
+  /**
+   * The reports that leave the journal once `flushed`: not those that are dropped while it is under way, as what they counted is
+   * in the flush after it.
+   */
+  #leaveAfter(flushed: Promise<void>): Set<Digest> {
+    const { journal, logger } = this.#d
+    const leaving = new Set(this.#staying)
+    this.#leaving.set(flushed, leaving)
+    this.#staying.clear()
+    flushed.then(
       () => {
-        const ids = [...this.#dropped]
-        this.#dropped.clear()
-        return journal.remove(ids)
+        this.#leaving.delete(flushed)
+        journal.remove([...leaving])
       },
       (error: unknown) => {
+        this.#leaving.delete(flushed)
         logger.warn('settled units not kept on disk', { error: toGridError(error).message })
-        // Removed after the next flush that succeeds; the oldest of very many are offered again at the next start.
-        if (this.#dropped.size > DROPPED_MAX) this.#dropped.delete(this.#dropped.keys().next().value!)
+        for (const id of leaving) this.#staying.add(id)
+        // The oldest of very many are offered again at the next start.
+        for (const id of this.#staying) {
+          if (this.#staying.size <= STAYING_MAX) break
+          this.#staying.delete(id)
+        }
       },
     )
+    return leaving
   }
 
   /**
@@ -263,7 +283,8 @@ export class ReportWriter {
     this.#written.set(reportId, written)
     this.#past.delete(reportId)
     // What is under way once more is not to leave the journal for having been done with.
-    this.#dropped.delete(reportId)
+    this.#staying.delete(reportId)
+    for (const leaving of this.#leaving.values()) leaving.delete(reportId)
     this.#checkFull()
   }
 

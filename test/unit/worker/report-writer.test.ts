@@ -130,4 +130,17 @@ reports('a report that was dropped and is written once more stays in the journal
   assert.equal([...journal], [reportId])
 })
 
+reports('a report stays in the journal until what it counted is on disk, whatever was flushed before it', async () => {
+  const flushes: (() => void)[] = []
+  const { writer, write, journal } = writerOf(() => new Promise((resolve) => void flushes.push(resolve)))
+  const [first, second] = [await write(0, 1), await write(1, 1)]
+  writer.drop(first)
+  writer.drop(second)
+  flushes[0]!()
+  await eventually(() => !journal.has(first), 5_000, 'the first report to leave')
+  assert.ok(journal.has(second))
+  flushes[1]!()
+  await eventually(() => !journal.has(second), 5_000, 'the second to leave')
+})
+
 reports.run()
