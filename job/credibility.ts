@@ -138,7 +138,7 @@ function outcomeOf(votes: readonly Vote[], rules: AgreementRules): Outcome {
   const sorted = counted.sort(compareVotes)
   const opinions = new Map<PublicKey, Opinion>()
   for (const vote of sorted) hear(opinions, vote)
-  const valid = validVotes(sorted, opinions)
+  const valid = validVotes(sorted, opinions, rules)
   if (valid.length === 0) return NOTHING
   if (ruled !== undefined) return split(valid, (vote) => isSameAnswer(ruled, vote))
   const answers = new Map<string, Map<NodeId, number>>()

@@ -137,8 +137,9 @@ export function verdictRules(spec: JobSpec, orders?: OrdersView): VerdictRules {
 /**
  * Judges one unit by the set of its valid votes: neither their order nor repetitions matter, and nothing else does.
  *
- * 1. Host failures are no votes. Of each donor the votes for one answer (outcome and digest) are one vote, the one with
- *    the smallest report id; a donor with two answers has none. Running over the wall limit contradicts nothing.
+ * 1. Host failures are no votes. Of each donor the votes for one answer (outcome and digest) are one vote; a donor with two
+ *    answers has none. It stands under the grant that does the most for the answer (`job/spread.ts`), with one grantor enough under
+ *    that with the smallest report id. Running over the wall limit contradicts nothing.
  * 2. Of each grantor and answer the `grantorVotesMax` votes with the smallest report id count, and more as far as no grantor
  *    stands behind more than one in `minGrantors` of the votes that count for the answer ({@link countedOf}).
  * 3. `quorum:K`: settled iff one answer has K or more of the votes that count, more than half of them, and they carry
@@ -292,7 +293,7 @@ function judgeAny(votes: readonly Vote[], rules: VerdictRules, weights: Weights)
     else hear(opinions, vote)
   }
   const equivocations = equivocationsOf(sorted, opinions)
-  const valid = validVotes(sorted, opinions)
+  const valid = validVotes(sorted, opinions, rules)
   const answers = countVotes(valid, rules)
   const winner = winnerOf(valid, answers, rules, weights)
   if (winner) {

@@ -1,5 +1,6 @@
 import type { AgeClass, Digest, NodeId, Outcome, PublicKey } from '../proto/model.js'
 import { isDeterministic } from './digest.js'
+import { spread } from './spread.js'
 
 /** What one valid report says of one unit, with the owner whose grant it answers. Made by `checkReportFact` alone. */
 export interface Vote {
@@ -93,24 +94,41 @@ function contradictionOfOneKey(votes: readonly Vote[]): readonly [Vote, Vote] | 
   return undefined
 }
 
-/** One vote a donor, ascending: those of a deterministic kind, or when there is none those over the wall limit. */
-export function validVotes(sorted: readonly Vote[], opinions: ReadonlyMap<PublicKey, Opinion>): readonly Vote[] {
-  const ends = sorted.filter((vote) => {
-    const opinion = opinions.get(vote.donor)
-    return opinion?.vote === vote && !opinion.contradiction
-  })
-  if (ends.length > 0) return distinct(ends)
-  return distinct(
-    sorted.filter((vote) => {
-      const opinion = opinions.get(vote.donor)
-      return opinion?.wall === vote && !opinion.vote
-    }),
-  )
+/**
+ * One vote a donor, ascending: those of a deterministic kind, or when there is none those over the wall limit. With one grantor
+ * enough the first of each donor, otherwise one that does the most for its answer, see {@link spread}.
+ */
+export function validVotes(
+  sorted: readonly Vote[],
+  opinions: ReadonlyMap<PublicKey, Opinion>,
+  { minGrantors }: Pick<GrantorCaps, 'minGrantors'>,
+): readonly Vote[] {
+  const byAnswer = new Map<string, Vote[]>()
+  for (const isWanted of [isEnd, isOverWall]) {
+    for (const vote of sorted) {
+      if (!isWanted(vote, opinions.get(vote.donor))) continue
+      const votes = byAnswer.get(answerOf(vote))
+      if (votes === undefined) byAnswer.set(answerOf(vote), [vote])
+      else votes.push(vote)
+    }
+    if (byAnswer.size > 0) break
+  }
+  const valid = [...byAnswer.values()].flatMap(minGrantors === 1 ? firsts : spread)
+  return valid.sort(compareVotes)
 }
 
-/** Without repetitions of the same object, which stand side by side after sorting. */
-function distinct(sorted: readonly Vote[]): readonly Vote[] {
-  return sorted.filter((vote, i) => vote !== sorted[i - 1])
+function isEnd(vote: Vote, opinion: Opinion | undefined): boolean {
+  return isDeterministic(vote.outcome) && opinion?.contradiction === undefined
+}
+
+function isOverWall(vote: Vote, opinion: Opinion | undefined): boolean {
+  return vote.outcome === 'wall' && opinion?.vote === undefined
+}
+
+/** The first vote of each donor. */
+function firsts(votes: readonly Vote[]): Vote[] {
+  const donors = new Set<PublicKey>()
+  return votes.filter(({ donor }) => !donors.has(donor) && donors.add(donor))
 }
 
 /** Valid votes for one answer, by the owner that granted them. */

@@ -31,7 +31,7 @@ export interface Doubt {
 
 /** What {@link Doubts} look at in a unit. */
 interface DoubtedUnit {
-  readonly shard: { readonly awaitsOthers: boolean; readonly isNewHere: boolean }
+  readonly shard: { readonly awaitsOthers: boolean; readonly isNewHere: boolean; readonly isReadBack: boolean }
   readonly votes: readonly Vote[]
   doubt: Doubt | undefined
 }
@@ -106,6 +106,7 @@ export class Doubts<Unit extends DoubtedUnit> {
   #look(record: Unit, judgement: Judgement, { rules, weights, now }: Sight): Judgement {
     const grantors = this.#grantors
     if (grantors === undefined) return judgement
+    const isTold = record.shard.awaitsOthers || record.shard.isReadBack
     if (record.shard.awaitsOthers && record.shard.isNewHere) this.#inherit(record.votes, now)
     if (judgement.ruled || (judgement.state !== 'accepted' && judgement.state !== 'failed')) {
       if (record.doubt !== undefined && judgement.state === 'disputed') this.#contradicted(record.doubt)
@@ -127,12 +128,12 @@ export class Doubts<Unit extends DoubtedUnit> {
       return rules.policy.type === 'none' ? judgement : disputed(alone, judgement)
     }
     // Whether it is a stranger will be known in a moment: until then nobody is asked, and nothing is settled.
-    if (!standings.has('stranger') && !record.shard.awaitsOthers) return { ...alone, wanted: 0 }
+    if (!standings.has('stranger') && !isTold) return { ...alone, wanted: 0 }
     // What a newcomer is told of the time before it came is for those to doubt who were there.
     const isInherited = judgement.agreeing.every(
       ({ grantor }) => grantors.isMet(grantor) || (this.#inherited.get(grantor) ?? 0) > now,
     )
-    if (record.shard.awaitsOthers || isInherited) record.doubt ??= { isContradicted: false, isOver: true }
+    if (isTold || isInherited) record.doubt ??= { isContradicted: false, isOver: true }
     if (record.doubt?.isOver || alone.wanted === 0) return judgement
     if (record.doubt === undefined) {
       if (this.#left <= 0) {

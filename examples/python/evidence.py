@@ -1,7 +1,6 @@
 """Whether facts prove a result: docs/protocol.md, "Facts" and "Verdict, version 1". Nothing here trusts a peer."""
 
 import hashlib
-import math
 import struct
 
 from grid import distance
@@ -166,21 +165,38 @@ def check_fact(job: Job, fact):
     return [(unit, Vote(donor, granted[unit], answer, report_id)) for unit, answer in votes.items()]
 
 
-def counted_of(votes, min_grantors, cap):
-    """Of each grantor the first `cap` votes for one answer, and more as far as none has more than one in `min_grantors` of them."""
+def placed(by_donor, most):
+    """Of each donor one vote for an answer, so many donors as find one where no grantor has more than `most` (Kuhn, 1955)."""
+    at = {}
 
-    def kept(most):
-        place = {}
-        counted = []
-        for vote in votes:
-            place[vote.grantor] = place.get(vote.grantor, 0) + 1
-            if place[vote.grantor] <= most:
-                counted.append(vote)
-        return counted
+    def place(own, tried):
+        for vote in own:
+            if vote.grantor in tried:
+                continue
+            tried.add(vote.grantor)
+            there = at.setdefault(vote.grantor, {})
+            if len(there) < most:
+                there[vote.donor] = vote
+                return True
+            for donor in list(there):
+                if place(by_donor[donor], tried):
+                    del there[donor]
+                    there[vote.donor] = vote
+                    return True
+        return False
 
-    while min_grantors > 1 and len(kept(cap + 1)) >= min_grantors * (cap + 1):
+    for own in by_donor.values():
+        place(own, set())
+    return sorted((vote for there in at.values() for vote in there.values()), key=lambda vote: vote.order)
+
+
+def counted_of(by_donor, min_grantors, cap):
+    """The votes for one answer that count: `cap` of a grantor, and more as far as none has more than one in `min_grantors`."""
+    if min_grantors == 1:
+        return [own[0] for own in by_donor.values()]
+    while len(placed(by_donor, cap + 1)) >= min_grantors * (cap + 1):
         cap += 1
-    return kept(cap)
+    return placed(by_donor, cap)
 
 
 def judge(job: Job, votes):
@@ -188,31 +204,29 @@ def judge(job: Job, votes):
     spec = job.spec
     quorum = spec.quorum or 1
     min_grantors = max(1, min(spec.min_grantors, quorum))
-    cap = math.inf if min_grantors == 1 else -(-quorum // min_grantors)
     by_donor = {}
     for vote in sorted(votes, key=lambda vote: vote.order):
         if vote.answer[0] != HOST:
             by_donor.setdefault(vote.donor, []).append(vote)
-    valid = []
-    for own in by_donor.values():
+    valid = {}
+    for donor, own in by_donor.items():
         ends = [vote for vote in own if vote.answer[0] != WALL]
-        # Two answers of one donor cancel out; two reports of one answer are one vote.
+        # Two answers of one donor cancel out; reports of one answer are one vote.
         if len({vote.answer for vote in ends}) == 1:
-            valid.append(ends[0])
+            valid[donor] = ends
     if not valid:
-        valid = [own[0] for own in by_donor.values() if all(vote.answer[0] == WALL for vote in own)]
-    valid.sort(key=lambda vote: vote.order)
+        valid = {donor: own for donor, own in by_donor.items() if all(vote.answer[0] == WALL for vote in own)}
     answers = {}
-    for vote in valid:
-        answers.setdefault(vote.answer, []).append(vote)
-    answers = {answer: counted_of(own, min_grantors, cap) for answer, own in answers.items()}
+    for donor, own in valid.items():
+        answers.setdefault(own[0].answer, {})[donor] = own
+    counted = {answer: counted_of(own, min_grantors, -(-quorum // min_grantors)) for answer, own in answers.items()}
     if spec.quorum == 0 and valid:
-        return valid[0].answer, answers[valid[0].answer]
-    total = sum(len(counted) for counted in answers.values())
-    for answer, counted in answers.items():
-        grantors = {vote.grantor for vote in counted}
-        if len(counted) >= quorum and 2 * len(counted) > total and len(grantors) >= min_grantors:
-            return answer, counted
+        first = min((own[0] for own in valid.values()), key=lambda vote: vote.order)
+        return first.answer, counted[first.answer]
+    total = sum(len(own) for own in counted.values())
+    for answer, own in counted.items():
+        if len(own) >= quorum and 2 * len(own) > total and len(placed(answers[answer], 1)) >= min_grantors:
+            return answer, own
     raise Refused(f"{len(valid)} donors where {quorum} must agree")
 
 

@@ -72,16 +72,35 @@ interface ModelVerdict {
   readonly answered: number
 }
 
+/** One vote a donor: of all ways to choose them one with the least sum of squares of what the owners have. */
+function mostEven(votes: readonly Vote[]): readonly Vote[] {
+  const ways = unique(votes.map(({ donor }) => donor)).reduce<readonly (readonly Vote[])[]>(
+    (chosen, donor) => {
+      const own = votes.filter((vote) => vote.donor === donor)
+      const choices = own.filter((a) => own.find((b) => a.grantor === b.grantor) === a)
+      return chosen.flatMap((before) => choices.map((vote) => [...before, vote]))
+    },
+    [[]],
+  )
+  const unevenness = (way: readonly Vote[]) =>
+    unique(way.map(({ grantor }) => grantor))
+      .map((grantor) => way.filter((vote) => vote.grantor === grantor).length ** 2)
+      .reduce((sum, square) => sum + square, 0)
+  return ways.reduce((best, way) => (unevenness(way) < unevenness(best) ? way : best))
+}
+
 /** The rules of `judge` said again, slowly, one sentence a line. */
 function model(all: readonly Vote[], rules: VerdictRules): ModelVerdict {
   const donors = unique(all.map((vote) => vote.donor))
   const byDonor = donors.map((donor) => ascending(all.filter((vote) => vote.donor === donor)))
   const consistent = byDonor.filter((own) => own.filter(real).every((a) => own.filter(real).every((b) => same(a, b))))
-  const ends = consistent.flatMap((own) => own.filter(real).slice(0, 1))
-  const walls = consistent.flatMap((own) =>
-    own.some(real) ? [] : own.filter((vote) => vote.outcome === 'wall').slice(0, 1),
-  )
-  const valid = ascending(ends.length > 0 ? ends : walls)
+  const ends = consistent.flatMap((own) => own.filter(real))
+  const walls = consistent.flatMap((own) => (own.some(real) ? [] : own.filter((vote) => vote.outcome === 'wall')))
+  const able = ends.length > 0 ? ends : walls
+  const firsts = (votes: readonly Vote[]) => votes.filter((a) => votes.find((b) => a.donor === b.donor) === a)
+  const evenly = rules.minGrantors === 1 ? firsts : mostEven
+  const kinds = able.filter((a, i) => able.findIndex((b) => same(a, b)) === i)
+  const valid = ascending(kinds.flatMap((kind) => evenly(able.filter((vote) => same(vote, kind)))))
   const most = (vote: Vote) => {
     const own = valid.filter((other) => same(other, vote))
     const kept = (cap: number) =>
@@ -126,8 +145,12 @@ verdict('equals the slow model', () => {
       if (judgement.state === 'accepted' || judgement.state === 'failed') {
         const { winner, counted, valid } = expected
         assert.ok(winner && judgement.outcome === winner.outcome && judgement.digest === winner.digest)
-        assert.equal(judgement.agreeing, ascending(counted.filter((vote) => same(vote, winner))))
-        assert.equal(judgement.conflicting, ascending(valid.filter((vote) => !same(vote, winner))))
+        const { agreeing, conflicting } = judgement
+        assert.is(agreeing.length, counted.filter((vote) => same(vote, winner)).length)
+        assert.ok(agreeing.every((vote) => same(vote, winner) && valid.some(({ donor }) => donor === vote.donor)))
+        const others = valid.filter((vote) => !same(vote, winner)).map(({ donor }) => donor)
+        assert.equal(conflicting.map(({ donor }) => donor).sort(), others.sort())
+        assert.equal([agreeing, conflicting].map(ascending), [agreeing, conflicting])
       } else {
         assert.is(judgement.votes, expected.counted.length)
         assert.is(judgement.wanted, expected.answered >= rules.maxInstances ? 0 : 1)
@@ -152,6 +175,32 @@ verdict('is a function of the set: order and repetitions do not matter', () => {
       assert.equal(judge(again, rules), judge(votes, rules))
     }),
   )
+})
+
+verdict('stands when a donor says again under another grant what it said', () => {
+  const again = votesArbitrary.chain((votes) =>
+    fc.tuple(
+      fc.constant(votes),
+      fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 2 }), fc.nat()), { maxLength: 6 }),
+    ),
+  )
+  let settled = 0
+  check(
+    fc.property(again, rulesArbitrary, ([votes, copies], rules) => {
+      const judgement = judge(votes, rules)
+      if (judgement.state !== 'accepted' && judgement.state !== 'failed') return
+      settled++
+      const { digest, outcome, agreeing } = judgement
+      const more = copies.map(([which, grantor, salt]) => {
+        const vote = agreeing[which % agreeing.length]!
+        return { ...vote, grantor: `g${grantor}` as NodeId, reportId: sha256(utf8(`${vote.reportId} ${salt}`)) }
+      })
+      const after = judge([...votes, ...more], rules)
+      assert.ok(after.state === judgement.state && after.outcome === outcome && after.digest === digest)
+    }),
+    10_000,
+  )
+  assert.ok(settled > 100)
 })
 
 verdict('two owners that lost different facts agree once these are united', () => {

@@ -51,35 +51,42 @@ export function smallVerdict(votes: readonly SmallVote[], spec: JobSpec): SmallV
     .filter(({ outcome }) => outcome !== 'host')
     .sort((a, b) => (a.reportId < b.reportId ? -1 : a.reportId > b.reportId ? 1 : a.grantor < b.grantor ? -1 : 1))
   const donors = [...new Set(byReport.map(({ donor }) => donor))]
-  const one: SmallVote[] = []
-  for (const donor of donors) {
-    const own = byReport.filter((vote) => vote.donor === donor)
-    if (new Set(own.map(({ answer }) => answer)).size === 1) one.push(own[0]!)
-  }
-  one.sort((a, b) => (a.reportId < b.reportId ? -1 : 1))
-  if (spec.policy.type === 'none') return one[0] ? { decided: true, answer: one[0].answer } : { decided: false }
-  const counted = [...new Set(one.map(({ answer }) => answer))].flatMap((answer) =>
-    countedVotes(
-      one.filter((vote) => vote.answer === answer),
-      quorum,
-      spec.minGrantors,
-    ),
-  )
-  for (const answer of new Set(counted.map((vote) => vote.answer))) {
-    const agreeing = counted.filter((vote) => vote.answer === answer)
-    const grantors = new Set(agreeing.map(({ grantor }) => grantor)).size
-    if (agreeing.length >= quorum && 2 * agreeing.length > counted.length && grantors >= spec.minGrantors)
-      return { decided: true, answer }
-  }
+  const valid = donors
+    .map((donor) => byReport.filter((vote) => vote.donor === donor))
+    .filter((own) => new Set(own.map(({ answer }) => answer)).size === 1)
+  if (spec.policy.type === 'none') return valid[0] ? { decided: true, answer: valid[0][0]!.answer } : { decided: false }
+  const answers = [...new Set(valid.map((own) => own[0]!.answer))].map((answer) => {
+    const byDonor = valid.filter((own) => own[0]!.answer === answer)
+    return { answer, counted: countedVotes(byDonor, quorum, spec.minGrantors), grantors: placed(byDonor, 1) }
+  })
+  const all = answers.reduce((sum, { counted }) => sum + counted, 0)
+  for (const { answer, counted, grantors } of answers)
+    if (counted >= quorum && 2 * counted > all && grantors >= spec.minGrantors) return { decided: true, answer }
   return { decided: false }
 }
 
-/** The votes for one answer that count: as many of each grantor as leave no grantor more than one in `minGrantors` of them. */
-function countedVotes(votes: readonly SmallVote[], quorum: number, minGrantors: number): readonly SmallVote[] {
-  if (minGrantors === 1) return votes
-  const atMost = (most: number) =>
-    votes.filter((vote, i) => votes.slice(0, i).filter(({ grantor }) => grantor === vote.grantor).length < most)
-  for (let most = votes.length; most > Math.ceil(quorum / minGrantors); most--)
-    if (atMost(most).length >= minGrantors * most) return atMost(most)
-  return atMost(Math.ceil(quorum / minGrantors))
+/** Votes for one answer that count: as many of each grantor as leave no grantor more than one in `minGrantors` of them. */
+function countedVotes(byDonor: readonly (readonly SmallVote[])[], quorum: number, minGrantors: number): number {
+  if (minGrantors === 1) return byDonor.length
+  const least = Math.ceil(quorum / minGrantors)
+  for (let most = byDonor.length; most > least; most--)
+    if (placed(byDonor, most) >= minGrantors * most) return placed(byDonor, most)
+  return placed(byDonor, least)
+}
+
+/** So many donors find a place where each grantor has `most`: augmenting paths, one donor after the other (Kuhn, 1955). */
+function placed(byDonor: readonly (readonly SmallVote[])[], most: number): number {
+  const at = new Map<string, (readonly SmallVote[])[]>()
+  const place = (own: readonly SmallVote[], tried: Set<string>): boolean =>
+    own.some(({ grantor }) => {
+      if (tried.has(grantor)) return false
+      tried.add(grantor)
+      const there = at.get(grantor) ?? []
+      at.set(grantor, there)
+      if (there.length < most) return there.push(own) > 0
+      const moved = there.findIndex((other) => place(other, tried))
+      if (moved >= 0) there[moved] = own
+      return moved >= 0
+    })
+  return byDonor.filter((own) => place(own, new Set())).length
 }
