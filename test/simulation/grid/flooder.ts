@@ -22,8 +22,7 @@ interface Target {
 
 /**
  * What an owner says that fills the disks of the others: valid reports by workers that it makes up, under its own grants, to each
- * co-owner others. All of one unit say the same, as different answers would
- * only have the unit disputed; not after its disk was lost, when it is another owner, and two that lie alike settle what they like.
+ * co-owner others. All of one unit say the same, as different answers would only have the unit disputed.
  */
 export function floodingTransport(
   transport: Transport,
@@ -52,7 +51,7 @@ export function floodingTransport(
   function inventedFact({ jobId, shard }: Target): OfferedFact {
     const worker = keys.identity(random, 'nowhere:1').publicKey
     const unit = shard * 16 + random.int(UNITS)
-    const { digest, output } = wrongOutput(`${identity.nodeId} floods ${unit}`)
+    const { digest, output } = wrongOutput(`flooded ${unit}`)
     const grant = grantCodec.encode({
       jobId,
       shard,

@@ -8,7 +8,7 @@ import { shardKey } from '../../../job/shard.js'
 import { unitCount } from '../../../job/unit-source.js'
 import { grantCodec, reportCodec } from '../../../proto/codec/facts.js'
 import { methods } from '../../../proto/methods.js'
-import type { Grant, JobId } from '../../../proto/model.js'
+import type { Grant, JobId, NodeId } from '../../../proto/model.js'
 import type { WorkerMessage } from '../../../proto/work-messages.js'
 import { pause } from '../../../runtime/clock.js'
 import type { Disk } from '../../../runtime/disk.js'
@@ -76,6 +76,8 @@ export class Grid {
   readonly peers: Host[]
   readonly workers: Host[]
   readonly client: Host
+  /** Who floods, once it has begun; after the loss of its disk its host is another peer, and honest. */
+  #flooder: NodeId | undefined
   readonly #coordinators = new Map<Host, { readonly coordinator: Coordinator; readonly boot: number }>()
   #course: Course | undefined
   #epochMs: number | undefined
@@ -252,7 +254,10 @@ export class Grid {
     })
   }
 
+  /** Two owners that lie alike settle what they like, and two that lie differently leave it disputed: one key alone floods. */
   #flooding(host: Host, context: ProcessContext, transport: Transport): Transport {
+    this.#flooder ??= context.identity.nodeId
+    if (context.identity.nodeId !== this.#flooder) return transport
     const random = this.random.split(`flood of ${host.name} ${context.boot}`)
     return floodingTransport(transport, context, this.#keys, random, (facts) => this.world.count('floodedFacts', facts))
   }

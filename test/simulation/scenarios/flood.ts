@@ -41,10 +41,11 @@ function factsOf(peer: Host, grantor: PublicKey) {
 
 async function flood(world: World): Promise<void> {
   const grid = new Grid(world, floodPlan(world.seed), NO_PLANT)
-  await grid.run(new FaultyCourse())
   const [flooder, ...others] = grid.peers
+  const { publicKey } = flooder!.caller
+  await grid.run(new FaultyCourse())
   const { floodedFacts = 0 } = world.counters()
-  const kept = others.map((peer) => factsOf(peer, flooder!.caller.publicKey))
+  const kept = others.map((peer) => factsOf(peer, publicKey))
   const most = grantorFactsMax({ maxInstances: Math.max(specDefaults.maxInstances, 15) })
   for (const one of kept)
     world.check(one.most <= most, `${one.most} facts of one unit and grantor are kept, not ${most}`)

@@ -126,15 +126,15 @@ export class Disks {
       this.#notes.world.count('excusedLosses')
       return
     }
+    const isThere = (host: Host) => has(host) || this.#isCrowdedOut(report, disks.get(host)!)
     for (const { holders } of acks) {
       for (const holder of holders) {
         const host = alive.get(holder)
-        this.#notes.check(host === undefined || has(host), `${host?.name} lost a report that it acknowledged`)
+        this.#notes.check(host === undefined || isThere(host), `${host?.name} lost a report that it acknowledged`)
       }
     }
     const owners = () => ownersOf(jobId, shard).filter((owner) => !this.#notes.withholds(owner.caller.nodeId))
     const where = this.#notes.plan.owners > 1 ? owners() : [...disks.keys()]
-    const isThere = (host: Host) => has(host) || this.#isCrowdedOut(report, disks.get(host)!)
     const found = this.#notes.plan.owners > 1 ? where.every(isThere) : where.some(isThere)
     const why = producerHolds ? 'its producer was to keep it' : 'its holders were to keep it'
     this.#notes.check(

@@ -125,6 +125,18 @@ test('an owner that stood still doubts what it doubted before', () => {
   grid.finish()
 })
 
+test('an owner that is restarted does not doubt anew what it reads back', () => {
+  const grid = gridOf(4)
+  makeUp(grid, 4, 'right')
+  grid.advance(2_000)
+  const [restarted, other] = grid.owners
+  grid.restart(restarted!)
+  grid.advance(3_000)
+  assert.ok(grid.isFinished(grid.jobId, restarted))
+  assert.not(grid.isFinished(grid.jobId, other))
+  grid.finish()
+})
+
 test('units that stay doubted do not keep those behind them from standing when nobody is left to be asked', () => {
   const contradicted = 260
   const units = contradicted + 8
@@ -171,7 +183,7 @@ test('whoever owns a shard anew does not doubt what was settled before it came',
 
 for (const [restarted, told] of [
   [false, 'nor does it doubt for three minutes what those granted before who had left when it came'],
-  [true, 'an owner that was there before goes on doubting strangers that it has on disk'],
+  [true, 'an owner that was there before goes on doubting strangers that it has on its disk'],
 ] as const)
   test(told, () => {
     const grid = gridOf(6)
