@@ -52,9 +52,9 @@ export class Settling {
     const shard = this.#state.shard(report.jobId, report.shard)
     if (shard === undefined || shard.facts.has(factId)) return
     shard.facts.add(factId)
-    if (!kept.fromStore) return this.#count(shard, checked, kept, now)
-    shard.isReadBack = true
-    shard.history.quietly(() => this.#count(shard, checked, kept, now))
+    shard.isReadBack = kept.fromStore === true
+    if (kept.fromStore) shard.history.quietly(() => this.#count(shard, checked, kept, now))
+    else this.#count(shard, checked, kept, now)
     shard.isReadBack = false
   }
 
