@@ -1,4 +1,4 @@
-import { readAnnouncementHeader } from '../coordinator/announcement-header.js'
+import { readAnnouncementHeader } from '../coordinator/home/announcement-header.js'
 import { homeKey, shardKey } from '../job/shard.js'
 import { keyOfDigest } from '../overlay/index.js'
 import type { ShowReply } from '../proto/job-messages.js'

@@ -9,10 +9,10 @@ import { GridError, toGridError } from '../../runtime/errors.js'
 import type { Logger } from '../../runtime/logger.js'
 import { collect, piecesOf, sendAll, within } from '../../runtime/transfer.js'
 import type { Endpoint, Transport } from '../../runtime/transport.js'
-import type { UnitRecord } from '../core/unit-record.js'
-import type { BookedJob } from '../job-book.js'
+import type { BookedJob } from '../jobs/job-book.js'
 import type { OutputFiles } from '../output-files.js'
-import type { OwnerDriver } from '../owner-driver.js'
+import type { UnitRecord } from '../owner/core/unit-record.js'
+import type { OwnerDriver } from '../owner/owner-driver.js'
 
 /** Outputs on their way at a time, and waiting to be passed on; what does not fit is passed on after the next sync. */
 const COPYING_MAX = 4

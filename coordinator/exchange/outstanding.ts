@@ -2,7 +2,7 @@ import type { OutstandingGrant } from '../../proto/exchange-messages.js'
 import { GRANT_RUNS_MAX, GRANT_UNITS_MAX, OUTSTANDING_GRANTS_MAX } from '../../proto/limits.js'
 import type { GrantRun, JobId, PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import type { Outstanding } from '../core/worker-record.js'
+import type { Outstanding } from '../owner/core/worker-record.js'
 
 /** What is said to be out is believed for so long, and said again several times within. Unit: ms. */
 export const BELIEVED_MS: Millis = 8_000

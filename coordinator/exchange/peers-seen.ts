@@ -1,6 +1,6 @@
 import type { Clock, Millis } from '../../runtime/clock.js'
-import type { GroupCommit } from '../group-commit.js'
-import type { Store } from '../store.js'
+import type { GroupCommit } from '../store/group-commit.js'
+import type { Store } from '../store/store.js'
 
 /** What was seen counts for so long after the last of it was: owners that are cut off must not take themselves for alone. */
 const REMEMBERED_MS: Millis = 10 * 60_000

@@ -2,7 +2,7 @@ import { reportCodec, reportFactCodec } from '../../proto/codec/facts.js'
 import type { OfferedFact } from '../../proto/exchange-messages.js'
 import { OFFER_BYTES_MAX, OFFER_FACTS_MAX } from '../../proto/limits.js'
 import type { Digest, JobId } from '../../proto/model.js'
-import type { Store, StoredFact } from '../store.js'
+import type { Store, StoredFact } from '../store/store.js'
 
 /** A fact read from disk for another owner. */
 export interface RawFact extends OfferedFact {

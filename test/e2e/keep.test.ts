@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { SqliteStore } from '../../coordinator/sqlite-store.js'
+import { SqliteStore } from '../../coordinator/store/sqlite-store.js'
 import { type BlobEntry, folderBlobFiles } from '../../storage/blob-files.js'
 import { type CommandResult, clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
 

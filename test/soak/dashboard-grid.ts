@@ -1,5 +1,5 @@
 import { buildJob } from '../../client/job-builder.js'
-import { takeRequest } from '../../coordinator/take-request.js'
+import { takeRequest } from '../../coordinator/services/take-request.js'
 import { shardUnits } from '../../job/shard.js'
 import { jobIdOf } from '../../job/spec.js'
 import { EMPTY_SUMMARY } from '../../job/summary.js'

@@ -1,5 +1,5 @@
-import { Home, type HomeEffect } from '../../coordinator/core/home.js'
-import type { OwnerStatus } from '../../coordinator/core/home-shard.js'
+import { Home, type HomeEffect } from '../../coordinator/home/core/home.js'
+import type { OwnerStatus } from '../../coordinator/home/core/home-shard.js'
 import type { KnownOrder } from '../../job/orders.js'
 import type { JobSpec, NodeId, OrderBody, Summary } from '../../proto/model.js'
 import { digestOf, jobId, specWith } from '../unit/job/fixture.js'

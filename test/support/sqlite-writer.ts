@@ -4,7 +4,7 @@
  * then it prints the refusal, shows that the store still answers, and ends with 0.
  */
 import { writeSync } from 'node:fs'
-import { SqliteStore } from '../../coordinator/sqlite-store.js'
+import { SqliteStore } from '../../coordinator/store/sqlite-store.js'
 import { toGridError } from '../../runtime/errors.js'
 import { factWrite, jobIdOf, outputOf, shardWrite, specWrite } from './store-conformance.js'
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Store, Write } from '../../coordinator/store.js'
+import type { Store, Write } from '../../coordinator/store/store.js'
 import type { Digest, JobId, PublicKey, Signed } from '../../proto/model.js'
 import type { UnitBytes } from '../../proto/work-messages.js'
 import { rejects } from './rejects.js'

@@ -1,4 +1,4 @@
-import { DurationStatistics } from '../../coordinator/core/delay-bound.js'
+import { DurationStatistics } from '../../coordinator/owner/core/delay-bound.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { SeededRandom } from '../simulation/world/random.js'
 import type { Accepted, Dispatch } from './dispatch.js'

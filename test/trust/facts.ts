@@ -1,4 +1,4 @@
-import type { CheckedReport, GrantDraft } from '../../coordinator/core/messages.js'
+import type { CheckedReport, GrantDraft } from '../../coordinator/owner/core/messages.js'
 import { checkReportFact, type FactContext, factContext, factId } from '../../job/facts.js'
 import type { KnownOrder } from '../../job/orders.js'
 import type { Digest, Grant, JobId, JobSpec, NodeId, PublicKey, Report, Ruling, Signed } from '../../proto/model.js'

@@ -1,7 +1,7 @@
-import type { GrantDraft, OwnerEffect, OwnerEvent, SessionId } from '../../coordinator/core/messages.js'
-import { Owner } from '../../coordinator/core/owner.js'
-import type { UnitRecord } from '../../coordinator/core/unit-record.js'
 import { outstandingMessages } from '../../coordinator/exchange/outstanding.js'
+import type { GrantDraft, OwnerEffect, OwnerEvent, SessionId } from '../../coordinator/owner/core/messages.js'
+import { Owner } from '../../coordinator/owner/core/owner.js'
+import type { UnitRecord } from '../../coordinator/owner/core/unit-record.js'
 import { applyOrders, type KnownOrder } from '../../job/orders.js'
 import { dismissesAnother } from '../../job/ruling-orders.js'
 import { shardList, shardUnits } from '../../job/shard.js'
@@ -65,7 +65,7 @@ export interface OwnersParts {
 }
 
 /**
- * The owners of one job as they are: `coordinator/core/` decides, `job/` checks and judges. Of the drivers stands here what
+ * The owners of one job as they are: `coordinator/owner/core/` decides, `job/` checks and judges. Of the drivers stands here what
  * they do with time: facts reach every owner, what is out is told and told again, volunteers' wants are shared between
  * links as `worker/core/` does it.
  */

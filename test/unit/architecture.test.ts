@@ -50,6 +50,9 @@ const MAY_IMPORT_ALSO: readonly (readonly [folder: string, file: string, reason:
   ['client', 'worker/compute/compute.ts', 'run-local computes as a worker does, through the same seam'],
 ]
 
+/** Folders of the coordinator, each built on those after it alone, and on what stands beside them, but for `index.ts`. */
+const COORDINATOR_FOLDERS: readonly string[] = ['home', 'exchange', 'services', 'owner', 'jobs', 'store', 'sync']
+
 /** All that others may know of `tasks/`: what there is, the contract, and the meter that a host hands to a unit. */
 const TASKS_FACE: ReadonlySet<string> = new Set(['tasks/registry.ts', 'tasks/task.ts', 'tasks/fuel.ts'])
 
@@ -60,7 +63,7 @@ const PACKAGE_PLACES: Readonly<Record<string, readonly string[]>> = {
   '@grpc/proto-loader': ['overlay/grpc-', 'proto/load.ts'],
   '@grpc/reflection': ['overlay/grpc-'],
   protobufjs: ['proto/load.ts', 'overlay/health.ts'],
-  libsql: ['coordinator/sqlite-file.ts'],
+  libsql: ['coordinator/store/sqlite-file.ts'],
   piscina: ['worker/compute/'],
   pngjs: ['tasks/mandelbrot/'],
   commander: ['cli/'],
@@ -105,7 +108,7 @@ const IMPURE =
  * what it holds, and each back. Their types may, and nothing else.
  */
 const RECORDS: ReadonlySet<string> = new Set(
-  ['job', 'shard', 'unit-record', 'worker-record'].map((name) => `coordinator/core/${name}.ts`),
+  ['job', 'shard', 'unit-record', 'worker-record'].map((name) => `coordinator/owner/core/${name}.ts`),
 )
 
 /** Readers of the command line and the environment outside `cli/`, and why. */
@@ -157,6 +160,15 @@ const directions = aboutImports(({ path }, { file }) => {
   return MAY_IMPORT[from] === undefined
     ? `the folder ${from}/ has no place in the layers`
     : `${from}/ stands below ${to}/`
+})
+
+const coordinatorFolders = aboutImports(({ path }, { file }) => {
+  const [role, from = ''] = path.split('/')
+  const [into, to = ''] = file?.split('/') ?? []
+  if (role !== 'coordinator' || into !== role || from === to || from.endsWith('.ts')) return undefined
+  if (to.endsWith('.ts')) return to === 'index.ts' ? 'the face of a role is for other roles' : undefined
+  const place = COORDINATOR_FOLDERS.indexOf(from)
+  return place >= 0 && COORDINATOR_FOLDERS.indexOf(to) > place ? undefined : `${from}/ does not build on ${to}/`
 })
 
 const tasksFace = aboutImports(({ path }, { file }) =>
@@ -310,7 +322,16 @@ Architecture('sees every way to name a module, and nothing in comments and strin
 })
 
 Architecture('dependencies between folders point one way', () => {
-  holds(directions, product, 'overlay/x.ts', "import { Owner } from '../coordinator/core/owner.js'")
+  holds(directions, product, 'overlay/x.ts', "import { Owner } from '../coordinator/owner/core/owner.js'")
+})
+
+Architecture('dependencies between folders of the coordinator point one way', () => {
+  holds(
+    coordinatorFolders,
+    product,
+    'coordinator/owner/x.ts',
+    "import type { HomeDriver } from '../home/home-driver.js'",
+  )
 })
 
 Architecture('coordinator and worker meet in proto/ and nowhere else', () => {
@@ -345,7 +366,7 @@ Architecture('tasks are reached through the registry and their contract', () => 
 })
 
 Architecture('a core is known to its own role alone', () => {
-  holds(coresAreInside, product, 'cli/x.ts', "import { Owner } from '../coordinator/core/owner.js'")
+  holds(coresAreInside, product, 'cli/x.ts', "import { Owner } from '../coordinator/owner/core/owner.js'")
 })
 
 Architecture('each package is known in one place', () => {
@@ -376,7 +397,7 @@ Architecture('cores, job/ and the model import no platform, package or impure va
 
 Architecture('cores, job/ and the model read no clock, randomness, process or global', () => {
   for (const word of ['Date.now()', 'new Date()', 'setTimeout(f, 1)', 'Math.random()', 'process.pid', 'Buffer.of(1)'])
-    holds(pureWords, product, 'coordinator/core/x.ts', `const x = ${word}`)
+    holds(pureWords, product, 'coordinator/owner/core/x.ts', `const x = ${word}`)
 })
 
 Architecture('cores never wait', () => {

@@ -1,6 +1,6 @@
 import { jobListKinds } from '../../../client/job-records.js'
 import { overlayFace } from '../../../client/overlay-face.js'
-import { readAnnouncementHeader } from '../../../coordinator/announcement-header.js'
+import { readAnnouncementHeader } from '../../../coordinator/home/announcement-header.js'
 import type { OwnerDirectory } from '../../../coordinator/index.js'
 import { Overlay, resolveOptions } from '../../../overlay/index.js'
 import type { Key } from '../../../proto/model.js'

@@ -1,7 +1,7 @@
 import { GridClient } from '../../../client/session.js'
 import { Coordinator, type CoordinatorDependencies, type CoordinatorOptions } from '../../../coordinator/index.js'
-import { MemoryStore } from '../../../coordinator/memory-store.js'
 import { blobOutputFiles } from '../../../coordinator/output-files.js'
+import { MemoryStore } from '../../../coordinator/store/memory-store.js'
 import { shardKey } from '../../../job/shard.js'
 import type { SignatureVerifier } from '../../../job/signature.js'
 import { nodeIdOf, type Verifier } from '../../../overlay/identity.js'

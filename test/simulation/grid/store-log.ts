@@ -1,5 +1,5 @@
 import { deserialize } from 'node:v8'
-import type { Write } from '../../../coordinator/store.js'
+import type { Write } from '../../../coordinator/store/store.js'
 import { reportFactCodec } from '../../../proto/codec/facts.js'
 import type { Digest, JobId } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'

@@ -1,7 +1,7 @@
 import type { ClientOverlay } from '../../../client/overlay-face.js'
 import { GridClient } from '../../../client/session.js'
 import type { Coordinator, CoordinatorOptions, OwnerDirectory } from '../../../coordinator/index.js'
-import { MemoryStore } from '../../../coordinator/memory-store.js'
+import { MemoryStore } from '../../../coordinator/store/memory-store.js'
 import { homeKey, shardKey } from '../../../job/shard.js'
 import { checkSpec, specDefaults } from '../../../job/spec.js'
 import type { JobId, JobSpec, Key } from '../../../proto/model.js'

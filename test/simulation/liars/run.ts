@@ -1,5 +1,5 @@
 import { submitJob } from '../../../client/submit.js'
-import type { OwnerDriver } from '../../../coordinator/owner-driver.js'
+import type { OwnerDriver } from '../../../coordinator/owner/owner-driver.js'
 import { checkSpec, specDefaults } from '../../../job/spec.js'
 import type { JobId, JobSpec, PublicKey } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'

@@ -1,4 +1,4 @@
-import { CLAIMED_MS } from '../../../coordinator/core/claims.js'
+import { CLAIMED_MS } from '../../../coordinator/owner/core/claims.js'
 import type { Grant, JobId, NodeId } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { turnOf } from '../../support/turns.js'

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { commitError } from '../../../coordinator/sqlite-file.js'
+import { commitError } from '../../../coordinator/store/sqlite-file.js'
 import { diskProblem } from '../../../runtime/disk-problem.js'
 
 const test = suite('what a disk that refuses writes is told as')

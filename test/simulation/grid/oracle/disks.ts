@@ -1,5 +1,5 @@
-import type { Shard } from '../../../../coordinator/core/shard.js'
 import type { Coordinator } from '../../../../coordinator/index.js'
+import type { Shard } from '../../../../coordinator/owner/core/shard.js'
 import { grantorFactsMax } from '../../../../job/crowding.js'
 import type { Digest, JobId, NodeId } from '../../../../proto/model.js'
 import { LEDGER_FILE, ledgerIn } from '../../../../worker/ledger.js'

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Instance } from '../../../../coordinator/core/worker-record.js'
 import { outstandingMessages } from '../../../../coordinator/exchange/outstanding.js'
+import type { Instance } from '../../../../coordinator/owner/core/worker-record.js'
 import { outstandingRequestCodec } from '../../../../proto/codec/exchange.js'
 import type { JobId, PublicKey } from '../../../../proto/model.js'
 

@@ -1,6 +1,6 @@
 import type { Coordinator } from '../../../../coordinator/index.js'
-import { MemoryStore } from '../../../../coordinator/memory-store.js'
 import type { OutputFiles } from '../../../../coordinator/output-files.js'
+import { MemoryStore } from '../../../../coordinator/store/memory-store.js'
 import { digestOutput, ZERO_DIGEST } from '../../../../job/digest.js'
 import { shardKey } from '../../../../job/shard.js'
 import { checkSpec, specDefaults } from '../../../../job/spec.js'
