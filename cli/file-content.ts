@@ -5,6 +5,7 @@ import type { Content, NamedContent } from '../client/content.js'
 import type { JobRequest, SourceRequest, TaskRequest } from '../client/job-builder.js'
 import { fileContent, sandboxName } from '../client/opened-file.js'
 import { GridError } from '../runtime/errors.js'
+import { expandInput } from './folder-inputs.js'
 import type { InputOption, JobOptions, SourceOption } from './job-options.js'
 
 /** Where standard input comes from: pieces in order. */
@@ -23,8 +24,8 @@ export interface OpenedFiles {
 }
 
 /**
- * Opens the files that options name. Standard input is put aside in a temporary file, since it is read more than once.
- * Throws GridError `invalid` for a file that is not there, cannot be read, or is a folder.
+ * Opens the files that options name, and for inputs those of folders. Standard input is put aside in a temporary file, since it is read more than once.
+ * Throws GridError `invalid` for a file that is not there, cannot be read, or is a folder of the source.
  */
 export async function openFiles(
   { source, inputs }: { readonly source: SourceOption; readonly inputs: readonly InputOption[] },
@@ -57,7 +58,7 @@ export async function openFiles(
     const request = await openSource(source, openOne)
     const shared: NamedContent[] = []
     const inputPaths: { readonly name: string; readonly path: string }[] = []
-    for (const { path, name } of inputs) {
+    for (const { path, name } of (await Promise.all(inputs.map(expandInput))).flat()) {
       shared.push({ name, content: await openOne(path) })
       inputPaths.push({ name, path: lastFile })
     }

@@ -62,9 +62,9 @@ export const JOB_OPTIONS = [
   {
     name: 'in',
     kind: 'list',
-    value: 'FILE[=NAME]',
+    value: 'PATH[=NAME]',
     group: UNITS,
-    help: 'a file that every unit sees; may be repeated',
+    help: 'a file, or folder of files, that every unit sees below /in; may be repeated',
   },
   { name: 'env', kind: 'list', value: 'K=V', group: UNITS, help: 'environment of the units; may be repeated' },
   { name: 'seed', kind: 'text', value: 'S', group: UNITS, help: 'seed of their random numbers (0)' },

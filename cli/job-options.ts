@@ -1,3 +1,4 @@
+import { basename, resolve } from 'node:path'
 import type { JobRequest } from '../client/job-builder.js'
 import { formatBytes, formatDuration, parseBytes, parseDuration, parseInteger } from '../job/quantity.js'
 import { parseSelection } from '../job/selection.js'
@@ -153,11 +154,17 @@ function sourceText(given: GivenOptions): string {
 function readInput(text: string): InputOption {
   const equals = text.lastIndexOf('=')
   const path = equals < 0 ? text : text.slice(0, equals)
-  const name = equals < 0 ? (text.split(/[/\\]/).at(-1) ?? '') : text.slice(equals + 1)
+  const name = equals < 0 ? lastName(path) : text.slice(equals + 1)
   if (path === '') throw new GridError('invalid', `'${text}' names no file`, { hint: 'write FILE or FILE=NAME' })
   const problem = fileNameProblem(name)
   if (problem !== undefined) throw new GridError('invalid', `the name '${name}' ${problem}`)
   return { path, name }
+}
+
+/** The last name of a path, with or without a slash behind it; of `.` and `..` what they stand for. */
+function lastName(path: string): string {
+  const last = path.split(/[/\\]/).findLast((part) => part !== '') ?? ''
+  return last === '.' || last === '..' ? basename(resolve(path)) : last
 }
 
 function readPair(text: string, example: string): readonly [string, string] {

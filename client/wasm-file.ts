@@ -72,9 +72,11 @@ export function admitModule(bytes: Uint8Array, memoryBytes: number, shown: strin
     })
   }
   return refusing(shown, () => {
-    // The pass rewrites and does not check types: workers ask their engine first, too.
+    // The pass knows why a component or a 64-bit memory is refused; to the engine both are merely invalid.
+    const { report } = admit(bytes, { memoryBytes })
+    // The pass rewrites and does not check types: workers ask their engine, too.
     if (!engine.validate(bytes)) throw new GridError('invalid', 'it is not valid WebAssembly, or damaged')
-    return admit(bytes, { memoryBytes }).report
+    return report
   })
 }
 

@@ -6,6 +6,8 @@ export const UNITS_MAX = 10_000_000
 export const ITEMS_MAX = 2 ** 32 - 1
 /** Bytes of a spec, and of anything else that is signed. */
 export const SPEC_BYTES_MAX = 256 * 1024
+/** Shared inputs of a job. */
+export const INPUTS_MAX = 256
 /** Priority of a job among those of its submitter: so far below and above 0. */
 export const PRIORITY_MAX = 100
 /** Time from the creation of a job to its end, at most; orders may extend it. 30 days and an hour. Unit: ms. */

@@ -2,6 +2,7 @@ import { firstUnit } from '../../client/built-units.js'
 import { submitJob } from '../../client/submit.js'
 import { watchJob } from '../../client/watch.js'
 import { count } from '../../job/selection.js'
+import { CHUNK_BYTES } from '../../proto/limits.js'
 import type { JobId } from '../../proto/model.js'
 import { pause } from '../../runtime/clock.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
@@ -129,7 +130,8 @@ async function send(context: CommandContext, prepared: PreparedJob, options: Sen
       signal: context.interrupts.first,
       onUpload: ({ label, doneBytes, totalBytes }) => {
         uploading = doneBytes < totalBytes ? label : ''
-        upload.show({ done: doneBytes, total: totalBytes, text: `uploading ${label}` })
+        // What is gone in one piece needs no bar, least of all each file of a folder.
+        if (totalBytes > CHUNK_BYTES) upload.show({ done: doneBytes, total: totalBytes, text: `uploading ${label}` })
       },
     })
       .catch((error: unknown) => {

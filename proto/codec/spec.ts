@@ -6,6 +6,7 @@ import {
   COLUMNS_MAX,
   CONFIDENCE_ERROR_PPM_MAX,
   DURATION_MS_MAX,
+  INPUTS_MAX,
   ITEMS_MAX,
   JUDGES_MAX,
   MEMORY_BYTES_MAX,
@@ -159,7 +160,7 @@ function readArgs(fields: Fields): string[] {
 
 function readInputs(fields: Fields): SharedInput[] {
   const names = new Set<string>()
-  return fields.list('inputs', { max: 256 }, (input) => {
+  return fields.list('inputs', { max: INPUTS_MAX }, (input) => {
     const name = input.text('name', { min: 1, max: 1_024, controls: 'refuse' })
     const problem = fileNameProblem(name)
     if (problem !== undefined) input.fail('name', problem)

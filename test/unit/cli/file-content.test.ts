@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -38,6 +38,31 @@ content('standard input is put aside, and may be used once', async () => {
     openFiles({ source: { type: 'lines', path: '-' }, inputs: [{ path: '-', name: 'x' }] }, stdin()),
     /can be used once/,
   )
+})
+
+content('a folder as an input is all files below it, and too many or none are refused', async () => {
+  const data = join(folder.path, 'tree')
+  mkdirSync(join(data, 'b'), { recursive: true })
+  for (const name of ['c.txt', 'b/2', 'a.txt']) writeFileSync(join(data, name), name)
+  const source = { type: 'count', count: '1' } as const
+  async function* stdin() {
+    yield ''
+  }
+  const opened = (path: string) => openFiles({ source, inputs: [{ path, name: 'd' }] }, stdin())
+  const files = await opened(data)
+  assert.equal(
+    files.inputs.map(({ name }) => name),
+    ['d/a.txt', 'd/b/2', 'd/c.txt'],
+  )
+  assert.is(new TextDecoder().decode(await files.inputs[1]!.content.read(0, 3)), 'b/2')
+  await files.close()
+  symlinkSync(data, join(data, 'b', 'circle'))
+  await rejects(opened(data), /d\/b\/circle|too many/)
+  const empty = join(folder.path, 'empty')
+  mkdirSync(empty)
+  await rejects(opened(empty), /has no files/)
+  for (let i = 0; i < 257; i++) writeFileSync(join(empty, String(i)), '')
+  await rejects(opened(empty), /256 at most/)
 })
 
 content('what is no file is refused by what was typed', async () => {

@@ -15,7 +15,9 @@ writeFileSync(here('random.wasm'), printRandom())
 copyFileSync(here('random.wasm'), here('primes'))
 writeFileSync(here('forbidden.wasm'), unlistedImport())
 writeFileSync(here('crash.wasm'), crash())
-writeFileSync(here('broken.wasm'), printRandom().subarray(0, 60))
+writeFileSync(here('cut.wasm'), printRandom().subarray(0, 60))
+// Well formed as the pass sees it, but it drops a value that is not there.
+writeFileSync(here('broken.wasm'), assemble({ imports: ['proc_exit'], start: [0x1a] }))
 writeFileSync(here('script.wasm'), '#!/bin/sh\n')
 
 const refusal = async (reading: Promise<unknown>) => (await rejects(reading, 'invalid')) as GridError
@@ -58,6 +60,12 @@ file('what is refused says which file, why and where', async () => {
   assert.match(refused.message, /forbidden\.wasm is refused: .*env.*import/s)
   assert.match(refused.hint ?? '', /docs\/programs\.md/)
   assert.match((await refusal(readWasmFile(here('broken.wasm'), 2 ** 26))).message, /not valid WebAssembly/)
+  assert.match((await refusal(readWasmFile(here('cut.wasm'), 2 ** 26))).message, /cut short|ends in the middle/)
+  writeFileSync(here('component.wasm'), Uint8Array.of(0, 97, 115, 109, 13, 0, 1, 0))
+  assert.match(
+    (await refusal(readWasmFile(here('component.wasm'), 2 ** 26))).message,
+    /not a WebAssembly module of version 1.*not to a component/,
+  )
   assert.match((await refusal(readWasmFile(here('script.wasm'), 2 ** 26))).message, /no WebAssembly module/)
 })
 
