@@ -1,7 +1,14 @@
 import { AUDIT_SHARES, AuditPlan, type AuditShares, type AuditUnit, errorBound } from '../job/audit.js'
 import { isDeterministic } from '../job/digest.js'
 import type { ShardEvidence } from '../job/evidence.js'
-import { dismissesAnother, isWorthAnOrder, rulingBatches, rulingOf, Strikes } from '../job/ruling-orders.js'
+import {
+  dismissesAnother,
+  isOfOneGrantor,
+  isWorthAnOrder,
+  rulingBatches,
+  rulingOf,
+  Strikes,
+} from '../job/ruling-orders.js'
 import { isSameAnswer, type RuledAnswer } from '../job/rulings.js'
 import { clipRanges, count, mergeRanges } from '../job/selection.js'
 import { selectedShards, shardUnits } from '../job/shard.js'
@@ -80,7 +87,7 @@ export class Auditor {
   readonly #strangers: Strangers
   readonly #selected: readonly UnitRange[] | undefined
   readonly #wrong = new Set<number>()
-  /** Rulings to be given, and whether one changes something now. */
+  /** Rulings to be given, and whether one changes something at once for certain. */
   readonly #kept: { readonly ruling: Ruling; readonly isUrgent: boolean }[] = []
   #job: KnownJob
   #material: Promise<ReplayMaterial> | undefined
@@ -160,30 +167,34 @@ export class Auditor {
       const answer = local.get(entry.unit)
       if (answer === undefined) continue
       const { votes, settled } = seen.get(entry.unit) ?? UNSEEN
-      this.#plan.replayed(entry)
       if (entry.sampled) this.#sampled++
       else if (entry.strangers !== undefined) this.#tried++
       else this.#disputed++
       if (answer === 'undecided') {
+        this.#plan.replayed(entry)
         this.#undecided++
         continue
       }
       if (entry.sampled) this.#sampledDecided++
       this.#decided.add(entry.unit)
       if (settled !== undefined) this.#unreplayed--
-      if (settled !== undefined && !isSameAnswer(settled, answer)) {
+      const isWrong = settled !== undefined && !isSameAnswer(settled, answer)
+      if (isWrong) {
         this.#wrong.add(entry.unit)
         if (entry.sampled) this.#sampledWrong++
       }
       const ruling = rulingOf(entry, answer, votes, this.#strikes, this.#plan.tried(entry, answer, votes))
+      this.#plan.replayed(entry, ruling.convicted)
       const isFalse = contradicts(votes, answer)
       foundWrong ||= isFalse
-      // A lone wrong answer that was outvoted changes nothing yet, and orders are few.
-      const isUrgent = convicts(ruling) || (settled !== undefined && !isSameAnswer(settled, answer))
+      // A lone wrong answer that was outvoted changes nothing yet, nor does the end of keys that one owner made up: orders are few.
+      const isUrgent = isWrong || (convicts(ruling) && !isOfOneGrantor(ruling, votes))
       this.#kept.push({ ruling, isUrgent })
     }
+    const outBefore = this.findings.convicted + this.findings.dismissed
     await this.#give(final, signal)
-    return foundWrong
+    // Rulings that were held back may reopen units in a round that found nothing.
+    return foundWrong || this.findings.convicted + this.findings.dismissed > outBefore
   }
 
   /** Ends the compute process, if one was started. */
@@ -300,7 +311,7 @@ export class Auditor {
   async #give(final: boolean, signal: AbortSignal | undefined): Promise<void> {
     if (!mayRule(this.#client, this.#job)) return
     const options = signal ? { signal } : {}
-    const urgent = this.#kept.filter(({ isUrgent }) => isUrgent).length
+    const urgent = this.#kept.filter(({ ruling, isUrgent }) => isUrgent || this.#plan.isAtWork(ruling.convicted)).length
     const given = rulingOrders(this.#client, this.#job)
     const { spec, orders } = this.#job
     const dismisses = dismissesAnother(
@@ -351,6 +362,6 @@ function contradicts(votes: readonly Vote[], answer: RuledAnswer): boolean {
   return votes.some((vote) => isDeterministic(vote.outcome) && !isSameAnswer(vote, answer))
 }
 
-function convicts({ convicted, wrongGrantors, dismissed }: Ruling): boolean {
-  return convicted.length > 0 || wrongGrantors.length > 0 || dismissed !== undefined
+function convicts({ convicted, dismissed }: Ruling): boolean {
+  return convicted.length > 0 || dismissed !== undefined
 }

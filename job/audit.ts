@@ -22,11 +22,29 @@ export const AUDIT_SHARES: AuditShares = { disputed: 0.01, sampled: 0.005 }
 const ROUND_UNITS_MIN = 4
 const ROUND_UNITS_MAX = 16
 
+/**
+ * Where more than half of the units are disputed that settle first, an owner may be lying, who is found by random units alone, and the
+ * sooner the less is computed anew: of this share of the job units are drawn at so many times the rate of the sample. What they cost is
+ * taken from the budget for disputes, this share of it at most.
+ */
+const AHEAD_UNITS_SHARE = 1 / 16
+const AHEAD_TIMES = 8
+const AHEAD_BUDGET_SHARE = 1 / 4
+
+/**
+ * Of the budget for disputes half the share of units that are still open is kept, and so much until nothing more settles: only then is
+ * everybody known who agrees with whom, and liars that began late are among them.
+ */
+const KEPT_BUDGET_SHARE = 1 / 2
+const LAST_BUDGET_SHARE = 1 / 8
+
 /** A unit to be computed again. */
 export interface AuditUnit {
   readonly unit: number
   /** Drawn at random among settled units, whatever else is known of it. */
   readonly sampled: boolean
+  /** Drawn at random as well, beyond the sample, to try owners early. Absent: not. */
+  readonly ahead?: true
   /** Owners that nobody can find, without whose grants the unit would be seen otherwise: they are tried by it. Absent: none. */
   readonly strangers?: readonly NodeId[]
 }
@@ -63,13 +81,22 @@ function disputeOf(judgement: Judgement): Dispute {
 export class AuditPlan {
   readonly #random: Chance
   readonly #share: number
+  readonly #units: number
   readonly #disputesMax: number
   readonly #seen: Uint8Array
   readonly #replayed = new Set<number>()
   /** Units drawn, with what was drawn for them. */
   readonly #sampled = new Map<number, number>()
+  /** Units drawn ahead of the sample, while few have settled. */
+  readonly #ahead = new Set<number>()
+  #aheadLeft: number
+  readonly #aheadUnits: number
+  /** Units that are settled now. */
+  #settled = 0
   readonly #disputed = new Map<number, Dispute>()
   readonly #leaning: LeaningUnits
+  /** Whom rulings that are given, or still held back, put out. */
+  readonly #out = new Set<PublicKey>()
   #disputesTaken = 0
   #computed = 0
   readonly #sampleSize: number
@@ -81,7 +108,10 @@ export class AuditPlan {
   constructor(unitEnd: number, units: number, shares: AuditShares, random: Chance) {
     this.#random = random
     this.#share = shares.sampled
+    this.#units = Math.max(1, units)
     this.#disputesMax = Math.ceil(units * shares.disputed)
+    this.#aheadLeft = Math.floor(this.#disputesMax * AHEAD_BUDGET_SHARE)
+    this.#aheadUnits = Math.floor(units * AHEAD_UNITS_SHARE)
     this.#sampleSize = Math.ceil(units * shares.sampled)
     // Four standard deviations and some: then the sample has its size but for one time in ten thousand.
     this.#nearShare = shares.sampled === 0 ? 0 : shares.sampled + (4 * Math.sqrt(units * shares.sampled) + 8) / units
@@ -106,14 +136,19 @@ export class AuditPlan {
     const isSeen = (this.#seen[unit >> 3]! & (1 << (unit & 7))) !== 0
     if (isSettled === isSeen) return
     this.#seen[unit >> 3]! ^= 1 << (unit & 7)
+    this.#settled += isSettled ? 1 : -1
     if (!isSettled) {
       this.#sampled.delete(unit)
+      this.#ahead.delete(unit)
       this.#near.delete(unit)
       return
     }
     const draw = this.#random.next()
     if (draw < this.#share) this.#sampled.set(unit, draw)
-    else if (draw < this.#nearShare) this.#near.set(unit, draw)
+    else {
+      if (draw < this.#nearShare) this.#near.set(unit, draw)
+      if (this.#settled <= this.#aheadUnits && draw < AHEAD_TIMES * this.#share) this.#ahead.add(unit)
+    }
   }
 
   /** All units are about to be looked at, anew. */
@@ -146,14 +181,29 @@ export class AuditPlan {
       .due()
       .map(({ unit, strangers }) => ({ unit, sampled: this.#sampled.has(unit), strangers }))
     const leaning = new Set(due.map(({ unit }) => unit))
-    let left = this.#disputesMax - this.#disputesTaken
+    const open = KEPT_BUDGET_SHARE * (1 - this.#settled / this.#units)
+    const kept = final ? 0 : Math.max(LAST_BUDGET_SHARE, open)
+    let left = Math.ceil(this.#disputesMax * (1 - kept)) - this.#disputesTaken
+    const ahead = this.#dueAhead()
+    for (const unit of ahead) due.push({ unit, sampled: false, ahead: true })
+    left -= ahead.size
     for (const unit of this.#bySuspicion()) {
-      if (this.#sampled.has(unit) || this.#replayed.has(unit) || leaning.has(unit)) continue
+      if (this.#sampled.has(unit) || this.#replayed.has(unit) || leaning.has(unit) || ahead.has(unit)) continue
       if (left-- <= 0) break
       due.push({ unit, sampled: false })
     }
     for (const unit of this.#sampled.keys())
       if (!this.#replayed.has(unit) && !leaning.has(unit)) due.push({ unit, sampled: true })
+    return due
+  }
+
+  #dueAhead(): ReadonlySet<number> {
+    const due = new Set<number>()
+    if (2 * this.#disputed.size <= this.#settled) return due
+    for (const unit of this.#ahead) {
+      if (due.size >= this.#aheadLeft) break
+      if (!this.#replayed.has(unit) && !this.#sampled.has(unit)) due.add(unit)
+    }
     return due
   }
 
@@ -167,8 +217,8 @@ export class AuditPlan {
     if (final) return due
     const most = Math.min(ROUND_UNITS_MAX, Math.max(ROUND_UNITS_MIN, this.#computed >> 2))
     const leaning = due.filter((entry) => entry.strangers !== undefined).slice(0, most)
-    const sampled = due.filter((entry) => entry.strangers === undefined && entry.sampled)
-    const disputed = due.filter((entry) => entry.strangers === undefined && !entry.sampled)
+    const sampled = due.filter((entry) => entry.strangers === undefined && isRandom(entry))
+    const disputed = due.filter((entry) => entry.strangers === undefined && !isRandom(entry))
     const rest = most - leaning.length
     const share = Math.min(sampled.length, Math.max(rest >> 1, rest - disputed.length))
     return [...leaning, ...disputed.slice(0, rest - share), ...sampled.slice(0, share)]
@@ -189,7 +239,7 @@ export class AuditPlan {
     const bySuspicion = (a: { readonly suspicion: number }, b: { readonly suspicion: number }) =>
       a.suspicion === b.suspicion ? 0 : b.suspicion - a.suspicion
     const suspected = new Map<PublicKey, number>()
-    return [...this.#disputed]
+    return this.#left()
       .map(([unit, { winners, losers, outvoted }]) => {
         let suspects = winners
         let suspicion = winners.length === 0 ? Number.POSITIVE_INFINITY : losses(winners, 0) - losses(losers, 1)
@@ -215,13 +265,36 @@ export class AuditPlan {
       .map(({ unit }) => unit)
   }
 
-  /** A unit of {@link due} was computed, whatever came of it. */
-  replayed({ unit, sampled, strangers }: AuditUnit): void {
+  /**
+   * Whether one of these keys has a part in a unit that is still disputed: then it is worth while to put it out at once. An owner that makes
+   * up voters has new ones on every unit, which do nothing more.
+   */
+  isAtWork(keys: readonly PublicKey[]): boolean {
+    if (keys.length === 0) return false
+    const sought = new Set(keys)
+    for (const { winners, losers } of this.#disputed.values())
+      if (winners.some((donor) => sought.has(donor)) || losers.some((donor) => sought.has(donor))) return true
+    return false
+  }
+
+  /** Disputes that are left once all who are out are out: what such a key has won reopens by itself. */
+  #left(): [unit: number, dispute: Dispute][] {
+    const isOut = (donor: PublicKey) => this.#out.has(donor)
+    return [...this.#disputed].flatMap(([unit, { winners, losers, outvoted }]) => {
+      if (winners.some(isOut) || (winners.length > 0 && losers.every(isOut))) return []
+      return [[unit, { winners, losers, outvoted: outvoted.filter((donors) => !donors.every(isOut)) }]]
+    })
+  }
+
+  /** A unit of {@link due} was computed; `convicted`: whom the ruling on it puts out. */
+  replayed({ unit, sampled, ahead, strangers }: AuditUnit, convicted: readonly PublicKey[] = []): void {
+    for (const key of convicted) this.#out.add(key)
     this.#replayed.add(unit)
     this.#disputed.delete(unit)
     this.#leaning.computed(unit)
     this.#computed++
     if (!sampled && strangers === undefined) this.#disputesTaken++
+    if (ahead) this.#aheadLeft--
   }
 
   #size(): void {
@@ -243,6 +316,11 @@ export class AuditPlan {
       }
     }
   }
+}
+
+/** Whether a unit was drawn without regard to what is said of it, so that it tells how an owner grants. */
+export function isRandom({ sampled, ahead }: AuditUnit): boolean {
+  return sampled || ahead === true
 }
 
 /**

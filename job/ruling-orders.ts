@@ -6,7 +6,7 @@ import {
   RULINGS_MAX,
 } from '../proto/limits.js'
 import type { Digest, JobId, JobSpec, NodeId, PublicKey, Ruling } from '../proto/model.js'
-import type { AuditUnit } from './audit.js'
+import { type AuditUnit, isRandom } from './audit.js'
 import { isDeterministic } from './digest.js'
 import type { KnownOrder } from './orders.js'
 import { applyRulings, convictedBy, isSameAnswer, type RuledAnswer } from './rulings.js'
@@ -46,7 +46,7 @@ export class Strikes {
 
 /** What a replay that gave `answer` says of the votes on the unit. */
 export function rulingOf(
-  { unit, sampled }: AuditUnit,
+  entry: AuditUnit,
   answer: RuledAnswer,
   votes: readonly Vote[],
   strikes: Strikes,
@@ -55,7 +55,7 @@ export function rulingOf(
   const rightGrantors: NodeId[] = []
   const wrongGrantors: NodeId[] = []
   const heard = new Set<string>()
-  for (const vote of sampled ? votes : []) {
+  for (const vote of isRandom(entry) ? votes : []) {
     const name = `${vote.donor} ${vote.digest}`
     if (!isDeterministic(vote.outcome) || heard.has(name)) continue
     heard.add(name)
@@ -64,14 +64,31 @@ export function rulingOf(
   }
   const guilty = new Set([...convictedBy(answer, votes), ...strikes.struck(answer, votes)])
   const convicted = [...guilty].sort().slice(0, RULING_CONVICTED_MAX)
+  const { unit } = entry
   const { outcome, digest } = answer
   const grantors = { rightGrantors: rightGrantors.sort(), wrongGrantors: wrongGrantors.sort() }
   const out = dismissed.slice(0, RULING_GRANTORS_MAX)
   return { unit, outcome, digest, convicted, ...grantors, ...(out.length > 0 && { dismissed: out }) }
 }
 
+/**
+ * Whether all whom a ruling convicts for agreeing on a false answer were granted the unit by one owner. They may be keys that it has made
+ * up for this unit, and to put these out changes nothing.
+ */
+export function isOfOneGrantor({ convicted }: Ruling, votes: readonly Vote[]): boolean {
+  const out = new Set(convicted)
+  const donors = new Set<PublicKey>()
+  const grantors = new Set<NodeId>()
+  for (const { donor, worker, grantor } of votes) {
+    if (!out.has(donor) && !out.has(worker)) continue
+    donors.add(donor)
+    grantors.add(grantor)
+  }
+  return donors.size > 1 && grantors.size === 1
+}
+
 /** Orders with rulings that are given at once, and those left for the end of a job. */
-const PROMPT_ORDERS = 6
+const PROMPT_ORDERS = 8
 const LAST_ORDERS = 4
 /** Rulings that change nothing yet are kept back until so many are there. */
 const CLEAN_RULINGS_MIN = 64
@@ -95,8 +112,8 @@ export function dismissesAnother(spec: JobSpec, orders: readonly KnownOrder[], k
 }
 
 /**
- * Whether rulings are worth one of the few orders that count. `urgent`: how many of the `kept` ones convict somebody or count
- * against a grantor; `given`: orders of this rank that the job has. The first are given at once, each later one with twice as much:
+ * Whether rulings are worth one of the few orders that count. `urgent`: how many of the `kept` ones change something at once: a
+ * settled answer was false, or somebody is out who is more than one owner's word ({@link isOfOneGrantor}) or has a part in other disputes; `given`: orders of this rank that the job has. The first are given at once, each later one with twice as much:
  * an owner that makes up voters has new keys to convict on every unit.
  */
 export function isWorthAnOrder({ urgent, kept, given, dismisses = false }: RulingsAtHand): boolean {

@@ -1,5 +1,5 @@
 import { AuditPlan, type AuditShares, type AuditUnit } from '../../job/audit.js'
-import { isWorthAnOrder, rulingBatches, rulingOf, Strikes } from '../../job/ruling-orders.js'
+import { isOfOneGrantor, isWorthAnOrder, rulingBatches, rulingOf, Strikes } from '../../job/ruling-orders.js'
 import { isSameAnswer, type RuledAnswer } from '../../job/rulings.js'
 import type { Judgement, Vote } from '../../job/verdict.js'
 import { RULING_ORDERS_MAX } from '../../proto/limits.js'
@@ -28,6 +28,8 @@ export interface Bench {
   dismisses(rulings: readonly Ruling[]): boolean
   /** Gives one order with rulings. */
   rule(rulings: readonly Ruling[]): void
+  /** Keys and owners that rulings have put out. */
+  readonly outNow: number
   /** Nothing more settles by itself. */
   readonly isOver: boolean
 }
@@ -48,7 +50,7 @@ export class Judge {
   readonly #p: JudgeParts
   readonly #plan: AuditPlan
   readonly #strikes = new Strikes()
-  readonly #kept: Ruling[] = []
+  readonly #kept: { readonly ruling: Ruling; readonly isUrgent: boolean }[] = []
   #orders = 0
   #finalRounds = 0
   /** Units computed so far. */
@@ -83,38 +85,42 @@ export class Judge {
     const { bench } = this.#p
     let foundFalse = false
     for (const entry of due) {
-      this.#plan.replayed(entry)
       this.replayed++
-      const ruling = rulingOf(entry, TRUTH, this.#p.bench.seen(entry.unit)?.votes ?? [], this.#strikes)
+      const seen = bench.seen(entry.unit)
+      const votes = seen?.votes ?? []
+      const ruling = rulingOf(entry, TRUTH, votes, this.#strikes)
+      this.#plan.replayed(entry, ruling.convicted)
       foundFalse ||= this.#isContradicted(entry.unit)
-      this.#kept.push(ruling)
+      const { judgement } = seen ?? {}
+      const isWrong = judgement?.state === 'accepted' && !isSameAnswer(judgement, TRUTH)
+      const isUrgent = isWrong || (ruling.convicted.length > 0 && !isOfOneGrantor(ruling, votes))
+      this.#kept.push({ ruling, isUrgent })
     }
-    const urgent = this.#kept.filter(isUrgent).length
+    const urgent = this.#kept.filter(({ ruling, isUrgent }) => isUrgent || this.#plan.isAtWork(ruling.convicted)).length
+    const rulings = this.#kept.map(({ ruling }) => ruling)
+    const outBefore = bench.outNow
     const isWorthIt =
       final ||
       isWorthAnOrder({
         urgent,
         kept: this.#kept.length,
         given: this.#orders,
-        dismisses: bench.dismisses(this.#kept),
+        dismisses: bench.dismisses(rulings),
       })
-    for (const batch of rulingBatches(isWorthIt ? this.#kept.splice(0) : [])) {
+    if (isWorthIt) this.#kept.length = 0
+    for (const batch of rulingBatches(isWorthIt ? rulings : [])) {
       if (this.#orders >= RULING_ORDERS_MAX) break
       this.#orders++
       this.#p.bench.rule(batch)
     }
     if (final) this.#finalRounds++
-    this.isDone = final && (!foundFalse || this.#finalRounds >= FINAL_ROUNDS_MAX)
-    if (!this.isDone) this.#later(foundFalse ? AGAIN_MS : ROUND_MS)
+    const changed = foundFalse || bench.outNow > outBefore
+    this.isDone = final && (!changed || this.#finalRounds >= FINAL_ROUNDS_MAX)
+    if (!this.isDone) this.#later(changed ? AGAIN_MS : ROUND_MS)
   }
 
   #isContradicted(unit: number): boolean {
     const votes = this.#p.bench.seen(unit)?.votes ?? []
     return votes.some((vote) => !isSameAnswer(vote, TRUTH))
   }
-}
-
-/** Whether a ruling puts somebody out or counts against a grantor; a lone wrong answer does neither until the end. */
-function isUrgent({ convicted, wrongGrantors }: Ruling): boolean {
-  return convicted.length > 0 || wrongGrantors.length > 0
 }

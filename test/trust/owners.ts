@@ -369,6 +369,11 @@ export class Owners implements Dispatch, Bench {
     this.#convicted = convicted
   }
 
+  get outNow(): number {
+    const { rulings } = applyOrders(this.#facts.spec, this.#orders)
+    return (rulings?.convicted.size ?? 0) + (rulings?.dismissed.size ?? 0)
+  }
+
   get isOver(): boolean {
     const { decided } = this
     return decided === this.#p.units || decided + this.givenUp === this.#p.units

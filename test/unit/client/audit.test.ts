@@ -118,7 +118,7 @@ audit('of a job that goes on a few units are computed at a time, which is no wan
     return [disputed, left]
   }
   assert.equal(await findingsIn(), [4, 0])
-  assert.equal(await findingsIn(0), [0, 20])
+  assert.equal(await findingsIn(0), [0, 18])
 })
 
 audit('three lone wrong answers convict nobody', async () => {

@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AUDIT_SHARES, AuditPlan, errorBound } from '../../../job/audit.js'
 import { judge } from '../../../job/verdict.js'
+import type { PublicKey } from '../../../proto/model.js'
 import { seededRandom } from '../../support/seeded-random.js'
 import { rulesWith, voteOf } from './fixture.js'
 
@@ -26,14 +27,17 @@ plan('draws its share of settled units, each equally often', () => {
   for (const [unit, count] of times.entries()) assert.ok(count > 15 && count < 85, `unit ${unit}: ${count} of 400`)
 })
 
-plan('takes disputed units up to its budget, but for those that the next opinion decides', () => {
+plan('takes disputed units up to its budget, a part of it late, but for those that the next opinion decides', () => {
   const one = new AuditPlan(1_000, 1_000, AUDIT_SHARES, { next: () => 0.999 })
   for (let unit = 0; unit < 30; unit++) one.look(unit, contested)
   for (let unit = 30; unit < 60; unit++) one.look(unit, split)
   const first = one.due(false)
-  assert.is(first.length, 10)
+  assert.is(first.length, 6)
   for (const entry of first.slice(0, 4)) one.replayed(entry)
-  assert.is(one.due(false).length, 6)
+  assert.is(one.due(false).length, 2)
+  for (let unit = 60; unit < 800; unit++) one.look(unit, settled)
+  assert.is(one.due(false).length, 5)
+  assert.is(one.due(true).length, 6)
   const late = new AuditPlan(1_000, 1_000, AUDIT_SHARES, { next: () => 0.999 })
   late.look(5, split)
   assert.equal(late.due(false), [])
@@ -94,6 +98,38 @@ plan('puts many keys on trial with few units', () => {
     one.look(unit, judge([voteOf('a', 'x'), voteOf('b', 'x'), voteOf(unit % 2 === 0 ? 'p' : 'r', 'y')], rulesWith(2)))
   const first = one.round(false).map(({ unit }) => unit)
   assert.ok(first.indexOf(500) >= 0 && first.indexOf(500) <= 1, first.join())
+})
+
+plan('draws some of the first units ahead where most are disputed, and nowhere else', () => {
+  const drawn = (disputed: number) => {
+    let draws = 0
+    const one = new AuditPlan(6_400, 6_400, AUDIT_SHARES, { next: () => (draws++ % 8 === 0 ? 0.01 : 0.9) })
+    for (let unit = 0; unit < 800; unit++) one.look(unit, unit % 100 < disputed ? contested : settled)
+    const ahead = one.due(false).filter((entry) => entry.ahead)
+    for (const entry of ahead) one.replayed(entry)
+    return { units: ahead.map(({ unit }) => unit), left: one.due(false).filter((entry) => entry.ahead).length }
+  }
+  assert.equal(drawn(50).units, [])
+  const { units, left } = drawn(60)
+  assert.equal(
+    units,
+    [...Array(16).keys()].map((i) => 8 * i),
+  )
+  assert.is(left, 0)
+})
+
+plan('replays nothing that only keys have lost, or that keys have won, whom a ruling puts out anyway', () => {
+  const one = new AuditPlan(1_000, 1_000, AUDIT_SHARES, { next: () => 0.999 })
+  const lost = judge([voteOf('a', 'x'), voteOf('b', 'x'), voteOf('p', 'y')], rulesWith(2))
+  const won = judge([voteOf('p', 'y'), voteOf('q', 'y'), voteOf('a', 'x')], rulesWith(2))
+  for (let unit = 0; unit < 3; unit++) one.look(unit, lost)
+  one.look(3, won)
+  one.look(4, contested)
+  assert.is(one.isAtWork(['z' as PublicKey]), false)
+  const p = lost.conflicting[0]!.donor
+  assert.is(one.isAtWork([p]), true)
+  one.replayed({ unit: 0, sampled: false }, [p])
+  assert.equal(one.due(true), [{ unit: 4, sampled: false }])
 })
 
 plan('draws again for a unit that is settled anew, and never replays one twice', () => {

@@ -1,7 +1,15 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { dismissesAnother, isWorthAnOrder, rulingBatches, rulingOf, Strikes } from '../../../job/ruling-orders.js'
+import {
+  dismissesAnother,
+  isOfOneGrantor,
+  isWorthAnOrder,
+  rulingBatches,
+  rulingOf,
+  Strikes,
+} from '../../../job/ruling-orders.js'
+import type { Vote } from '../../../job/verdict.js'
 import { orderCodec } from '../../../proto/codec/facts.js'
 import { RULINGS_BYTES_MAX } from '../../../proto/limits.js'
 import type { Digest, NodeId, Ruling } from '../../../proto/model.js'
@@ -17,8 +25,30 @@ rulings('are given at once first, and later ones together, as orders are few', (
     return Number.POSITIVE_INFINITY
   }
   const never = Number.POSITIVE_INFINITY
-  assert.equal([0, 5, 6, 7, 10, 12, 16].map(least), [1, 1, 2, 4, 32, never, never])
+  assert.equal([0, 7, 8, 9, 11, 12, 16].map(least), [1, 1, 2, 4, 16, never, never])
   assert.ok(isWorthAnOrder({ urgent: 0, kept: 64, given: 3 }))
+})
+
+rulings('tell keys that one owner may have made up from those that two owners have met', () => {
+  const answer = { outcome: 'done', digest: 'x' as Digest } as const
+  const grantedBy = (grantor: string) => ({ grantor: grantor as NodeId })
+  const forged = [voteOf('m1', 'y', grantedBy('g1')), voteOf('m2', 'y', grantedBy('g1'))]
+  const honest = voteOf('a', 'x', grantedBy('g2'))
+  const told = (votes: readonly Vote[], strikes = new Strikes()) =>
+    isOfOneGrantor(rulingOf({ unit: 0, sampled: false }, answer, votes, strikes), votes)
+  assert.is(told([...forged, honest]), true)
+  assert.is(told([...forged, voteOf('p', 'y', grantedBy('g2')), honest]), false)
+  assert.is(told([honest]), false)
+  const strikes = new Strikes()
+  for (let i = 0; i < 3; i++) strikes.struck(answer, [voteOf('p', 'y')])
+  assert.is(told([voteOf('p', 'y', grantedBy('g2')), honest], strikes), false)
+})
+
+rulings('name the grantors of units that were drawn ahead, too', () => {
+  const answer = { outcome: 'done', digest: 'x' as Digest } as const
+  const votes = [voteOf('a', 'y', { grantor: 'g2' as NodeId })]
+  const ruling = rulingOf({ unit: 0, sampled: false, ahead: true }, answer, votes, new Strikes())
+  assert.equal(ruling.wrongGrantors, ['g2'])
 })
 
 rulings('names the grantors of each donor of a drawn unit, and of no other', () => {
