@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type GridProcess, startProcess } from '../../process/compose.js'
 import type { JobId } from '../../proto/model.js'
+import { keepHeapRoom } from '../../runtime/heap-room.js'
 import type { LogFields, Logger } from '../../runtime/logger.js'
 import { type Forgery, forge } from './forging-owner.js'
 import { GrantTap } from './grant-tap.js'
@@ -40,6 +41,7 @@ export interface Health {
 
 const ERRORS_MAX = 100
 
+keepHeapRoom()
 /** Runs the role that the one argument describes; tells of its address, its memory and its faults. */
 const settings = JSON.parse(process.argv[2] ?? '{}') as GridProcessSettings
 const errors: string[] = []

@@ -6,7 +6,15 @@ import type { PrintMaker } from './prints.js'
 
 /** Numbers a node of the tree takes: how many ids, and where its parts or its ids are. */
 const NODE_WORDS = 2
-const NODES_FIRST = 1 + RANGE_FAN
+
+/** What a set has until its first id: thousands of shards that strangers open never get one. Never written but for the print of nothing. */
+const NO_NODES = new Int32Array(NODE_WORDS)
+const NO_PRINTS = new Uint8Array(PRINT_BYTES)
+const NONE_FRESH = new Uint8Array(1).fill(1)
+
+/** Scratch of the call at hand, for all sets: the id in hand, and the nodes on its way. */
+const ID = new Uint8Array(ID_BYTES)
+const WAY = new Int32Array(2 * ID_BYTES)
 
 /**
  * A grow-only set of fact ids that knows the print of every range, kept incrementally: a new id costs about a
@@ -19,14 +27,11 @@ const NODES_FIRST = 1 + RANGE_FAN
 export class FactSet {
   readonly #prints: PrintMaker
   readonly #blocks = new IdBlocks()
-  #nodes = new Int32Array(NODES_FIRST * NODE_WORDS)
-  #nodePrints = new Uint8Array(NODES_FIRST * PRINT_BYTES)
+  #nodes = NO_NODES
+  #nodePrints = NO_PRINTS
   /** 1: the print of the node is that of its ids. */
-  #fresh = new Uint8Array(NODES_FIRST)
+  #fresh = NONE_FRESH
   #nodeCount = 1
-  /** Scratch: the id in hand, and the nodes on its way. */
-  readonly #id = new Uint8Array(ID_BYTES)
-  readonly #way = new Int32Array(2 * ID_BYTES)
 
   constructor(prints: PrintMaker) {
     this.#prints = prints
@@ -39,8 +44,9 @@ export class FactSet {
 
   /** Adds an id; false: it was there. */
   add(id: Digest): boolean {
+    if (this.#nodes === NO_NODES) this.#grow(1)
     const bytes = this.#parse(id)
-    const way = this.#way
+    const way = WAY
     let depth = 0
     let node = 0
     way[0] = 0
@@ -194,19 +200,21 @@ export class FactSet {
   #newParts(): number {
     const first = this.#nodeCount
     this.#nodeCount += RANGE_FAN
-    if (this.#nodeCount > this.#fresh.length) {
-      const capacity = Math.max(this.#nodeCount, Math.ceil(1.5 * this.#fresh.length))
-      const nodes = new Int32Array(capacity * NODE_WORDS)
-      nodes.set(this.#nodes)
-      this.#nodes = nodes
-      const prints = new Uint8Array(capacity * PRINT_BYTES)
-      prints.set(this.#nodePrints)
-      this.#nodePrints = prints
-      const fresh = new Uint8Array(capacity)
-      fresh.set(this.#fresh)
-      this.#fresh = fresh
-    }
+    if (this.#nodeCount > this.#fresh.length) this.#grow(Math.max(this.#nodeCount, Math.ceil(1.5 * this.#fresh.length)))
     return first
+  }
+
+  /** Makes room for so many nodes, in arrays of its own. */
+  #grow(capacity: number): void {
+    const nodes = new Int32Array(capacity * NODE_WORDS)
+    nodes.set(this.#nodes)
+    this.#nodes = nodes
+    const prints = new Uint8Array(capacity * PRINT_BYTES)
+    prints.set(this.#nodePrints)
+    this.#nodePrints = prints
+    const fresh = new Uint8Array(capacity)
+    fresh.set(this.#fresh)
+    this.#fresh = fresh
   }
 
   #count(node: number): number {
@@ -220,7 +228,7 @@ export class FactSet {
 
   /** The bytes of an id, until the next call. */
   #parse(id: Digest): Uint8Array {
-    const bytes = this.#id
+    const bytes = ID
     for (let i = 0; i < ID_BYTES; i++) bytes[i] = (digitAt(id, 2 * i) << 4) | digitAt(id, 2 * i + 1)
     return bytes
   }

@@ -6,7 +6,6 @@ const CHUNK_BITS = 11
 /** Slots the first chunk begins with, so that small sets stay small. */
 const FIRST_SLOTS = 16
 const BLOCK_SLOTS_MIN = 4
-const CLASSES = 4
 
 /** Size class of a block for `count` ids, 1 to 32: 4, 8, 16 or 32 slots. */
 function classOf(count: number): number {
@@ -18,9 +17,9 @@ function classOf(count: number): number {
  * the garbage collector to walk.
  */
 export class IdBlocks {
-  readonly #chunks: Uint8Array[] = [new Uint8Array(FIRST_SLOTS * ID_BYTES)]
-  /** Blocks given back, by size class. */
-  readonly #free: number[][] = Array.from({ length: CLASSES }, () => [])
+  readonly #chunks: Uint8Array[] = []
+  /** Blocks given back, by size class; absent: none. */
+  readonly #free: (number[] | undefined)[] = []
   /** The first slot never used. */
   #end = 0
 
@@ -79,11 +78,14 @@ export class IdBlocks {
 
   /** Gives back the block that holds `count` ids, at least one. */
   release(address: number, count: number): void {
-    this.#free[classOf(count)]!.push(address)
+    const sizeClass = classOf(count)
+    const free = this.#free[sizeClass]
+    if (free === undefined) this.#free[sizeClass] = [address]
+    else free.push(address)
   }
 
   #allocate(sizeClass: number): number {
-    const reused = this.#free[sizeClass]!.pop()
+    const reused = this.#free[sizeClass]?.pop()
     if (reused !== undefined) return reused
     const slots = BLOCK_SLOTS_MIN << sizeClass
     // A block never crosses the end of a chunk; at most 28 slots are lost there.
@@ -91,7 +93,8 @@ export class IdBlocks {
     const address = this.#end
     this.#end += slots
     const chunk = address >> CHUNK_BITS
-    if (chunk === this.#chunks.length) this.#chunks.push(new Uint8Array(CHUNK_SLOTS * ID_BYTES))
+    if (chunk === this.#chunks.length)
+      this.#chunks.push(new Uint8Array((chunk === 0 ? FIRST_SLOTS : CHUNK_SLOTS) * ID_BYTES))
     else if (chunk === 0) this.#growFirst()
     return address
   }
