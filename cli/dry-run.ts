@@ -6,9 +6,9 @@ import { selectedShards } from '../job/shard.js'
 import type { Policy } from '../proto/model.js'
 import { type CommandContext, shellWord } from './context.js'
 import { EXIT, type ExitCode } from './exit-codes.js'
+import { type JobDraft, type Trial, tryFirstUnit } from './job-draft.js'
 import { specFacts } from './job-view.js'
 import { clean, facts, plural } from './output.js'
-import { type PreparedJob, type Trial, tryFirstUnit } from './prepared-job.js'
 
 /** Characters of a unit's standard input that are shown. */
 const STDIN_SHOWN = 60
@@ -34,16 +34,16 @@ interface Sample {
 }
 
 /** `submit --dry-run`: what would be submitted, and what is to be expected of it. Asks nobody. */
-export async function dryRun(context: CommandContext, prepared: PreparedJob, trial: boolean): Promise<ExitCode> {
-  const { built, runnable } = prepared
+export async function dryRun(context: CommandContext, draft: JobDraft, trial: boolean): Promise<ExitCode> {
+  const { built, runnable } = draft
   const { spec } = built
   const units = spec.selection.length === 0 ? built.units : count(spec.selection)
-  const trialed = trial ? await tryFirstUnit(context, prepared) : undefined
+  const trialed = trial ? await tryFirstUnit(context, draft) : undefined
   if (context.interrupts.first.aborted) return EXIT.interrupted
-  const samples = await samplesOf(prepared, units)
+  const samples = await samplesOf(draft, units)
   const shards = selectedShards(spec).length
   const blobs = built.blobs.map(({ label, blob }) => ({ label, bytes: blob.size }))
-  const estimate = estimateOf(prepared, units, trialed)
+  const estimate = estimateOf(draft, units, trialed)
   const text = [
     'nothing was submitted',
     facts([
@@ -97,7 +97,7 @@ export async function dryRun(context: CommandContext, prepared: PreparedJob, tri
 }
 
 /** First, second and last unit. */
-async function samplesOf({ built }: PreparedJob, units: number): Promise<readonly Sample[]> {
+async function samplesOf({ built }: JobDraft, units: number): Promise<readonly Sample[]> {
   const second = units > 2 ? [secondUnit(built.spec.selection)] : []
   const shown = [...new Set([firstUnit(built), ...second, lastUnit(built)])]
   const samples: Sample[] = []
@@ -122,7 +122,7 @@ function previewOf(bytes: Uint8Array): string {
   return clean(cut.replaceAll('\r', '\\r').replaceAll('\n', '\\n').replaceAll('\t', '\\t')) + (isCut ? '...' : '')
 }
 
-function secondUnit(selection: PreparedJob['built']['spec']['selection']): number {
+function secondUnit(selection: JobDraft['built']['spec']['selection']): number {
   const [first, next] = selection
   if (first === undefined) return 1
   return first.count > 1 ? first.first + 1 : (next?.first ?? first.first)
@@ -134,7 +134,7 @@ function leastDonors(policy: Policy): number {
 }
 
 /** What the whole job costs if every unit is like the one that was tried, at least if that was stopped; undefined without a trial. */
-function estimateOf({ built }: PreparedJob, units: number, trial: Trial | undefined) {
+function estimateOf({ built }: JobDraft, units: number, trial: Trial | undefined) {
   if (trial === undefined) return undefined
   const atLeast = trial.answer === undefined
   const { policy } = built.spec

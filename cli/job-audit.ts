@@ -13,7 +13,7 @@ import { threadCount } from '../runtime/platform.js'
 import { parseCpus } from '../worker/preferences/cpus.js'
 import type { Connection } from './connect.js'
 import type { CommandContext } from './context.js'
-import { startLocalCompute } from './prepared-job.js'
+import { startLocalCompute } from './job-draft.js'
 import { startProgress } from './progress.js'
 
 /** Time for replays of `submit --wait` and `results`: they are not what was asked for. Unit: ms. */

@@ -9,7 +9,7 @@ import type { GridClient } from './session.js'
 const ASYNC_FACTS_MIN = 4
 
 /** What another thread found out about one signature. */
-interface Finding {
+interface CheckedSignature {
   readonly tag: SignatureTag
   readonly publicKey: PublicKey
   readonly bytes: Uint8Array
@@ -26,7 +26,7 @@ export class SignatureChecks {
   readonly decoders: FactDecoders
   readonly #client: GridClient
   /** By the very array that holds the signature; gone with the message it came in. */
-  readonly #findings = new WeakMap<Uint8Array, Finding>()
+  readonly #signatures = new WeakMap<Uint8Array, CheckedSignature>()
   readonly #reports = new WeakMap<Uint8Array, Report>()
   readonly #grants = new WeakMap<Uint8Array, Grant>()
 
@@ -71,13 +71,13 @@ export class SignatureChecks {
 
   async #check(tag: SignatureTag, publicKey: PublicKey, { bytes, signature }: Signed): Promise<void> {
     const valid = await this.#client.parts.verifier.verifyAsync(publicKey, tag, bytes, signature)
-    this.#findings.set(signature, { tag, publicKey, bytes, valid })
+    this.#signatures.set(signature, { tag, publicKey, bytes, valid })
   }
 
   #found(tag: SignatureTag, publicKey: PublicKey, { bytes, signature }: Signed): boolean | undefined {
-    const finding = this.#findings.get(signature)
-    if (finding === undefined || finding.tag !== tag || finding.publicKey !== publicKey) return undefined
-    return sameBytes(finding.bytes, bytes) ? finding.valid : undefined
+    const checked = this.#signatures.get(signature)
+    if (checked === undefined || checked.tag !== tag || checked.publicKey !== publicKey) return undefined
+    return sameBytes(checked.bytes, bytes) ? checked.valid : undefined
   }
 }
 

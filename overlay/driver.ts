@@ -24,7 +24,7 @@ import { OverlayRpc } from './rpc.js'
 import { type OverlayIdentity, SelfContact } from './self-contact.js'
 
 /** What a process hands to its overlay. */
-export interface OverlayDependencies {
+export interface OverlayDriverDependencies {
   readonly clock: Clock
   readonly random: Random
   readonly transport: Transport
@@ -52,7 +52,7 @@ export class OverlayDriver {
   readonly rpc: OverlayRpc
   readonly lookups: Lookups
   readonly upkeep: Upkeep
-  readonly #d: OverlayDependencies
+  readonly #d: OverlayDriverDependencies
   readonly #book: ContactBook
   readonly #eligibility: Eligibility
   readonly #selfContact: SelfContact | undefined
@@ -73,7 +73,7 @@ export class OverlayDriver {
   #askingDialBack = false
   #closed = false
 
-  constructor(dependencies: OverlayDependencies) {
+  constructor(dependencies: OverlayDriverDependencies) {
     const { clock, random, identity, verifier, idWorkBits, options, listen, logger, transport } = dependencies
     this.#d = dependencies
     this.#logger = logger.child('overlay')

@@ -25,8 +25,8 @@ const SIZE_MS: Millis = 10 * 60_000
 const SIZE_SOON_MS: Millis = 60_000
 const SIZE_RETRY_MS: Millis = 30_000
 
-/** A key's surroundings. */
-export interface Surroundings {
+/** The peers around a key. */
+export interface Neighbourhood {
   /** The peers nearest to the key, nearest first, as a full lookup finds them. */
   readonly nearest: readonly Contact[]
   /** Peers of the key's region, nearest first; empty where the network is too small to have regions. */
@@ -52,7 +52,7 @@ export class Regions {
   }
 
   /** A lookup of `key`, and its region: with more lookups where a crowd next to the key fills the first. Rejects as lookups do. */
-  async around(key: Key): Promise<Surroundings> {
+  async around(key: Key): Promise<Neighbourhood> {
     const { lookup, random, logger } = this.#c
     const nearest = await lookup(key, this.#bits() !== undefined)
     if (nearest.length < LOOKUP_FULL) return { nearest, region: [] }

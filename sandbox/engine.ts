@@ -28,7 +28,7 @@ export type Exports = Readonly<Record<string, unknown>>
 export type Imports = Readonly<Record<string, Readonly<Record<string, unknown>>>>
 
 /** An instance of a module. */
-export interface Instance {
+export interface ModuleInstance {
   readonly exports: Exports
 }
 
@@ -44,7 +44,7 @@ export interface Engine {
   readonly Instance: new (
     module: Module,
     imports: Imports,
-  ) => Instance
+  ) => ModuleInstance
   readonly Memory: new (limits: {
     readonly initial: number
     readonly maximum?: number

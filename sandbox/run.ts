@@ -8,7 +8,7 @@ import {
   START_EXPORT,
   STARVED_EXPORT,
 } from './contract.js'
-import { type Exports, engine, type Global, type Instance, type Memory, type Module } from './engine.js'
+import { type Exports, engine, type Global, type Memory, type Module, type ModuleInstance } from './engine.js'
 import { FuelTank } from './fuel-tank.js'
 import type { StoredBytes } from './wasi/byte-store.js'
 import { WasiHost } from './wasi/host.js'
@@ -119,7 +119,7 @@ export function runProgram(
 function runInstance(module: Module, host: WasiHost, tank: FuelTank, limits: ProgramLimits): End {
   let program: Program | undefined
   try {
-    const instance: Instance = new engine.Instance(module, {
+    const instance: ModuleInstance = new engine.Instance(module, {
       [WASI_MODULE]: host.imports,
       [GRID_MODULE]: { [REFUEL_IMPORT]: tank.refuel },
     })

@@ -28,7 +28,7 @@ export interface UnitInput {
 }
 
 /** What a unit answers: the same bytes on every machine. */
-export interface UnitOutput {
+export interface TaskOutput {
   /** 0 is success, 2 a usage error (see {@link usageError}). */
   readonly exitCode: number
   readonly stdout: Uint8Array
@@ -82,7 +82,7 @@ export interface Task {
   /** What is wrong with the arguments of a unit and what to do about it, or undefined. Called by `submit` for unit 0 and by `execute`. */
   check?(input: CheckInput): string | undefined
   /** Computes one unit. Must not keep state that changes an answer; what is costly to set up may be cached between units. */
-  execute(input: UnitInput): UnitOutput | Promise<UnitOutput>
+  execute(input: UnitInput): TaskOutput | Promise<TaskOutput>
   /**
    * Makes the result of the accepted outputs; absent: they are concatenated in unit order. Takes them one by one and
    * keeps only what the result needs. Runs at the submitter; throws for an output it cannot read.
@@ -106,11 +106,11 @@ export class FuelExhausted extends Error {
 const USAGE_EXIT_CODE = 2
 
 /** The answer to arguments or input that cannot be used: exit code 2, the message on stderr. */
-export function usageError(message: string): UnitOutput {
+export function usageError(message: string): TaskOutput {
   return { exitCode: USAGE_EXIT_CODE, stdout: new Uint8Array(0), stderr: `${message}\n` }
 }
 
 /** The answer of a unit that succeeded with `text` as its stdout. */
-export function textOutput(text: string): UnitOutput {
+export function textOutput(text: string): TaskOutput {
   return { exitCode: 0, stdout: new TextEncoder().encode(text) }
 }

@@ -11,10 +11,10 @@ import {
   dayOf,
   SettledBook,
   type SettledBookContent,
+  type SettledCost,
   type SettledEntry,
   type SettledJob,
   type SettledRow,
-  type SettledUnit,
 } from './core/settled-book.js'
 
 export { type Day, dayOf, type SettledRow } from './core/settled-book.js'
@@ -124,7 +124,7 @@ export class Ledger {
    * Counts units of a job that an owner has called settled, leaving out those counted before, and gives how many that
    * were. They are on disk once {@link flushed} resolves.
    */
-  settle(job: SettledJob, agreed: readonly SettledUnit[], disagreed: readonly SettledUnit[]): NewlyCounted {
+  settle(job: SettledJob, agreed: readonly SettledCost[], disagreed: readonly SettledCost[]): NewlyCounted {
     const day = dayOf(this.#options.clock.wallMs())
     const named = { ...job, jobName: [...job.jobName].slice(0, NAME_CHARS_MAX).join('') }
     const entry = this.#book.unseen(named, agreed, disagreed, day)

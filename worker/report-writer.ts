@@ -7,7 +7,7 @@ import { toGridError } from '../runtime/errors.js'
 import type { Rate } from '../runtime/rate.js'
 import type { Endpoint } from '../runtime/transport.js'
 import type { KeptReport, WorkerEffect, WorkerEvent } from './core/messages.js'
-import type { SettledJob, SettledUnit } from './core/settled-book.js'
+import type { SettledCost, SettledJob } from './core/settled-book.js'
 import { unitName } from './core/unit-name.js'
 import type { WorkerCore } from './core/worker-core.js'
 import type { WorkerDependencies } from './dependencies.js'
@@ -32,7 +32,7 @@ export interface WrittenReport {
   readonly wallMs: number
   /** What the ledger is to know of it. */
   readonly job: SettledJob
-  readonly units: ReadonlyMap<number, SettledUnit>
+  readonly units: ReadonlyMap<number, SettledCost>
 }
 
 export interface ReportWriterParts {
@@ -233,7 +233,7 @@ export class ReportWriter {
    */
   settled(jobId: JobId, agreed: readonly number[], disagreed: readonly number[]): NewlyCounted {
     const counted = { agreed: 0, disagreed: 0 }
-    const byReport = new Map<WrittenReport, { agreed: SettledUnit[]; disagreed: SettledUnit[] }>()
+    const byReport = new Map<WrittenReport, { agreed: SettledCost[]; disagreed: SettledCost[] }>()
     const sort = (unit: number, to: 'agreed' | 'disagreed') => {
       this.#dropLarge(jobId, unit)
       const reportId = this.#core.reportOf(jobId, unit)
@@ -322,7 +322,7 @@ export class ReportWriter {
 
 /** What the ledger is to know of a report; without `work`, of a former version, not whose it was and how long it took. */
 function forLedger({ jobId, results }: Report, work: ReportedWork | undefined): Pick<WrittenReport, 'job' | 'units'> {
-  const units = results.map(({ unit, fuel }, i): [number, SettledUnit] => [
+  const units = results.map(({ unit, fuel }, i): [number, SettledCost] => [
     unit,
     { unit, fuel, computeMs: work?.computeMs[i] ?? 0 },
   ])

@@ -1,13 +1,13 @@
 import type { ThreadState } from '../proto/admin-messages.js'
 import type { JobId, JobSpec, TaskRef } from '../proto/model.js'
 import type { Clock, Millis } from '../runtime/clock.js'
-import type { RunningUnit } from './compute/compute.js'
+import type { UnitOnThread } from './compute/compute.js'
 
 /** A unit that has ended is shown this long after it was seen running: tiny ones come and go between two looks. */
 const SHOWN_MS = 2_000
 
 interface Seen {
-  readonly running: RunningUnit
+  readonly running: UnitOnThread
   readonly sinceMs: number
   seenAt: Millis
   ended: boolean
@@ -23,7 +23,7 @@ export class ThreadBoard {
   }
 
   /** What the compute process tells of all its threads. */
-  told(running: readonly RunningUnit[]): void {
+  told(running: readonly UnitOnThread[]): void {
     const now = this.#clock.now()
     const busy = new Set(running.map(({ thread }) => thread))
     for (const thread of this.#seen.keys()) if (!busy.has(thread)) this.#seen.delete(thread)
@@ -43,7 +43,7 @@ export class ThreadBoard {
   }
 
   /** Units that run, as far as it is known. */
-  running(): readonly RunningUnit[] {
+  running(): readonly UnitOnThread[] {
     return [...this.#seen.values()].filter(({ ended }) => !ended).map(({ running }) => running)
   }
 

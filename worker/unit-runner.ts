@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import type { JobId, JobSpec } from '../proto/model.js'
 import { GridError, toGridError } from '../runtime/errors.js'
-import { BRIEF_MS, CONTENT_BYTES_MAX, type ComputeResult, type RunningUnit } from './compute/compute.js'
+import { BRIEF_MS, CONTENT_BYTES_MAX, type ComputeResult, type UnitOnThread } from './compute/compute.js'
 import type { ComputedUnit, WorkerEvent } from './core/messages.js'
 import type { WorkerDependencies } from './dependencies.js'
 import type { JobInputs } from './inputs.js'
@@ -31,7 +31,7 @@ export interface UnitRunnerParts {
   readonly reports: ReportWriter
   readonly handle: (event: WorkerEvent) => void
   /** How far units are that run for longer than a moment. */
-  readonly onProgress: (running: readonly RunningUnit[]) => void
+  readonly onProgress: (running: readonly UnitOnThread[]) => void
 }
 
 /**
@@ -64,7 +64,7 @@ export class UnitRunner {
   }
 
   /** Units that run for longer than a moment, as the compute process told last. */
-  get running(): readonly RunningUnit[] {
+  get running(): readonly UnitOnThread[] {
     return this.board.running().filter(({ ranMs }) => ranMs >= BRIEF_MS)
   }
 

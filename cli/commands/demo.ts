@@ -17,8 +17,8 @@ import { DEMO_PEERS, DEMO_WORKERS, DemoGrid, type Liar } from '../demo/demo-grid
 import { EXIT, type ExitCode } from '../exit-codes.js'
 import { Follower } from '../following.js'
 import { aborting } from '../interrupts.js'
+import { draftJob, finishJob } from '../job-draft.js'
 import { facts } from '../output.js'
-import { finishJob, prepareJob } from '../prepared-job.js'
 
 /** How long the home is asked for final counts, and how often. Unit: ms. */
 const SUMMARY_MS = 5_000
@@ -100,7 +100,7 @@ interface DemoResult {
 async function compute(context: CommandContext): Promise<DemoResult> {
   const { clock, output } = context
   const where = (name: string) => `--${name}`
-  const prepared = await prepareJob(context, {
+  const draft = await draftJob(context, {
     task: 'primes',
     args: undefined,
     given: new Map([
@@ -114,7 +114,7 @@ async function compute(context: CommandContext): Promise<DemoResult> {
   try {
     const { client, list } = connection
     const { overlay, signer } = client.parts
-    const built = finishJob(prepared.built, {
+    const built = finishJob(draft.built, {
       submitter: signer.publicKey,
       peers: await overlay.estimatePeers(),
       shardOwners: await client.ownersHere(),
@@ -122,7 +122,7 @@ async function compute(context: CommandContext): Promise<DemoResult> {
     })
     output.note(`manyhands submit primes --range ${RANGE} --quorum ${QUORUM} --wait`)
     const startedAt = clock.now()
-    const { jobId } = await submitJob(client, built, { list, summary: prepared.summary })
+    const { jobId } = await submitJob(client, built, { list, summary: draft.summary })
     const job = await client.job(jobId)
     const reader = new ResultsReader(client, job, {
       follow: true,
@@ -149,7 +149,7 @@ async function compute(context: CommandContext): Promise<DemoResult> {
   } finally {
     follower.stop()
     await connection.close()
-    await prepared.files.close()
+    await draft.files.close()
   }
 }
 

@@ -1,13 +1,13 @@
 import type { CommandTable } from '../command-table.js'
 import type { CommandContext } from '../context.js'
+import type { CheckFinding } from '../doctor/check-finding.js'
 import { checkContainment, checkDigests } from '../doctor/compute-checks.js'
-import type { Finding } from '../doctor/finding.js'
 import { checkKey } from '../doctor/key-check.js'
 import { checkData, checkDisk, checkNode } from '../doctor/machine-checks.js'
 import { checkNetwork } from '../doctor/network-checks.js'
 import { EXIT } from '../exit-codes.js'
+import { startLocalCompute } from '../job-draft.js'
 import { clean } from '../output.js'
-import { startLocalCompute } from '../prepared-job.js'
 import { reportSandbox } from '../sandbox-check/report.js'
 
 /** `manyhands doctor`: what would keep this machine from taking part. */
@@ -15,7 +15,7 @@ export function defineDoctor(commands: CommandTable): void {
   commands
     .add('doctor', 'check this machine: what would keep it from taking part', async (context, _, options) => {
       if (options.sandbox === true) return reportSandbox(context)
-      const findings: Finding[] = []
+      const findings: CheckFinding[] = []
       for await (const finding of examine(context)) {
         findings.push(finding)
         if (!context.output.json) context.output.line(lineOf(finding))
@@ -42,7 +42,7 @@ export function defineDoctor(commands: CommandTable): void {
     )
 }
 
-async function* examine(context: CommandContext): AsyncGenerator<Finding, void, undefined> {
+async function* examine(context: CommandContext): AsyncGenerator<CheckFinding, void, undefined> {
   yield checkNode(context)
   yield checkData(context)
   yield checkDisk(context)
@@ -57,7 +57,7 @@ async function* examine(context: CommandContext): AsyncGenerator<Finding, void, 
   }
 }
 
-function lineOf({ name, health, says, hint }: Finding): string {
+function lineOf({ name, health, says, hint }: CheckFinding): string {
   const mark = { ok: 'ok  ', warn: 'look', bad: 'BAD ' }[health]
   const advice = hint === undefined ? '' : `\n${clean(hint).replace(/^/gm, '                 ')}`
   return `${mark}  ${name.padEnd(9)}  ${clean(says)}${advice}`

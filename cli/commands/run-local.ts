@@ -9,9 +9,9 @@ import { sha256 } from '../../runtime/hash.js'
 import { filesText, openFolder, resultFields, showAnswers } from '../answers.js'
 import type { CommandTable } from '../command-table.js'
 import { EXIT } from '../exit-codes.js'
+import { draftJob, localCrashes, localFiles, startLocalCompute } from '../job-draft.js'
 import { addJobFlags, describeJob } from '../job-flags.js'
 import { plural } from '../output.js'
-import { localCrashes, localFiles, prepareJob, startLocalCompute } from '../prepared-job.js'
 import { startProgress } from '../progress.js'
 
 /** `manyhands run-local`: the same job on this machine alone, as the reference. */
@@ -25,8 +25,8 @@ export function defineRunLocal(commands: CommandTable): void {
           throw new GridError('invalid', '--cpus 0 computes nothing', {
             hint: 'give one thread or more, such as --cpus 1',
           })
-        const prepared = await prepareJob(context, describeJob(task, context.passed, options))
-        const { built, files } = prepared
+        const draft = await draftJob(context, describeJob(task, context.passed, options))
+        const { built, files } = draft
         const { output, clock, interrupts } = context
         const { spec } = built
         const jobId = jobIdOf(sha256, jobSpecCodec.encode(spec))
@@ -42,9 +42,9 @@ export function defineRunLocal(commands: CommandTable): void {
         const startedAt = clock.now()
         let done = 0
         let fuel = 0n
-        const crashes = localCrashes(context, prepared)
+        const crashes = localCrashes(context, draft)
         async function* watched(): AsyncGenerator<UnitAnswer, void, undefined> {
-          const run = { built, compute, sha256, ...localFiles(prepared), signal: interrupts.first }
+          const run = { built, compute, sha256, ...localFiles(draft), signal: interrupts.first }
           for await (const answer of crashes.told(runLocal(run))) {
             fuel += answer.fuel
             progress.show({ done: ++done, total: units, text: '' })

@@ -12,11 +12,11 @@ import { type Connection, connect } from '../connect.js'
 import { type CommandContext, sameNetworkFlags, workerFlags } from '../context.js'
 import { dryRun, trialText } from '../dry-run.js'
 import { EXIT, type ExitCode } from '../exit-codes.js'
+import { draftJob, finishJob, type JobDraft, tryFirstUnit } from '../job-draft.js'
 import { addJobFlags, describeJob } from '../job-flags.js'
 import { jobSchemaText } from '../job-schema.js'
 import { durabilityText, policyText, shortId, waitingAdvice } from '../job-view.js'
 import { plural } from '../output.js'
-import { finishJob, type PreparedJob, prepareJob, tryFirstUnit } from '../prepared-job.js'
 import { startProgress } from '../progress.js'
 
 /** Time in which it shows whether anybody begins; then it is said why nobody does. Unit: ms. */
@@ -77,10 +77,10 @@ async function submit(
       hint: "without it, fetch the results later: 'manyhands results JOB -o DIR'",
     })
   }
-  const prepared = await prepareJob(context, describeJob(taskName, context.passed, options))
+  const draft = await draftJob(context, describeJob(taskName, context.passed, options))
   try {
-    if (options.dryRun === true) return await dryRun(context, prepared, options.trial !== false)
-    return await send(context, prepared, {
+    if (options.dryRun === true) return await dryRun(context, draft, options.trial !== false)
+    return await send(context, draft, {
       trial: options.trial !== false,
       waits,
       folder,
@@ -89,7 +89,7 @@ async function submit(
       audit: options.audit !== false,
     })
   } finally {
-    await prepared.files.close()
+    await draft.files.close()
   }
 }
 
@@ -102,11 +102,11 @@ interface SendOptions {
   readonly audit: boolean
 }
 
-async function send(context: CommandContext, prepared: PreparedJob, options: SendOptions): Promise<ExitCode> {
+async function send(context: CommandContext, draft: JobDraft, options: SendOptions): Promise<ExitCode> {
   const { output } = context
   // Both at once: finding peers is waiting, the trial is work.
   const [trialed, connected] = await Promise.allSettled([
-    options.trial ? tryFirstUnit(context, prepared) : Promise.resolve(undefined),
+    options.trial ? tryFirstUnit(context, draft) : Promise.resolve(undefined),
     connect(context),
   ])
   if (connected.status === 'rejected') throw connected.reason
@@ -114,9 +114,9 @@ async function send(context: CommandContext, prepared: PreparedJob, options: Sen
   try {
     if (trialed.status === 'rejected') throw trialed.reason
     if (context.interrupts.first.aborted) return EXIT.interrupted
-    if (trialed.value !== undefined) output.note(trialText(trialed.value, firstUnit(prepared.built)))
+    if (trialed.value !== undefined) output.note(trialText(trialed.value, firstUnit(draft.built)))
     const { overlay, signer } = connection.client.parts
-    const built = finishJob(prepared.built, {
+    const built = finishJob(draft.built, {
       submitter: signer.publicKey,
       peers: await overlay.estimatePeers(),
       shardOwners: await connection.client.ownersHere(),
@@ -126,7 +126,7 @@ async function send(context: CommandContext, prepared: PreparedJob, options: Sen
     let uploading = ''
     const submitted = await submitJob(connection.client, built, {
       list: connection.list,
-      summary: prepared.summary,
+      summary: draft.summary,
       signal: context.interrupts.first,
       onUpload: ({ label, doneBytes, totalBytes }) => {
         uploading = doneBytes < totalBytes ? label : ''

@@ -6,7 +6,7 @@ import { methods } from '../../proto/methods.js'
 import type { Clock } from '../../runtime/clock.js'
 import { packageRoot } from '../../runtime/package-root.js'
 import type { Endpoint } from '../../runtime/transport.js'
-import type { Finding } from './finding.js'
+import type { CheckFinding } from './check-finding.js'
 
 /** Peers whose clocks are needed to judge one's own: fewer could be wrong together, or lie. */
 const CLOCKS_MIN = 5
@@ -23,7 +23,7 @@ const DAY_MS = 86_400_000
 const HINT = 'set the clock by NTP: timedatectl set-ntp true; jobs and contacts made with a wrong clock are refused'
 
 /** Whether the clock can be right at all, by when the program was built. */
-export function plainClock(nowMs: number): Finding {
+export function plainClock(nowMs: number): CheckFinding {
   const built = statSync(join(packageRoot, 'package.json')).mtimeMs
   const says = new Date(nowMs).toISOString()
   // A day of grace: archives keep times of other zones.
@@ -34,7 +34,7 @@ export function plainClock(nowMs: number): Finding {
 }
 
 /** The clock by how far those of peers are ahead of it. Unit: ms. */
-export function judgeClock(aheadMs: readonly number[], plain: Finding): Finding {
+export function judgeClock(aheadMs: readonly number[], plain: CheckFinding): CheckFinding {
   if (plain.health !== 'ok') return plain
   if (aheadMs.length < CLOCKS_MIN) {
     const says = `${plain.says}; ${aheadMs.length} peers told the time, ${CLOCKS_MIN} are needed to judge by`

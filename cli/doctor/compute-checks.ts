@@ -12,7 +12,7 @@ import type { CommandContext } from '../context.js'
 import { plural } from '../output.js'
 import { SANDBOX_CASES } from '../sandbox-check/cases.js'
 import { checkSandbox } from '../sandbox-check/check.js'
-import { bad, type Finding } from './finding.js'
+import { bad, type CheckFinding } from './check-finding.js'
 import { KNOWN_UNITS, type KnownUnit } from './known-digests.js'
 
 const NOBODY = '0'.repeat(64) as PublicKey
@@ -23,7 +23,7 @@ export async function checkDigests(
   { clock, interrupts }: CommandContext,
   compute: ComputeProcess,
   known: readonly KnownUnit[] = KNOWN_UNITS,
-): Promise<Finding> {
+): Promise<CheckFinding> {
   const startedAt = clock.now()
   const folder = await mkdtemp(join(tmpdir(), 'manyhands-doctor-'))
   try {
@@ -67,7 +67,7 @@ export async function checkDigests(
 export async function checkContainment(
   { clock, interrupts }: CommandContext,
   compute: ComputeProcess,
-): Promise<Finding> {
+): Promise<CheckFinding> {
   try {
     const failed: string[] = []
     let cases = 0

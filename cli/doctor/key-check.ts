@@ -1,10 +1,10 @@
 import { type KeyInTwoPlaces, processKeyInTwoPlaces } from '../../client/explain.js'
 import type { CommandContext } from '../context.js'
 import { stateHere } from '../local-admin.js'
-import { bad, type Finding } from './finding.js'
+import { bad, type CheckFinding } from './check-finding.js'
 
 /** Says so when the key of the process that runs here runs elsewhere, too, as far as it was told; else nothing. */
-export async function checkKey(context: Pick<CommandContext, 'settings' | 'clock'>): Promise<readonly Finding[]> {
+export async function checkKey(context: Pick<CommandContext, 'settings' | 'clock'>): Promise<readonly CheckFinding[]> {
   try {
     const state = await stateHere(context)
     const two = state && processKeyInTwoPlaces(state, context.clock.wallMs())
@@ -15,7 +15,7 @@ export async function checkKey(context: Pick<CommandContext, 'settings' | 'clock
 }
 
 /** The worker that is turned away does nothing; the other one goes on. */
-export function judgeKey({ turnedAway, sentence }: KeyInTwoPlaces): Finding {
+export function judgeKey({ turnedAway, sentence }: KeyInTwoPlaces): CheckFinding {
   const isHere = turnedAway === 'here'
   return {
     name: 'key',

@@ -5,7 +5,7 @@ import { findLocalProcess } from '../../process/local-process.js'
 import type { CommandContext } from '../context.js'
 import { shareHere } from '../machine.js'
 import { plural } from '../output.js'
-import { bad, type Finding } from './finding.js'
+import { bad, type CheckFinding } from './check-finding.js'
 
 const NODE_MAJOR_MIN = 20
 /** Below this a peer that keeps outputs soon has none left. Unit: bytes. */
@@ -14,7 +14,7 @@ const FREE_BYTES_MIN = 2 ** 30
 const FREE_BYTES_NEEDED = 64 * 2 ** 20
 
 /** Version of Node, and what a worker would use here. */
-export function checkNode(context: CommandContext, version = process.versions.node): Finding {
+export function checkNode(context: CommandContext, version = process.versions.node): CheckFinding {
   const { threads, memoryBytes, limited } = shareHere(context)
   const what = `would donate ${plural(threads, 'thread')}, ${formatBytes(memoryBytes)} a unit${limited ? ' (limits of a container)' : ''}`
   const says = `node ${version}, ${process.platform} ${process.arch}; ${what}`
@@ -23,7 +23,7 @@ export function checkNode(context: CommandContext, version = process.versions.no
 }
 
 /** Whether the data directory can be used. */
-export function checkData({ settings }: CommandContext): Finding {
+export function checkData({ settings }: CommandContext): CheckFinding {
   const folder = settings.data.value
   const local = findLocalProcess(folder, settings.network.value)
   if (local !== undefined) {
@@ -38,7 +38,7 @@ export function checkData({ settings }: CommandContext): Finding {
 }
 
 /** Whether there is room on the disk of the data directory. */
-export function checkDisk({ settings }: CommandContext): Finding {
+export function checkDisk({ settings }: CommandContext): CheckFinding {
   const folder = settings.data.value
   try {
     const { bavail, bsize } = statfsSync(folder)
@@ -49,7 +49,7 @@ export function checkDisk({ settings }: CommandContext): Finding {
 }
 
 /** What so many free bytes are good for. */
-export function judgeDisk(folder: string, freeBytes: number): Finding {
+export function judgeDisk(folder: string, freeBytes: number): CheckFinding {
   const says = `${formatBytes(freeBytes)} free for ${folder}`
   if (freeBytes >= FREE_BYTES_MIN) return { name: 'disk', health: 'ok', says }
   const health = freeBytes < FREE_BYTES_NEEDED ? 'bad' : 'warn'

@@ -8,14 +8,14 @@ import { type Connection, networkOf, withConnection } from '../connect.js'
 import { type CommandContext, firstPeerFlags } from '../context.js'
 import { plural } from '../output.js'
 import { listenAt } from '../process-settings.js'
+import { bad, type CheckFinding, type Health } from './check-finding.js'
 import { clocksOf, judgeClock, plainClock } from './clock-check.js'
-import { bad, type Finding, type Health } from './finding.js'
 
 const STATUS_MS = 3_000
 
 /** Peers, port, reachability and clock: what takes a network to see. In the order in which they are shown. */
-export async function checkNetwork(context: CommandContext): Promise<readonly Finding[]> {
-  const alone = async (peers: Finding) => [
+export async function checkNetwork(context: CommandContext): Promise<readonly CheckFinding[]> {
+  const alone = async (peers: CheckFinding) => [
     peers,
     await checkPort(context, undefined, []),
     judgeClock([], plainClock(context.clock.wallMs())),
@@ -57,7 +57,7 @@ async function checkPort(
   context: CommandContext,
   connection: Connection | undefined,
   peers: readonly Endpoint[],
-): Promise<Finding> {
+): Promise<CheckFinding> {
   const { settings } = context
   const { host, port } = listenAt(context)
   const local = findLocalProcess(settings.data.value, settings.network.value)
@@ -94,7 +94,7 @@ export interface ReachSeen {
 }
 
 /** What dial-backs say of a port. That nobody gets through matters to a node alone. */
-export function judgeReach({ where, address, asked, answered, reached, reason }: ReachSeen): Finding {
+export function judgeReach({ where, address, asked, answered, reached, reason }: ReachSeen): CheckFinding {
   const name = 'port'
   if (reached > 0)
     return { name, health: 'ok', says: `${where} is free; ${plural(reached, 'peer')} dialled back ${address}` }
@@ -113,7 +113,7 @@ export function judgeReach({ where, address, asked, answered, reached, reason }:
   }
 }
 
-async function runningNode(connection: Connection | undefined, local: string): Promise<Finding> {
+async function runningNode(connection: Connection | undefined, local: string): Promise<CheckFinding> {
   const { address, nodeId } = parseAddress(local)
   const name = 'port'
   if (connection === undefined || nodeId === undefined)

@@ -11,7 +11,7 @@ const KEY_FRAME_MS: Millis = 50
 /** Whoever drags the edge of a window sends many sizes. Unit: ms. */
 const RESIZE_MS: Millis = 60
 /** Size of the terminal in columns and rows. */
-export interface Size {
+export interface TerminalSize {
   readonly columns: number
   readonly rows: number
 }
@@ -24,7 +24,7 @@ export interface TerminalOptions {
   /** What is to be shown now. */
   readonly draw: () => readonly Line[]
   readonly onKeys: (keys: readonly KeyPress[]) => void
-  readonly onResize: (size: Size) => void
+  readonly onResize: (size: TerminalSize) => void
 }
 
 /** Shows frames on the alternate screen of a terminal, at most two a second, and one at once after a key. */
@@ -43,7 +43,7 @@ export class Terminal {
     this.#writer = new FrameWriter(options.stdout)
   }
 
-  get size(): Size {
+  get size(): TerminalSize {
     const { columns, rows } = this.#writer
     return { columns, rows }
   }

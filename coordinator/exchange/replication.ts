@@ -7,7 +7,7 @@ import type { Logger } from '../../runtime/logger.js'
 import type { Transport } from '../../runtime/transport.js'
 import type { BookedJob } from '../jobs/job-book.js'
 import type { OutputFiles } from '../output-files.js'
-import type { Holding, KeptFact } from '../owner/fact-exchange.js'
+import type { FactHolding, KeptFact } from '../owner/fact-exchange.js'
 import type { OwnerDriver } from '../owner/owner-driver.js'
 import type { CoOwners } from './co-owners.js'
 import type { CustodySnapshot } from './custody.js'
@@ -55,7 +55,7 @@ export class Replication {
   }
 
   /** As `FactExchange.replicate`. */
-  async replicate(job: BookedJob, shard: number, fact: KeptFact): Promise<Holding> {
+  async replicate(job: BookedJob, shard: number, fact: KeptFact): Promise<FactHolding> {
     const { self, clock, shards, coOwners } = this.#c
     const held = shards.get(job.jobId, shard)
     const holders: NodeId[] = [self]

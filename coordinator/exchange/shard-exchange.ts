@@ -10,7 +10,7 @@ import type { OwnerDirectory } from '../directory.js'
 import type { BookedJob, JobBook } from '../jobs/job-book.js'
 import type { CoordinatorOptions } from '../options.js'
 import type { OutputFiles } from '../output-files.js'
-import type { FactExchange, Holding, KeptFact } from '../owner/fact-exchange.js'
+import type { FactExchange, FactHolding, KeptFact } from '../owner/fact-exchange.js'
 import type { OwnerDriver } from '../owner/owner-driver.js'
 import type { GroupCommit } from '../store/group-commit.js'
 import type { Store } from '../store/store.js'
@@ -180,7 +180,7 @@ export class ShardExchange implements FactExchange {
     if (held !== undefined) this.#shards.dropped(held, factIds)
   }
 
-  replicate(job: BookedJob, shard: number, fact: KeptFact): Promise<Holding> {
+  replicate(job: BookedJob, shard: number, fact: KeptFact): Promise<FactHolding> {
     return this.#replication.replicate(job, shard, fact)
   }
 

@@ -13,7 +13,7 @@ export interface KeptFact {
 }
 
 /** Who has a fact on disk, and how many make it durable. */
-export interface Holding {
+export interface FactHolding {
   /** This node first. */
   readonly holders: readonly NodeId[]
   /** No more than there are owners. */
@@ -45,7 +45,7 @@ export interface FactExchange {
    * Passes a fact on that is on disk here. Resolves with the nodes that have it on disk once they are as many as wanted, or
    * nobody else answers in time.
    */
-  replicate(job: BookedJob, shard: number, fact: KeptFact): Promise<Holding>
+  replicate(job: BookedJob, shard: number, fact: KeptFact): Promise<FactHolding>
   /** Soft state: what this owner has handed out. */
   granted(job: BookedJob, grant: Grant): void
   /** Whether enough owners have what the worker said of a settled unit, and its bytes, that it may drop its copies. */

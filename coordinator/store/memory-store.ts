@@ -5,6 +5,7 @@ import type { Disk } from '../../runtime/disk.js'
 import { GridError } from '../../runtime/errors.js'
 import { frameRecord, readRecords, serializeRecord } from '../../runtime/record-log.js'
 import {
+  type FactOutput,
   type JobRole,
   KEYS_SEEN_MAX,
   type Store,
@@ -12,7 +13,6 @@ import {
   type StoredJob,
   type StoredOutput,
   type StoredShard,
-  type WantedOutput,
   type Write,
 } from './store.js'
 
@@ -132,7 +132,7 @@ export class MemoryStore implements Store {
     return [...(this.#shard(jobId, shard)?.facts.keys() ?? [])]
   }
 
-  async outputs(jobId: JobId, shard: number, wanted: readonly WantedOutput[]): Promise<Map<number, Uint8Array>> {
+  async outputs(jobId: JobId, shard: number, wanted: readonly FactOutput[]): Promise<Map<number, Uint8Array>> {
     const kept = this.#shard(jobId, shard)
     const found = new Map<number, Uint8Array>()
     for (const { unit, factId } of wanted) {

@@ -6,6 +6,7 @@ import { commitError, openSqlite, type SqliteFile } from './sqlite-file.js'
 import { SqliteLog } from './sqlite-log.js'
 import { type SqliteStatements, statementsOf } from './sqlite-statements.js'
 import {
+  type FactOutput,
   KEYS_SEEN_MAX,
   type Store,
   type StoredFact,
@@ -13,7 +14,6 @@ import {
   type StoredOrder,
   type StoredOutput,
   type StoredShard,
-  type WantedOutput,
   type Write,
 } from './store.js'
 
@@ -143,7 +143,7 @@ export class SqliteStore implements Store {
     return this.#read<[Buffer]>('factIds', [base, base + PLACE_ROWS]).map(([id]) => toHex(id) as Digest)
   }
 
-  async outputs(jobId: JobId, shard: number, wanted: readonly WantedOutput[]): Promise<Map<number, Uint8Array>> {
+  async outputs(jobId: JobId, shard: number, wanted: readonly FactOutput[]): Promise<Map<number, Uint8Array>> {
     const place = this.#place(jobId, shard)
     const found = new Map<number, Uint8Array>()
     if (!place) return found

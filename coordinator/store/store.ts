@@ -114,7 +114,7 @@ export interface StoredOutput {
 }
 
 /** A unit's output as one fact gave it: while a unit is disputed, its facts hold different ones. */
-export interface WantedOutput {
+export interface FactOutput {
   readonly unit: number
   readonly factId: Digest
 }
@@ -141,7 +141,7 @@ export interface Store {
   /** Ids of all facts of a shard, in no particular order. */
   factIds(jobId: JobId, shard: number): Promise<Digest[]>
   /** Small outputs by unit; units without stored bytes are missing. Asking for the units of one fact together is cheap. */
-  outputs(jobId: JobId, shard: number, wanted: readonly WantedOutput[]): Promise<Map<number, Uint8Array>>
+  outputs(jobId: JobId, shard: number, wanted: readonly FactOutput[]): Promise<Map<number, Uint8Array>>
   /** Large outputs of a shard, by unit. */
   largeOutputs(jobId: JobId, shard: number): Promise<StoredOutput[]>
   /** Worker keys and when each was first seen, ms of the wall clock. */

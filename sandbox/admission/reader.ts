@@ -1,5 +1,5 @@
 import { LIMITS } from './limits.js'
-import { type Place, Refused } from './refused.js'
+import { type ModulePlace, Refused } from './refused.js'
 import { isValueType, SIMD_REMEDY, VALUE_TYPE } from './types.js'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -19,7 +19,7 @@ export class Reader {
     this.section = section
   }
 
-  get place(): Place {
+  get place(): ModulePlace {
     return { section: this.section, offset: this.position }
   }
 

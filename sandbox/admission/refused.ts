@@ -19,7 +19,7 @@ const SECTION_NAMES = [
 ] as const
 
 /** Where in a module something stands: id of the section, or undefined outside of any, and bytes from the module's start. */
-export interface Place {
+export interface ModulePlace {
   readonly section: number | undefined
   readonly offset: number
 }
@@ -36,7 +36,7 @@ export class Refused extends GridError {
   /** Bytes from the start of the module. */
   readonly offset: number
 
-  constructor(reason: string, place: Place, remedy?: string) {
+  constructor(reason: string, place: ModulePlace, remedy?: string) {
     const { section, offset } = place
     const at = `offset 0x${offset.toString(16)}`
     const where = section === undefined ? at : `section ${section}, ${SECTION_NAMES[section] ?? 'unknown'}, ${at}`

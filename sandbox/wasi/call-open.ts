@@ -2,7 +2,7 @@ import type { CallContext, Calls } from './calls.js'
 import { FD_FLAGS, type FolderDescriptor } from './descriptors.js'
 import { ERRNO, refuse } from './errno.js'
 import { FILE_TYPE, type FileNode, type FolderNode } from './node.js'
-import { type Place, resolvePath } from './path.js'
+import { type PathEnd, resolvePath } from './path.js'
 import { CHANGING_RIGHTS, FILE_RIGHTS, FOLDER_RIGHTS, RIGHT, rightsFrom } from './rights.js'
 
 /** `oflags` of preview 1. */
@@ -13,7 +13,7 @@ export const FOLLOW_LINKS = 1
 
 /** `path_open`. */
 export function openCalls({ memory, descriptors, tree, spend }: CallContext): Calls {
-  const createFile = (place: Place, flags: number): FileNode => {
+  const createFile = (place: PathEnd, flags: number): FileNode => {
     if ((flags & OPEN.create) === 0) refuse(ERRNO.noent)
     if ((flags & OPEN.directory) !== 0) refuse(ERRNO.inval)
     if (place.folderOnly) refuse(ERRNO.isdir)

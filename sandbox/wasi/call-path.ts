@@ -4,18 +4,18 @@ import type { CallContext, Calls } from './calls.js'
 import { ERRNO, refuse } from './errno.js'
 import { BYTES_PER_FUEL } from './limits.js'
 import { FILE_TYPE, isAbove } from './node.js'
-import { type Place, resolvePath } from './path.js'
+import { type PathEnd, resolvePath } from './path.js'
 import { setTimes, writeFilestat } from './stat.js'
 import type { Entry } from './tree.js'
 
 /** Calls that name a file by a path and do not open it. */
 export function pathCalls({ memory, descriptors, tree, clock, spend }: CallContext): Calls {
-  const resolve = (fd: number, pathAt: number, length: number, lookupFlags = 0): Place =>
+  const resolve = (fd: number, pathAt: number, length: number, lookupFlags = 0): PathEnd =>
     resolvePath(descriptors.folder(fd).node, memory.path(pathAt, length), (lookupFlags & FOLLOW_LINKS) !== 0, spend)
-  const existing = (place: Place) => place.node ?? refuse(ERRNO.noent)
+  const existing = (place: PathEnd) => place.node ?? refuse(ERRNO.noent)
   /** An entry that can be changed: not `.`, not a folder that the host made. */
-  const changeable = (place: Place): Entry => place.entry ?? refuse(ERRNO.busy)
-  const vacant = (place: Place): Entry => (place.node === undefined ? changeable(place) : refuse(ERRNO.exist))
+  const changeable = (place: PathEnd): Entry => place.entry ?? refuse(ERRNO.busy)
+  const vacant = (place: PathEnd): Entry => (place.node === undefined ? changeable(place) : refuse(ERRNO.exist))
   return {
     path_create_directory(fd: number, pathAt: number, length: number) {
       tree.createFolder(vacant(resolve(fd, pathAt, length)))

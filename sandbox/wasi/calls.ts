@@ -1,7 +1,7 @@
 import type { VirtualClock } from './clock.js'
 import type { DescriptorTable } from './descriptors.js'
 import type { GuestMemory } from './memory.js'
-import type { SeededRandom } from './random.js'
+import type { UnitRandom } from './random.js'
 import type { FileTree } from './tree.js'
 
 /** What the calls of a unit work on. */
@@ -10,7 +10,7 @@ export interface CallContext {
   readonly descriptors: DescriptorTable
   readonly tree: FileTree
   readonly clock: VirtualClock
-  readonly random: SeededRandom
+  readonly random: UnitRandom
   /** Arguments and environment, each entry encoded and ended by a NUL. */
   readonly args: readonly Uint8Array[]
   readonly environment: readonly Uint8Array[]

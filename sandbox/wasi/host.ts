@@ -14,7 +14,7 @@ import { DescriptorTable } from './descriptors.js'
 import { ERRNO, Refusal } from './errno.js'
 import { CALL_FUEL } from './limits.js'
 import { GuestMemory } from './memory.js'
-import { SeededRandom } from './random.js'
+import { UnitRandom } from './random.js'
 import { FileTree } from './tree.js'
 
 /** Functions as an engine takes them: they give an error number. */
@@ -58,7 +58,7 @@ export class WasiHost {
       descriptors: this.descriptors,
       tree: this.tree,
       clock,
-      random: new SeededRandom(start.seed, start.unit),
+      random: new UnitRandom(start.seed, start.unit),
       args: start.args.map(encodeEntry),
       environment: [...start.environment].map(([name, value]) => encodeEntry(`${name}=${value}`)),
       spend,

@@ -4,7 +4,7 @@ import { LINKS_FOLLOWED_MAX, NAME_BYTES_MAX, NAME_FUEL } from './limits.js'
 import { child, FILE_TYPE, type FolderNode, type TreeNode } from './node.js'
 
 /** Where a path leads. */
-export interface Place {
+export interface PathEnd {
   /** What is there, if anything. A symbolic link only where links are not followed. */
   readonly node: TreeNode | undefined
   /** The entry that the path names; `undefined` for `.`, `..` and the folders of the root, which have none to change. */
@@ -21,7 +21,7 @@ const BYTES_PER_UNIT = 3
  * also inside symbolic links. A link in the last part is followed if `follow`, or if a `/` comes after it.
  * Charges `NAME_FUEL` for each part. Errors: `ENOENT`, `ENOTDIR`, `ELOOP`, `ENAMETOOLONG`, `ENOTCAPABLE`.
  */
-export function resolvePath(base: FolderNode, path: string, follow: boolean, spend: (fuel: number) => void): Place {
+export function resolvePath(base: FolderNode, path: string, follow: boolean, spend: (fuel: number) => void): PathEnd {
   if (path === '') refuse(ERRNO.noent)
   let folderOnly = path.endsWith('/')
   const parts = partsOf(path)

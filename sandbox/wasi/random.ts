@@ -9,7 +9,7 @@ const DOMAIN = [0x796e616d, 0x646e6168, 0x61722e73, 0x6d6f646e] as const
  * The random bytes of a unit: the key stream of ChaCha20 (RFC 8439) with a 64-bit block counter from 0 and a nonce of 0
  * (Bernstein 2008), under the key seed (64 bits, little-endian), unit (64 bits, little-endian), "manyhands.random".
  */
-export class SeededRandom {
+export class UnitRandom {
   readonly #seed: bigint
   readonly #unit: bigint
   /** Made when it is first needed: most units draw nothing. */

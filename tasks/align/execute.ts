@@ -1,5 +1,5 @@
 import type { Parsed } from '../arguments.js'
-import { textOutput, type UnitInput, type UnitOutput, usageError } from '../task.js'
+import { type TaskOutput, textOutput, type UnitInput, usageError } from '../task.js'
 import { parseFasta, type Sequence } from './fasta.js'
 import { type AlignOptions, DATABASE_NAME, readOptions } from './options.js'
 import { type BestEnd, findBestEnd, findStart, QueryProfile } from './smith-waterman.js'
@@ -16,7 +16,7 @@ interface Hit {
 }
 
 /** Searches the database for each query of the unit's stdin. */
-export function execute(input: UnitInput): UnitOutput {
+export function execute(input: UnitInput): TaskOutput {
   const options = readOptions({ args: input.args, fileNames: [...input.files.keys()] })
   if (!options.ok) return usageError(options.message)
   const queries = parseFasta(input.stdin, 'the query')

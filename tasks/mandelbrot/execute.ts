@@ -1,4 +1,4 @@
-import { type UnitInput, type UnitOutput, usageError } from '../task.js'
+import { type TaskOutput, type UnitInput, usageError } from '../task.js'
 import { escapeTime, FOLLOWED_INSIDE } from './escape.js'
 import { FIXED_ONE } from './fixed-log.js'
 import { addColour } from './palette.js'
@@ -6,7 +6,7 @@ import { encodeTile } from './tile.js'
 import { readView, rowsOfTile, SHORT_SIDE } from './view.js'
 
 /** Draws the unit's band of rows: a PPM picture, or nothing when there are more tiles than rows. */
-export function execute(input: UnitInput): UnitOutput {
+export function execute(input: UnitInput): TaskOutput {
   const parsed = readView(input.args, input)
   if (!parsed.ok) return usageError(parsed.message)
   const view = parsed.value

@@ -42,13 +42,13 @@ const DEFAULTS = {
 }
 
 /** Which band of how many: what `--tile` and `--tiles` stand in for. */
-export interface Place {
+export interface Band {
   readonly unit: number
   readonly unitCount: number
 }
 
 /** Reads the options of a unit. Refuses pictures and tiles that are too large; without `place`, tiles only if `--tiles` is given. */
-export function readView(args: readonly string[], place?: Place): Parsed<View> {
+export function readView(args: readonly string[], place?: Band): Parsed<View> {
   const parsed = parseArguments(args, [...Object.keys(DEFAULTS), 'tile', 'tiles'])
   if (!parsed.ok) return parsed
   const extra = parsed.positional[0]

@@ -1,5 +1,5 @@
 import { type Parsed, parseArguments, parseInteger, shown } from '../arguments.js'
-import { textOutput, type UnitInput, type UnitOutput, usageError } from '../task.js'
+import { type TaskOutput, textOutput, type UnitInput, usageError } from '../task.js'
 import { isPrime, lucasLehmer } from './lucas-lehmer.js'
 
 /** Largest exponent: beyond it one test takes months, and twice its bits would not fit a number of the engine for long. */
@@ -46,7 +46,7 @@ export function readExponents(args: readonly string[], stdin: Uint8Array): Parse
 }
 
 /** Tests the unit's exponents in the order given, one line each. */
-export function execute(input: UnitInput): UnitOutput {
+export function execute(input: UnitInput): TaskOutput {
   const exponents = readExponents(input.args, input.stdin)
   if (!exponents.ok) return usageError(exponents.message)
   let text = ''

@@ -1,5 +1,5 @@
 import { type Parsed, parseArguments, parseNatural } from '../arguments.js'
-import { textOutput, type UnitInput, type UnitOutput, usageError } from '../task.js'
+import { type TaskOutput, textOutput, type UnitInput, usageError } from '../task.js'
 import { countPrimes } from './count.js'
 import { SIEVE_MAX } from './sieve.js'
 
@@ -33,7 +33,7 @@ export function readRange(args: readonly string[]): Parsed<{ start: bigint; end:
 }
 
 /** Counts the primes of the unit's range: the count in decimal and a newline. */
-export function execute(input: UnitInput): UnitOutput {
+export function execute(input: UnitInput): TaskOutput {
   const range = readRange(input.args)
   if (!range.ok) return usageError(range.message)
   return textOutput(`${countPrimes(range.value.start, range.value.end, input.burn)}\n`)

@@ -1,5 +1,5 @@
 import { DEPTH_EXPORT, FUEL_EXPORT, GRID_MODULE, REFUEL_IMPORT } from '../../sandbox/contract.js'
-import { engine, type Global, type Instance, type Memory } from '../../sandbox/engine.js'
+import { engine, type Global, type Memory, type ModuleInstance } from '../../sandbox/engine.js'
 
 /** How a program ended that had no host but the fuel. */
 export interface AdmittedRun {
@@ -34,7 +34,7 @@ export function runAdmitted(
     given = used + next
     return next
   }
-  const instance: Instance = new engine.Instance(new engine.Module(bytes), {
+  const instance: ModuleInstance = new engine.Instance(new engine.Module(bytes), {
     [GRID_MODULE]: { [REFUEL_IMPORT]: refuel },
     wasi_snapshot_preview1: host(() => instance.exports[FUEL_EXPORT] as Global),
   })

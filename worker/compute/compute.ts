@@ -32,7 +32,7 @@ export interface ComputeResult {
 }
 
 /** A unit being computed. */
-export interface RunningUnit {
+export interface UnitOnThread {
   readonly jobId: JobId
   readonly unit: number
   /** Steps burnt so far, at most a fraction of a second old. */
@@ -67,7 +67,7 @@ export interface Compute {
   /** Sets who gets results; the order is not promised. */
   onResults(handler: (results: readonly ComputeResult[]) => void): void
   /** Sets who is told, about once a second, what all threads that are busy do. Nothing is told while none is. */
-  onProgress(handler: (running: readonly RunningUnit[]) => void): void
+  onProgress(handler: (running: readonly UnitOnThread[]) => void): void
   /** Stops all computing at once. Throws GridError `unsupported` where the platform cannot. Safe to call twice. */
   pause(): void
   /** Undoes {@link pause}. Safe to call twice. */

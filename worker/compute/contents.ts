@@ -8,11 +8,11 @@ import type { PlacedContent } from './messages.js'
 const PIECE_BYTES = 1024 * 1024
 
 /** A file of jobs that the child can read. */
-export interface Content extends PlacedContent {
+export interface PlacedFile extends PlacedContent {
   readonly path: string
 }
 
-interface Held extends Content {
+interface Held extends PlacedFile {
   readonly extent: Extent
   /** Jobs that need it. */
   users: number
@@ -41,7 +41,7 @@ export class Contents {
    * file that is new. Rejects with GridError `unavailable` for a file that cannot be read or copied, and what `room`
    * rejects with; then nothing of it is held.
    */
-  async hold(paths: readonly string[], room: (bytes: number) => Promise<void>): Promise<Content[]> {
+  async hold(paths: readonly string[], room: (bytes: number) => Promise<void>): Promise<PlacedFile[]> {
     const contents: Held[] = []
     try {
       for (const path of paths.map((one) => resolve(one))) {
@@ -59,7 +59,7 @@ export class Contents {
   }
 
   /** A job needs these no longer. */
-  release(contents: readonly Content[]): void {
+  release(contents: readonly PlacedFile[]): void {
     for (const { path, number } of contents) {
       const held = this.#held.get(path)
       if (held === undefined || held.number !== number || --held.users > 0) continue

@@ -7,7 +7,7 @@ import type { JobSpec, Outcome, OutputFile, UnitOutput } from '../../proto/model
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'
 import { FuelMeter } from '../../tasks/fuel.js'
-import { FuelExhausted, type Task, type UnitOutput as TaskOutput } from '../../tasks/task.js'
+import { FuelExhausted, type Task, type TaskOutput } from '../../tasks/task.js'
 import type { UnitEnd } from './messages.js'
 
 /** A job ready to run units. */

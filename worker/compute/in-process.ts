@@ -8,7 +8,7 @@ import {
   type ComputeJob,
   type ComputeResult,
   QUEUED_UNITS_MAX,
-  type RunningUnit,
+  type UnitOnThread,
 } from './compute.js'
 import { executeUnit, hostEnd, type PreparedJob, prepareJob, wallEnd } from './execute.js'
 import { Queue } from './queue.js'
@@ -67,7 +67,7 @@ export class InProcessCompute implements Compute {
   #paused = false
   #closed = false
   #onResults: (results: readonly ComputeResult[]) => void = () => {}
-  #onProgress: (running: readonly RunningUnit[]) => void = () => {}
+  #onProgress: (running: readonly UnitOnThread[]) => void = () => {}
 
   constructor(options: InProcessOptions) {
     this.threads = options.threads
@@ -117,7 +117,7 @@ export class InProcessCompute implements Compute {
     this.#onResults = handler
   }
 
-  onProgress(handler: (running: readonly RunningUnit[]) => void): void {
+  onProgress(handler: (running: readonly UnitOnThread[]) => void): void {
     this.#onProgress = handler
   }
 

@@ -1,6 +1,6 @@
 import type { Clock, Millis, Timer } from '../../runtime/clock.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
-import type { Content, Contents } from './contents.js'
+import type { Contents, PlacedFile } from './contents.js'
 
 /** Files of a job without units are kept this long, in case more come. */
 const IDLE_MS = 60_000
@@ -10,7 +10,7 @@ export interface FileJob {
   readonly paths: readonly string[]
   files: 'absent' | 'loading' | 'here' | 'gone'
   /** What it holds while `here`. */
-  contents: readonly Content[]
+  contents: readonly PlacedFile[]
   /** When it last had a unit in hand; undefined while it has one. */
   idleAt: Millis | undefined
 }

@@ -170,7 +170,7 @@ export interface UnitEnd {
 }
 
 /** {@link UnitEnd} on its way to the parent. */
-export interface UnitAnswer extends UnitEnd {
+export interface TicketEnd extends UnitEnd {
   readonly ticket: number
   readonly wallMs: number
 }
@@ -192,7 +192,7 @@ export class AnswerWriter {
     return this.#sentBytes + this.#filled
   }
 
-  add(answer: UnitAnswer): void {
+  add(answer: TicketEnd): void {
     const { output } = answer
     const own = output.length >= OWN_BUFFER_BYTES
     this.#reserve(RECORD.end + (own ? 0 : output.length))
@@ -237,9 +237,9 @@ export class AnswerWriter {
 }
 
 /** Reads a `results` frame; outputs are views of `body`. Throws GridError `corrupt` when it does not add up. */
-export function decodeAnswers(body: Uint8Array<ArrayBuffer>): UnitAnswer[] {
+export function decodeAnswers(body: Uint8Array<ArrayBuffer>): TicketEnd[] {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.length)
-  const answers: UnitAnswer[] = []
+  const answers: TicketEnd[] = []
   for (let at = 0; at < bytes.length; ) {
     const outputAt = at + RECORD.end
     if (outputAt > bytes.length) throw new GridError('corrupt', 'the compute process sent half an answer')

@@ -14,10 +14,10 @@ import {
   type ComputeJob,
   type ComputeResult,
   QUEUED_UNITS_MAX,
-  type RunningUnit,
+  type UnitOnThread,
 } from './compute.js'
 import { ContentFile } from './content-file.js'
-import { type Content, Contents } from './contents.js'
+import { Contents, type PlacedFile } from './contents.js'
 import { writeFrame } from './frames.js'
 import { type FileJob, JobFiles } from './job-files.js'
 import {
@@ -35,7 +35,7 @@ import { processCpuMs } from './process-cpu.js'
 import type { Restrictions } from './restrictions.js'
 import { type UnitInHand, UnitsInHand } from './units-in-hand.js'
 
-export type { Compute, ComputeBatch, ComputeJob, ComputeResult, RunningUnit } from './compute.js'
+export type { Compute, ComputeBatch, ComputeJob, ComputeResult, UnitOnThread } from './compute.js'
 export type { Restrictions } from './restrictions.js'
 
 /** Heap of a compute thread unless told otherwise: the default memory limit of a job. */
@@ -77,7 +77,7 @@ interface Job extends FileJob {
   readonly units: Map<number, Unit>
   /** Units that wait for the files of the job. */
   held: Unit[]
-  contents: readonly Content[]
+  contents: readonly PlacedFile[]
   idleAt: Millis | undefined
 }
 
@@ -102,7 +102,7 @@ export class ComputeProcess implements Compute {
   #nextJob = 1
   #closed = false
   #onResults: (results: readonly ComputeResult[]) => void = () => {}
-  #onProgress: (running: readonly RunningUnit[]) => void = () => {}
+  #onProgress: (running: readonly UnitOnThread[]) => void = () => {}
 
   constructor(options: ComputeOptions) {
     if (!Number.isInteger(options.threads) || options.threads < 1) {
@@ -223,7 +223,7 @@ export class ComputeProcess implements Compute {
     this.#onResults = handler
   }
 
-  onProgress(handler: (running: readonly RunningUnit[]) => void): void {
+  onProgress(handler: (running: readonly UnitOnThread[]) => void): void {
     this.#onProgress = handler
   }
 

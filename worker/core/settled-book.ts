@@ -31,7 +31,7 @@ export interface SettledJob {
 }
 
 /** One unit that an owner has called settled: what it took. */
-export interface SettledUnit {
+export interface SettledCost {
   readonly unit: number
   readonly fuel: bigint
   readonly computeMs: Millis
@@ -107,13 +107,13 @@ export class SettledBook {
   /** The part of these units that is not in the book yet, as an entry to be kept; undefined when all of them are. */
   unseen(
     { jobId, jobName, submitter }: SettledJob,
-    agreed: readonly SettledUnit[],
-    disagreed: readonly SettledUnit[],
+    agreed: readonly SettledCost[],
+    disagreed: readonly SettledCost[],
     day: Day,
   ): SettledEntry | undefined {
     const counted = this.#counted.get(jobId)?.units
     const seen = new Set<number>()
-    const isNew = ({ unit }: SettledUnit) => {
+    const isNew = ({ unit }: SettledCost) => {
       if (counted?.has(unit) === true || seen.has(unit)) return false
       seen.add(unit)
       return true

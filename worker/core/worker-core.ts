@@ -28,7 +28,7 @@ const SEEK_MS = 1_000
 const NOT_WANTED = 'the volunteer does not compute this job'
 
 /** What owners are told besides how much is wanted. */
-interface Conditions {
+interface Stance {
   readonly restraint: RestraintWord | undefined
   readonly declined: readonly DeclinedJob[]
 }
@@ -59,12 +59,12 @@ export class WorkerCore {
   readonly #shares = new Shares()
   /** What owners offer, by their own word, and is declined: told to each of its own alone. */
   readonly #offers = new DeclinedJobs()
-  readonly #initial: Conditions = { restraint: undefined, declined: [] }
+  readonly #initial: Stance = { restraint: undefined, declined: [] }
   #draining = false
   #finished = false
   #outputsFull = false
   /** What goes along with a want; another object each time it changes. */
-  #conditions = this.#initial
+  #stance = this.#initial
   #computedCount = 0
   #unitsMax = Number.POSITIVE_INFINITY
   #pause: { readonly reason: string; readonly giveBackAt: Millis; gaveBack: boolean } | undefined
@@ -183,7 +183,7 @@ export class WorkerCore {
         break
       case 'drained':
         this.#draining = true
-        this.#setConditions({ restraint: 'drain' })
+        this.#setStance({ restraint: 'drain' })
         this.#links.drain()
         if (event.atOnce) this.#work.giveBack(() => true, 'the volunteer is leaving')
         else if (this.#pause !== undefined) this.#work.giveBack(() => true, this.#pause.reason)
@@ -199,7 +199,7 @@ export class WorkerCore {
         break
       case 'paused':
         this.#paused(event.reason, event.atOnce, now)
-        if (!this.#draining) this.#setConditions({ restraint: event.restraint })
+        if (!this.#draining) this.#setStance({ restraint: event.restraint })
         break
       case 'declined':
         this.#declined(event.jobs)
@@ -271,19 +271,19 @@ export class WorkerCore {
   }
 
   #declined(jobs: readonly DeclinedJob[]): void {
-    this.#setConditions({ declined: jobs })
+    this.#setStance({ declined: jobs })
     this.#work.giveBack(({ grant }) => this.#isDeclined(grant.jobId), NOT_WANTED)
   }
 
   #isDeclined(jobId: JobId): boolean {
-    return this.#conditions.declined.some((one) => one.jobId === jobId)
+    return this.#stance.declined.some((one) => one.jobId === jobId)
   }
 
-  #setConditions(changes: Partial<Conditions>): void {
-    const { restraint, declined } = { ...this.#conditions, ...changes }
+  #setStance(changes: Partial<Stance>): void {
+    const { restraint, declined } = { ...this.#stance, ...changes }
     // The reason in words may change every two seconds; owners hear of it when it is another restraint.
-    const isSame = restraint === this.#conditions.restraint && declined === this.#conditions.declined
-    if (!isSame) this.#conditions = { restraint, declined }
+    const isSame = restraint === this.#stance.restraint && declined === this.#stance.declined
+    if (!isSame) this.#stance = { restraint, declined }
   }
 
   #tend(now: Millis): void {
@@ -352,8 +352,8 @@ export class WorkerCore {
       const areSmall = isClosed || areNear(wants, link)
       // Full with the work of other owners, which still may draw it; or taking nothing more.
       const busy = wanted === 0 && !isClosed && this.#computedCount < this.#unitsMax
-      const conditions = this.#conditions
-      const isTold = link.told === conditions || (link.told === undefined && conditions === this.#initial)
+      const stance = this.#stance
+      const isTold = link.told === stance || (link.told === undefined && stance === this.#initial)
       const owner = link.endpoint.nodeId
       const version = this.#offers.version(owner)
       const isSame = isTold && version === link.declined && areSmall && (isClosed || ofNew === link.wantedOfNew)
@@ -361,12 +361,12 @@ export class WorkerCore {
       link.wanted = wanted
       link.wantedOf = new Map(wants.map(({ jobId, instances }) => [jobId, instances]))
       link.wantedOfNew = ofNew
-      link.told = conditions
+      link.told = stance
       link.busy = busy
       link.declined = version
-      const restraint = this.#draining ? 'drain' : (conditions.restraint ?? (this.#outputsFull ? 'outputs' : undefined))
+      const restraint = this.#draining ? 'drain' : (stance.restraint ?? (this.#outputsFull ? 'outputs' : undefined))
       const offered = this.#offers.of(owner).filter(({ jobId }) => !this.#isDeclined(jobId))
-      const declined = [...conditions.declined, ...offered]
+      const declined = [...stance.declined, ...offered]
       this.#effects.push({
         type: 'sendWant',
         owner,

@@ -12,7 +12,7 @@ import { unitsView } from './units.js'
 import { clean, many, rate } from './words.js'
 
 /** What the views need besides the state. */
-export interface Surroundings {
+export interface FrameContext {
   readonly network: string
   /** Time of day of an instant, in the zone of this machine. */
   clock(wallMs: number): string
@@ -21,14 +21,14 @@ export interface Surroundings {
 const TITLES: Readonly<Record<Tab, string>> = { jobs: 'Jobs', units: 'Units', peers: 'Peers', me: 'Me', log: 'Log' }
 
 /** The whole screen: one line less than the terminal has rows, none wider than it. */
-export function frame(state: Readonly<TopState>, surroundings: Surroundings): readonly Line[] {
+export function frame(state: Readonly<TopState>, context: FrameContext): readonly Line[] {
   const { columns, rows } = state
   const total = screenLines(rows)
   if (columns < COLUMNS_MIN || rows < ROWS_MIN) {
     return [line(cutSpans([span(`too small: ${COLUMNS_MIN}x${ROWS_MIN} at least`)], columns)[0] ?? span(''))]
   }
-  const lines: Line[] = [headerLine(state, surroundings), rule(columns)]
-  const body = state.isHelpShown ? helpView(state) : bodyOf(state, surroundings)
+  const lines: Line[] = [headerLine(state, context), rule(columns)]
+  const body = state.isHelpShown ? helpView(state) : bodyOf(state, context)
   const room = total - lines.length - FOOTER_LINES
   for (let i = 0; i < room; i++) lines.push(body[i] ?? EMPTY)
   lines.push(messageLine(state), keysLine(state))
@@ -37,7 +37,7 @@ export function frame(state: Readonly<TopState>, surroundings: Surroundings): re
 
 const FOOTER_LINES = 2
 
-function bodyOf(state: Readonly<TopState>, surroundings: Surroundings): readonly Line[] {
+function bodyOf(state: Readonly<TopState>, context: FrameContext): readonly Line[] {
   switch (state.tab) {
     case 'jobs':
       return jobsView(state)
@@ -48,11 +48,11 @@ function bodyOf(state: Readonly<TopState>, surroundings: Surroundings): readonly
     case 'me':
       return meView(state)
     case 'log':
-      return logView(state, (wallMs) => surroundings.clock(wallMs))
+      return logView(state, (wallMs) => context.clock(wallMs))
   }
 }
 
-function headerLine(state: Readonly<TopState>, { network, clock }: Surroundings): Line {
+function headerLine(state: Readonly<TopState>, { network, clock }: FrameContext): Line {
   const tabs: Span[] = []
   for (const [i, tab] of TABS.entries()) {
     tabs.push(

@@ -1,7 +1,7 @@
 import type { GrantRun, NodeId, PublicKey } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import type { OwnerEvent } from './messages.js'
-import type { OwnerState } from './owner-state.js'
+import type { OwnerTables } from './owner-tables.js'
 import type { Shard } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
 import type { UnitRecord } from './unit-record.js'
@@ -22,10 +22,10 @@ const CLAIMANTS_MAX = 8
 
 /** What other owners of a shard say they have handed out: soft state, and no more than their word. */
 export class Claims {
-  readonly #state: OwnerState
+  readonly #state: OwnerTables
   readonly #queue: UnitQueue
 
-  constructor(state: OwnerState, queue: UnitQueue) {
+  constructor(state: OwnerTables, queue: UnitQueue) {
     this.#state = state
     this.#queue = queue
   }

@@ -1,7 +1,7 @@
 import type { NodeId } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { isWithoutPart } from './draw.js'
-import type { OwnerState } from './owner-state.js'
+import type { OwnerTables } from './owner-tables.js'
 import type { Settling } from './settling.js'
 import { drawRules } from './unit-queue.js'
 import { isNewlyDecided, type UnitRecord } from './unit-record.js'
@@ -13,10 +13,10 @@ const LOOKS_MAX = 256
 
 /** Looks again at what `Doubts` hold back, as owners are met and as nobody is left to ask. */
 export class Doubting {
-  readonly #state: OwnerState
+  readonly #state: OwnerTables
   readonly #settling: Settling
 
-  constructor(state: OwnerState, settling: Settling) {
+  constructor(state: OwnerTables, settling: Settling) {
     this.#state = state
     this.#settling = settling
   }
@@ -68,11 +68,11 @@ export class Doubting {
   #review(records: Iterable<UnitRecord>, now: Millis): void {
     for (const record of records) {
       if (this.#state.shard(record.shard.jobId, record.shard.shard) !== record.shard) continue
-      const decision = record.shard.review(record, now)
-      this.#settling.after(decision, now)
+      const change = record.shard.review(record, now)
+      this.#settling.after(change, now)
       const { jobId, shard } = record.shard
-      if (isNewlyDecided(decision)) this.#state.emit({ type: 'unitsDecided', jobId, shard, units: [record.unit] })
-      if (decision.after !== decision.before) this.#state.emit({ type: 'shardChanged', jobId, shard })
+      if (isNewlyDecided(change)) this.#state.emit({ type: 'unitsDecided', jobId, shard, units: [record.unit] })
+      if (change.after !== change.before) this.#state.emit({ type: 'shardChanged', jobId, shard })
     }
   }
 }

@@ -17,7 +17,7 @@ import type { Millis } from '../../../runtime/clock.js'
 import { drawWorker } from './draw.js'
 import type { PastEvent } from './history.js'
 import { byPriority, type Job } from './job.js'
-import type { OwnerState } from './owner-state.js'
+import type { OwnerTables } from './owner-tables.js'
 import { HELD_MS, type Shard } from './shard.js'
 import { drawRules, mayWork } from './unit-queue.js'
 import { isDecided, type UnitRecord } from './unit-record.js'
@@ -53,7 +53,7 @@ export function isAble(worker: WorkerRecord, job: Job): boolean {
 }
 
 /** Everything that one owner sees of a job; with `unit`, of that unit, too. */
-export function sightOf(state: OwnerState, job: Job, unit: number | undefined, now: Millis): OwnerSight {
+export function sightOf(state: OwnerTables, job: Job, unit: number | undefined, now: Millis): OwnerSight {
   const left = (shard: Shard) => (shard.finished ? 0 : 1)
   const shards = [...job.shards.values()]
     .sort((a, b) => left(b) - left(a) || a.shard - b.shard)
@@ -72,7 +72,7 @@ export function sightOf(state: OwnerState, job: Job, unit: number | undefined, n
   }
 }
 
-function sightOfShard(state: OwnerState, shard: Shard, able: readonly WorkerRecord[], now: Millis): ShardSight {
+function sightOfShard(state: OwnerTables, shard: Shard, able: readonly WorkerRecord[], now: Millis): ShardSight {
   const donors = new Set(able.map(({ donor }) => donor)).size
   const ago = (at: Millis | undefined) => (at === undefined ? undefined : now - at)
   return {
@@ -89,7 +89,7 @@ function sightOfShard(state: OwnerState, shard: Shard, able: readonly WorkerReco
 
 // --------------------------------------------------------------------------------------------------------------- units
 
-function unitGroups(state: OwnerState, shard: Shard, now: Millis): UnitGroup[] {
+function unitGroups(state: OwnerTables, shard: Shard, now: Millis): UnitGroup[] {
   const groups = new Map<UnitWait, { units: number; examples: number[]; since: Millis | undefined }>()
   const add = (wait: UnitWait, unit: number | undefined, units: number, since: Millis | undefined) => {
     const group = groups.get(wait) ?? { units: 0, examples: [], since: undefined }
@@ -114,7 +114,7 @@ function unitGroups(state: OwnerState, shard: Shard, now: Millis): UnitGroup[] {
 }
 
 /** What a unit waits for. `sought`: how many more times it may be looked whether a donor is here. */
-function waitOf(state: OwnerState, record: UnitRecord, sought: { left: number }, now: Millis): UnitWait {
+function waitOf(state: OwnerTables, record: UnitRecord, sought: { left: number }, now: Millis): UnitWait {
   const { shard, state: is, judgement } = record
   if (isDecided(is)) return 'done'
   if (is === 'held') return 'held'
@@ -163,7 +163,7 @@ function sinceOf(record: UnitRecord, wait: UnitWait): Millis | undefined {
   }
 }
 
-function sightOfUnit(state: OwnerState, shard: Shard, unit: number, now: Millis): UnitSight {
+function sightOfUnit(state: OwnerTables, shard: Shard, unit: number, now: Millis): UnitSight {
   const record = shard.record(unit)
   const { rules, job, openedAt } = shard
   const most = { instancesMax: rules.maxInstances, errorsMax: job.errorsAllowed(unit) }
@@ -218,7 +218,7 @@ function eventsOf(shards: readonly Shard[], unit: number | undefined, now: Milli
 const PASSING: ReadonlySet<WorkerBar> = new Set(['none', 'resting', 'failing', 'window', 'full'])
 
 /** The connected workers by how they stand towards the job, the largest groups first. */
-function workerGroups(state: OwnerState, job: Job, now: Millis): WorkerGroup[] {
+function workerGroups(state: OwnerTables, job: Job, now: Millis): WorkerGroup[] {
   const groups = new Map<
     string,
     { -readonly [Field in keyof WorkerGroup]: WorkerGroup[Field] } & { examples: NodeId[] }
@@ -242,7 +242,7 @@ function workerGroups(state: OwnerState, job: Job, now: Millis): WorkerGroup[] {
 }
 
 /** The submitter's job of which workers are given units before this one, if there is one. */
-function jobBefore(state: OwnerState, job: Job): JobId | undefined {
+function jobBefore(state: OwnerTables, job: Job): JobId | undefined {
   let first: Job | undefined
   for (const other of state.jobs.values()) {
     if (other.spec.submitter !== job.spec.submitter || byPriority(other, job) >= 0) continue
@@ -264,7 +264,7 @@ function passingBar(worker: WorkerRecord, job: Job, before: JobId | undefined, n
   return { bar: 'none', value: '' }
 }
 
-function refusedKeys(state: OwnerState, now: Millis): RefusedKey[] {
+function refusedKeys(state: OwnerTables, now: Millis): RefusedKey[] {
   const keys: RefusedKey[] = []
   for (const [nodeId, { reason, code, at }] of state.refused)
     if (now - at < REFUSED_MS) keys.push({ nodeId, reason, code, agoMs: now - at })

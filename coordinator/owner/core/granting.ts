@@ -2,7 +2,7 @@ import type { GrantRun, PublicKey } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { drawWorker, failuresOf, isDistinct } from './draw.js'
 import { byPriority, type Job } from './job.js'
-import { BYPASS_MS, type OwnerState } from './owner-state.js'
+import { BYPASS_MS, type OwnerTables } from './owner-tables.js'
 import type { Shard } from './shard.js'
 import { drawRules, mayWork, meets } from './unit-queue.js'
 import type { UnitRecord } from './unit-record.js'
@@ -34,7 +34,7 @@ const CONVICTED = 'a replay has shown answers of this key to be false'
 
 /** Decides what a worker with room gets next: what was reserved for it, then first opinions, then a straggler's copy. */
 export class Granting {
-  readonly #state: OwnerState
+  readonly #state: OwnerTables
   /** Work granted to each submitter so far, ms: the one with the least is next. */
   readonly #spent = new Map<PublicKey, number>()
   /** What the submitter served last had been granted before that: nobody who comes is owed more than from here on. */
@@ -43,7 +43,7 @@ export class Granting {
   /** When somebody was last drawn for a copy of a straggling unit. */
   readonly #copyDrawnAt = new WeakMap<UnitRecord, Millis>()
 
-  constructor(state: OwnerState) {
+  constructor(state: OwnerTables) {
     this.#state = state
   }
 
@@ -307,7 +307,7 @@ export class Granting {
 }
 
 /** What went over to this node when other owners were lost comes first: it has waited longest. */
-function nextInherited(state: OwnerState, shard: Shard): number | undefined {
+function nextInherited(state: OwnerTables, shard: Shard): number | undefined {
   if (shard.formerOwners === undefined) return undefined
   const unit = shard.untouchedUnits.nextInherited((candidate) => state.isInherited(shard, candidate))
   if (unit === undefined) shard.formerOwners = undefined
@@ -317,10 +317,10 @@ function nextInherited(state: OwnerState, shard: Shard): number | undefined {
 /** Collects instances for one worker and sends them as few grants. */
 class Drafts {
   readonly #worker: WorkerRecord
-  readonly #state: OwnerState
+  readonly #state: OwnerTables
   readonly #byShard = new Map<Shard, Instance[]>()
 
-  constructor(worker: WorkerRecord, state: OwnerState) {
+  constructor(worker: WorkerRecord, state: OwnerTables) {
     this.#worker = worker
     this.#state = state
   }

@@ -48,9 +48,6 @@ export interface CheckedReport {
   readonly votes: readonly Vote[]
 }
 
-/** Units of one report whose small outputs came along and match their digests. */
-export type UnitSet = ReadonlySet<number>
-
 /**
  * What happens to an owner, as past facts. `at` fields are instants of the monotonic clock, handed to `handle` beside the
  * event; wall-clock instants end in `WallMs`.
@@ -142,7 +139,7 @@ export type OwnerEvent =
       readonly type: 'reportKept'
       readonly session: SessionId | undefined
       readonly report: CheckedReport
-      readonly stored: UnitSet
+      readonly stored: ReadonlySet<number>
       readonly wallMs: number
       /** False for facts read back from the store or received from another owner: what they say of time and hosts is not counted. */
       readonly live: boolean

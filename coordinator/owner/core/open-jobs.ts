@@ -5,7 +5,7 @@ import type { Millis } from '../../../runtime/clock.js'
 import { assert } from '../../../runtime/errors.js'
 import { Job } from './job.js'
 import type { OwnerEvent } from './messages.js'
-import type { OwnerState } from './owner-state.js'
+import type { OwnerTables } from './owner-tables.js'
 import type { Settling } from './settling.js'
 import { Shard } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
@@ -28,11 +28,11 @@ const AHEAD_MS = 30_000
  * reservations, waits, and the credit that unsettled reports bind.
  */
 export class OpenJobs {
-  readonly #state: OwnerState
+  readonly #state: OwnerTables
   readonly #queue: UnitQueue
   readonly #settling: Settling
 
-  constructor(state: OwnerState, queue: UnitQueue, settling: Settling) {
+  constructor(state: OwnerTables, queue: UnitQueue, settling: Settling) {
     this.#state = state
     this.#queue = queue
     this.#settling = settling
@@ -121,16 +121,16 @@ export class OpenJobs {
       for (const record of shard.records()) {
         if (!isRuled && record.state !== 'held' && record.state !== 'disputed') continue
         const answer = answerTo(record)
-        const decision = shard.review(record, now)
+        const change = shard.review(record, now)
         const stands = answerTo(record) === answer
         // What stands as it stood needs nothing: its workers have been told.
-        if (isRuled && decision.after === decision.before && stands) continue
+        if (isRuled && change.after === change.before && stands) continue
         if (!stands) {
           this.#state.fetches.end(record)
           record.fetchTried = undefined
         }
-        this.#settling.after(decision, now)
-        if (isDecided(decision.after)) decided.push(record.unit)
+        this.#settling.after(change, now)
+        if (isDecided(change.after)) decided.push(record.unit)
       }
       // Whoever waits for results of a cancelled job need not.
       if (decided.length > 0 || isCancelledNow)

@@ -9,7 +9,7 @@ import { Granting } from './granting.js'
 import type { Job } from './job.js'
 import type { OwnerEffect, OwnerEvent, SessionId, ShardReport } from './messages.js'
 import { OpenJobs } from './open-jobs.js'
-import { BLOCK_UNITS, type OwnerContext, OwnerState } from './owner-state.js'
+import { BLOCK_UNITS, type OwnerContext, OwnerTables } from './owner-tables.js'
 import { Sessions } from './sessions.js'
 import { isRedundant, Settling } from './settling.js'
 import type { Shard } from './shard.js'
@@ -28,7 +28,7 @@ import type { Outstanding } from './worker-record.js'
  * told ({@link Settling}), and last what they are given ({@link Granting}).
  */
 export class Owner {
-  readonly #state: OwnerState
+  readonly #state: OwnerTables
   readonly #queue: UnitQueue
   readonly #granting: Granting
   readonly #settling: Settling
@@ -39,7 +39,7 @@ export class Owner {
   readonly #doubting: Doubting
 
   constructor(context: OwnerContext) {
-    const state = new OwnerState(context)
+    const state = new OwnerTables(context)
     const queue = new UnitQueue(state)
     const granting = new Granting(state)
     const settling = new Settling(state, queue)

@@ -2,7 +2,7 @@ import { shardOf } from '../../../job/shard.js'
 import type { Grant, PublicKey } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import type { OwnerEvent, SessionId, WorkerHello } from './messages.js'
-import { AWAY_GRACE_MS, type OwnerState } from './owner-state.js'
+import { AWAY_GRACE_MS, type OwnerTables } from './owner-tables.js'
 import type { UnitQueue } from './unit-queue.js'
 import { isDecided, type UnitRecord } from './unit-record.js'
 import { heldBy, WorkerRecord } from './worker-record.js'
@@ -32,13 +32,13 @@ interface Takeover {
  * that it is dead, and is sent away as soon as it has shown that it lives.
  */
 export class Sessions {
-  readonly #state: OwnerState
+  readonly #state: OwnerTables
   readonly #queue: UnitQueue
   readonly #takeovers = new Map<PublicKey, Takeover>()
   /** Who is connected, or willing, has changed since the last {@link tellWorkforce}. */
   #workforceIsNews = false
 
-  constructor(state: OwnerState, queue: UnitQueue) {
+  constructor(state: OwnerTables, queue: UnitQueue) {
     this.#state = state
     this.#queue = queue
   }

@@ -3,11 +3,11 @@ import type { Vote } from '../../../job/verdict.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { SPOT_CHECKED_SHARE } from './believed.js'
 import { HOST_FAILURES_MAX } from './draw.js'
-import type { CheckedReport, OwnerEvent, UnitSet } from './messages.js'
-import type { OwnerState } from './owner-state.js'
+import type { CheckedReport, OwnerEvent } from './messages.js'
+import type { OwnerTables } from './owner-tables.js'
 import type { Shard } from './shard.js'
 import type { UnitQueue } from './unit-queue.js'
-import { type Decision, isDecided, isNewlyDecided, type UnitRecord } from './unit-record.js'
+import { isDecided, isNewlyDecided, type UnitChange, type UnitRecord } from './unit-record.js'
 import { heldBy, newInstance, type WorkerRecord } from './worker-record.js'
 
 /** Equal answers of one key for one unit that are worth keeping: one more is needed where bytes were lost. */
@@ -17,10 +17,10 @@ type OutputKept = Extract<OwnerEvent, { type: 'outputKept' }>
 type OutputMoved = Extract<OwnerEvent, { type: 'outputMoved' }>
 type OutputFailed = Extract<OwnerEvent, { type: 'outputFetchFailed' }>
 
-/** What is known of a report that is on disk, beside the report itself. */
-export interface KeptReport {
-  /** Units whose bytes came along. */
-  readonly stored: UnitSet
+/** How a report that is on disk now came to this owner. */
+export interface ReportArrival {
+  /** Units whose small outputs came along and match their digests. */
+  readonly stored: ReadonlySet<number>
   /** Time that the worker took for the whole report. Unit: ms. */
   readonly wallMs: number
   /** Straight from a worker, not read back or passed on by another owner. */
@@ -34,20 +34,20 @@ export interface KeptReport {
  * units are fetched. What workers are to be told gathers until {@link tellWorkers}, one message a worker and shard.
  */
 export class Settling {
-  readonly #state: OwnerState
+  readonly #state: OwnerTables
   readonly #queue: UnitQueue
   /** Fates of the instances behind units decided since workers were told. */
   readonly #settled = new Map<WorkerRecord, Map<Shard, { agreed: number[]; disagreed: number[] }>>()
   /** Units whose copies are still being computed and are not wanted any more. */
   readonly #withdrawn = new Map<WorkerRecord, Map<Shard, number[]>>()
 
-  constructor(state: OwnerState, queue: UnitQueue) {
+  constructor(state: OwnerTables, queue: UnitQueue) {
     this.#state = state
     this.#queue = queue
   }
 
   /** A report is on disk: its votes count from now on. A report that counted before changes nothing. */
-  reportKept(checked: CheckedReport, kept: KeptReport, now: Millis): void {
+  reportKept(checked: CheckedReport, kept: ReportArrival, now: Millis): void {
     const { report, factId } = checked
     const shard = this.#state.shard(report.jobId, report.shard)
     if (shard === undefined || shard.facts.has(factId)) return
@@ -58,7 +58,7 @@ export class Settling {
     shard.isReadBack = false
   }
 
-  #count(shard: Shard, { report, votes }: CheckedReport, { stored, wallMs, live }: KeptReport, now: Millis): void {
+  #count(shard: Shard, { report, votes }: CheckedReport, { stored, wallMs, live }: ReportArrival, now: Millis): void {
     const worker = this.#state.workers.get(report.worker)
     const unitMs = votes.length > 0 ? wallMs / votes.length : 0
     const decided: number[] = []
@@ -80,20 +80,20 @@ export class Settling {
         const isHosts = vote.outcome === 'host'
         shard.history.note(record, isHosts ? 'failedHost' : 'answered', now, worker?.nodeId)
       }
-      let decision = shard.vote(record, [vote], now)
+      let change = shard.vote(record, [vote], now)
       if (live && shard.isByOneWord(record) && this.#state.context.random.next() < SPOT_CHECKED_SHARE)
-        decision = { ...shard.spotCheck(record, now), before: decision.before }
+        change = { ...shard.spotCheck(record, now), before: change.before }
       if (live && vote.outcome === 'host' && worker !== undefined) worker.hostFailed(shard.jobId, now)
-      if (live && decision.before === 'accepted' && worker !== undefined)
+      if (live && change.before === 'accepted' && worker !== undefined)
         this.#state.fetches.computedAgain(record, worker)
-      this.after(decision, now)
-      if (isNewlyDecided(decision)) decided.push(vote.unit)
-      if (live && decision.after !== 'open' && record.judgement !== undefined && agrees(vote, record))
+      this.after(change, now)
+      if (isNewlyDecided(change)) decided.push(vote.unit)
+      if (live && change.after !== 'open' && record.judgement !== undefined && agrees(vote, record))
         shard.job.durations.agreed(vote.donor, unitMs)
     }
-    for (const decision of shard.swayed(now)) {
-      this.after(decision, now)
-      if (isNewlyDecided(decision)) decided.push(decision.record.unit)
+    for (const change of shard.swayed(now)) {
+      this.after(change, now)
+      if (isNewlyDecided(change)) decided.push(change.record.unit)
     }
     if (decided.length > 0)
       this.#state.emit({ type: 'unitsDecided', jobId: report.jobId, shard: report.shard, units: decided })
@@ -134,9 +134,9 @@ export class Settling {
   }
 
   /** Does what a judgement asks for: settles with the workers, fetches bytes, or has the unit asked for again. */
-  after(decision: Decision, now: Millis): void {
-    const { record, after } = decision
-    this.#queue.decided(decision, now)
+  after(change: UnitChange, now: Millis): void {
+    const { record, after } = change
+    this.#queue.decided(change, now)
     if (isDecided(after)) this.#settle(record)
     else if (after === 'accepted') this.#state.fetches.ask(record, now)
   }
@@ -148,10 +148,10 @@ export class Settling {
     const shard = this.#state.shard(jobId, number)
     const record = shard?.record(unit)
     if (shard === undefined || record === undefined) return
-    const decision = shard.keep(record, digest, now)
-    if (fromStore) shard.history.quietly(() => this.after(decision, now))
-    else this.after(decision, now)
-    if (isNewlyDecided(decision)) {
+    const change = shard.keep(record, digest, now)
+    if (fromStore) shard.history.quietly(() => this.after(change, now))
+    else this.after(change, now)
+    if (isNewlyDecided(change)) {
       this.#state.emit({ type: 'unitsDecided', jobId, shard: number, units: [unit] })
       this.#state.emit({ type: 'shardChanged', jobId, shard: number })
     }

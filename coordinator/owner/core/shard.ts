@@ -6,7 +6,7 @@ import type { Millis } from '../../../runtime/clock.js'
 import { Believed } from './believed.js'
 import { History } from './history.js'
 import type { Job } from './job.js'
-import { type Decision, isDecided, type UnitRecord } from './unit-record.js'
+import { isDecided, type UnitChange, type UnitRecord } from './unit-record.js'
 import { UntouchedUnits } from './untouched-units.js'
 import type { Instance } from './worker-record.js'
 
@@ -263,7 +263,7 @@ export class Shard {
   }
 
   /** Adds votes of one new fact to a unit and judges it anew. */
-  vote(record: UnitRecord, votes: readonly Vote[], now: Millis): Decision {
+  vote(record: UnitRecord, votes: readonly Vote[], now: Millis): UnitChange {
     for (const vote of votes) {
       record.votes.push(vote)
       record.elsewhere?.delete(vote.worker)
@@ -274,7 +274,7 @@ export class Shard {
   }
 
   /** Judges the units again whose donors are worth something else since votes came or rules changed; mostly none. */
-  *swayed(now: Millis): Generator<Decision> {
+  *swayed(now: Millis): Generator<UnitChange> {
     for (const record of this.#believed?.swayed() ?? []) yield this.#judge(record, now)
   }
 
@@ -290,23 +290,23 @@ export class Shard {
   }
 
   /** Asks a second donor about a unit that the word of one has decided. */
-  spotCheck(record: UnitRecord, now: Millis): Decision {
+  spotCheck(record: UnitRecord, now: Millis): UnitChange {
     record.spotChecked = true
     return this.#judge(record, now)
   }
 
   /** The bytes behind `digest` are kept here from now on. */
-  keep(record: UnitRecord, digest: Digest, now: Millis): Decision {
+  keep(record: UnitRecord, digest: Digest, now: Millis): UnitChange {
     if (!record.kept.includes(digest)) record.kept.push(digest)
     return this.#judge(record, now)
   }
 
   /** Judges again after rules changed or a wait ended. */
-  review(record: UnitRecord, now: Millis): Decision {
+  review(record: UnitRecord, now: Millis): UnitChange {
     return this.#judge(record, now)
   }
 
-  #judge(record: UnitRecord, now: Millis): Decision {
+  #judge(record: UnitRecord, now: Millis): UnitChange {
     const before = record.state
     const earlier = record.judgement
     let judgement = judge(record.votes, this.rules, this.#believed?.weights)

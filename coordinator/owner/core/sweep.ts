@@ -1,7 +1,7 @@
 import type { Millis } from '../../../runtime/clock.js'
 import type { Doubting } from './doubting.js'
 import type { Granting } from './granting.js'
-import { AWAY_GRACE_MS, type OwnerState } from './owner-state.js'
+import { AWAY_GRACE_MS, type OwnerTables } from './owner-tables.js'
 import type { Sessions } from './sessions.js'
 import { isRedundant, type Settling } from './settling.js'
 import { mayWork, type UnitQueue } from './unit-queue.js'
@@ -35,7 +35,7 @@ const WORKERS_AWAY_MAX = 10_000
 
 /** The parts of the owner's core that a sweep has act. */
 export interface SweepParts {
-  readonly state: OwnerState
+  readonly state: OwnerTables
   readonly queue: UnitQueue
   readonly granting: Granting
   readonly sessions: Sessions
@@ -49,7 +49,7 @@ export interface SweepParts {
  * forgotten. Looks every {@link SWEEP_MS} while there is a worker or a job, and earlier where a wait ends.
  */
 export class Sweep {
-  readonly #state: OwnerState
+  readonly #state: OwnerTables
   readonly #queue: UnitQueue
   readonly #granting: Granting
   readonly #sessions: Sessions

@@ -2,9 +2,9 @@ import type { UnitEventWord } from '../../../proto/explain-messages.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { type DrawRules, drawWorker, isWithoutPart } from './draw.js'
 import type { Job } from './job.js'
-import { DRAWN_BYPASS_MS, LAST_RESORT_MS, type OwnerState } from './owner-state.js'
+import { DRAWN_BYPASS_MS, LAST_RESORT_MS, type OwnerTables } from './owner-tables.js'
 import type { Shard } from './shard.js'
-import { type Decision, isDecided, type UnitRecord } from './unit-record.js'
+import { isDecided, type UnitChange, type UnitRecord } from './unit-record.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
 /** Units without a reservation looked at in one sweep of a shard, and workers looked at for them together. */
@@ -13,9 +13,9 @@ const DRAW_CHECKS_MAX = 400_000
 
 /** What becomes of a unit after each change: asked for again, drawn, settled with its workers, or left to rest. */
 export class UnitQueue {
-  readonly #state: OwnerState
+  readonly #state: OwnerTables
 
-  constructor(state: OwnerState) {
+  constructor(state: OwnerTables) {
     this.#state = state
   }
 
@@ -133,11 +133,11 @@ export class UnitQueue {
   }
 
   /** After a judgement: settles with the workers, fetches bytes, or asks for more. */
-  decided(decision: Decision, now: Millis): void {
-    const { record, before, after } = decision
+  decided(change: UnitChange, now: Millis): void {
+    const { record, before, after } = change
     const state = this.#state
     if (before !== after) {
-      noteState(decision, now)
+      noteState(change, now)
       record.shard.stranded.delete(record)
     }
     if (isDecided(after)) {
@@ -173,7 +173,7 @@ export class UnitQueue {
   }
 }
 
-function noteState({ record, before, after }: Decision, now: Millis): void {
+function noteState({ record, before, after }: UnitChange, now: Millis): void {
   const { history } = record.shard
   if (after !== 'open') history.note(record, after, now)
   else if (before === 'held') history.note(record, 'released', now)
@@ -181,7 +181,7 @@ function noteState({ record, before, after }: Decision, now: Millis): void {
 }
 
 /** Who may be drawn for a unit of `shard` now. */
-export function drawRules(state: OwnerState, { job, owners }: Shard, now: Millis): DrawRules {
+export function drawRules(state: OwnerTables, { job, owners }: Shard, now: Millis): DrawRules {
   return {
     mayWork: (candidate) =>
       candidate.mayBeDrawn &&

@@ -60,7 +60,7 @@ export interface UnitRecord {
 }
 
 /** What a vote or an event changed about a unit. */
-export type Decision = { readonly record: UnitRecord; readonly before: UnitState; readonly after: UnitState }
+export type UnitChange = { readonly record: UnitRecord; readonly before: UnitState; readonly after: UnitState }
 
 /** Whether nothing is asked for a unit any more: it is settled, or has failed for good. */
 export function isDecided(state: UnitState): state is 'settled' | 'failed' {
@@ -68,6 +68,6 @@ export function isDecided(state: UnitState): state is 'settled' | 'failed' {
 }
 
 /** Whether a unit was not decided before, or otherwise: its result can be read from now on. */
-export function isNewlyDecided({ before, after }: Decision): boolean {
+export function isNewlyDecided({ before, after }: UnitChange): boolean {
   return after !== before && isDecided(after)
 }

@@ -1,8 +1,8 @@
 /** Small tasks that end in every way a unit can end: loaded by compute threads as a module of the machine's own. */
 import { createHash } from 'node:crypto'
-import { type Task, textOutput, type UnitInput, type UnitOutput } from '../../../tasks/task.js'
+import { type Task, type TaskOutput, textOutput, type UnitInput } from '../../../tasks/task.js'
 
-function task(name: string, execute: (input: UnitInput) => UnitOutput | Promise<UnitOutput>): Task {
+function task(name: string, execute: (input: UnitInput) => TaskOutput | Promise<TaskOutput>): Task {
   return { name, version: 1, summary: '', usage: '', defaultArguments: [], sources: ['count'], execute }
 }
 

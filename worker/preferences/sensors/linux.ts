@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import type { Clock } from '../../../runtime/clock.js'
 import type { Conditions } from '../core/decision.js'
 import type { PreferenceName } from '../core/preferences.js'
-import { isProgram, type Sensors, type Wanted } from './sensors.js'
+import { isProgram, type Sensors, type SensorWants } from './sensors.js'
 
 /** Other programs use the machine when they take this share of its processors: BOINC's default for the same thing. */
 const BUSY_SHARE = 0.25
@@ -38,7 +38,7 @@ export class LinuxSensors implements Sensors {
     return undefined
   }
 
-  async read({ battery, temperature, idle, programs }: Wanted): Promise<Conditions> {
+  async read({ battery, temperature, idle, programs }: SensorWants): Promise<Conditions> {
     return {
       battery: battery ? this.#battery() : undefined,
       temperature: temperature ? this.#temperature() : undefined,

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { basename } from 'node:path'
 import { type Conditions, NOTHING_KNOWN } from '../core/decision.js'
 import type { PreferenceName } from '../core/preferences.js'
-import { isProgram, type Sensors, type Wanted } from './sensors.js'
+import { isProgram, type Sensors, type SensorWants } from './sensors.js'
 
 /** Time a tool of the system may take, and its output. Unit: ms, bytes. */
 const TOOL_MS = 5_000
@@ -32,7 +32,7 @@ export class MacSensors implements Sensors {
     return name === 'max-temp' ? 'macOS does not tell the temperature to ordinary programs' : undefined
   }
 
-  async read({ battery, idle, programs }: Wanted): Promise<Conditions> {
+  async read({ battery, idle, programs }: SensorWants): Promise<Conditions> {
     const [power, input, processes] = await Promise.all([
       battery ? this.#run('/usr/bin/pmset', ['-g', 'batt']) : '',
       idle ? this.#run('/usr/sbin/ioreg', ['-c', 'IOHIDSystem', '-d', '4']) : '',
@@ -66,7 +66,7 @@ export class WindowsSensors implements Sensors {
     return name !== 'pause-for' && NEEDS.has(name) ? 'this cannot be found out on Windows yet' : undefined
   }
 
-  async read({ programs }: Wanted): Promise<Conditions> {
+  async read({ programs }: SensorWants): Promise<Conditions> {
     if (programs.length === 0) return NOTHING_KNOWN
     const lines = (await this.#run('tasklist', ['/fo', 'csv', '/nh'])).split(/\r?\n/)
     const names = lines.map((line) => /^"([^"]*)"/.exec(line)?.[1] ?? '')

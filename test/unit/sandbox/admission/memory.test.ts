@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { i32, u32 } from '../../../../cli/sandbox-check/assemble.js'
 import { admit } from '../../../../sandbox/admission/index.js'
 import { FUEL_EXPORT, PAGE_BYTES, STARVED_EXPORT } from '../../../../sandbox/contract.js'
-import { engine, type Global, type Instance, type Memory } from '../../../../sandbox/engine.js'
+import { engine, type Global, type Memory, type ModuleInstance } from '../../../../sandbox/engine.js'
 import { shortOfMemory } from '../../../support/short-of-memory.js'
 import { type Bytes, buildModule, command, type ModuleParts } from '../../../support/wasm-builder.js'
 
@@ -35,7 +35,7 @@ interface Ended {
 function start(bytes: Uint8Array): Ended {
   const looks: number[] = []
   const memory = () => (instance.exports.memory as Memory).buffer
-  const instance: Instance = new engine.Instance(new engine.Module(bytes), {
+  const instance: ModuleInstance = new engine.Instance(new engine.Module(bytes), {
     grid: { refuel: () => FUEL },
     wasi_snapshot_preview1: { sched_yield: () => looks.push(memory().byteLength / PAGE_BYTES) * 0 },
   })

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ContentFile } from '../../../../worker/compute/content-file.js'
-import { type Content, Contents } from '../../../../worker/compute/contents.js'
+import { Contents, type PlacedFile } from '../../../../worker/compute/contents.js'
 import { ContentReader, readWhole } from '../../../../worker/compute/placed-content.js'
 import { rejects } from '../../../support/rejects.js'
 import { seededRandom } from '../../../support/seeded-random.js'
@@ -49,7 +49,7 @@ test('what is held can be read, any part of it, whatever came and went before', 
     fc.asyncProperty(fc.array(operation, { maxLength: 8 }), async (operations) => {
       const contents = new Contents(file)
       const reader = new ContentReader(file.descriptor)
-      const held: { content: Content; bytes: Uint8Array }[] = []
+      const held: { content: PlacedFile; bytes: Uint8Array }[] = []
       for (const { bytes: length, drop, seed } of operations) {
         const random = seededRandom(seed)
         const bytes = random.bytes(length)

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Clock, Millis } from '../../../../runtime/clock.js'
-import type { RunningUnit } from '../../../../worker/compute/compute.js'
+import type { UnitOnThread } from '../../../../worker/compute/compute.js'
 import {
   type InProcessCompute,
   type InProcessOptions,
@@ -105,7 +105,7 @@ test('an aborted unit gives no result and makes room', () => {
 
 test('progress moves while a unit runs', () => {
   const { clock, bench } = simulated({ costMs: () => 5000 })
-  const told: RunningUnit[] = []
+  const told: UnitOnThread[] = []
   bench.compute.onProgress((running) => told.push(...running))
   bench.submit(computeSpec('hash', 1), 1)
   clock.advance(2500)

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Clock } from '../../../../runtime/clock.js'
 import { GridError } from '../../../../runtime/errors.js'
-import type { Content, Contents } from '../../../../worker/compute/contents.js'
+import type { Contents, PlacedFile } from '../../../../worker/compute/contents.js'
 import { type FileJob, JobFiles } from '../../../../worker/compute/job-files.js'
 import { eventually } from '../../../support/deadline.js'
 
@@ -37,7 +37,7 @@ function filesOf(bytesMax: number) {
       }
       return paths.map((path, number) => ({ number, at: 0, path, bytes: 10 }))
     },
-    release: (list: readonly Content[]) => {
+    release: (list: readonly PlacedFile[]) => {
       for (const { path } of list) {
         const users = held.get(path)! - 1
         if (users === 0) held.delete(path)

@@ -14,7 +14,7 @@ import {
   encodeTickets,
   packItems,
   shortenLongest,
-  type UnitAnswer,
+  type TicketEnd,
   unpackItems,
 } from '../../../../worker/compute/messages.js'
 
@@ -24,7 +24,7 @@ function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
-const plainAnswer = (answer: UnitAnswer) => ({ ...answer, output: hex(answer.output) })
+const plainAnswer = (answer: TicketEnd) => ({ ...answer, output: hex(answer.output) })
 
 const word = fc.nat(2 ** 31)
 const answers = fc.array(
@@ -55,7 +55,7 @@ test('answers come out as they went in, large outputs included', () => {
 
 test('broken answers are refused, never read past their end', () => {
   const writer = new AnswerWriter()
-  const answer: UnitAnswer = {
+  const answer: TicketEnd = {
     ticket: 1,
     outcome: 'done',
     digest: 'a'.repeat(64) as Digest,

@@ -10,7 +10,7 @@ import { unitOutputCodec } from '../../../../proto/codec/facts.js'
 import { type Clock, systemClock } from '../../../../runtime/clock.js'
 import { sha256 } from '../../../../runtime/hash.js'
 import { PROFILE } from '../../../../sandbox/index.js'
-import type { RunningUnit } from '../../../../worker/compute/compute.js'
+import type { UnitOnThread } from '../../../../worker/compute/compute.js'
 import { computeSpec } from '../../../support/compute.js'
 import { eventually } from '../../../support/deadline.js'
 import { type ModuleBench, moduleBench } from '../../../support/module-job.js'
@@ -111,7 +111,7 @@ test('a file that cannot be read, or is not what the job names, is the fault of 
 })
 
 test('fuel is told while a unit runs', async ({ bench }) => {
-  const told: RunningUnit[] = []
+  const told: UnitOnThread[] = []
   bench.compute.onProgress((running) => told.push(...running))
   const job = bench.start(endlessLoop())
   const fuels = () => told.filter(({ jobId, fuel }) => jobId === job && fuel > 0n).map(({ fuel }) => fuel)

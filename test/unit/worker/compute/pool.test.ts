@@ -9,7 +9,7 @@ import { systemClock } from '../../../../runtime/clock.js'
 import { sha256 } from '../../../../runtime/hash.js'
 import { PROFILE } from '../../../../sandbox/index.js'
 import { ContentFile } from '../../../../worker/compute/content-file.js'
-import { decodeAnswers, type UnitAnswer } from '../../../../worker/compute/messages.js'
+import { decodeAnswers, type TicketEnd } from '../../../../worker/compute/messages.js'
 import { Pool } from '../../../../worker/compute/pool.js'
 import { computeSpec } from '../../../support/compute.js'
 import { eventually } from '../../../support/deadline.js'
@@ -36,7 +36,7 @@ function longModule(count: number): Uint8Array {
 /** A pool of one thread, and what it answers. */
 function poolOf(prepareMs?: number) {
   const content = new ContentFile(tmpdir())
-  const answers: UnitAnswer[] = []
+  const answers: TicketEnd[] = []
   let broken = ''
   const pool = new Pool(
     {

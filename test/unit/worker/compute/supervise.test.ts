@@ -8,7 +8,7 @@ import { unitOutputCodec } from '../../../../proto/codec/facts.js'
 import type { JobId } from '../../../../proto/model.js'
 import { type Clock, systemClock } from '../../../../runtime/clock.js'
 import { sha256 } from '../../../../runtime/hash.js'
-import type { ComputeResult, RunningUnit } from '../../../../worker/compute/compute.js'
+import type { ComputeResult, UnitOnThread } from '../../../../worker/compute/compute.js'
 import { type ComputeBench, computeBench, computeSpec } from '../../../support/compute.js'
 import { eventually } from '../../../support/deadline.js'
 import { moduleBench } from '../../../support/module-job.js'
@@ -134,7 +134,7 @@ results('a job that is closed, or was never open, takes no units', ({ bench }) =
 })
 
 results('progress tells the fuel of units that run longer than a moment', async ({ bench }) => {
-  const told: RunningUnit[] = []
+  const told: UnitOnThread[] = []
   bench.compute.onProgress((running) => told.push(...running))
   const job = bench.submit(computeSpec('loop', 1, { args: ['0'] }), 1)
   await eventually(() => told.filter((unit) => unit.jobId === job).length >= 2, 5000, 'two reports of progress')

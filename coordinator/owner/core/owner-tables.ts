@@ -53,7 +53,7 @@ interface Ranks {
 }
 
 /** The tables that the parts of the owner's core share. */
-export class OwnerState {
+export class OwnerTables {
   readonly context: OwnerContext
   readonly jobs = new Map<JobId, Job>()
   /** The same by {@link Job.demands}: who may work on none of thousands is not to look at each. */

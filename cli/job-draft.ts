@@ -30,7 +30,7 @@ const NOBODY = '0'.repeat(64) as PublicKey
 const SHOWN_BYTES = 64 * 2 ** 20
 
 /** A job that was understood and checked, not yet anybody's. */
-export interface PreparedJob {
+export interface JobDraft {
   readonly runnable: Runnable
   readonly built: BuiltJob
   /** Task and source for lists of jobs. */
@@ -42,7 +42,7 @@ export interface PreparedJob {
  * Reads files, builds the job and checks it against its task, all on this machine: what is wrong shows before anybody is
  * asked. To be closed by {@link OpenedFiles.close}. Throws GridError `invalid`.
  */
-export async function prepareJob(context: CommandContext, described: DescribedJob): Promise<PreparedJob> {
+export async function draftJob(context: CommandContext, described: DescribedJob): Promise<JobDraft> {
   if (described.task === undefined) {
     throw new GridError('invalid', 'no task is named', { hint: "such as 'primes'; 'manyhands tasks' lists them" })
   }
@@ -74,9 +74,9 @@ export async function prepareJob(context: CommandContext, described: DescribedJo
       },
     }).finally(() => progress.stop())
     const summary = `${runnable.name} ${options.sourceText}`.trim()
-    const prepared: PreparedJob = { runnable, built, files, summary }
+    const draft: JobDraft = { runnable, built, files, summary }
     if (runnable.type === 'builtin') await checkFirstUnit(runnable.task, built, files.inputs)
-    return prepared
+    return draft
   } catch (error) {
     await files.close()
     throw error
@@ -133,7 +133,7 @@ export function startLocalCompute(context: CommandContext, memoryBytes: number, 
 export function localFiles({
   files,
   runnable,
-}: PreparedJob): Pick<LocalRun, 'modulePath'> & Required<Pick<LocalRun, 'inputPaths'>> {
+}: JobDraft): Pick<LocalRun, 'modulePath'> & Required<Pick<LocalRun, 'inputPaths'>> {
   return {
     inputPaths: files.inputPaths,
     ...(runnable.type === 'module' ? { modulePath: runnable.file.path } : {}),
@@ -153,9 +153,9 @@ export interface Trial {
  * Computes the first unit here, for at most ten seconds once the compute process runs. Throws GridError `invalid` when it
  * fails, with what it wrote to standard error.
  */
-export async function tryFirstUnit(context: CommandContext, prepared: PreparedJob): Promise<Trial> {
+export async function tryFirstUnit(context: CommandContext, draft: JobDraft): Promise<Trial> {
   const { clock } = context
-  const { built } = prepared
+  const { built } = draft
   const unit = firstUnit(built)
   const stop = new AbortController()
   const onInterrupt = () => stop.abort()
@@ -179,12 +179,12 @@ export async function tryFirstUnit(context: CommandContext, prepared: PreparedJo
       built,
       compute,
       sha256,
-      ...localFiles(prepared),
+      ...localFiles(draft),
       units: [{ first: unit, count: 1 }],
       signal: stop.signal,
     }
     for await (const answer of runLocal(run)) {
-      if (answer.state === 'failed') throw await trialFailure(context, prepared, answer)
+      if (answer.state === 'failed') throw await trialFailure(context, draft, answer)
       return { answer, unitMs: answer.wallMs ?? clock.now() - startedAt, fuel: answer.fuel }
     }
     return { answer: undefined, unitMs: 0, fuel }
@@ -199,12 +199,12 @@ export async function tryFirstUnit(context: CommandContext, prepared: PreparedJo
 }
 
 /** Says where units of a program crashed that ran here. */
-export function localCrashes(context: CommandContext, prepared: PreparedJob): Crashes {
-  return new Crashes(context, async () => ({ ...localFiles(prepared), built: prepared.built }))
+export function localCrashes(context: CommandContext, draft: JobDraft): Crashes {
+  return new Crashes(context, async () => ({ ...localFiles(draft), built: draft.built }))
 }
 
-async function trialFailure(context: CommandContext, prepared: PreparedJob, answer: UnitAnswer): Promise<GridError> {
-  const crashes = localCrashes(context, prepared)
+async function trialFailure(context: CommandContext, draft: JobDraft, answer: UnitAnswer): Promise<GridError> {
+  const crashes = localCrashes(context, draft)
   const { unit, reason, output } = await crashes.tell(answer).finally(() => crashes.close())
   const stderr = output === undefined ? '' : new TextDecoder().decode(output.stderr.subarray(0, 2_000)).trim()
   return new GridError('invalid', `unit ${unit} fails when tried here: ${reason}`, {
