@@ -76,9 +76,10 @@ export function makeBatch(
   units.forEach((unit, i) => {
     offsets[i + 1] = offsets[i]! + (unit.items?.length ?? 0)
   })
-  // A unit that came in a frame of its own keeps its buffer; others are copied together.
+  // A unit that came in a frame of its own keeps its buffer; others are copied together: a buffer that is moved is gone for
+  // the units of its frame that other calls run, and they would find nothing on their standard input.
   let items = units[0]!.items
-  if (units.length > 1 || items === undefined || items.buffer.byteLength > 2 * items.byteLength) {
+  if (units.length > 1 || items === undefined || units[0]!.isAlone !== true) {
     items = new Uint8Array(itemBytes)
     units.forEach((unit, i) => {
       if (unit.items !== undefined) items!.set(unit.items, offsets[i]!)

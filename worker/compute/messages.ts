@@ -90,6 +90,8 @@ export interface QueuedUnit {
   readonly ticket: number
   readonly unit: number
   readonly items: Uint8Array | undefined
+  /** Whether no other unit has items in the same buffer, so that the buffer may be moved away. Default: no. */
+  readonly isAlone?: boolean
 }
 
 /** Bytes before the tickets of a `run` frame: job, number of units, 1 if items follow. */
@@ -128,7 +130,7 @@ export function decodeRun(body: Uint8Array<ArrayBuffer>): { readonly job: number
   for (let i = 0; i < count; i++) {
     const length = hasItems ? words[2 * count + i]! : 0
     const items = length > 0 ? body.subarray(at, at + length) : undefined
-    units.push({ ticket: words[i]!, unit: words[count + i]!, items })
+    units.push({ ticket: words[i]!, unit: words[count + i]!, items, isAlone: count === 1 })
     at += length
   }
   return { job, units }

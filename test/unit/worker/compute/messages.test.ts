@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Digest, OUTCOMES } from '../../../../proto/model.js'
+import { makeBatch, type PoolJob } from '../../../../worker/compute/batch.js'
 import { FrameReader } from '../../../../worker/compute/frames.js'
 import {
   AnswerWriter,
@@ -13,6 +14,7 @@ import {
   encodeRun,
   encodeTickets,
   packItems,
+  type QueuedUnit,
   shortenLongest,
   type TicketEnd,
   unpackItems,
@@ -40,6 +42,9 @@ const answers = fc.array(
   }),
   { maxLength: 20 },
 )
+
+/** What a call needs to know of its job. */
+const JOB = { id: 0, opened: new SharedArrayBuffer(0), files: [] } as unknown as PoolJob
 
 const test = suite('messages of the compute process')
 
@@ -81,9 +86,31 @@ test('units and their items come out as they went in', () => {
     fc.property(word, fc.array(unit, { maxLength: 20 }), (job, units) => {
       const decoded = decodeRun(joined(encodeRun(job, units)))
       assert.is(decoded.job, job)
-      const plain = (list: typeof units) =>
-        list.map((entry) => ({ ...entry, items: unpackItems(entry.items).map(hex) }))
+      const plain = (list: readonly QueuedUnit[]) =>
+        list.map(({ ticket, unit, items }) => ({ ticket, unit, items: unpackItems(items).map(hex) }))
       assert.equal(plain(decoded.units), plain(units))
+    }),
+  )
+})
+
+test('units of one frame keep their items, however they are spread over calls whose buffers are moved', () => {
+  const items = fc.nat(400).map((length) => packItems([new Uint8Array(length).fill(length)]))
+  fc.assert(
+    fc.property(fc.array(items, { minLength: 1, maxLength: 6 }), fc.integer({ min: 1, max: 3 }), (all, aCall) => {
+      const sent = all.map((packed, i) => ({ ticket: i, unit: i, items: packed }))
+      const { units } = decodeRun(joined(encodeRun(0, sent)))
+      const seen: string[] = []
+      for (let at = 0; at < units.length; at += aCall) {
+        const call = units.slice(at, at + aCall)
+        const bytes = call.reduce((sum, unit) => sum + unit.items!.length, 0)
+        const made = makeBatch(0, JOB, undefined, call, bytes)
+        const { items: moved, offsets } = structuredClone(made.message, { transfer: made.transferList })
+        for (const i of call.keys()) seen.push(hex(moved!.subarray(offsets![i], offsets![i + 1])))
+      }
+      assert.equal(
+        seen,
+        all.map((packed) => hex(packed!)),
+      )
     }),
   )
 })
