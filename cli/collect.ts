@@ -50,7 +50,7 @@ export function readAnswers(
   return { answers: answers(), summary: () => family.summary }
 }
 
-export interface CollectOptions extends AnswerOptions {
+interface CollectOptions extends AnswerOptions {
   /** Wait for what is not settled yet. */
   readonly follow: boolean
   /** Only these units. */

@@ -28,7 +28,7 @@ const AGAIN_MAX_MS: Millis = 10_000
 /** Times that results are audited anew since something was false. */
 const ROUNDS_MAX = 16
 
-export interface JobAuditOptions {
+interface JobAuditOptions {
   readonly shares?: AuditShares
   readonly units?: readonly UnitRange[]
   /** Time for computing in all; undefined: as long as it takes. */

@@ -7,7 +7,7 @@ import { type Sink, toJson } from './output.js'
 /** `error`: somebody must act; `warn`: degraded; `info`: the process changed its state; `debug`: each message. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
-export interface LoggerOptions {
+interface LoggerOptions {
   readonly stream: Sink
   readonly level: LogLevel
   /** JSON lines as pino writes them, for machines; else a line for people. */

@@ -13,7 +13,7 @@ export interface Sink {
   once?(event: 'drain', listener: () => void): unknown
 }
 
-export interface OutputOptions {
+interface OutputOptions {
   readonly stdout: Sink
   readonly stderr: Sink
   /** One JSON value (or one a line) instead of text. */

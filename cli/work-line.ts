@@ -7,7 +7,7 @@ import { plural } from './output.js'
 const JOBS_NAMED = 2
 const DAY_MS = 86_400_000
 
-export interface WorkLineParts {
+interface WorkLineParts {
   readonly state: WorkerState
   /** The one job that the worker was told to compute. */
   readonly onlyJob: JobId | undefined

@@ -43,7 +43,7 @@ function isStopped(spec: JobSpec, summary: Summary): boolean {
   return summary.leased === 0 && stopReason(spec, summary) !== ''
 }
 
-export interface EndClaim {
+interface EndClaim {
   readonly job: KnownJob
   readonly summary: Summary
   readonly end: JobEnd

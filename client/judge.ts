@@ -11,7 +11,7 @@ import { mayRule } from './orders.js'
 import type { FetchedFile } from './replay-material.js'
 import type { GridClient, KnownJob } from './session.js'
 
-export interface JudgeOptions {
+interface JudgeOptions {
   /** Whose jobs are judged, where they name this key. At most {@link SUBMITTERS_MAX}. */
   readonly submitters: readonly PublicKey[]
   /** Threads for so many units of a job with such a limit of memory; closed when the job is left. */

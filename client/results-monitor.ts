@@ -7,7 +7,7 @@ import { type JobProgress, watchJob } from './watch.js'
 /** Time in which the owners of a finished job end their streams by themselves. Unit: ms. */
 const FINISH_MS: Millis = 3_000
 
-export interface MonitorOptions {
+interface MonitorOptions {
   readonly withShards: boolean
   readonly signal: AbortSignal
   readonly onProgress?: (progress: JobProgress) => void

@@ -19,7 +19,7 @@ export interface ShardFacts {
   readonly answered: number
 }
 
-export interface ShardFactsOptions {
+interface ShardFactsOptions {
   readonly signal?: AbortSignal
   /** Told of each valid fact, once. */
   readonly onFact?: (fact: ReportFact, checked: CheckedFact) => void

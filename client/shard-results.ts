@@ -41,7 +41,7 @@ export interface Problem {
 /** Why units of a shard are left. */
 export type LeftReason = 'open' | 'unproved' | 'unreachable'
 
-export interface ShardReading {
+interface ShardReading {
   readonly withOutputs: boolean
   /** Wait for units that are not settled yet, until `stop` aborts. */
   readonly follow: boolean

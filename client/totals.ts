@@ -38,7 +38,7 @@ export function totalsContext(
   }
 }
 
-export interface TotalsRequest {
+interface TotalsRequest {
   /** Jobs that this key worked for. */
   readonly jobIds: readonly JobId[]
   /** Whether this key has given to any of these units; without it every shard of a job is asked for. */

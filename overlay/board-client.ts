@@ -32,7 +32,7 @@ const COUNTERS_BEHIND = 2
 /** Contacts up to which a change of neighbours is taken to change the holders of boards. */
 const SMALL_NETWORK_MAX = 64
 
-export interface BoardClientDependencies extends WatchContext {
+interface BoardClientDependencies extends WatchContext {
   readonly options: OverlayOptions
   readonly logger: Logger
   /** The `count` eligible peers closest to a key, this node included where it is one of them. */

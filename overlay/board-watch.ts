@@ -37,7 +37,7 @@ export interface WatchContext {
   readonly problem: (contact: Contact) => string | undefined
 }
 
-export interface WatchDependencies {
+interface WatchDependencies {
   readonly holders: (board: number) => Promise<readonly Contact[]>
   /** Forgets the holders of these boards (one bit each), one of which broke. */
   readonly forget: (boards: number) => void

@@ -22,7 +22,7 @@ export interface Channel {
   retired: boolean
 }
 
-export interface ChannelOptions {
+interface ChannelOptions {
   readonly certificates: ChannelCertificates
   readonly idWorkBits: number
   readonly clock: Clock

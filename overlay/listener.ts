@@ -46,7 +46,7 @@ export function connectionsWithin(files: number | undefined, limits = DEFAULT_LI
   return Math.max(8, Math.min(limits.connectionsMax, Math.floor((files - OWN_FILES) * (3 / 4))))
 }
 
-export interface ListenerOptions {
+interface ListenerOptions {
   readonly certificates: ChannelCertificates
   readonly idWorkBits: number
   readonly limits: ListenerLimits

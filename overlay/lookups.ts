@@ -12,7 +12,7 @@ import type { OverlayRpc } from './rpc.js'
 /** `quick` for workers and polling; `careful` for whatever must not be misled; `join` is careful with more at a time. */
 export type LookupStrength = 'quick' | 'careful' | 'join'
 
-export interface LookupDependencies {
+interface LookupDependencies {
   readonly clock: Clock
   readonly options: OverlayOptions
   readonly rpc: OverlayRpc

@@ -25,7 +25,7 @@ export interface RecordDraft {
   readonly lifetimeMs: Millis
 }
 
-export interface OwnRecordsDependencies {
+interface OwnRecordsDependencies {
   readonly clock: Clock
   readonly random: Random
   readonly options: OverlayOptions

@@ -7,7 +7,7 @@ import { parseAddress } from './address.js'
 import { type ChannelCertificates, readPeer } from './certificate.js'
 import type { Network } from './network.js'
 
-export interface ProbeOptions extends CallOptions {
+interface ProbeOptions extends CallOptions {
   readonly certificates: ChannelCertificates
   readonly network: Network
   readonly clock: Clock

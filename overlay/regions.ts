@@ -8,7 +8,7 @@ import type { Random } from '../runtime/random.js'
 import { ID_BITS } from './core/node-id.js'
 import { coversRegion, estimateFromNearest, guardsOf, LOOKUP_FULL, regionBits, regionProbes } from './core/region.js'
 
-export interface RegionsContext {
+interface RegionsContext {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger

@@ -32,7 +32,7 @@ interface Measured {
   address: Address
 }
 
-export interface RpcDependencies {
+interface RpcDependencies {
   readonly transport: Transport
   readonly clock: Clock
   readonly options: OverlayOptions

@@ -30,7 +30,7 @@ const MINUTE_MS: Millis = 60_000
 /** Times a minute that a watcher may change which boards it watches: each change has it told of all there is. */
 const WATCH_CHANGES_PER_MINUTE_MAX = 32
 
-export interface ServiceDependencies {
+interface ServiceDependencies {
   readonly transport: Transport
   readonly clock: Clock
   readonly options: OverlayOptions

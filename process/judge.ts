@@ -9,7 +9,7 @@ import type { Logger } from '../runtime/logger.js'
 import { startCompute } from '../worker/compute/supervise.js'
 import { fetchedFile } from './fetched-file.js'
 
-export interface JudgeSettings {
+interface JudgeSettings {
   readonly dataFolder: string
   readonly submitters: readonly PublicKey[]
   /** Threads for replays, 1 or more. */

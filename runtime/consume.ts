@@ -5,7 +5,7 @@ import type { MessageStream } from './transport.js'
 /** Messages taken from a stream and not yet handled, above which the other side is held back. */
 const QUEUED_MAX = 4
 
-export interface ConsumeOptions {
+interface ConsumeOptions {
   readonly clock: Clock
   /** Longest wait for the next message. Unit: ms. */
   readonly idleMs: Millis

@@ -12,7 +12,7 @@ import { fromHex } from '../runtime/hex.js'
 import { collect, within } from '../runtime/transfer.js'
 import type { Endpoint, MessageStream, Transport } from '../runtime/transport.js'
 
-export interface TransferOptions {
+interface TransferOptions {
   readonly clock: Clock
   readonly signal?: AbortSignal
   /** Called after each chunk with the bytes of content done and in all; those found at the other end count. */

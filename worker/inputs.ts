@@ -38,7 +38,7 @@ export interface JobInputs {
   release(): void
 }
 
-export interface InputsContext {
+interface InputsContext {
   readonly clock: Clock
   readonly transport: Transport
   readonly files: InputFiles

@@ -26,7 +26,7 @@ export interface ReportedWork {
   readonly computeMs: readonly number[]
 }
 
-export interface JournalOptions {
+interface JournalOptions {
   readonly disk: Disk
   readonly logger: Logger
   /** Calls back after the events at hand, so that their entries share a sync: `setImmediate`, or a turn of the simulator. */

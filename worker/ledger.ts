@@ -61,7 +61,7 @@ export interface NewlyCounted {
   readonly disagreed: number
 }
 
-export interface LedgerOptions {
+interface LedgerOptions {
   readonly disk: Disk
   readonly clock: Clock
   readonly random: Random

@@ -22,7 +22,7 @@ const IDLE_MS: Millis = 60_000
 /** An owner asks for an output. */
 export type OutputRequested = Extract<OwnerMessage, { type: 'fetch' }>
 
-export interface OutputUploadsContext {
+interface OutputUploadsContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly transport: Transport

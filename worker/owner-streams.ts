@@ -25,7 +25,7 @@ const SAME_KEY_LOGGED_MS = 600_000
 
 type WorkStream = MessageStream<OwnerMessage, WorkerMessage>
 
-export interface OwnerStreamsParts {
+interface OwnerStreamsParts {
   readonly dependencies: Pick<
     WorkerDependencies,
     'clock' | 'logger' | 'sha256' | 'transport' | 'signer' | 'donor' | 'bootId' | 'tasks' | 'options'

@@ -35,7 +35,7 @@ export interface WrittenReport {
   readonly units: ReadonlyMap<number, SettledCost>
 }
 
-export interface ReportWriterParts {
+interface ReportWriterParts {
   readonly dependencies: Pick<
     WorkerDependencies,
     'logger' | 'sha256' | 'transport' | 'clock' | 'signer' | 'donor' | 'journal' | 'ledger' | 'options'

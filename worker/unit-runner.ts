@@ -24,7 +24,7 @@ interface OpenJob {
   readonly ready: Promise<JobInputs>
 }
 
-export interface UnitRunnerParts {
+interface UnitRunnerParts {
   readonly dependencies: Pick<WorkerDependencies, 'clock' | 'logger' | 'compute' | 'inputs'>
   readonly tally: WorkerTally
   readonly specs: KnownSpecs

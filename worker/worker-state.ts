@@ -6,7 +6,7 @@ import type { Decision } from './preferences/governor.js'
 import type { WorkerNow } from './tally.js'
 import type { ThreadBoard } from './thread-board.js'
 
-export interface WorkerStateParts {
+interface WorkerStateParts {
   readonly core: WorkerCore
   readonly now: WorkerNow
   readonly board: ThreadBoard

@@ -30,7 +30,7 @@ const PLAIN_LOOKS: typeof LOOKS = {
   accent: { bold: true },
 }
 
-export interface ScreenProps {
+interface ScreenProps {
   readonly lines: readonly Line[]
   readonly columns: number
   readonly isColoured: boolean

@@ -16,7 +16,7 @@ export interface TerminalSize {
   readonly rows: number
 }
 
-export interface TerminalOptions {
+interface TerminalOptions {
   readonly stdin: NodeJS.ReadStream
   readonly stdout: NodeJS.WriteStream
   readonly clock: Clock

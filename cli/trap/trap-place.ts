@@ -38,7 +38,7 @@ export function trapText({ message, functionName, functionIndex, callers }: Trap
   return clean(`${message}${place === '' ? '' : ` in ${place}`}${by === '' ? '' : `, called by ${by}`}`)
 }
 
-export interface TrapSearch {
+interface TrapSearch {
   readonly spec: JobSpec
   readonly modulePath: string
   readonly inputPaths: readonly { readonly name: string; readonly path: string }[]

@@ -15,7 +15,7 @@ import { PeersSeen } from './peers-seen.js'
 /** Shards looked at in one tick for a change of owners that no news of neighbours came for. */
 const LOOKS_MAX = 64
 
-export interface CoOwnersContext {
+interface CoOwnersContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly transport: Transport

@@ -26,7 +26,7 @@ const MUTE_INSTANCES = 8
 /** Units that one message of what is out may name; more is not listened to. */
 const HEARD_UNITS_MAX = 65_536
 
-export interface GrantNewsContext {
+interface GrantNewsContext {
   readonly self: NodeId
   readonly clock: Clock
   readonly owner: () => OwnerDriver

@@ -22,7 +22,7 @@ const WARM_IDS_MIN = 16_384
 /** Digits of the ranges whose prints are made in one turn: 256 turns, about a millisecond each for a million ids. */
 const WARM_DIGITS = 2
 
-export interface HeldShardsContext {
+interface HeldShardsContext {
   readonly self: NodeId
   readonly clock: Clock
   readonly sha256: Sha256

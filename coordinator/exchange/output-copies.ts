@@ -25,7 +25,7 @@ const RETRY_MS: Millis = 1_500
 const MISSING_MS: Millis = 3_000
 const ASK_AGAIN_MS: Millis = 5_000
 
-export interface OutputCopiesContext {
+interface OutputCopiesContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly transport: Transport

@@ -40,7 +40,7 @@ interface Queued {
   introduced: boolean
 }
 
-export interface PeerLinkContext {
+interface PeerLinkContext {
   readonly transport: Transport
   /** The peer fell silent, or answers again. */
   readonly onChange: (link: PeerLink) => void

@@ -18,7 +18,7 @@ import { OutputCopies } from './output-copies.js'
 /** Longest wait for other owners to have a fact on disk before its worker is told who has. */
 const REPLICATE_MS: Millis = 2_000
 
-export interface ReplicationContext {
+interface ReplicationContext {
   readonly self: NodeId
   readonly clock: Clock
   readonly logger: Logger

@@ -33,7 +33,7 @@ const ASKING_MS: Millis = 30_000
 /** Longest wait for others when this node hands over. */
 const HAND_OVER_MS: Millis = 15_000
 
-export interface ShardExchangeContext {
+interface ShardExchangeContext {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger

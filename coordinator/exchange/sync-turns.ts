@@ -17,7 +17,7 @@ const RESTING_READ_MAX = 16
 /** A shard opened this lately is not given to an owner that does not keep it: it is about to open it, too. */
 const OPENING_MS: Millis = 5_000
 
-export interface SyncTurnsContext {
+interface SyncTurnsContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly store: Pick<Store, 'factsById' | 'outputs'>

@@ -39,7 +39,7 @@ export interface SyncResult {
   readonly snapshot: CustodySnapshot
 }
 
-export interface SyncContext {
+interface SyncContext {
   readonly logger: Logger
   readonly store: Pick<Store, 'factsById' | 'outputs'>
   /** Ids of the facts of a shard; those added later are seen. */

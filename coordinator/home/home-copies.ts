@@ -24,7 +24,7 @@ import type { PeerTroubles } from './core/peer-troubles.js'
 import type { HomeDriverContext } from './home-context.js'
 import type { HomePlaces } from './home-places.js'
 
-export interface HomeCopiesContext extends Omit<HomeDriverContext, 'owner' | 'openShard'> {
+interface HomeCopiesContext extends Omit<HomeDriverContext, 'owner' | 'openShard'> {
   readonly core: Home
   /** Where it is noted who refuses a job. */
   readonly troubles: PeerTroubles

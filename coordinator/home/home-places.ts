@@ -6,7 +6,7 @@ import type { Logger } from '../../runtime/logger.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import type { OwnerDirectory } from '../directory.js'
 
-export interface HomePlacesContext {
+interface HomePlacesContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly directory: OwnerDirectory

@@ -16,7 +16,7 @@ import { announcementHeader } from './announcement-header.js'
 import { agreedStop } from './core/agreed-stop.js'
 import type { HomeDriver } from './home-driver.js'
 
-export interface HomeReporterContext {
+interface HomeReporterContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly transport: Transport

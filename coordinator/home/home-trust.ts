@@ -7,7 +7,7 @@ import type { OwnerDirectory } from '../directory.js'
 import type { BookedJob } from '../jobs/job-book.js'
 import type { CoordinatorOptions } from '../options.js'
 
-export interface ShardTrustContext {
+interface ShardTrustContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly directory: OwnerDirectory

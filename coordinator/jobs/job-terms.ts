@@ -9,7 +9,7 @@ import type { BookedJob, JobBook } from './job-book.js'
 /** Removed jobs whose outputs are compared with those of all others in one pass. */
 const REMOVED_AT_ONCE = 256
 
-export interface JobTermsContext {
+interface JobTermsContext {
   readonly logger: Logger
   readonly book: JobBook
   readonly store: Pick<Store, 'shards' | 'largeOutputs'>

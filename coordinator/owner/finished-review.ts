@@ -7,7 +7,7 @@ import type { Store } from '../store/store.js'
 import type { Shard } from './core/shard.js'
 import { type FinishedShards, finishedName } from './finished-shards.js'
 
-export interface FinishedReviewContext {
+interface FinishedReviewContext {
   readonly logger: Logger
   readonly store: Pick<Store, 'shards'>
   readonly commits: Pick<GroupCommit, 'commit'>

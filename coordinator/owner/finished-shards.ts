@@ -16,7 +16,7 @@ export const READ_BACK_UNITS_MAX = 524_288
 /** Shards being read back at a time; others wait in line. */
 const READS_AT_ONCE = 4
 
-export interface FinishedShardsContext {
+interface FinishedShardsContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly store: Store

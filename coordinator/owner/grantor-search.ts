@@ -21,7 +21,7 @@ const TRIES_ALONE = 10
 const NOTE_MS: Millis = 5_000
 const NOTED = 20
 
-export interface GrantorSearchContext {
+interface GrantorSearchContext {
   readonly clock: Clock
   readonly directory: Pick<OwnerDirectory, 'self' | 'owners' | 'ownersSeen' | 'peerCount'>
   readonly store: Pick<Store, 'meta'>

@@ -20,7 +20,7 @@ import type { OwnerDriverContext } from './owner-context.js'
 const MOVES_BYTES = CHUNK_BYTES
 const MOVES_MS: Millis = 30_000
 
-export interface OutputIntakeContext
+interface OutputIntakeContext
   extends Pick<OwnerDriverContext, 'clock' | 'sha256' | 'book' | 'outputs' | 'commits' | 'exchange' | 'options'> {
   readonly core: Owner
   readonly handle: (event: OwnerEvent) => void

@@ -9,7 +9,7 @@ import type { OwnerDriverContext } from './owner-context.js'
 /** Facts read from the store at a time. */
 const FACTS_PAGE = 256
 
-export interface ShardLoaderContext extends Pick<OwnerDriverContext, 'logger' | 'store' | 'exchange'> {
+interface ShardLoaderContext extends Pick<OwnerDriverContext, 'logger' | 'store' | 'exchange'> {
   readonly core: Owner
   readonly handle: (event: OwnerEvent) => void
 }

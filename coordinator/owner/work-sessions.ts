@@ -27,7 +27,7 @@ interface Session {
   greeted: boolean
 }
 
-export interface WorkSessionsContext
+interface WorkSessionsContext
   extends Pick<
     OwnerDriverContext,
     'clock' | 'logger' | 'sha256' | 'store' | 'commits' | 'book' | 'bootId' | 'options'

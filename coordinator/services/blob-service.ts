@@ -9,7 +9,7 @@ import { GridError, toGridError } from '../../runtime/errors.js'
 import type { MessageStream, Transport } from '../../runtime/transport.js'
 import type { BlobStore } from '../../storage/blob-store.js'
 
-export interface BlobServiceOptions {
+interface BlobServiceOptions {
   /** Name of this peer in replies. */
   readonly nodeId: NodeId
   readonly clock: Clock

@@ -31,7 +31,7 @@ import { isDecided, type UnitRecord } from '../owner/core/unit-record.js'
 import type { OwnerDriver } from '../owner/owner-driver.js'
 import type { Store } from '../store/store.js'
 
-export interface ResultsContext {
+interface ResultsContext {
   readonly clock: Clock
   readonly owner: OwnerDriver
   readonly book: JobBook

@@ -38,12 +38,12 @@ export type Stored =
   | { readonly ok: true; readonly newer: boolean }
   | { readonly ok: false; readonly reason: RecordRefusal }
 
-export interface RecordLimits {
+interface RecordLimits {
   readonly recordsMax: number
   readonly recordsPerSignerMax: number
 }
 
-export interface RecordChecks {
+interface RecordChecks {
   verify(publicKey: PublicKey, tag: string, bytes: Uint8Array, signature: Uint8Array): boolean
 }
 

@@ -12,7 +12,7 @@ export interface Seed {
   readonly nodeId?: NodeId
 }
 
-export interface SeedLimits {
+interface SeedLimits {
   /** First pause after a failed dial; doubles up to `retryMaxMs`, jittered by ± 20 %. */
   readonly retryMinMs: Millis
   readonly retryMaxMs: Millis
@@ -31,7 +31,7 @@ export type SeedEvent =
   | { readonly type: 'isolated' }
   | { readonly type: 'woken' }
 
-export interface DialSeed {
+interface DialSeed {
   readonly type: 'dialSeed'
   readonly seed: Seed
 }

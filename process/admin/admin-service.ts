@@ -11,7 +11,7 @@ import type { LogRing } from './log-ring.js'
 /** Streams of states and of log entries at a time. */
 const STREAMS_MAX = 32
 
-export interface AdminParts {
+interface AdminParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly state: () => ProcessState

@@ -13,12 +13,12 @@ export interface TextBound {
   readonly controls: 'refuse' | 'strip' | 'keep'
 }
 
-export interface NumberBound {
+interface NumberBound {
   readonly min?: number
   readonly max: number
 }
 
-export interface BigintBound {
+interface BigintBound {
   readonly min?: bigint
   readonly max?: bigint
 }

@@ -42,7 +42,7 @@ export interface Pace {
   readonly perSecond: number
 }
 
-export interface StartRequest {
+interface StartRequest {
   readonly job: MadeJob
   readonly peers: number
   readonly seeds: readonly Endpoint[]

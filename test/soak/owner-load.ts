@@ -54,7 +54,7 @@ export interface NextGrant {
   readonly firstMs: number | undefined
 }
 
-export interface OwnerLoadOptions {
+interface OwnerLoadOptions {
   /** Time a unit takes. Unit: ms. */
   readonly unitMs: number
   /** Units of one job. */

@@ -25,7 +25,7 @@ export interface OwnerNode {
   isUp: boolean
 }
 
-export interface GridOptions {
+interface GridOptions {
   readonly owners?: number
   readonly seed?: number
   readonly units?: number

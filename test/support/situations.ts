@@ -22,7 +22,7 @@ export interface Situation {
   readonly stage: (grid: SituationGrid) => Promise<Staged>
 }
 
-export interface Staged {
+interface Staged {
   /** Words of `explain`, and the data directory that it is asked from. Default: `last`, asked by the submitter. */
   readonly ask?: readonly string[]
   readonly data?: string

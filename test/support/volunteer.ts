@@ -44,7 +44,7 @@ export interface InHand {
   readonly at: number
 }
 
-export interface AnswerOptions {
+interface AnswerOptions {
   readonly outcome?: Outcome
   readonly wallMs?: number
   /** Whether the output bytes come along. */

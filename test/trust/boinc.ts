@@ -35,7 +35,7 @@ interface Instance extends Held {
   readonly grantedAt: Millis
 }
 
-export interface BoincParts {
+interface BoincParts {
   readonly timeline: Timeline
   readonly random: SeededRandom
   readonly units: number

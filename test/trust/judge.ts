@@ -34,7 +34,7 @@ export interface Bench {
   readonly isOver: boolean
 }
 
-export interface JudgeParts {
+interface JudgeParts {
   readonly timeline: Timeline
   readonly random: SeededRandom
   readonly shares: AuditShares

@@ -36,7 +36,7 @@ const RETURN_MS = 1_000
 /** Everybody has joined after this. */
 const JOIN_MS = 5_000
 
-export interface RunOptions {
+interface RunOptions {
   readonly policy: Policy
   readonly scene: Scene
   readonly seed: number

@@ -20,7 +20,7 @@ const RESTART_MS_MAX = 30_000
 /** Kept of what the child writes to standard error. */
 const STDERR_CHARS_MAX = 2000
 
-export interface ChildOptions {
+interface ChildOptions {
   /** For {@link ChildLife.replace}: what a child is started with may change. */
   readonly threads: () => number
   /** Inherited by the child as its descriptor 4. */

@@ -15,7 +15,7 @@ export interface FileJob {
   idleAt: Millis | undefined
 }
 
-export interface JobFilesEvents<J extends FileJob> {
+interface JobFilesEvents<J extends FileJob> {
   /** The child has all files of the job. */
   loaded(job: J): void
   /** They cannot be had here. */

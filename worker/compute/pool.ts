@@ -36,7 +36,7 @@ const ANSWERS_BYTES_MAX = 4 * 1024 * 1024
 /** Time the pool may lack threads before the process gives up and is started anew. */
 const THREADS_MISSING_MS = 10_000
 
-export interface PoolOptions {
+interface PoolOptions {
   readonly threads: number
   /** Heap of each thread. */
   readonly memoryBytes: number

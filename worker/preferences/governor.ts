@@ -35,7 +35,7 @@ export interface Governed {
   readonly computed: number
 }
 
-export interface GovernorParts {
+interface GovernorParts {
   readonly clock: Clock
   readonly logger: Logger
   readonly worker: Governed

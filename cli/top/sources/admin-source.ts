@@ -22,7 +22,7 @@ const PAST_ENTRIES = 200
 /** How often a process is looked for where there is none. Unit: ms. */
 const LOOK_MS: Millis = 3_000
 
-export interface AdminFollowing {
+interface AdminFollowing {
   readonly clock: Clock
   readonly signal: AbortSignal
   /** Opens the socket of the process that runs now. Rejects with GridError when there is none. */

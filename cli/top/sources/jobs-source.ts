@@ -8,7 +8,7 @@ import { toGridError } from '../../../runtime/errors.js'
 import { policyText, sourceText, taskText } from '../../job-view.js'
 import type { JobLook, TopEvent } from '../core/messages.js'
 
-export interface JobsSourceContext {
+interface JobsSourceContext {
   readonly client: GridClient
   readonly list: Pick<JobList, 'all'>
   /** Jobs of others that are to be shown, too. */

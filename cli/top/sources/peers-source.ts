@@ -15,7 +15,7 @@ export interface PeersOverlay {
   endpoint(contact: Contact): Endpoint
 }
 
-export interface PeersSourceContext {
+interface PeersSourceContext {
   readonly overlay: PeersOverlay
   readonly self: NodeId
   readonly transport: Pick<Transport, 'call'>

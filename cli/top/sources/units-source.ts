@@ -11,7 +11,7 @@ import { type Clock, type Millis, pause } from '../../../runtime/clock.js'
 import { toGridError } from '../../../runtime/errors.js'
 import { type TopEvent, UNITS_PAGE, type UnitDetail, type UnitsQuery } from '../core/messages.js'
 
-export interface UnitsSourceContext {
+interface UnitsSourceContext {
   readonly client: GridClient
   readonly clock: Clock
   readonly signal: AbortSignal

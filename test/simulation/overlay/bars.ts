@@ -15,7 +15,7 @@ import { buildGrid, OverlayGrid, QUIET_UPKEEP } from './overlay-grid.js'
 /** One-way delay. Unit: ms. */
 const DELAY_MS: readonly [Millis, Millis] = [10, 90]
 
-export interface Size {
+interface Size {
   readonly peers: number
   readonly lookups: number
 }
@@ -67,7 +67,7 @@ export async function upkeep(world: World, { peers }: Size, report: Report): Pro
   atMost('upkeep, requests a second', rate, 2.5)
 }
 
-export interface KillBars {
+interface KillBars {
   /** Of the peers, 0 to 1; all at once and without a word. */
   readonly share: number
   /** Least share of exact lookups. */

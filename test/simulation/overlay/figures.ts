@@ -16,7 +16,7 @@ export interface LookupFigures {
   readonly p95Ms: Millis
 }
 
-export interface LookupSeries {
+interface LookupSeries {
   readonly count: number
   readonly careful?: boolean
   /** Who asks; default: every peer that runs. */

@@ -15,7 +15,7 @@ import { keyedSigner, keyedVerifier } from '../../support/keyed-signatures.js'
 import type { CrashKind, Host, ProcessContext } from '../world/host.js'
 import type { World } from '../world/world.js'
 
-export interface GridOptions {
+interface GridOptions {
   readonly options?: Partial<OverlayOptions>
   readonly recordKinds?: readonly RecordKind[]
   /** One-way delay, uniform between the two. Default: the links of the world. Unit: ms. */

@@ -30,7 +30,7 @@ export type GroundLie =
   /** They show the job as it was signed, say that nothing has been done, and give nothing out. */
   | 'stand still'
 
-export interface GroundKeys {
+interface GroundKeys {
   readonly peers: number
   readonly lie: GroundLie
   /** False: as if nobody knew of regions. */

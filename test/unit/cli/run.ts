@@ -21,7 +21,7 @@ export class TextSink implements Sink {
   }
 }
 
-export interface RunResult {
+interface RunResult {
   readonly code: number
   readonly stdout: string
   readonly stderr: string
