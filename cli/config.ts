@@ -119,6 +119,7 @@ export interface ResolvedSettings {
 /** Values of flags, by name of the setting; absent ones were not given. */
 export type FlagValues = Readonly<Partial<Record<SettingName, string | readonly string[]>>>
 
+/** Where settings come from, the first that names one before the others: flags, the environment, the file. */
 export interface ConfigSources {
   readonly flags: FlagValues
   readonly environment: Readonly<Record<string, string | undefined>>

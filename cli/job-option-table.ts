@@ -6,6 +6,7 @@ export type OptionKind = 'text' | 'list' | 'switch'
 /** Headings under which help shows them. */
 export type OptionGroup = 'Source (exactly one)' | 'Units' | 'Checking' | 'Limits of a unit' | 'Job'
 
+/** One option of a job: a flag of `submit` and `run-local`, and a key of a job file. */
 export interface JobOptionDefinition {
   /** The flag without dashes, and the key of a job file. */
   readonly name: string
@@ -27,6 +28,7 @@ const CHECKING: OptionGroup = 'Checking'
 const LIMITS: OptionGroup = 'Limits of a unit'
 const JOB: OptionGroup = 'Job'
 
+/** Every option of a job, in the order of help; flags, job files and `job.schema.json` are made from it. */
 export const JOB_OPTIONS = [
   { name: 'count', kind: 'text', value: 'N', group: SOURCE, help: 'N units, numbered from 0' },
   { name: 'array', kind: 'text', value: 'A-B[:S]', group: SOURCE, help: 'the integers from A to B, both included' },

@@ -24,6 +24,7 @@ import { aborted, type GridClient, type KnownJob } from './session.js'
 import { readShardFacts } from './shard-facts.js'
 import { Strangers } from './strangers.js'
 
+/** How much an audit replays, with what, and whom it tells. */
 export interface AuditOptions extends Pick<MaterialOptions, 'createFile' | 'onFetch'> {
   /** Computes units, of which so many are due now; used by this audit alone. Asked for when there is something to compute. */
   readonly startCompute: (units: number) => Compute

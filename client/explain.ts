@@ -16,6 +16,7 @@ export { FINDING_CODES, type Finding, type FindingCode } from './core/findings.j
 export { type KeyInTwoPlaces, keyInTwoPlaces, processKeyInTwoPlaces } from './core/same-key.js'
 export type { CommandWords, ExplainedUnit, JobSight, PeerAnswer, PeerSilence }
 
+/** What to explain besides the job, and when to give up. */
 export interface ExplainOptions {
   /** This unit, too. */
   readonly unit?: number

@@ -11,6 +11,7 @@ const BLOB_HOLDERS = 3
 /** Chunks of one blob kept in memory: neighbouring items mostly share them. */
 const CHUNKS_KEPT = 16
 
+/** How to stop a fetch, and whom it tells how far it is. */
 export interface FetchOptions {
   readonly signal?: AbortSignal
   /** Bytes that have come, and in all. */

@@ -62,6 +62,7 @@ function textOf({ unit, spec, orders, facts, output }: Receipt): string {
 /** Signed bytes as files have them. */
 export const signedJson = ({ bytes, signature }: Signed) => ({ bytes: base64(bytes), signature: base64(signature) })
 
+/** With padding, RFC 4648 section 4. */
 export const base64 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')
 

@@ -16,6 +16,7 @@ export interface FetchedFile {
   finish(): Promise<void>
 }
 
+/** Where what a replay needs is put on this machine while it lasts. */
 export interface MaterialOptions {
   /** Where to put a module or a shared input. */
   readonly createFile: (blob: BlobRef) => Promise<FetchedFile>

@@ -11,6 +11,7 @@ import { ResultsReader } from './results.js'
 import { ItemReader } from './run-local.js'
 import { aborted, type GridClient, type KnownJob } from './session.js'
 
+/** How one unit is replayed. */
 export interface ReplayOptions extends MaterialOptions {
   /** Computes the unit; used by this replay alone while it lasts. */
   readonly compute: Compute
@@ -22,6 +23,7 @@ export interface ReplayOptions extends MaterialOptions {
  */
 export type ReplayVerdict = 'match' | 'mismatch' | 'undecided'
 
+/** What came of a replay. */
 export type Replay =
   /** The grid has no result that can be compared: why stands in the summary. */
   | { readonly type: 'missing'; readonly summary: ResultsSummary }

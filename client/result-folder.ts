@@ -28,6 +28,7 @@ export interface FolderDraft {
   discard(): Promise<void>
 }
 
+/** How results are laid out as files. */
 export interface ResultFolderOptions {
   readonly layout?: string
   /** Write standard error of units that are done, too. */

@@ -15,6 +15,7 @@ import { type Problem, type ProvedUnit, ShardResults } from './shard-results.js'
 import { ResultsTally } from './tally.js'
 import type { JobProgress } from './watch.js'
 
+/** Which results are read, in which order, and how long. */
 export interface ResultsOptions {
   /** `settled`: each as soon as it is proved. `unit`: ascending, each once all before it are decided. Default `unit`. */
   readonly order?: 'settled' | 'unit'

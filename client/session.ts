@@ -49,6 +49,7 @@ export interface KnownJob {
   readonly view: OrdersView
 }
 
+/** How long a question to several peers may take. */
 export interface AskOptions {
   /** For all attempts together. Default 15 s. */
   readonly deadlineMs?: Millis

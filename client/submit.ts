@@ -13,6 +13,7 @@ import type { JobList } from './job-list.js'
 import { addJobRecord } from './job-records.js'
 import type { GridClient } from './session.js'
 
+/** How far the upload of one file is. */
 export interface UploadProgress {
   /** What is being uploaded, as the builder called it. */
   readonly label: string
@@ -20,6 +21,7 @@ export interface UploadProgress {
   readonly totalBytes: number
 }
 
+/** Whom `submit` tells what it does, and where it notes the job. */
 export interface SubmitOptions {
   readonly onUpload?: (progress: UploadProgress) => void
   /** Remembers the job on this machine. */

@@ -10,6 +10,7 @@ import { GridError, toGridError } from '../runtime/errors.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { aborted, type GridClient, type KnownJob } from './session.js'
 
+/** Which units are listed; what is left out bounds nothing. */
 export interface UnitsOptions {
   /** Default: all. */
   readonly states?: readonly UnitState[]

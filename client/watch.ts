@@ -27,6 +27,7 @@ export interface JobProgress extends Pace {
   readonly end: JobEnd | undefined
 }
 
+/** What is watched of a job, and what is done while its home is gone. */
 export interface WatchOptions {
   readonly withShards?: boolean
   readonly signal?: AbortSignal
@@ -212,6 +213,7 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i])
 }
 
+/** How long to wait for a job, and whom to tell meanwhile. */
 export interface WaitOptions extends Pick<WatchOptions, 'signal' | 'deadlineMs' | 'onLost'> {
   /** Undefined: wait for ever. */
   readonly timeoutMs?: Millis

@@ -28,6 +28,7 @@ export type BoardNews =
   | { readonly type: 'posted'; readonly entry: BoardEntry }
   | { readonly type: 'withdrawn'; readonly jobId: JobId; readonly owner: NodeId }
 
+/** What a watch of one board shares with those of the others. */
 export interface WatchContext {
   readonly clock: Clock
   readonly random: Random

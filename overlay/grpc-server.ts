@@ -51,10 +51,11 @@ export const RECEIVE_WINDOW_BYTES = 8 * 1024 * 1024
  */
 export const HELD_BYTES_MAX = 128 * 1024 * 1024
 /**
- * A connection is tried so often, and given up when it does not answer for so long: after 40 s in all. An answer stands in line
+ * A connection is tried so often; without an answer it is given up after 40 s in all. An answer stands in line
  * behind what the system has taken for a slow link already, which is up to a megabyte: ten seconds of 1 Mbit/s. Unit: ms.
  */
 export const KEEPALIVE_MS = 20_000
+/** Time without an answer after which a connection that was tried is given up. Unit: ms. */
 export const KEEPALIVE_ANSWER_MS = 20_000
 /** A connection without calls for so long is closed; whoever wants it dials again. Unit: ms. */
 const CONNECTION_IDLE_MS = 10 * 60_000

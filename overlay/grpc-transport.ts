@@ -28,6 +28,7 @@ import { DEFAULT_LISTENER_LIMITS, Listener, type ListenerLimits } from './listen
 import type { Network } from './network.js'
 import { probePeer } from './probe.js'
 
+/** Who this node is and in which network, and what it lets others use. */
 export interface GrpcTransportOptions {
   readonly identity: Identity
   readonly network: Network

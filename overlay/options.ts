@@ -189,6 +189,7 @@ export const overlayProfiles = Object.freeze({
   }),
 })
 
+/** Name of a set of options that fit together: `lan`, `wan`, `test`. */
 export type OverlayProfile = keyof typeof overlayProfiles
 
 /** Allowed range of every option that is a number; what is not listed is 1 to 2^31 - 1. */

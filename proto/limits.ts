@@ -20,8 +20,9 @@ export const DURATION_MS_MAX = 400 * 24 * 3600 * 1000
 export const REPORT_UNITS_MAX = 64
 /** Grants behind one report. */
 export const REPORT_GRANTS_MAX = 64
-/** Runs of one grant, and all their units together. */
+/** Runs of one grant. */
 export const GRANT_RUNS_MAX = 256
+/** Units of all runs of one grant: a whole shard of the largest size. */
 export const GRANT_UNITS_MAX = 16_384
 /** Opinions on one unit, numbered from 0. */
 export const OPINIONS_MAX = 4_096
@@ -45,13 +46,15 @@ export const MODULE_BYTES_MAX = 64 * 1024 * 1024
 export const CHUNK_BYTES = 256 * 1024
 /** Content of a blob: 262,144 chunks, so that a manifest stays under 8 MiB. */
 export const BLOB_BYTES_MAX = 2 ** 36
+/** Chunks of the largest blob. */
 export const BLOB_CHUNKS_MAX = BLOB_BYTES_MAX / CHUNK_BYTES
 /** Chunks of one `Get`. */
 export const BLOB_GET_CHUNKS_MAX = 4_096
 /** Hashes of one manifest message: 256 KiB. */
 export const MANIFEST_PART_HASHES_MAX = 8_192
-/** Units of a shard: powers of two within these. */
+/** Units of the smallest shard; every shard has a power of two. */
 export const SHARD_UNITS_MIN = 16
+/** Units of the largest shard. */
 export const SHARD_UNITS_MAX = 16_384
 /** Most shards a job can have. */
 export const SHARDS_MAX = Math.ceil(UNITS_MAX / SHARD_UNITS_MIN)
@@ -61,10 +64,13 @@ export const MESSAGE_SHARDS_MAX = 1_024
 export const ORDERS_MAX = 256
 /** Orders with rulings that count of one job: of its submitter, and of its judges together. */
 export const RULING_ORDERS_MAX = 16
-/** One order with rulings: its bytes, its units, keys convicted by one of them, and votes of it that grantors answer for. */
+/** One order with rulings. Unit: bytes. */
 export const RULINGS_BYTES_MAX = 12 * 1024
+/** Units of one order with rulings. */
 export const RULINGS_MAX = 128
+/** Keys convicted by one ruling. */
 export const RULING_CONVICTED_MAX = 64
+/** Grantors of one ruling, of each kind: dismissed, right, wrong. */
 export const RULING_GRANTORS_MAX = 32
 /** Millionths that an answer under `confidence:P` may be wrong: with more, the word of one unknown donor would be enough. */
 export const CONFIDENCE_ERROR_PPM_MAX = 49_999
@@ -76,15 +82,17 @@ export const HOLDERS_MAX = 32
 export const ACK_REPORTS_MAX = 256
 /** Ranges of a selection. */
 export const SELECTION_RANGES_MAX = 4_096
-/** Argument template: count, and bytes together. */
+/** Parts of an argument template. */
 export const ARGS_MAX = 1_024
+/** Argument template: bytes of all its parts together. */
 export const ARGS_BYTES_MAX = 128 * 1024
 /** Columns of a list. */
 export const COLUMNS_MAX = 1_024
 /** Text that says why, cut to this many bytes by the sender. */
 export const REASON_BYTES_MAX = 400
-/** Facts and settled units of one message of results; the sender also keeps under {@link RESULTS_BYTES_MAX}. */
+/** Facts of one message of results; the sender also keeps under {@link RESULTS_BYTES_MAX}. */
 export const RESULTS_FACTS_MAX = 1_024
+/** Settled units of one message of results. */
 export const RESULTS_UNITS_MAX = 1_024
 /** A message of results, of unit states, or about a job with its shards. */
 export const RESULTS_BYTES_MAX = 1024 * 1024
@@ -96,8 +104,9 @@ export const UNIT_ARGS_BYTES_MAX = 1024 * 1024
 export const UNIT_ITEMS_BYTES_MAX = 256 * 1024 * 1024
 /** Items of one unit that are looked at one by one: items of a list, and values shown as arguments. */
 export const UNIT_ITEMS_MAX = 262_144
-/** Facts of one message between owners, and what its sender keeps them under. Unit of the second: bytes. */
+/** Facts of one message between owners. */
 export const OFFER_FACTS_MAX = 256
+/** Facts of one message between owners, as its sender keeps them under. Unit: bytes. */
 export const OFFER_BYTES_MAX = 256 * 1024
 /** Shards compared in one message. */
 export const RECONCILE_SHARDS_MAX = 512

@@ -6,17 +6,21 @@ import type { JobId, Key, NodeId, PublicKey, Signed } from './model.js'
 
 /** Bytes of a contact record with its signature. */
 export const CONTACT_BYTES_MAX = 512
-/** Addresses of a contact, and bytes of each. */
+/** Addresses of a contact. */
 export const CONTACT_ADDRESSES_MAX = 4
+/** One address of a contact. Unit: bytes. */
 export const CONTACT_ADDRESS_BYTES_MAX = 96
-/** Features of a contact, and bytes of each. */
+/** Features of a contact. */
 export const CONTACT_FEATURES_MAX = 8
+/** One feature of a contact. Unit: bytes. */
 export const CONTACT_FEATURE_BYTES_MAX = 24
 /** Contacts of one FindNode reply (Kademlia's k). */
 export const REPLY_CONTACTS_MAX = 20
-/** Bytes of a record with its signature, of its value (BEP 44 allows 1,000), and of the name of its kind. */
+/** A record with its signature. Unit: bytes. */
 export const RECORD_BYTES_MAX = 1024
+/** The value of a record (BEP 44 allows 1,000). Unit: bytes. */
 export const RECORD_VALUE_BYTES_MAX = 800
+/** The name of a record's kind. Unit: bytes. */
 export const RECORD_KIND_BYTES_MAX = 24
 /** Records of different signers under one key and kind that are held and answered. */
 export const RECORDS_PER_KEY_MAX = 32

@@ -1,5 +1,6 @@
-/** Versions of the protocol that this program speaks. Peers and workers whose ranges do not overlap do not talk. */
+/** Oldest version of the protocol that this program speaks. Peers and workers whose ranges do not overlap do not talk. */
 export const PROTOCOL_MIN = 1
+/** Newest version of the protocol that this program speaks. */
 export const PROTOCOL_MAX = 1
 
 /** Versions that somebody speaks, both ends included. */

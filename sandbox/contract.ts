@@ -31,8 +31,9 @@ export const STARVED_EXPORT = 'grid_starved'
 /** Stack slots of a unit (operands, locals and frames of functions that call). Enough on every engine's thread of 1 MiB or more. */
 export const DEPTH_SLOTS = 60_000
 
-/** Exports that every program has. */
+/** The memory that every program exports. */
 export const MEMORY_EXPORT = 'memory'
+/** The function that runs a program; every program exports it. */
 export const START_EXPORT = '_start'
 
 /** Bytes of a WebAssembly page. */

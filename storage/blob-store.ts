@@ -8,8 +8,9 @@ import type { BlobEntry, BlobFiles, BlobKind } from './blob-files.js'
 
 /** Content up to this is gathered in memory and written as one file once. */
 const SMALL_BLOB_BYTES_MAX = 2 ** 20
-/** Uploads under way at once, in all and for one submitter; past it the one idle for longest gives way. */
+/** Uploads under way at once; past it the one idle for longest gives way. */
 const PARTIALS_MAX = 64
+/** Of these for one submitter. */
 export const PARTIALS_PER_SUBMITTER_MAX = 16
 /** An upload without progress for this long is given up by {@link BlobStore.sweep}. Unit: ms. */
 export const PARTIAL_IDLE_MS = 24 * 3600 * 1000

@@ -2,6 +2,7 @@ import { COMPLETE } from './answer.js'
 
 /** Shells that completion is written for. */
 export const SHELLS = ['bash', 'zsh', 'fish'] as const
+/** One of {@link SHELLS}. */
 export type Shell = (typeof SHELLS)[number]
 
 /** What a shell reads to complete `manyhands`. All of them ask the program itself, so that they need not be renewed with it. */

@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url'
 import type { CommandContext } from '../context.js'
 import { DemoProcess } from './demo-process.js'
 
-/** Peers that compute nothing, and volunteers with one thread each. */
+/** Peers that compute nothing. */
 export const DEMO_PEERS = 3
+/** Volunteers with one thread each, the liar not counted. */
 export const DEMO_WORKERS = 4
 /** Time for one process to say that it runs. Unit: ms. */
 const READY_MS = 30_000

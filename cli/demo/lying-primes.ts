@@ -18,4 +18,5 @@ const lyingPrimes: Task = {
 
 /** Built-in tasks that stand back for those below; read by `TaskRegistry.loadModules`. */
 export const replaces: readonly string[] = ['primes']
+/** What stands in their place. */
 export const tasks: readonly Task[] = [lyingPrimes]

@@ -4,6 +4,7 @@ import type { Day, SettledRow } from '../../worker/ledger.js'
 
 /** What rows are added up by. */
 export const GROUPINGS = ['day', 'job', 'submitter'] as const
+/** One of {@link GROUPINGS}. */
 export type Grouping = (typeof GROUPINGS)[number]
 
 /** Units, fuel and time of several rows together. */

@@ -49,6 +49,7 @@ export const FINDING_CODES = [
   'units-failed',
   'unexplained',
 ] as const
+/** One of {@link FINDING_CODES}. */
 export type FindingCode = (typeof FINDING_CODES)[number]
 
 /** One reason why a job, a unit or a worker is where it is. */

@@ -40,6 +40,7 @@ const COPIES_MAX = 16
 /** An owner that takes nothing of a copy for so long is cut off. Unit: ms. */
 const COPY_IDLE_MS: Millis = 30_000
 
+/** What answers to other owners are made from. */
 export interface ExchangeServiceContext {
   readonly clock: Clock
   readonly store: Store

@@ -13,6 +13,7 @@ import type { OwnerDriverContext } from './owner-context.js'
 import type { ShardLoader } from './shard-loader.js'
 import type { WorkSessions } from './work-sessions.js'
 
+/** What the way of a fact to the disk and into the core needs. */
 export interface FactIntakeContext
   extends Pick<OwnerDriverContext, 'clock' | 'sha256' | 'book' | 'commits' | 'exchange' | 'options' | 'keepShard'> {
   readonly core: Owner

@@ -9,8 +9,9 @@ export const GROUP_BYTES_MAX = 4 * 2 ** 20
 const QUEUE_BYTES_HIGH = 8 * 2 ** 20
 /** Writes waiting above which {@link GroupCommit.congested} asks callers to hold back. */
 export const QUEUE_WRITES_HIGH = 4 * GROUP_WRITES_MAX
-/** Bytes and writes waiting above which more are refused, because callers ignored the signal. */
+/** Bytes waiting above which more are refused, because callers ignored the signal. */
 const QUEUE_BYTES_MAX = 4 * QUEUE_BYTES_HIGH
+/** Writes waiting above which more are refused. */
 export const QUEUE_WRITES_MAX = 4 * QUEUE_WRITES_HIGH
 
 interface Waiting {

@@ -5,6 +5,7 @@ import type { Millis } from '../../runtime/clock.js'
 
 /** How long a contact record is believed after it was signed; a peer signs a new one every `CONTACT_RENEWAL_MS`. */
 export const CONTACT_LIFETIME_MS: Millis = 60 * 60_000
+/** Age at which a node signs its contact anew: a third of its life, so that two renewals may fail. Unit: ms. */
 export const CONTACT_RENEWAL_MS: Millis = 20 * 60_000
 /** How far two honest wall clocks may lie apart. */
 export const CLOCK_TOLERANCE_MS: Millis = 5 * 60_000

@@ -25,6 +25,7 @@ interface SeedLimits {
   readonly parallel: number
 }
 
+/** What happens to seeds, as past facts. */
 export type SeedEvent =
   | { readonly type: 'reached' | 'failed'; readonly address: Address }
   /** No contact is left: every seed is due again. */

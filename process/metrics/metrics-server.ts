@@ -15,6 +15,7 @@ export interface Scraped {
   scrape(): Promise<string>
 }
 
+/** A server of metrics that listens. */
 export interface MetricsServer {
   readonly port: number
   /** Drops every connection. Safe to call twice. */

@@ -33,9 +33,11 @@ const ADMIN_RESTRAINTS_MAX = 32
 const PREFERENCES_MAX = 64
 /** A value of a preference, as typed. Unit: bytes. */
 const PREFERENCE_BYTES_MAX = 8 * 1024
-/** Entries of the log that a process keeps, and the parts of one. Unit of the latter: bytes. */
+/** Entries of the log that a process keeps. */
 export const LOG_ENTRIES_MAX = 1_000
+/** The name of an entry's event. Unit: bytes. */
 export const LOG_MESSAGE_BYTES_MAX = 1_024
+/** All fields of an entry as text; those that no longer fit are left out. Unit: bytes. */
 export const LOG_FIELDS_BYTES_MAX = 4 * 1024
 /** Least and most time between two states. Unit: ms. */
 const WATCH_EVERY_MS = { min: 100, max: 60_000 } as const

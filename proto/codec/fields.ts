@@ -5,6 +5,7 @@ import type { Digest, JobId, Key, NodeId, PublicKey } from '../model.js'
 /** Exact length, or a range of lengths in bytes. */
 export type BytesBound = { readonly length: number } | { readonly min?: number; readonly max: number }
 
+/** What a text field may hold; least length 0 unless given. */
 export interface TextBound {
   readonly min?: number
   /** Bytes of UTF-8. */
@@ -23,6 +24,7 @@ interface BigintBound {
   readonly max?: bigint
 }
 
+/** How many elements a repeated field may have; least number 0 unless given. */
 export interface ListBound {
   readonly min?: number
   readonly max: number

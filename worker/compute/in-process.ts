@@ -16,6 +16,7 @@ import { Queue } from './queue.js'
 /** How often progress is told while something runs. */
 const PROGRESS_MS = 1000
 
+/** How computing is modelled where no child process runs. */
 export interface InProcessOptions {
   /** Units that run at once. */
   readonly threads: number

@@ -47,6 +47,7 @@ const THREAD_MEMORY_BYTES = 256 * 1024 * 1024
  */
 const REPLACE_BYTES = 16 * 1024 * 1024
 
+/** What the compute process may use, and what it is started with. */
 export interface ComputeOptions {
   /** Threads that compute, at least 1. */
   readonly threads: number

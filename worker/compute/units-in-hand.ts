@@ -1,11 +1,13 @@
 import type { QueuedUnit } from './messages.js'
 import { Queue } from './queue.js'
 
-/** Units and bytes of items that are in the child at once; the rest waits here. */
+/** Units that are in the child at once; the rest waits here. */
 export const SENT_UNITS_MAX = 8192
+/** Content of the items of these units. Unit: bytes. */
 export const SENT_BYTES_MAX = 32 * 1024 * 1024
-/** Units that share a frame, and the items they may bring; larger units go alone, to be handed to a thread uncopied. */
+/** Units that share a frame. */
 export const FRAME_UNITS_MAX = 1024
+/** Items that units of one frame bring together; a larger unit goes alone, to be handed to a thread uncopied. Unit: bytes. */
 export const FRAME_ITEM_BYTES_MAX = 64 * 1024
 /** Ends of the child that a unit waiting in it outlives. */
 export const DEATHS_MAX = 3

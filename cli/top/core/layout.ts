@@ -17,8 +17,9 @@ const JOB_LINES = 6
 const UNIT_LINES = 10
 const UNIT_LINES_ROOMY = 24
 
-/** Smallest terminal that shows anything of use. */
+/** Columns of the smallest terminal that shows anything of use. */
 export const COLUMNS_MIN = 40
+/** Rows of the smallest terminal that shows anything of use. */
 export const ROWS_MIN = 10
 
 /** Lines that are drawn: one row stays free, as a full last row would scroll the screen. */

@@ -8,6 +8,7 @@ import type { JobId, NodeId, Outcome, PublicKey, Summary, UnitState } from '../.
 
 /** The pages of the dashboard, in the order of their keys. */
 export const TABS = ['jobs', 'units', 'peers', 'me', 'log'] as const
+/** One of {@link TABS}. */
 export type Tab = (typeof TABS)[number]
 
 /** A job that is to be shown, before anything was heard of it. */
@@ -33,6 +34,7 @@ export interface JobLook {
   readonly checkedBy: string
 }
 
+/** A job of the list with what was last heard of it. */
 export interface JobRow extends ListedJobRow {
   readonly look: JobLook | undefined
   /** Why there is no look, or none any more; empty: nothing is wrong. */
@@ -104,6 +106,7 @@ export type KeyPress =
   | 'interrupt'
   | { readonly char: string }
 
+/** What happens to the screen, as past facts: what sources have read, and keys. */
 export type TopEvent =
   /** All jobs to be shown; those that are missing are taken away. Newest first. */
   | { readonly type: 'jobsListed'; readonly jobs: readonly ListedJobRow[] }

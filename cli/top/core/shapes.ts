@@ -30,6 +30,7 @@ function jobRank(row: JobRow): number {
 const TEXT_CHARS_MAX = 200
 const bounded = (text: string) => text.slice(0, TEXT_CHARS_MAX)
 const nameOf = (row: JobRow) => bounded(row.look?.name || row.name)
+/** Jobs by id: granted ones first. */
 export const jobsShape: ListShape<JobRow> = {
   key: ({ jobId }) => jobId,
   text: (row) => `${row.jobId} ${nameOf(row)} ${bounded(row.look?.task ?? row.task)} ${bounded(jobState(row))}`,
@@ -54,6 +55,7 @@ export const UNIT_FILTERS: readonly (UnitState | undefined)[] = [
   'settled',
 ]
 
+/** Units of the chosen job by their number. */
 export const unitsShape: ListShape<ListedUnit> = {
   key: ({ unit }) => String(unit),
   text: ({ unit, state, waiting, result }) => `${unit} ${state} ${bounded(waiting)} ${result?.outcome ?? ''}`,
@@ -66,6 +68,7 @@ export const unitsShape: ListShape<ListedUnit> = {
   ],
 }
 
+/** Peers by their id. */
 export const peersShape: ListShape<PeerRow> = {
   key: ({ nodeId }) => nodeId,
   text: ({ nodeId, address, status, trouble }) =>

@@ -16,6 +16,7 @@ export interface Line {
   readonly isSelected: boolean
 }
 
+/** A piece of a line; without `tone` in the colour of plain text. */
 export function span(text: string, tone: Tone = 'plain'): Span {
   return { text, tone }
 }
@@ -25,6 +26,7 @@ export function line(...parts: readonly (Span | string)[]): Line {
   return { spans: parts.map((part) => (typeof part === 'string' ? span(part) : part)), isSelected: false }
 }
 
+/** A line with nothing on it. */
 export const EMPTY: Line = line('')
 
 /** Columns of a terminal that the pieces take. */

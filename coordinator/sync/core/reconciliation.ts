@@ -12,8 +12,9 @@ import {
 import { samePrint } from './answer.js'
 import type { FactSet } from './fact-set.js'
 
-/** Requests of one reconciliation, and of these in a row those after which no difference was found. */
+/** Requests of one reconciliation. */
 const ROUNDS_MAX = 4_096
+/** Requests in a row that found no difference, after which the rest is left to a later reconciliation. */
 export const FRUITLESS_ROUNDS_MAX = 64
 /** Differences found in one reconciliation, each way; the next one finds more. */
 export const FOUND_MAX = 65_536

@@ -21,6 +21,7 @@ export const PREFERENCE_NAMES = [
   'refuse',
 ] as const
 
+/** One of {@link PREFERENCE_NAMES}. */
 export type PreferenceName = (typeof PREFERENCE_NAMES)[number]
 
 /** What a volunteer wants, read and checked. */
