@@ -169,6 +169,7 @@ function readNumber(fields: Fields, name: string, max: number): number {
   return fields.uint32(name, { max })
 }
 
+/** How often a watcher wants the state; more often than every 100 ms is refused. */
 export const watchProcessRequestCodec: Codec<WatchProcessRequest> = messageCodec(
   'WatchProcessRequest',
   SMALL_BYTES_MAX,
@@ -176,6 +177,7 @@ export const watchProcessRequestCodec: Codec<WatchProcessRequest> = messageCodec
   (fields) => ({ everyMs: fields.uint32('everyMs', WATCH_EVERY_MS) }),
 )
 
+/** The state of a process. Peers beyond 1,024 are left out when it is sent. */
 export const processStateCodec: Codec<ProcessState> = messageCodec(
   'ProcessState',
   STATE_BYTES_MAX,
@@ -204,6 +206,7 @@ export const processStateCodec: Codec<ProcessState> = messageCodec(
   }),
 )
 
+/** From how many entries back the log is wanted. */
 export const logRequestCodec: Codec<LogRequest> = messageCodec(
   'LogRequest',
   SMALL_BYTES_MAX,
@@ -211,6 +214,7 @@ export const logRequestCodec: Codec<LogRequest> = messageCodec(
   (fields) => ({ past: fields.uint32('past', { max: LOG_ENTRIES_MAX }) }),
 )
 
+/** One entry of the log; control characters are stripped, as a terminal shows it. */
 export const logEntryCodec: Codec<LogEntry> = messageCodec(
   'LogEntry',
   2 * SMALL_BYTES_MAX,
@@ -224,6 +228,7 @@ export const logEntryCodec: Codec<LogEntry> = messageCodec(
   }),
 )
 
+/** Preferences to set; values with control characters are refused, as they are kept in a file. */
 export const preferRequestCodec: Codec<PreferRequest> = messageCodec(
   'PreferRequest',
   PREFER_BYTES_MAX,
@@ -236,6 +241,7 @@ export const preferRequestCodec: Codec<PreferRequest> = messageCodec(
   }),
 )
 
+/** Every preference as it is now. */
 export const preferReplyCodec: Codec<PreferReply> = messageCodec(
   'PreferReply',
   PREFER_BYTES_MAX,
@@ -243,6 +249,7 @@ export const preferReplyCodec: Codec<PreferReply> = messageCodec(
   (fields) => ({ preferences: fields.list('preferences', { max: PREFERENCES_MAX }, readPreference) }),
 )
 
+/** A pause of up to 400 days; 0: until it is ended. */
 export const pauseRequestCodec: Codec<PauseRequest> = messageCodec(
   'PauseRequest',
   SMALL_BYTES_MAX,
@@ -258,6 +265,9 @@ const empty = <T extends Readonly<Record<never, never>>>(name: string): Codec<T>
     () => ({}) as T,
   )
 
+/** Ends a pause; has no fields. */
 export const resumeRequestCodec: Codec<ResumeRequest> = empty('ResumeRequest')
+/** Asks a process to finish what is in hand and stop; has no fields. */
 export const drainRequestCodec: Codec<DrainRequest> = empty('DrainRequest')
+/** Answers whatever says nothing but that it was done; has no fields. */
 export const adminReplyCodec: Codec<AdminReply> = empty('AdminReply')

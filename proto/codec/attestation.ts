@@ -8,6 +8,7 @@ import { hexToWire, uint64ToWire } from './fields.js'
 
 const BYTES_MAX = 1_024
 
+/** Asks an owner of a shard what the caller's key gave to it. */
 export const attestRequestCodec: Codec<AttestRequest> = messageCodec(
   'AttestRequest',
   BYTES_MAX,
@@ -15,6 +16,7 @@ export const attestRequestCodec: Codec<AttestRequest> = messageCodec(
   (fields) => ({ jobId: fields.jobId('jobId'), shard: readShard(fields) }),
 )
 
+/** The {@link Attestation} as it was signed; the signature is not checked here. */
 export const attestReplyCodec: Codec<AttestReply> = messageCodec(
   'AttestReply',
   BYTES_MAX,
@@ -22,6 +24,7 @@ export const attestReplyCodec: Codec<AttestReply> = messageCodec(
   (fields) => ({ attestation: fields.message('attestation', readSigned) }),
 )
 
+/** What is signed: its bytes are kept as they came, and never encoded anew to be checked. */
 export const attestationCodec: Codec<Attestation> = messageCodec(
   'Attestation',
   BYTES_MAX,

@@ -18,6 +18,7 @@ const HASH_BYTES = 32
 const SMALL_BYTES_MAX = 1_024
 const CHUNK_MESSAGE_BYTES_MAX = CHUNK_BYTES + SMALL_BYTES_MAX
 
+/** Asks how much of a blob a holder has. */
 export const blobStatRequestCodec: Codec<BlobStatRequest> = messageCodec(
   'BlobStatRequest',
   SMALL_BYTES_MAX,
@@ -25,6 +26,7 @@ export const blobStatRequestCodec: Codec<BlobStatRequest> = messageCodec(
   readRef,
 )
 
+/** Which chunks there are, one bit each: up to 32 KiB. */
 export const blobStatReplyCodec: Codec<BlobStatReply> = messageCodec(
   'BlobStatReply',
   BLOB_CHUNKS_MAX / 8 + SMALL_BYTES_MAX,
@@ -32,6 +34,7 @@ export const blobStatReplyCodec: Codec<BlobStatReply> = messageCodec(
   (fields) => ({ complete: fields.bool('complete'), present: fields.bytes('present', { max: BLOB_CHUNKS_MAX / 8 }) }),
 )
 
+/** A message of an upload: a start, hashes, or a chunk. Their order is the holder's to check. */
 export const blobPutCodec: Codec<BlobPut> = messageCodec('BlobPut', CHUNK_MESSAGE_BYTES_MAX, putToWire, (fields) =>
   fields.oneof<BlobPut>('body', {
     start: (start) => ({ type: 'start', ...readRef(start), keepUntilMs: start.safeInteger('keepUntilMs') }),
@@ -40,6 +43,7 @@ export const blobPutCodec: Codec<BlobPut> = messageCodec('BlobPut', CHUNK_MESSAG
   }),
 )
 
+/** Whether the blob is complete, and who holds it. */
 export const blobPutReplyCodec: Codec<BlobPutReply> = messageCodec(
   'BlobPutReply',
   SMALL_BYTES_MAX,
@@ -47,6 +51,7 @@ export const blobPutReplyCodec: Codec<BlobPutReply> = messageCodec(
   (fields) => ({ complete: fields.bool('complete'), holder: fields.nodeId('holder') }),
 )
 
+/** Asks for the hashes of a blob's chunks. */
 export const blobManifestRequestCodec: Codec<BlobManifestRequest> = messageCodec(
   'BlobManifestRequest',
   SMALL_BYTES_MAX,
@@ -54,6 +59,7 @@ export const blobManifestRequestCodec: Codec<BlobManifestRequest> = messageCodec
   readRef,
 )
 
+/** Up to 8,192 hashes of 32 bytes; bytes that are no whole hash are refused. */
 export const blobManifestPartCodec: Codec<BlobManifestPart> = messageCodec(
   'BlobManifestPart',
   CHUNK_MESSAGE_BYTES_MAX,
@@ -61,6 +67,7 @@ export const blobManifestPartCodec: Codec<BlobManifestPart> = messageCodec(
   (fields) => ({ hashes: readHashes(fields) }),
 )
 
+/** Asks for up to 4,096 chunks of a blob by number. */
 export const blobGetRequestCodec: Codec<BlobGetRequest> = messageCodec(
   'BlobGetRequest',
   32 * 1024,
@@ -71,6 +78,7 @@ export const blobGetRequestCodec: Codec<BlobGetRequest> = messageCodec(
   }),
 )
 
+/** A chunk of a blob; that its number and length fit the blob, and its hash, is for the reader to check. */
 export const blobChunkCodec: Codec<BlobChunk> = messageCodec(
   'BlobChunk',
   CHUNK_MESSAGE_BYTES_MAX,

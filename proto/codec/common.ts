@@ -24,10 +24,12 @@ export function messageCodec<T>(
 /** Room for signature and framing around signed bytes. */
 export const SIGNED_OVERHEAD_BYTES = 256
 
+/** Bytes with their signature, as a field. */
 export function signedToWire(signed: Signed): WireMessage {
   return { bytes: signed.bytes, signature: signed.signature }
 }
 
+/** Reads what {@link signedToWire} wrote: 1 byte to 256 KiB, and a signature of 64 bytes that is not checked here. */
 export function readSigned(fields: Fields): Signed {
   return {
     bytes: fields.bytes('bytes', { min: 1, max: SPEC_BYTES_MAX }),
@@ -35,10 +37,12 @@ export function readSigned(fields: Fields): Signed {
   }
 }
 
+/** Digest and size of a blob, as a field. */
 export function blobRefToWire(blob: BlobRef): WireMessage {
   return { digest: hexToWire(blob.digest), size: blob.size }
 }
 
+/** Reads what {@link blobRefToWire} wrote; more than 64 GiB is refused. */
 export function readBlobRef(fields: Fields): BlobRef {
   return { digest: fields.digest('digest'), size: fields.safeInteger('size', { max: BLOB_BYTES_MAX }) }
 }
@@ -54,6 +58,7 @@ export function readRanges(fields: Fields, name: string, bound: ListBound): Unit
   })
 }
 
+/** Ranges as {@link readRanges} takes them, which the caller has put in order. */
 export function rangesToWire(ranges: readonly UnitRange[]): WireMessage[] {
   return ranges.map(({ first, count }) => ({ first, count }))
 }
@@ -63,6 +68,7 @@ export function optionalHex<T extends string>(fields: Fields, name: string, byte
   return fields.view(name, { max: byteLength }).length === 0 ? undefined : (fields.hex(name, byteLength) as T)
 }
 
+/** Bytes of a hex text, as {@link optionalHex} reads them; undefined leaves the field out. */
 export function optionalHexToWire(hex: string | undefined): Uint8Array | undefined {
   return hex === undefined ? undefined : hexToWire(hex)
 }

@@ -301,6 +301,7 @@ export const outputChunkCodec: Codec<OutputChunk> = messageCodec(
   }),
 )
 
+/** Whether a large output is on the owner's disk. */
 export const putOutputReplyCodec: Codec<PutOutputReply> = messageCodec(
   'PutOutputReply',
   64,

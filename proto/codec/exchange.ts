@@ -64,6 +64,7 @@ function readOffered(fields: Fields): OfferedFact {
   }
 }
 
+/** Up to 256 facts with their small outputs; those are checked where they are taken in. */
 export const offerRequestCodec: Codec<OfferRequest> = messageCodec(
   'OfferRequest',
   MESSAGE_BYTES_MAX,
@@ -71,6 +72,7 @@ export const offerRequestCodec: Codec<OfferRequest> = messageCodec(
   (fields) => ({ facts: fields.list('facts', { min: 1, max: OFFER_FACTS_MAX }, readOffered) }),
 )
 
+/** What became of each offered fact, in their order; an unknown word is refused. */
 export const offerReplyCodec: Codec<OfferReply> = messageCodec(
   'OfferReply',
   2 * OFFER_FACTS_MAX,
@@ -83,6 +85,7 @@ export const offerReplyCodec: Codec<OfferReply> = messageCodec(
   }),
 )
 
+/** Prints of what the caller has of up to 512 shards. */
 export const reconcileRequestCodec: Codec<ReconcileRequest> = messageCodec(
   'ReconcileRequest',
   MESSAGE_BYTES_MAX,
@@ -104,6 +107,7 @@ function readQuestion(fields: Fields): ShardQuestion {
   }
 }
 
+/** One answer a shard, in the order of the questions. */
 export const reconcileReplyCodec: Codec<ReconcileReply> = messageCodec(
   'ReconcileReply',
   MESSAGE_BYTES_MAX,
@@ -131,6 +135,7 @@ function readAnswer(fields: Fields): ShardAnswer {
   }
 }
 
+/** Asks for up to 1,024 facts of one shard by id. */
 export const fetchFactsRequestCodec: Codec<FetchFactsRequest> = messageCodec(
   'FetchFactsRequest',
   64 + 32 * FETCH_FACTS_MAX,
@@ -142,6 +147,7 @@ export const fetchFactsRequestCodec: Codec<FetchFactsRequest> = messageCodec(
   }),
 )
 
+/** As many of the facts as fit into a message, up to 256. */
 export const fetchFactsReplyCodec: Codec<FetchFactsReply> = messageCodec(
   'FetchFactsReply',
   MESSAGE_BYTES_MAX,
@@ -149,6 +155,7 @@ export const fetchFactsReplyCodec: Codec<FetchFactsReply> = messageCodec(
   (fields) => ({ facts: fields.list('facts', { max: OFFER_FACTS_MAX }, readOffered) }),
 )
 
+/** Up to 1,024 grants that the caller has out. */
 export const outstandingRequestCodec: Codec<OutstandingRequest> = messageCodec(
   'OutstandingRequest',
   MESSAGE_BYTES_MAX,
@@ -180,6 +187,7 @@ function readOutstanding(fields: Fields): OutstandingGrant {
   }
 }
 
+/** Says only that it was heard; has no fields. */
 export const outstandingReplyCodec: Codec<OutstandingReply> = messageCodec(
   'OutstandingReply',
   64,

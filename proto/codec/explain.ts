@@ -34,6 +34,7 @@ const WORD_CHARS_MAX = 32
 const ADDRESS_BYTES_MAX = 300
 const VERSION_BYTES_MAX = 100
 
+/** Asks a peer what it knows of a job, or of one unit of it. */
 export const explainRequestCodec: Codec<ExplainRequest> = messageCodec(
   'ExplainRequest',
   1_024,
@@ -45,6 +46,7 @@ export const explainRequestCodec: Codec<ExplainRequest> = messageCodec(
   }),
 )
 
+/** What a peer knows of a job, up to 512 KiB; it is that peer's word, and nothing of it is proved. */
 export const explainReplyCodec: Codec<ExplainReply> = messageCodec(
   'ExplainReply',
   REPLY_BYTES_MAX,

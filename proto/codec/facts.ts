@@ -60,6 +60,7 @@ const GRANT_BYTES_MAX = 8 * 1024
 const REPORT_BYTES_MAX = 8 * 1024
 const SUMMARY_BYTES_MAX = 512
 
+/** The number of an outcome, as {@link readOutcome} takes it. */
 export function outcomeToWire(outcome: Outcome): number {
   return OUTCOME_NUMBERS.get(outcome)!
 }
@@ -195,6 +196,7 @@ function readResults(fields: Fields): UnitResult[] {
 /** An encoded {@link ReportFact}, at most. Unit: bytes. */
 export const FACT_BYTES_MAX = REPORT_BYTES_MAX + REPORT_GRANTS_MAX * (GRANT_BYTES_MAX + SIGNED_OVERHEAD_BYTES)
 
+/** A report with 1 to 64 grants, as it is kept and passed on. No signature is checked here: `job/facts.ts` does. */
 export const reportFactCodec: Codec<ReportFact> = messageCodec(
   'ReportFact',
   FACT_BYTES_MAX,
@@ -202,10 +204,12 @@ export const reportFactCodec: Codec<ReportFact> = messageCodec(
   readReportFact,
 )
 
+/** A fact as a field of another message. */
 export function reportFactToWire(fact: ReportFact): WireMessage {
   return { report: signedToWire(fact.report), grants: fact.grants.map(signedToWire) }
 }
 
+/** Reads what {@link reportFactToWire} wrote, with the bounds of {@link reportFactCodec}. */
 export function readReportFact(fields: Fields): ReportFact {
   return {
     report: fields.message('report', readSigned),
@@ -352,12 +356,15 @@ function readUnitOutput(fields: Fields): UnitOutput {
 
 // ------------------------------------------------------------------------------------------------------------- summary
 
+/** A summary by itself, as it is kept on disk. */
 export const summaryCodec: Codec<Summary> = messageCodec('Summary', SUMMARY_BYTES_MAX, summaryToWire, readSummary)
 
+/** A summary as a field of another message. */
 export function summaryToWire(summary: Summary): WireMessage {
   return { ...summary, fuel: uint64ToWire(summary.fuel) }
 }
 
+/** Reads what {@link summaryToWire} wrote. That its counts add up is not checked: it is its sender's word. */
 export function readSummary(fields: Fields): Summary {
   const units = (name: string) => fields.uint32(name, { max: UNITS_MAX })
   const count = (name: string) => fields.uint32(name, { max: UINT32_MAX })

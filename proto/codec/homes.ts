@@ -12,6 +12,7 @@ import { messageCodec, optionalHex, optionalHexToWire, readSigned, signedToWire 
 import { hexToWire } from './fields.js'
 import { readShardStatus, shardStatusToWire } from './jobs.js'
 
+/** A job for another home to keep: spec, orders, and what is known of up to 1,024 shards. */
 export const keepJobRequestCodec: Codec<KeepJobRequest> = messageCodec(
   'KeepJobRequest',
   SPEC_BYTES_MAX + RESULTS_BYTES_MAX,
@@ -27,6 +28,7 @@ export const keepJobRequestCodec: Codec<KeepJobRequest> = messageCodec(
   }),
 )
 
+/** Orders that the other home has. */
 export const keepJobReplyCodec: Codec<KeepJobReply> = messageCodec(
   'KeepJobReply',
   RESULTS_BYTES_MAX,
@@ -34,6 +36,7 @@ export const keepJobReplyCodec: Codec<KeepJobReply> = messageCodec(
   (fields) => ({ orders: fields.list('orders', { max: ORDERS_MAX }, readSigned) }),
 )
 
+/** Jobs that the caller keeps, with what tells whether the other home has less of them. */
 export const compareJobsRequestCodec: Codec<CompareJobsRequest> = messageCodec(
   'CompareJobsRequest',
   RESULTS_BYTES_MAX,
@@ -53,6 +56,7 @@ export const compareJobsRequestCodec: Codec<CompareJobsRequest> = messageCodec(
   }),
 )
 
+/** Jobs that the other home wants sent. */
 export const compareJobsReplyCodec: Codec<CompareJobsReply> = messageCodec(
   'CompareJobsReply',
   RESULTS_BYTES_MAX,

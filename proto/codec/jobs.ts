@@ -80,6 +80,7 @@ const JOB_BYTES_MAX = SPEC_BYTES_MAX + RESULTS_BYTES_MAX
 const ADDRESS_BYTES_MAX = 300
 const WORKER_VERSIONS_MAX = 16
 
+/** A signed spec; it is read and checked by `codec/spec.ts` and `job/spec.ts`. */
 export const submitRequestCodec: Codec<SubmitRequest> = messageCodec(
   'SubmitRequest',
   SPEC_BYTES_MAX + SIGNED_OVERHEAD_BYTES,
@@ -87,6 +88,7 @@ export const submitRequestCodec: Codec<SubmitRequest> = messageCodec(
   (fields) => ({ spec: fields.message('spec', readSigned) }),
 )
 
+/** Who has the job on disk, of how many wanted: up to 32. */
 export const submitReplyCodec: Codec<SubmitReply> = messageCodec(
   'SubmitReply',
   SMALL_BYTES_MAX,
@@ -94,6 +96,7 @@ export const submitReplyCodec: Codec<SubmitReply> = messageCodec(
   (fields) => ({ jobId: fields.jobId('jobId'), ...readStored(fields) }),
 )
 
+/** A signed order; it is read and checked by `job/orders.ts`. */
 export const orderRequestCodec: Codec<OrderRequest> = messageCodec(
   'OrderRequest',
   SPEC_BYTES_MAX + SIGNED_OVERHEAD_BYTES,
@@ -101,8 +104,10 @@ export const orderRequestCodec: Codec<OrderRequest> = messageCodec(
   (fields) => ({ order: fields.message('order', readSigned) }),
 )
 
+/** Who has the order on disk, of how many wanted: up to 32. */
 export const orderReplyCodec: Codec<OrderReply> = messageCodec('OrderReply', SMALL_BYTES_MAX, storedToWire, readStored)
 
+/** Asks a home for a job, with or without its shards. */
 export const showRequestCodec: Codec<ShowRequest> = messageCodec(
   'ShowRequest',
   SMALL_BYTES_MAX,
@@ -110,6 +115,7 @@ export const showRequestCodec: Codec<ShowRequest> = messageCodec(
   (fields) => ({ jobId: fields.jobId('jobId'), withShards: fields.bool('withShards') }),
 )
 
+/** A job as a home knows it, with up to 1,024 shards a message. Durations are whole milliseconds; 0 stands for none. */
 export const showReplyCodec: Codec<ShowReply> = messageCodec(
   'ShowReply',
   JOB_BYTES_MAX,
@@ -135,6 +141,7 @@ export const showReplyCodec: Codec<ShowReply> = messageCodec(
   }),
 )
 
+/** Asks an owner for units of a shard, in one state or in all; a `limit` of 0 is refused. */
 export const unitsRequestCodec: Codec<UnitsRequest> = messageCodec(
   'UnitsRequest',
   SMALL_BYTES_MAX,
@@ -159,6 +166,7 @@ function readFromUnit(fields: Fields): Pick<UnitsRequest, 'fromUnit'> {
   return fromUnit === 0 ? {} : { fromUnit }
 }
 
+/** States of up to 1,024 units. */
 export const unitsReplyCodec: Codec<UnitsReply> = messageCodec(
   'UnitsReply',
   RESULTS_BYTES_MAX,
@@ -166,6 +174,7 @@ export const unitsReplyCodec: Codec<UnitsReply> = messageCodec(
   (fields) => ({ units: fields.list('units', { max: UNITS_PAGE_MAX }, readUnitStatus) }),
 )
 
+/** Asks an owner for results of up to 4,096 ranges of units, ascending and disjoint. */
 export const resultsRequestCodec: Codec<ResultsRequest> = messageCodec(
   'ResultsRequest',
   128 * 1024,
@@ -185,6 +194,7 @@ export const resultsRequestCodec: Codec<ResultsRequest> = messageCodec(
   }),
 )
 
+/** Up to 1,024 facts and 1,024 settled units; outputs of more than 4 KiB are left to be fetched. */
 export const resultsReplyCodec: Codec<ResultsReply> = messageCodec(
   'ResultsReply',
   RESULTS_BYTES_MAX,
@@ -200,6 +210,7 @@ export const resultsReplyCodec: Codec<ResultsReply> = messageCodec(
   }),
 )
 
+/** Asks an owner for one output by unit and digest. */
 export const outputRequestCodec: Codec<OutputRequest> = messageCodec(
   'OutputRequest',
   SMALL_BYTES_MAX,
@@ -207,6 +218,7 @@ export const outputRequestCodec: Codec<OutputRequest> = messageCodec(
   readOutputRequest,
 )
 
+/** A piece of an output, up to 256 KiB; the digest of the whole is for the reader to check. */
 export const chunkCodec: Codec<Chunk> = messageCodec(
   'Chunk',
   CHUNK_BYTES + SMALL_BYTES_MAX,
@@ -214,6 +226,7 @@ export const chunkCodec: Codec<Chunk> = messageCodec(
   (fields) => ({ bytes: plainView(fields, 'bytes', { max: CHUNK_BYTES }) }),
 )
 
+/** A home hands a shard to an owner, with all that the owner must know of the job. */
 export const activateRequestCodec: Codec<ActivateRequest> = messageCodec(
   'ActivateRequest',
   JOB_BYTES_MAX,
@@ -225,6 +238,7 @@ export const activateRequestCodec: Codec<ActivateRequest> = messageCodec(
   }),
 )
 
+/** How far the shard is at that owner. */
 export const activateReplyCodec: Codec<ActivateReply> = messageCodec(
   'ActivateReply',
   SMALL_BYTES_MAX,
@@ -232,6 +246,7 @@ export const activateReplyCodec: Codec<ActivateReply> = messageCodec(
   (fields) => ({ summary: fields.message('summary', readSummary) }),
 )
 
+/** An owner tells a home how far up to 1,024 shards are, and which orders it has, by one digest. */
 export const summarizeRequestCodec: Codec<SummarizeRequest> = messageCodec(
   'SummarizeRequest',
   RESULTS_BYTES_MAX,
@@ -247,6 +262,7 @@ export const summarizeRequestCodec: Codec<SummarizeRequest> = messageCodec(
   }),
 )
 
+/** Orders that the owner lacks, and why nothing more is to be granted; empty: it goes on. */
 export const summarizeReplyCodec: Codec<SummarizeReply> = messageCodec(
   'SummarizeReply',
   RESULTS_BYTES_MAX,
@@ -257,6 +273,7 @@ export const summarizeReplyCodec: Codec<SummarizeReply> = messageCodec(
   }),
 )
 
+/** Asks a peer how it does; has no fields. */
 export const statusRequestCodec: Codec<StatusRequest> = messageCodec(
   'StatusRequest',
   SMALL_BYTES_MAX,
@@ -264,6 +281,7 @@ export const statusRequestCodec: Codec<StatusRequest> = messageCodec(
   () => ({}),
 )
 
+/** How a peer does, by its own word; versions of up to 16 kinds of workers. */
 export const statusReplyCodec: Codec<StatusReply> = messageCodec(
   'StatusReply',
   SMALL_BYTES_MAX,
@@ -300,10 +318,12 @@ export function wholeMs(durationMs: number): number {
   return Math.max(0, Math.floor(durationMs))
 }
 
+/** Unit and digest of an output, as fields of a message. */
 export function outputRequestToWire({ jobId, shard, unit, digest }: OutputRequest): WireMessage {
   return { jobId: hexToWire(jobId), shard, unit, digest: hexToWire(digest) }
 }
 
+/** Reads what {@link outputRequestToWire} wrote. That the unit is of the shard is not checked here. */
 export function readOutputRequest(fields: Fields): OutputRequest {
   return {
     jobId: fields.jobId('jobId'),
@@ -324,6 +344,7 @@ function readStored(fields: Fields): OrderReply {
   }
 }
 
+/** A shard as a field; durations as whole milliseconds. */
 export function shardStatusToWire(status: ShardStatus): WireMessage {
   return {
     shard: status.shard,
@@ -336,6 +357,7 @@ export function shardStatusToWire(status: ShardStatus): WireMessage {
   }
 }
 
+/** Reads what {@link shardStatusToWire} wrote; an address with control characters is refused. */
 export function readShardStatus(fields: Fields): ShardStatus {
   return {
     shard: readShard(fields),

@@ -186,6 +186,7 @@ const readCaller = (fields: Fields): { caller: Contact | undefined } => ({
 
 const path = (name: string): string => `/manyhands.v1.Overlay/${name}`
 
+/** Whether a peer lives, and who it is. */
 export const pingMethod: UnaryMethod<PingRequest, PingReply> = {
   path: path('Ping'),
   request: messageCodec('PingRequest', REQUEST_BYTES_MAX, ({ caller }) => callerToWire(caller), readCaller),
@@ -200,6 +201,7 @@ export const pingMethod: UnaryMethod<PingRequest, PingReply> = {
   ),
 }
 
+/** The up to 20 peers nearest to a key that the other knows (Kademlia, FIND_NODE). */
 export const findNodeMethod: UnaryMethod<FindNodeRequest, FindNodeReply> = {
   path: path('FindNode'),
   request: messageCodec(
@@ -222,6 +224,7 @@ export const findNodeMethod: UnaryMethod<FindNodeRequest, FindNodeReply> = {
   ),
 }
 
+/** The up to 32 records of one kind under a key (Kademlia, FIND_VALUE). */
 export const findRecordMethod: UnaryMethod<FindRecordRequest, FindRecordReply> = {
   path: path('FindRecord'),
   request: messageCodec(
@@ -242,6 +245,7 @@ export const findRecordMethod: UnaryMethod<FindRecordRequest, FindRecordReply> =
   ),
 }
 
+/** Hands a record over to be kept; the reply says whether it was news to the other (Kademlia, STORE). */
 export const storeRecordMethod: UnaryMethod<StoreRecordRequest, StoreRecordReply> = {
   path: path('StoreRecord'),
   request: messageCodec(
@@ -258,6 +262,7 @@ export const storeRecordMethod: UnaryMethod<StoreRecordRequest, StoreRecordReply
   ),
 }
 
+/** Asks to be dialled at one's own addresses; the reply names the one that was reached. */
 export const dialBackMethod: UnaryMethod<DialBackRequest, DialBackReply> = {
   path: path('DialBack'),
   request: messageCodec(
@@ -277,6 +282,7 @@ export const dialBackMethod: UnaryMethod<DialBackRequest, DialBackReply> = {
   ),
 }
 
+/** Puts a job with ready work onto the board. */
 export const announceMethod: UnaryMethod<AnnounceRequest, AnnounceReply> = {
   path: path('Announce'),
   request: messageCodec(
@@ -299,6 +305,7 @@ export const announceMethod: UnaryMethod<AnnounceRequest, AnnounceReply> = {
 const WATCHING_THREADS_MAX = 4_096
 const VERSION_BYTES_MAX = 64
 
+/** Boards to be told of, as bits, and what comes up and goes on them from then on. */
 export const watchBoardMethod: StreamMethod<WatchBoardRequest, BoardUpdate> = {
   path: path('WatchBoard'),
   up: messageCodec(

@@ -60,6 +60,7 @@ function idsToWire({ prefix, ids, complete }: RangeIds): WireMessage {
   return { prefix, ids: fromHex(ids.join('')), complete }
 }
 
+/** Prints and wanted ranges, as {@link readRangeRequest} takes them. */
 export function rangeRequestToWire({ prints, wanted }: RangeRequest): WireMessage {
   return {
     prints: prints.map(({ prefix, prints }) => ({ prefix, prints })),
@@ -67,6 +68,7 @@ export function rangeRequestToWire({ prints, wanted }: RangeRequest): WireMessag
   }
 }
 
+/** Refuses a request that asks nothing, and more questions than `RANGE_QUESTIONS_MAX` in all. */
 export function readRangeRequest(fields: Fields): RangeRequest {
   const prints = fields.list('prints', { max: RANGE_QUESTIONS_MAX }, (entry) => readPrints(entry, true))
   const wanted = fields.list('wanted', { max: RANGE_QUESTIONS_MAX - prints.length }, readWanted)
@@ -74,10 +76,12 @@ export function readRangeRequest(fields: Fields): RangeRequest {
   return { prints, wanted }
 }
 
+/** Answers to a request, as {@link readRangeReply} takes them. */
 export function rangeReplyToWire({ answered, prints, ids }: RangeReply): WireMessage {
   return { answered, prints: prints.map(({ prefix, prints }) => ({ prefix, prints })), ids: ids.map(idsToWire) }
 }
 
+/** Refuses more than `RANGE_ANSWERS_MAX` of either kind. Whether they answer what was asked is for the asker to check. */
 export function readRangeReply(fields: Fields): RangeReply {
   return {
     answered: fields.uint32('answered', { min: 1, max: RANGE_QUESTIONS_MAX }),

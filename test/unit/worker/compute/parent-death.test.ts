@@ -19,25 +19,30 @@ function isAlive(pid: number): boolean {
 
 const test = suite('a worker that is killed')
 
-for (const state of process.platform === 'win32' ? ['computing'] : ['computing', 'paused', 'running a module']) {
-  test(`takes its compute process along while ${state}`, async () => {
-    const parent = spawn(process.execPath, [parentFile, state], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const exited = once(parent, 'exit')
-    let pid = 0
-    try {
-      const [chunk] = (await deadline(once(parent.stdout!, 'data'), 20_000, 'the unit runs')) as [Buffer]
-      pid = Number(chunk.toString().split('\n')[0])
-      assert.ok(isAlive(pid))
-      const folder = process.platform === 'linux' ? readlinkSync(`/proc/${pid}/cwd`) : undefined
-      parent.kill('SIGKILL')
-      await exited
-      await eventually(() => !isAlive(pid), 10_000, 'the compute process ends')
-      if (folder !== undefined) assert.not.ok(existsSync(folder), `${folder} is removed`)
-    } finally {
-      parent.kill('SIGKILL')
-      if (pid > 0 && isAlive(pid)) process.kill(pid, 'SIGKILL')
-    }
-  })
+/** Starts a worker's computing side in `state`, kills it, and waits for its child. */
+async function killedWhile(state: string): Promise<void> {
+  const parent = spawn(process.execPath, [parentFile, state], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const exited = once(parent, 'exit')
+  let pid = 0
+  try {
+    const [chunk] = (await deadline(once(parent.stdout!, 'data'), 60_000, `the unit runs, ${state}`)) as [Buffer]
+    pid = Number(chunk.toString().split('\n')[0])
+    assert.ok(isAlive(pid))
+    const folder = process.platform === 'linux' ? readlinkSync(`/proc/${pid}/cwd`) : undefined
+    parent.kill('SIGKILL')
+    await exited
+    await eventually(() => !isAlive(pid), 60_000, `the compute process ends, ${state}`)
+    if (folder !== undefined) assert.not.ok(existsSync(folder), `${folder} is removed`)
+  } finally {
+    parent.kill('SIGKILL')
+    if (pid > 0 && isAlive(pid)) process.kill(pid, 'SIGKILL')
+  }
 }
+
+test('takes its compute process along while computing, paused, or running a module', async () => {
+  const states = process.platform === 'win32' ? ['computing'] : ['computing', 'paused', 'running a module']
+  const ends = await Promise.allSettled(states.map(killedWhile))
+  for (const end of ends) if (end.status === 'rejected') throw end.reason
+})
 
 test.run()
