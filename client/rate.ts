@@ -16,6 +16,8 @@ interface Sample {
 /** Long enough to smooth batches, short enough to follow volunteers who come and go. Unit: ms. */
 const WINDOW_MS: Millis = 60_000
 const SHORT_MS: Millis = 10_000
+/** Time that a rate is taken over, at least. Unit: ms. */
+const RATE_MS_MIN: Millis = 1_000
 const SAMPLES_MAX = 256
 /** Least share that either end of the range lies away from the middle. */
 const SPREAD_MIN = 0.1
@@ -60,7 +62,7 @@ export class PaceMeter {
   }
 }
 
-/** Units a second. */
+/** Units a second. Two looks at next to the same time tell little: what came between them counts for a second. */
 function rateBetween(from: Sample, to: Sample): number {
-  return to.at > from.at ? ((to.decided - from.decided) / (to.at - from.at)) * 1000 : 0
+  return to.at > from.at ? ((to.decided - from.decided) / Math.max(RATE_MS_MIN, to.at - from.at)) * 1000 : 0
 }

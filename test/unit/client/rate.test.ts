@@ -29,6 +29,12 @@ pace('the first look guesses from the life of the job, at most a minute of it', 
   assert.is(new PaceMeter().add(0, 0, 10, 5_000).eta, undefined)
 })
 
+pace('what comes between two looks at next to the same time is no burst', () => {
+  const meter = new PaceMeter()
+  meter.add(0, 0, 100)
+  assert.is(meter.add(26, 4, 100).unitsPerSecond, 4)
+})
+
 pace('a home that knows less than the last one does not make it negative', () => {
   const meter = new PaceMeter()
   meter.add(0, 100, 200)
