@@ -1,7 +1,9 @@
+import { setMaxListeners } from 'node:events'
+
 /** Ctrl-C and friends, as a command sees them: the first time, and the second. */
 export class Interrupts {
-  readonly #first = new AbortController()
-  readonly #second = new AbortController()
+  readonly #first = stopOfMany()
+  readonly #second = stopOfMany()
   readonly #tidying = new Set<() => Promise<void>>()
   #left: Promise<void> | undefined
 
@@ -32,6 +34,16 @@ export class Interrupts {
     this.#left ??= Promise.allSettled([...this.#tidying].map((tidyUp) => tidyUp())).then(() => {})
     return this.#left
   }
+}
+
+/**
+ * What stops any number of calls at once, as of a list of jobs. Of an ordinary signal Node says in the middle of the screen
+ * that eleven listeners may be a leak.
+ */
+export function stopOfMany(): AbortController {
+  const stop = new AbortController()
+  setMaxListeners(0, stop.signal)
+  return stop
 }
 
 /** Resolves when `signal` aborts. */

@@ -7,7 +7,7 @@ import { toGridError } from '../../runtime/errors.js'
 import { systemRandom } from '../../runtime/random.js'
 import type { Connection } from '../connect.js'
 import type { CommandContext } from '../context.js'
-import { aborting } from '../interrupts.js'
+import { aborting, stopOfMany } from '../interrupts.js'
 import { shortId, taskText } from '../job-view.js'
 import { plural } from '../output.js'
 import type { TopEffect, TopEvent } from './core/messages.js'
@@ -43,7 +43,7 @@ export async function runTop(
   options: TopOptions,
 ): Promise<'quit' | 'interrupted'> {
   const { interrupts, clock, stdin, stdout, output } = context
-  const stop = new AbortController()
+  const stop = stopOfMany()
   void aborting(interrupts.first).then(() => stop.abort('interrupt'))
   const isTerminal = stdout.isTTY === true && (stdin as Partial<NodeJS.ReadStream>).isTTY === true && !output.json
   const show = isTerminal ? await openScreen(context, connection, stop) : plainLines(context)
