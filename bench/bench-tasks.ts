@@ -43,5 +43,18 @@ const reverse: Task = {
   },
 }
 
+const clock: Task = {
+  name: 'bench-clock',
+  version: 1,
+  summary: 'When the unit ran: the monotonic clock that all processes of a machine share, in nanoseconds, and a line end',
+  usage: 'submit bench-clock --count 1 --quorum 1 --no-audit',
+  defaultArguments: [],
+  sources: ['count'],
+  execute: ({ burn }) => {
+    burn(1)
+    return { exitCode: 0, stdout: utf8(`${process.hrtime.bigint()}\n`) }
+  },
+}
+
 /** Tasks of the benchmarks, loaded by the workers as a volunteer's own module would be. */
-export const tasks: Task[] = [hashIndex, spin, reverse]
+export const tasks: Task[] = [hashIndex, spin, reverse, clock]
