@@ -46,7 +46,8 @@ const reverse: Task = {
 const clock: Task = {
   name: 'bench-clock',
   version: 1,
-  summary: 'When the unit ran: the monotonic clock that all processes of a machine share, in nanoseconds, and a line end',
+  summary:
+    'When the unit ran: the monotonic clock that all processes of a machine share, in nanoseconds, and a line end',
   usage: 'submit bench-clock --count 1 --quorum 1 --no-audit',
   defaultArguments: [],
   sources: ['count'],

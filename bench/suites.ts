@@ -197,8 +197,23 @@ async function latency(): Promise<Measurement> {
   await withGrid(async (grid, address) => {
     const network = ['--network', BENCH_NETWORK.name, '--join', address]
     for (let run = 0; run < LATENCY_RUNS; run++) {
-      const words = [COMMAND, 'submit', 'bench-clock', '--count', '2', '--quorum', '1', '--wait', '--no-audit', ...network]
-      const env = { ...process.env, MANYHANDS_TASKS: TASK_MODULE, MANYHANDS_DATA: join(grid.folder, `submitter-${run}`) }
+      const words = [
+        COMMAND,
+        'submit',
+        'bench-clock',
+        '--count',
+        '2',
+        '--quorum',
+        '1',
+        '--wait',
+        '--no-audit',
+        ...network,
+      ]
+      const env = {
+        ...process.env,
+        MANYHANDS_TASKS: TASK_MODULE,
+        MANYHANDS_DATA: join(grid.folder, `submitter-${run}`),
+      }
       const beganAt = process.hrtime.bigint()
       const { stdout } = await promisify(execFile)(process.execPath, words, { env })
       const ranAt = stdout.trim().split('\n').map(BigInt)
