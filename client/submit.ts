@@ -3,7 +3,7 @@ import { keyOfDigest } from '../overlay/index.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
 import { methods } from '../proto/methods.js'
 import type { JobId, JobSpec, NodeId, Signed } from '../proto/model.js'
-import type { Millis } from '../runtime/clock.js'
+import type { Millis, Timer } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { uploadBlob } from '../storage/blob-client.js'
@@ -50,6 +50,11 @@ export interface SubmittedJob {
 
 /** Copies of an input that are wanted, where there are as many peers. */
 export const BLOB_HOLDERS = 3
+/**
+ * Once a copy is stored, others are waited for as long as they get further; one that does not for so long is given up. Its peer
+ * may have stopped: with all its attempts that would take two minutes. Unit: ms.
+ */
+const COPY_IDLE_MS: Millis = 10_000
 
 /** Signs a spec as this client. */
 export function signSpec(client: GridClient, spec: JobSpec): { readonly jobId: JobId; readonly signed: Signed } {
@@ -121,16 +126,46 @@ export async function uploadContent(
   const { overlay, transport, clock, logger } = client.parts
   const { blob, label } = content
   const key = keyOfDigest(blob.digest)
-  const upload = (peer: Endpoint, index: number) =>
-    uploadBlob(transport, peer, blob, content.chunkHashes, (chunk) => readChunk(content, chunk), {
-      clock,
-      keepUntilMs,
-      ...(signal ? { signal } : {}),
-      // The copy that is ahead would make the bar jump: the first one stands for all.
-      ...(onUpload && index === 0
-        ? { onProgress: (doneBytes, totalBytes) => onUpload({ label, doneBytes, totalBytes }) }
-        : {}),
-    })
+  const pending = new Map<Endpoint, { readonly abort: AbortController; timer?: Timer }>()
+  let isStored = false
+  const wait = (peer: Endpoint) => {
+    const copy = pending.get(peer)
+    copy?.timer?.cancel()
+    if (copy && isStored) copy.timer = clock.setTimer(COPY_IDLE_MS, () => copy.abort.abort())
+  }
+  const upload = async (peer: Endpoint, index: number) => {
+    const abort = new AbortController()
+    const onAbort = () => abort.abort()
+    if (signal?.aborted) onAbort()
+    signal?.addEventListener('abort', onAbort)
+    pending.set(peer, { abort })
+    try {
+      const holder = await uploadBlob(
+        transport,
+        peer,
+        blob,
+        content.chunkHashes,
+        (chunk) => readChunk(content, chunk),
+        {
+          clock,
+          keepUntilMs,
+          signal: abort.signal,
+          onProgress: (doneBytes, totalBytes) => {
+            wait(peer)
+            // The copy that is ahead would make the bar jump: the first one stands for all.
+            if (index === 0) onUpload?.({ label, doneBytes, totalBytes })
+          },
+        },
+      )
+      isStored = true
+      for (const other of pending.keys()) wait(other)
+      return holder
+    } finally {
+      pending.get(peer)?.timer?.cancel()
+      pending.delete(peer)
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
   let peers: readonly Endpoint[] = []
   await client.askAny(
     async () => {

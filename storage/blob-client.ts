@@ -28,6 +28,8 @@ const ATTEMPTS_MAX = 4
 const RETRY_MS: Millis = 500
 /** Longest wait for an answer, or for room to send. Unit: ms. */
 const IDLE_MS: Millis = 30_000
+/** Longest wait for a peer as long as another has not been asked: then the link is slow, not the peer. Unit: ms. */
+const OTHERS_IDLE_MS: Millis = 10_000
 /** Chunks asked for at once: 64 MiB, so that a lost peer costs little. */
 const GET_CHUNKS = Math.min(256, BLOB_GET_CHUNKS_MAX)
 /** Blobs of so many chunks are fetched without their manifest first: it follows from the content. */
@@ -166,6 +168,7 @@ export async function fetchBlob(
     missing: new Set(wanted),
     sink,
     options,
+    idleMs: IDLE_MS,
     manifest: options.manifest,
     sinkFailed: false,
   }
@@ -178,6 +181,7 @@ export async function fetchBlob(
     if (attempt > 0) await pause(options.clock, RETRY_MS * 2 ** (attempt - 1), options.signal)
     for (const endpoint of honest) {
       checkAborted(options.signal)
+      fetch.idleMs = attempt === 0 && honest.size > 1 ? OTHERS_IDLE_MS : IDLE_MS
       try {
         await fetchFrom(fetch, endpoint)
         return fetch.manifest!
@@ -198,6 +202,8 @@ interface Fetch {
   readonly missing: Set<number>
   readonly sink: (index: number, bytes: Uint8Array) => Promise<void> | void
   readonly options: TransferOptions
+  /** Longest wait for the next message of the peer that is asked. Unit: ms. */
+  idleMs: Millis
   manifest: Uint8Array | undefined
   sinkFailed: boolean
 }
@@ -232,13 +238,13 @@ async function fetchDirect(fetch: Fetch, endpoint: Endpoint): Promise<void> {
   for (const [index, bytes] of chunks) await deliver(fetch, index, bytes)
 }
 
-async function fetchManifest({ transport, blob, options }: Fetch, endpoint: Endpoint): Promise<Uint8Array> {
+async function fetchManifest({ transport, blob, options, idleMs }: Fetch, endpoint: Endpoint): Promise<Uint8Array> {
   const hashes = new Uint8Array(chunkCount(blob.size) * HASH_BYTES)
   let gathered = 0
   const stream = transport.open(endpoint, methods.blobManifest, options.signal)
   stream.send({ blob })
   stream.end()
-  await consume(stream, { clock: options.clock, idleMs: IDLE_MS, until: 'close' }, (part) => {
+  await consume(stream, { clock: options.clock, idleMs, until: 'close' }, (part) => {
     if (gathered + part.hashes.length > hashes.length) throw wrongBytes()
     hashes.set(part.hashes, gathered)
     gathered += part.hashes.length
@@ -248,7 +254,7 @@ async function fetchManifest({ transport, blob, options }: Fetch, endpoint: Endp
 }
 
 async function get(
-  { transport, blob, options }: Fetch,
+  { transport, blob, options, idleMs }: Fetch,
   endpoint: Endpoint,
   chunks: readonly number[],
   take: (index: number, bytes: Uint8Array) => Promise<void> | void,
@@ -257,7 +263,7 @@ async function get(
   const stream: MessageStream<BlobChunk, BlobGetRequest> = transport.open(endpoint, methods.blobGet, options.signal)
   stream.send({ blob, chunks })
   stream.end()
-  await consume(stream, { clock: options.clock, idleMs: IDLE_MS, until: 'close' }, async ({ index, bytes }) => {
+  await consume(stream, { clock: options.clock, idleMs, until: 'close' }, async ({ index, bytes }) => {
     if (!asked.delete(index)) throw wrongBytes()
     await take(index, bytes)
   })

@@ -22,6 +22,8 @@ export interface Lies {
   readonly knowsNothing?: boolean
   /** Changes what it lists of the units of a shard. */
   readonly units?: (units: readonly UnitStatus[]) => readonly UnitStatus[]
+  /** Takes what is uploaded and never says that it has it. */
+  readonly isSilent?: boolean
   /** Changes what it shows of a job. */
   readonly show?: (reply: ShowReply) => ShowReply
 }
@@ -117,6 +119,7 @@ export class FakePeer {
         }
       })
       stream.onEnd(() => {
+        if (this.lies.isSilent) return
         stream.send({ complete: true, holder: this.identity.nodeId })
         stream.end()
       })

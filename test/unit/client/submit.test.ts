@@ -19,6 +19,7 @@ import { FakeGrid } from '../../support/client/fake-grid.js'
 import { printed } from '../../support/client/fake-job.js'
 import { memoryDisk } from '../../support/client/memory-disk.js'
 import { deadline } from '../../support/deadline.js'
+import { quickClock } from '../../support/quick-clock.js'
 import { rejects } from '../../support/rejects.js'
 
 const LIMIT_MS = 20_000
@@ -87,6 +88,15 @@ submitting('uploads the blobs to three peers, gives the spec to the home and lis
     { jobId, name: 'mine', task: 'primes --lines -', createdAtMs: built.spec.createdAtMs, units: 3, parent: undefined },
   ])
   assert.equal(await readJobRecords(grid.overlay, sha256, grid.submitter.publicKey), [jobId])
+})
+
+submitting('a peer that falls silent holds a stored input up for seconds, not for all its attempts', async () => {
+  const grid = new FakeGrid(2)
+  grid.peers[1]!.lies = { isSilent: true }
+  const { clock, waitedMs } = quickClock()
+  const client = grid.clientOf(grid.submitter, clock)
+  await deadline(submitJob(client, await build(grid)), LIMIT_MS, 'submit')
+  assert.ok(waitedMs.length > 0 && waitedMs.every((ms) => ms <= 10_000), `waited ${waitedMs} ms`)
 })
 
 submitting('no peer: one clear error within the deadline', async () => {

@@ -16,6 +16,7 @@ import { folderBlobFiles } from '../../../../storage/blob-files.js'
 import { BlobStore, readBlob } from '../../../../storage/blob-store.js'
 import { deadline, eventually } from '../../../support/deadline.js'
 import { GrpcNodes } from '../../../support/grpc-nodes.js'
+import { quickClock } from '../../../support/quick-clock.js'
 import { rejects } from '../../../support/rejects.js'
 import { bytesOf } from '../../../support/store-conformance.js'
 
@@ -198,6 +199,29 @@ for (const size of [2 * CHUNK_BYTES, 6 * CHUNK_BYTES]) {
     assert.ok(Buffer.concat([...got.values()]).equals(content))
   })
 }
+
+test('a holder that falls silent is left for another after seconds', async (context) => {
+  const content = contentOf('c', 6 * CHUNK_BYTES)
+  const peer = await peerOf(context)
+  await stored(peer, content)
+  const { endpoint: silent } = await context.nodes.peer((transport) => {
+    for (const method of [methods.blobGet, methods.blobManifest])
+      transport.handleStream(method as typeof methods.blobGet, (stream) => {
+        stream.onClose(() => {})
+        stream.onMessage(() => {})
+      })
+  })
+  const { clock: quick, waitedMs } = quickClock()
+  const { blob } = blobOf(sha256, content)
+  let chunks = 0
+  await deadline(
+    fetchBlob(context.client, [silent, peer.endpoint], blob, () => void chunks++, { clock: quick }),
+    10_000,
+    'fetch',
+  )
+  assert.is(chunks, 6)
+  assert.is(waitedMs[0], 10_000)
+})
 
 test('when only liars have it, it is said, and nothing reaches the sink', async (context) => {
   const content = contentOf('c', 3 * CHUNK_BYTES)
