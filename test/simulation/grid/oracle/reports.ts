@@ -43,6 +43,8 @@ export class Reports {
   readonly #reports = new Map<Digest, SentReport>()
   /** Reports by worker host and unit. */
   readonly #byUnit = new Map<string, Set<SentReport>>()
+  /** When a worker last sent a report for the first time. */
+  lastSentAtMs = 0
 
   constructor(notes: Notes) {
     this.#notes = notes
@@ -77,6 +79,7 @@ export class Reports {
       isRefused: false,
     }
     this.#reports.set(reportId, report)
+    this.lastSentAtMs = report.sentAtMs
     for (const unit of report.units) {
       const name = `${report.producer} ${unitName(jobId, unit)}`
       const reports = this.#byUnit.get(name) ?? new Set()
