@@ -1,35 +1,25 @@
 import type { Digest, JobId, PublicKey } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import { toHex } from '../../runtime/hex.js'
-import { packOutputs, unpackOutputs } from './output-pack.js'
+import { unpackOutputs } from './output-pack.js'
 import { commitError, openSqlite, type SqliteFile } from './sqlite-file.js'
 import { SqliteLog } from './sqlite-log.js'
+import { PLACE_ROWS, type Place, SqlitePlaces } from './sqlite-places.js'
 import { type SqliteStatements, statementsOf } from './sqlite-statements.js'
-import {
-  type FactOutput,
-  KEYS_SEEN_MAX,
-  type Store,
-  type StoredFact,
-  type StoredJob,
-  type StoredOrder,
-  type StoredOutput,
-  type StoredShard,
-  type Write,
+import { SqliteWrites } from './sqlite-writes.js'
+import type {
+  FactOutput,
+  Store,
+  StoredFact,
+  StoredJob,
+  StoredOrder,
+  StoredOutput,
+  StoredShard,
+  Write,
 } from './store.js'
 
-/** Rows of one shard and table; see the schema. */
-const PLACE_ROWS = 2 ** 32
 /** Rows removed in one transaction, so that dropping a large job does not hold up everything else. */
 const SWEEP_ROWS = 256
-
-type OutputsWrite = Extract<Write, { type: 'fact' | 'smallOutputs' }>
-
-interface Place {
-  readonly base: number
-  lastFact: number
-  lastOutput: number
-  outputsDropped: number
-}
 
 /**
  * The store of a real process: one SQLite file in WAL mode. Statements run on this thread, a group of writes in some tenths
@@ -39,10 +29,8 @@ export class SqliteStore implements Store {
   readonly #db: SqliteFile
   readonly #log: SqliteLog
   readonly #sql: SqliteStatements
-  /** Shards by job and number; forgotten whenever a group fails, and read again when needed. */
-  readonly #places = new Map<string, Place>()
-  #nextPlace: number
-  #keysSeen: number
+  readonly #places: SqlitePlaces
+  readonly #writes: SqliteWrites
   #sweeping: Promise<void> | undefined
   #closed = false
 
@@ -50,8 +38,8 @@ export class SqliteStore implements Store {
     this.#db = db
     this.#log = new SqliteLog(path)
     this.#sql = statementsOf(db)
-    this.#nextPlace = (this.#sql.lastPlace.all([]) as [number][])[0]![0] + 1
-    this.#keysSeen = (this.#sql.countKeys.all([]) as [number][])[0]![0]
+    this.#places = new SqlitePlaces(this.#sql)
+    this.#writes = new SqliteWrites(this.#sql, this.#places)
     this.#sweep()
   }
 
@@ -75,7 +63,7 @@ export class SqliteStore implements Store {
     try {
       this.#db.exec('BEGIN IMMEDIATE')
       for (const write of writes) {
-        this.#apply(write)
+        this.#writes.apply(write)
         if (write.type === 'dropJob' || write.type === 'dropShard' || write.type === 'dropOutputs') drops = true
       }
       this.#db.exec('COMMIT')
@@ -127,10 +115,10 @@ export class SqliteStore implements Store {
   async factsById(jobId: JobId, shard: number, ids: readonly Digest[]): Promise<StoredFact[]> {
     const place = this.#place(jobId, shard)
     if (!place) return []
-    const { base } = place
+    const { base, number } = place
     const found: StoredFact[] = []
     for (const factId of ids) {
-      for (const [row, fact] of this.#read<[number, Buffer]>('factById', [base / PLACE_ROWS, fromHex(factId)]))
+      for (const [row, fact] of this.#read<[number, Buffer]>('factById', [number, fromHex(factId)]))
         found.push({ row: row - base, factId, fact })
     }
     return found
@@ -154,7 +142,7 @@ export class SqliteStore implements Store {
       else byFact.set(factId, new Set([unit]))
     }
     for (const [factId, units] of byFact) {
-      const args = [place.base / PLACE_ROWS, fromHex(factId), place.outputsDropped]
+      const args = [place.number, fromHex(factId), place.outputsDropped]
       for (const [packed] of this.#read<[Buffer]>('outputs', args)) {
         unpackOutputs(packed, (unit, bytes) => {
           if (units.has(unit) && !found.has(unit)) found.set(unit, bytes)
@@ -167,13 +155,11 @@ export class SqliteStore implements Store {
   async largeOutputs(jobId: JobId, shard: number): Promise<StoredOutput[]> {
     const place = this.#place(jobId, shard)
     if (!place) return []
-    return this.#read<[number, Buffer, number]>('largeOutputs', [place.base / PLACE_ROWS]).map(
-      ([unit, digest, size]) => ({
-        unit,
-        digest: toHex(digest) as Digest,
-        size,
-      }),
-    )
+    return this.#read<[number, Buffer, number]>('largeOutputs', [place.number]).map(([unit, digest, size]) => ({
+      unit,
+      digest: toHex(digest) as Digest,
+      size,
+    }))
   }
 
   async keysSeen(): Promise<Map<PublicKey, number>> {
@@ -201,6 +187,11 @@ export class SqliteStore implements Store {
     this.#db.close()
   }
 
+  #place(jobId: JobId, shard: number): Place | undefined {
+    this.#checkOpen()
+    return this.#places.find(jobId, shard)
+  }
+
   #checkOpen(): void {
     if (this.#closed) throw new GridError('closed', 'the store is closed')
   }
@@ -215,163 +206,14 @@ export class SqliteStore implements Store {
   }
 
   #rollback(): void {
-    this.#places.clear()
+    this.#places.forgetAll()
     try {
       // Some failures have ended the transaction already.
       if (this.#db.inTransaction) this.#db.exec('ROLLBACK')
-      this.#keysSeen = (this.#sql.countKeys.all([]) as [number][])[0]![0]
+      this.#writes.reset()
     } catch {
       // The error that led here says more.
     }
-  }
-
-  #apply(write: Write): void {
-    const sql = this.#sql
-    switch (write.type) {
-      case 'spec': {
-        const { bytes, signature } = write.spec
-        const home = write.role === 'home' ? 1 : 0
-        sql.addJob.run([fromHex(write.jobId), home, 1 - home, bytes, signature, write.receivedAtMs])
-        return
-      }
-      case 'order':
-        sql.addOrder.run([write.seq, write.order.bytes, write.order.signature, fromHex(write.jobId)])
-        return
-      case 'dropOrder':
-        sql.dropOrder.run([fromHex(write.jobId), write.seq, write.order.signature])
-        return
-      case 'shard':
-        if (this.#place(write.jobId, write.shard)) return
-        if (sql.addShard.run([this.#nextPlace, write.shard, write.activatedAtMs, fromHex(write.jobId)]).changes > 0)
-          this.#nextPlace++
-        return
-      case 'fact':
-      case 'smallOutputs':
-        this.#applyFact(write)
-        return
-      case 'output': {
-        const place = this.#place(write.jobId, write.shard)
-        if (place) sql.addLargeOutput.run([place.base / PLACE_ROWS, write.unit, fromHex(write.digest), write.size])
-        return
-      }
-      case 'dropFacts':
-        this.#dropFacts(write.jobId, write.shard, write.factIds)
-        return
-      case 'dropOutputs':
-        this.#dropOutputs(write.jobId, write.shard)
-        return
-      case 'dropShard':
-        this.#dropShard(write.jobId, write.shard)
-        return
-      case 'dropRole': {
-        const isHome = write.role === 'home'
-        sql.dropRole.run([fromHex(write.jobId), isHome ? 0 : 1, isHome ? 1 : 0])
-        return
-      }
-      case 'dropJob':
-        this.#dropJob(write.jobId)
-        return
-      case 'keySeen':
-        if (sql.ageKey.run([write.atMs, fromHex(write.key)]).changes > 0 || this.#keysSeen >= KEYS_SEEN_MAX) return
-        sql.addKey.run([fromHex(write.key), write.atMs])
-        this.#keysSeen++
-        return
-      case 'meta':
-        if (write.value.length > 0) sql.setMeta.run([write.name, write.value])
-        else sql.dropMeta.run([write.name])
-        return
-      default:
-        write satisfies never
-    }
-  }
-
-  #applyFact(write: OutputsWrite): void {
-    const place = this.#place(write.jobId, write.shard)
-    if (!place) return
-    const number = place.base / PLACE_ROWS
-    const factId = fromHex(write.factId)
-    let row = place.lastFact + 1
-    const added = write.type === 'fact' && this.#sql.addFact.run([row, number, factId, write.fact]).changes > 0
-    if (added) place.lastFact = row
-    if (write.outputs.length === 0) return
-    let outputs = write.outputs
-    if (!added) {
-      const [known] = this.#sql.factRow.all([number, factId]) as [number][]
-      if (!known) return
-      row = known[0]
-      const stored = new Set<number>()
-      for (const [packed] of this.#sql.outputs.all([number, factId, place.outputsDropped]) as [Buffer][]) {
-        unpackOutputs(packed, (unit) => stored.add(unit))
-      }
-      outputs = outputs.filter(({ unit }) => !stored.has(unit))
-      if (outputs.length === 0) return
-    }
-    this.#sql.addOutputs.run([++place.lastOutput, row, packOutputs(outputs)])
-  }
-
-  #dropFacts(jobId: JobId, shard: number, factIds: readonly Digest[]): void {
-    const place = this.#place(jobId, shard)
-    if (!place) return
-    for (const factId of factIds) {
-      const [known] = this.#sql.factRow.all([place.base / PLACE_ROWS, fromHex(factId)]) as [number][]
-      if (!known) continue
-      this.#sql.dropOutputsOf.run([known[0]])
-      this.#sql.dropFact.run([known[0]])
-    }
-  }
-
-  #dropOutputs(jobId: JobId, shard: number): void {
-    const place = this.#place(jobId, shard)
-    if (!place) return
-    const number = place.base / PLACE_ROWS
-    this.#sql.dropLargeOutputs.run([number])
-    this.#sql.addGarbage.run(['outputs', place.outputsDropped + 1, place.lastOutput])
-    this.#sql.setOutputsDropped.run([place.lastOutput, number])
-    place.outputsDropped = place.lastOutput
-  }
-
-  #dropJob(jobId: JobId): void {
-    const id = fromHex(jobId)
-    for (const [shard] of this.#sql.shards.all([id]) as [number, number][]) this.#dropContent(jobId, shard)
-    this.#sql.dropShards.run([id])
-    this.#sql.dropOrders.run([id])
-    this.#sql.dropJob.run([id])
-  }
-
-  #dropShard(jobId: JobId, shard: number): void {
-    if (!this.#place(jobId, shard)) return
-    this.#dropContent(jobId, shard)
-    this.#sql.dropShard.run([fromHex(jobId), shard])
-  }
-
-  /** Facts and outputs of a shard become garbage. */
-  #dropContent(jobId: JobId, shard: number): void {
-    const { base, lastFact, lastOutput } = this.#place(jobId, shard)!
-    this.#sql.dropLargeOutputs.run([base / PLACE_ROWS])
-    this.#sql.addGarbage.run(['facts', base, lastFact])
-    this.#sql.addGarbage.run(['outputs', base, lastOutput])
-    this.#places.delete(placeName(jobId, shard))
-  }
-
-  #place(jobId: JobId, shard: number): Place | undefined {
-    this.#checkOpen()
-    const name = placeName(jobId, shard)
-    const known = this.#places.get(name)
-    if (known) return known
-    const [row] = this.#sql.place.all([fromHex(jobId), shard]) as [number, number][]
-    if (!row) return undefined
-    const base = row[0] * PLACE_ROWS
-    const last = (statement: 'lastFact' | 'lastOutput') =>
-      (this.#sql[statement].all([base, base + PLACE_ROWS]) as [number | null][])[0]![0] ?? base
-    const outputsDropped = Math.max(base, row[1])
-    const place: Place = {
-      base,
-      lastFact: last('lastFact'),
-      lastOutput: Math.max(outputsDropped, last('lastOutput')),
-      outputsDropped,
-    }
-    this.#places.set(name, place)
-    return place
   }
 
   /** Removes what is in `garbage`, a slice at a time between other work. */
@@ -402,10 +244,6 @@ export class SqliteStore implements Store {
       }
     }
   }
-}
-
-function placeName(jobId: JobId, shard: number): string {
-  return `${jobId}/${shard}`
 }
 
 function fromHex(hex: string): Buffer {
