@@ -64,7 +64,7 @@ interface Kept {
 /**
  * Content by digest. *Blobs* are cut into chunks, each checked against a manifest that is checked against the digest, so
  * uploads resume and every stored chunk is right. *Whole* content is stored at once under a name that the caller checks.
- * What is reported complete is on disk. Bytes are not checked again when read: receivers and {@link readBlob} do.
+ * What is reported complete is on disk. Bytes are not checked again when read: receivers do that.
  *
  * All methods reject with GridError: `notFound`; `invalid` for a manifest, index or length that does not fit; `corrupt` for a
  * chunk that does not have its hash; `quota` naming the limit; `unavailable` when the disk is full; `closed`.
@@ -439,24 +439,6 @@ export class BlobStore {
       })
     return kept.finishing
   }
-}
-
-/**
- * All of a complete blob, each chunk checked against its hash; for content that is used here. A damaged copy is removed
- * and rejected with `corrupt`: fetch it again.
- */
-export async function readBlob(store: BlobStore, { digest, size }: BlobRef): Promise<Uint8Array> {
-  const hashes = await store.manifest(digest)
-  const chunks: Uint8Array[] = []
-  for (let index = 0; index < chunkCount(size); index++) {
-    const bytes = await store.readChunk(digest, index)
-    if (!verifyChunk(sha256, size, hashes, index, bytes)) {
-      await store.delete(digest)
-      throw new GridError('corrupt', 'a stored blob was damaged and has been removed')
-    }
-    chunks.push(bytes)
-  }
-  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
 }
 
 function checkIndex({ size }: BlobEntry, index: number): void {

@@ -9,8 +9,9 @@ import { hasBit } from '../../../runtime/bits.js'
 import { nodeDisk } from '../../../runtime/disk.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { type BlobFiles, diskBlobFiles, folderBlobFiles } from '../../../storage/blob-files.js'
-import { BlobStore, PARTIAL_IDLE_MS, PARTIALS_PER_SUBMITTER_MAX, readBlob } from '../../../storage/blob-store.js'
+import { BlobStore, PARTIAL_IDLE_MS, PARTIALS_PER_SUBMITTER_MAX } from '../../../storage/blob-store.js'
 import { eventually } from '../../support/deadline.js'
+import { readBlob } from '../../support/read-blob.js'
 import { rejects } from '../../support/rejects.js'
 import { bytesOf } from '../../support/store-conformance.js'
 
@@ -291,19 +292,6 @@ test('drafts and cut files are removed at the start', async (context) => {
   const store = await context.reopen()
   assert.not(store.has(digest))
   assert.equal(filesBelow(context.folder), [])
-})
-
-test('content that was changed on disk is found by readBlob and removed', async (context) => {
-  const content = contentOf('a', 3 * CHUNK_BYTES)
-  const digest = await put(context.store, content)
-  const [file] = filesBelow(context.folder)
-  const bytes = readFileSync(file!)
-  bytes[bytes.length - 5]! ^= 1
-  writeFileSync(file!, bytes)
-  await rejects(readBlob(context.store, { digest, size: content.length }), 'corrupt')
-  assert.not(context.store.has(digest))
-  await put(context.store, content)
-  assert.ok(Buffer.from(content).equals(await readBlob(context.store, { digest, size: content.length })))
 })
 
 test('content that is stored again while it is being removed is there afterwards, on disk, too', async (context) => {
