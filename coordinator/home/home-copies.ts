@@ -1,26 +1,15 @@
 import { applyOrders } from '../../job/orders.js'
-import { homeKey } from '../../job/shard.js'
-import { ReleaseWatch } from '../../overlay/index.js'
-import {
-  COMPARED_JOBS_MAX,
-  type ComparedJob,
-  type CompareJobsReply,
-  type CompareJobsRequest,
-  type KeepJobReply,
-  type KeepJobRequest,
-} from '../../proto/home-messages.js'
+import type { CompareJobsReply, CompareJobsRequest, KeepJobReply, KeepJobRequest } from '../../proto/home-messages.js'
 import type { OrderReply, ShardStatus } from '../../proto/job-messages.js'
 import { MESSAGE_SHARDS_MAX } from '../../proto/limits.js'
 import { methods } from '../../proto/methods.js'
-import type { BootId, Digest, JobId, NodeId, Signed } from '../../proto/model.js'
-import type { Millis, Timer } from '../../runtime/clock.js'
+import type { JobId, NodeId, Signed } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
-import { utf8 } from '../../runtime/hex.js'
-import { jitter } from '../../runtime/jitter.js'
 import type { Caller, Endpoint } from '../../runtime/transport.js'
 import { type BookedJob, PASSED_ON_SHARE } from '../jobs/job-book.js'
 import type { Home, HomeEvent } from './core/home.js'
 import type { PeerTroubles } from './core/peer-troubles.js'
+import { HOME_CALL_MS, HomeComparisons } from './home-comparisons.js'
 import type { HomeDriverContext } from './home-context.js'
 import type { HomePlaces } from './home-places.js'
 
@@ -38,20 +27,8 @@ interface HomeCopiesContext extends Omit<HomeDriverContext, 'owner' | 'openShard
   readonly release: (jobId: JobId) => void
 }
 
-/** Homes compare what they keep this often, give or take a fifth. Unit: ms. */
-const COMPARE_MS = 10_000
-/** A guard asks a home for orders that it missed so rarely. Unit: ms. */
-const GUARD_COMPARE_MS = 60_000
-/** Time between looks at who is due, and until a home that did not answer is asked again. Unit: ms. */
-const TICK_MS = 2_000
-const RETRY_MS = 3_000
-/** Deadline of a call to another home, and the longest that a submitter waits for holders beyond this node. Unit: ms. */
-const CALL_MS = 5_000
 /** Longest that a submitter waits for holders beyond this node. Unit: ms. */
 export const SPREAD_MS = 3_000
-/** Jobs given to one peer in one round, and at a time. */
-const GIVEN_MAX = 256
-const GIVEN_AT_ONCE = 4
 /** Orders in one message. Unit: bytes. */
 const ORDERS_BYTES_MAX = 384 * 1024
 /** Finished shards that are told of one job: beyond them a home asks the owners itself when its turn comes. */
@@ -59,32 +36,25 @@ const FINISHED_TOLD_MAX = 16 * MESSAGE_SHARDS_MAX
 /** A newcomer is one nearer home away from acting until its place is looked up. */
 const RANK_UNKNOWN = 1
 
-interface Peer {
-  /** What was compared last and found, or made, equal on a boot of the peer. */
-  same: { readonly root: Digest; readonly bootId: BootId } | undefined
-  dueAt: Millis
-  busy: boolean
-}
-
 /**
  * Keeps the homes of a job alike: what one takes goes to the others at once, and every ten seconds each asks the others
- * what they lack. Merge is union, so it does not matter who asks whom. A home that came later is filled that way, and one
- * that nearer peers have pushed aside lets go once it has seen twice that they have everything (PAST, Rowstron and
- * Druschel 2001).
+ * what they lack ({@link HomeComparisons}). Merge is union, so it does not matter who asks whom. A home that came later is
+ * filled that way.
  */
 export class HomeCopies {
   readonly #c: HomeCopiesContext
-  readonly #peers = new Map<NodeId, Peer>()
   /** Other peers that said of late that they have a job on disk; no more of one job than were ever its homes at a time. */
   readonly #holders = new Map<JobId, Set<NodeId>>()
-  readonly #releases: ReleaseWatch
-  #timer: Timer | undefined
-  #closed = false
+  readonly #comparisons: HomeComparisons
 
   constructor(context: HomeCopiesContext) {
     this.#c = context
-    const { releaseSlack, releaseAfterMs, releaseSyncs } = context.options
-    this.#releases = new ReleaseWatch({ slack: releaseSlack, cleanSyncs: releaseSyncs, idleMs: releaseAfterMs })
+    this.#comparisons = new HomeComparisons({
+      ...context,
+      give: (to, jobId) => this.#giveAll(to, jobId),
+      held: (jobId, nodeId, isHeld) => this.#held(jobId, nodeId, isHeld),
+      failed: (nodeId, error) => this.#failed(nodeId, error),
+    })
     context.transport.handleUnary(methods.keepJob, (request, caller) => this.#keep(request, caller))
     context.transport.handleUnary(methods.compareJobs, (request) => this.#compared(request))
   }
@@ -92,13 +62,13 @@ export class HomeCopies {
   /** Follows a job that this node is a home of from now on. */
   track(jobId: JobId): void {
     this.#c.places.track(jobId)
-    if (this.#timer === undefined && !this.#closed) this.#tick()
+    this.#comparisons.wake()
   }
 
   forget(jobId: JobId): void {
     this.#c.places.forget(jobId)
     this.#holders.delete(jobId)
-    this.#releases.forget(homeKey(jobId))
+    this.#comparisons.forget(jobId)
   }
 
   /** The homes known to have a job on disk, this one first, and how many make it durable: no more than there are homes. */
@@ -131,8 +101,7 @@ export class HomeCopies {
   }
 
   close(): void {
-    this.#closed = true
-    this.#timer?.cancel()
+    this.#comparisons.close()
   }
 
   /**
@@ -260,7 +229,7 @@ export class HomeCopies {
       const request = { spec: job.signed, orders: page, shards }
       let reply: KeepJobReply
       try {
-        reply = await transport.call(to, methods.keepJob, request, { deadlineMs: CALL_MS })
+        reply = await transport.call(to, methods.keepJob, request, { deadlineMs: HOME_CALL_MS })
       } catch (error) {
         this.#failed(to.nodeId, error)
         const { code, message } = toGridError(error)
@@ -279,102 +248,6 @@ export class HomeCopies {
     const { code } = toGridError(error)
     if (code === 'unreachable' || code === 'timeout' || code === 'closed') this.#c.places.missed(nodeId)
     else this.#c.places.reached(nodeId)
-  }
-
-  #tick(): void {
-    const { clock, random, places } = this.#c
-    if (this.#closed) return
-    if (places.size === 0) {
-      this.#timer = undefined
-      return
-    }
-    this.#timer = clock.setTimer(jitter(random, TICK_MS, 0.2), () => this.#tick())
-    places.refresh()
-    const now = clock.now()
-    const peers = places.peers()
-    for (const nodeId of this.#peers.keys()) if (!peers.has(nodeId)) this.#peers.delete(nodeId)
-    for (const [nodeId, { endpoint, jobIds, isGuarded }] of peers) {
-      let peer = this.#peers.get(nodeId)
-      if (peer === undefined) {
-        peer = { same: undefined, dueAt: now, busy: false }
-        this.#peers.set(nodeId, peer)
-      }
-      if (peer.busy || now < peer.dueAt) continue
-      peer.dueAt = now + jitter(random, isGuarded ? GUARD_COMPARE_MS : COMPARE_MS, 0.2)
-      void this.#compareWith(endpoint, peer, jobIds)
-    }
-    this.#letGo(now)
-  }
-
-  async #compareWith(endpoint: Endpoint, peer: Peer, jobIds: readonly JobId[]): Promise<void> {
-    const { places, logger, sha256 } = this.#c
-    peer.busy = true
-    try {
-      const compared = this.#comparable(jobIds)
-      const root = sha256(
-        ...compared.map(({ jobId, orders, finished }) => utf8(`${jobId} ${orders ?? ''} ${finished}\n`)),
-      )
-      const { same } = peer
-      const isSame = same?.root === root && (await this.#ask(endpoint, [])).bootId === same.bootId
-      const given = isSame ? new Set<JobId>() : await this.#fill(endpoint, peer, compared, root)
-      for (const { jobId } of compared) {
-        this.#releases.synced(homeKey(jobId), !given.has(jobId))
-        if (!given.has(jobId)) this.#held(jobId, endpoint.nodeId, true)
-      }
-      places.reached(endpoint.nodeId)
-    } catch (error) {
-      peer.same = undefined
-      peer.dueAt = Math.min(peer.dueAt, this.#c.clock.now() + RETRY_MS)
-      this.#failed(endpoint.nodeId, error)
-      for (const jobId of jobIds) this.#releases.synced(homeKey(jobId), false)
-      logger.debug('homes not compared', { peer: endpoint.nodeId, error: toGridError(error).message })
-    } finally {
-      peer.busy = false
-    }
-  }
-
-  #comparable(jobIds: readonly JobId[]): ComparedJob[] {
-    const { book, core, clock } = this.#c
-    const compared: ComparedJob[] = []
-    for (const jobId of [...jobIds].sort()) {
-      const job = book.get(jobId)
-      if (job === undefined || !core.has(jobId) || clock.wallMs() >= job.expiresAtMs) continue
-      compared.push({ jobId, orders: job.ordersDigest, finished: core.finishedCount(jobId) })
-    }
-    return compared
-  }
-
-  #ask(endpoint: Endpoint, jobs: readonly ComparedJob[]): Promise<CompareJobsReply> {
-    return this.#c.transport.call(endpoint, methods.compareJobs, { jobs }, { deadlineMs: CALL_MS })
-  }
-
-  /** Compares job by job and gives the peer what it lacks. Resolves with the jobs given, or refused for good. */
-  async #fill(
-    endpoint: Endpoint,
-    peer: Peer,
-    compared: readonly ComparedJob[],
-    root: Digest,
-  ): Promise<ReadonlySet<JobId>> {
-    const wanted: JobId[] = []
-    let bootId: BootId | undefined
-    for (let at = 0; at < compared.length; at += COMPARED_JOBS_MAX) {
-      const page = compared.slice(at, at + COMPARED_JOBS_MAX)
-      const asked = new Set(page.map(({ jobId }) => jobId))
-      const reply = await this.#ask(endpoint, page)
-      bootId = reply.bootId
-      for (const jobId of reply.wanted) if (asked.delete(jobId)) wanted.push(jobId)
-    }
-    const given = new Set(wanted)
-    const queue = wanted.slice(0, GIVEN_MAX)
-    let isWhole = wanted.length <= GIVEN_MAX
-    const giveNext = async (): Promise<void> => {
-      for (let jobId = queue.pop(); jobId !== undefined; jobId = queue.pop()) {
-        if (!(await this.#giveAll(endpoint, jobId))) isWhole = false
-      }
-    }
-    await Promise.all(Array.from({ length: GIVEN_AT_ONCE }, giveNext))
-    peer.same = isWhole && bootId !== undefined ? { root, bootId } : undefined
-    return given
   }
 
   /** False: worth another try. */
@@ -399,16 +272,6 @@ export class HomeCopies {
       logger.debug('job not given to a home', { jobId, peer: endpoint.nodeId, error: failure.message })
       this.#held(jobId, endpoint.nodeId, false)
       return !failure.retryable
-    }
-  }
-
-  /** Lets go of jobs that enough nearer peers have kept for long. A guard keeps what it guards, whatever these say. */
-  #letGo(now: Millis): void {
-    const { core, places, options, release } = this.#c
-    for (const jobId of core.jobIds()) {
-      const key = homeKey(jobId)
-      this.#releases.ranked(key, places.isGuard(jobId) ? 0 : places.nearer(jobId), options.homeOwners, now)
-      if (this.#releases.mayDrop(key, now)) release(jobId)
     }
   }
 }
