@@ -35,7 +35,7 @@ export function decodeReceipt(bytes: Uint8Array, sha256: Sha256): Receipt {
       output: bytesOf(fields.output),
     }
   } catch (error) {
-    throw error instanceof GridError ? error : corrupt('the file is none', error)
+    throw error instanceof GridError ? error : corrupt('this file holds none', error)
   }
   const expected = encodeReceipt(receipt, sha256)
   if (expected.length !== bytes.length || expected.some((byte, i) => byte !== bytes[i]))

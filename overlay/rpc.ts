@@ -105,6 +105,8 @@ export class OverlayRpc {
       throw new GridError('unsupported', `the peer at ${address} ${protocolGap(contact)}`, {
         hint: 'update the older of the two',
       })
+    if (fault === 'expired' || fault === 'tooFarAhead')
+      throw new GridError('invalid', clocksApart(address, fault === 'expired' ? 'behind' : 'ahead of'))
     if (fault !== undefined) throw new GridError('invalid', `the contact record of ${address} is refused: ${fault}`)
     if (!this.dialable(contact)) {
       throw new GridError(
@@ -250,4 +252,9 @@ export class OverlayRpc {
     const [first] = this.#measured.keys()
     if (this.#measured.size > PEERS_MEASURED_MAX && first !== undefined) this.#measured.delete(first)
   }
+}
+
+/** Contact records live for an hour, and are signed anew long before: one that is out of date tells of a wrong clock. */
+function clocksApart(address: string, where: 'behind' | 'ahead of'): string {
+  return `the clock of ${address} is far ${where} the one of this machine: set the one that is wrong`
 }
