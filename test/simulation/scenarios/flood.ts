@@ -17,6 +17,8 @@ function floodPlan(seed: number): Plan {
   return {
     ...plan,
     peerCharacters: ['flooder'],
+    // A flooder with a slow uplink would only cut itself off.
+    uplinks: [undefined, plan.uplinks[1]],
     jobs: plan.jobs.map((job) => ({ ...job, policy: { type: 'quorum', quorum: 2 } })),
   }
 }
