@@ -213,7 +213,8 @@ function headOf({ kind, size, submitter, keepUntilMs, pin, shared }: BlobEntry):
   return head
 }
 
-function parseHead(kind: BlobKind, name: Digest, head: Uint8Array): BlobEntry | undefined {
+/** What the first bytes of a blob's file say, 64 or more; undefined for a file that is none of that kind. */
+export function parseHead(kind: BlobKind, name: Digest, head: Uint8Array): BlobEntry | undefined {
   if (
     head.length < HEAD_BYTES ||
     MAGIC.some((byte, i) => byte !== head[i]) ||

@@ -5,6 +5,7 @@ import type { CommandContext } from '../context.js'
 import { EXIT } from '../exit-codes.js'
 import { openAdmin } from '../local-admin.js'
 import { table } from '../output.js'
+import { volunteerOf } from '../preference-sources.js'
 
 /** `manyhands config`: what holds, and where it comes from. */
 export function defineConfig(commands: CommandTable): void {
@@ -34,6 +35,8 @@ export function defineConfig(commands: CommandTable): void {
           }),
         ),
       })
+      // What a worker would refuse is refused here too, below what it stands in.
+      volunteerOf(context, {})
       return EXIT.ok
     })
     .addHelpText(

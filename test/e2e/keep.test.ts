@@ -1,9 +1,11 @@
 import { writeFileSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SqliteStore } from '../../coordinator/store/sqlite-store.js'
-import { type BlobEntry, folderBlobFiles } from '../../storage/blob-files.js'
+import type { Digest } from '../../proto/model.js'
+import { type BlobEntry, parseHead } from '../../storage/blob-files.js'
 import { type CommandResult, clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
 
 const DAY_MS = 86_400_000
@@ -32,9 +34,19 @@ async function command(args: readonly string[], data?: string): Promise<Fields> 
   return JSON.parse((await done([...args, '--json'], data)).stdout) as Fields
 }
 
-/** Content that the peer keeps: large outputs, and inputs. */
+/** Content that the peer keeps: large outputs, and inputs. Read beside a peer that writes, so a file may go meanwhile. */
 async function kept(): Promise<readonly BlobEntry[]> {
-  return (await folderBlobFiles(join(cluster.folder, 'peer', 'blobs')).list()).map(({ entry }) => entry)
+  const entries: BlobEntry[] = []
+  for (const kind of ['blob', 'whole'] as const) {
+    const files = await readdir(join(cluster.folder, 'peer', 'blobs', kind), { recursive: true, withFileTypes: true })
+    for (const { name, parentPath } of files) {
+      if (!/^[0-9a-f]{64}$/.test(name)) continue
+      const bytes = await readFile(join(parentPath, name)).catch(() => undefined)
+      const entry = bytes && parseHead(kind, name as Digest, bytes)
+      if (entry !== undefined) entries.push(entry)
+    }
+  }
+  return entries
 }
 
 async function factsOnDisk(jobId: string): Promise<number> {

@@ -250,6 +250,14 @@ local('config shows values with their origin', async () => {
   assert.is(settings.data?.origin, 'default')
 })
 
+local('config shows a preference that a worker would refuse, and says so', async () => {
+  writeFileSync(here('wrong.toml'), 'hours = "22:00-25:00"\n')
+  const { code, stdout, stderr } = await run(['config', '--config', here('wrong.toml')])
+  assert.is(code, 2)
+  assert.match(stdout, /hours +22:00-25:00 +file/)
+  assert.match(stderr, /hours '22:00-25:00' is not understood/)
+})
+
 local('a flag with a list takes it with commas, repeated, or both', async () => {
   const { stdout } = await run(['config', '--join', 'a.example', '--json', '--join', 'b.example,c.example'])
   const { settings } = JSON.parse(stdout) as { settings: Record<string, { value: unknown }> }
