@@ -1,4 +1,4 @@
-import { setMaxListeners } from 'node:events'
+import { stopOfMany } from '../runtime/stop.js'
 
 /** Ctrl-C and friends, as a command sees them: the first time, and the second. */
 export class Interrupts {
@@ -34,16 +34,6 @@ export class Interrupts {
     this.#left ??= Promise.allSettled([...this.#tidying].map((tidyUp) => tidyUp())).then(() => {})
     return this.#left
   }
-}
-
-/**
- * What stops any number of calls at once, as of a list of jobs. Of an ordinary signal Node says in the middle of the screen
- * that eleven listeners may be a leak.
- */
-export function stopOfMany(): AbortController {
-  const stop = new AbortController()
-  setMaxListeners(0, stop.signal)
-  return stop
 }
 
 /** Resolves when `signal` aborts. */

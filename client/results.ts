@@ -1,8 +1,8 @@
-import { setMaxListeners } from 'node:events'
 import { clipRanges, count, mergeRanges } from '../job/selection.js'
 import { selectedShards, shardUnits } from '../job/shard.js'
 import type { Digest, Limits, NodeId, ReportFact, UnitOutput, UnitRange } from '../proto/model.js'
 import { toGridError } from '../runtime/errors.js'
+import { stopOfMany } from '../runtime/stop.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { failureReason, type ResultsSummary, type UnitAnswer } from './answer.js'
 import { BoundedQueue } from './bounded-queue.js'
@@ -42,8 +42,6 @@ const FETCHES_AT_ONCE = 4
 const BUFFER_BYTES = 16 * 1024 * 1024
 /** Bytes of small outputs that may wait for their turn in unit order; beyond it they are fetched again when it comes. */
 const INLINE_BUFFER_BYTES = 32 * 1024 * 1024
-/** Streams and waits that listen to one signal, at most. */
-const SIGNAL_LISTENERS_MAX = 4 * (SHARDS_FOLLOWED + FETCHES_AT_ONCE)
 /** What an answer costs besides its output. Unit: bytes. */
 const ANSWER_BYTES = 1_024
 
@@ -70,7 +68,7 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
   readonly #tally: ResultsTally
   readonly #units: readonly UnitRange[] | undefined
   readonly #out = new BoundedQueue<Pending>(BUFFER_BYTES)
-  readonly #abort = new AbortController()
+  readonly #abort = stopOfMany()
   readonly #slots: (() => void)[] = []
   #fetching = 0
   #inlineBytes = 0
@@ -81,8 +79,6 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
     this.#options = options
     this.#units = options.units && mergeRanges(options.units)
     const shards = selectedShards(job.spec)
-    // Each shard and each fetch listens to the one signal: all of them are bounded, and Node would warn at eleven.
-    setMaxListeners(SIGNAL_LISTENERS_MAX, this.#abort.signal)
     this.#tally = new ResultsTally(shards.reduce((sum, shard) => sum + count(this.#unitsOf(shard)), 0))
   }
 
@@ -213,7 +209,7 @@ export class ResultsReader implements AsyncIterable<UnitAnswer> {
     const isWhole = this.#units === undefined && count(units) === count(shardUnits(this.#job.spec, shard))
     const results = new ShardResults(this.#client, this.#job, shard, units, isWhole)
     const pins = await this.#options.pins?.open(this.#job.jobId, shard)
-    return { results, pins, fetches: [], stop: new AbortController() }
+    return { results, pins, fetches: [], stop: stopOfMany() }
   }
 
   async #read(

@@ -5,6 +5,7 @@ import { type Millis, pause } from '../runtime/clock.js'
 import { consume } from '../runtime/consume.js'
 import { GridError, toGridError } from '../runtime/errors.js'
 import { jitter } from '../runtime/jitter.js'
+import { stopOfMany } from '../runtime/stop.js'
 import type { Endpoint } from '../runtime/transport.js'
 import { BoundedQueue } from './bounded-queue.js'
 import { Stall, tellsMore } from './core/stall.js'
@@ -238,7 +239,7 @@ export async function waitJobs(
 ): Promise<readonly WaitedJob[]> {
   if (jobIds.length > WAIT_MAX) throw new GridError('invalid', `at most ${WAIT_MAX} jobs can be waited for at once`)
   const { clock } = client.parts
-  const stop = new AbortController()
+  const stop = stopOfMany()
   const onAbort = () => stop.abort()
   signal?.addEventListener('abort', onAbort, { once: true })
   if (signal?.aborted) stop.abort()

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import { checkFirstUnit } from '../client/built-units.js'
 import { buildJob } from '../client/job-builder.js'
 import type { JobList, ListedJob } from '../client/job-list.js'
@@ -12,6 +11,7 @@ import { systemClock } from '../runtime/clock.js'
 import { GridError } from '../runtime/errors.js'
 import { sha256 } from '../runtime/hash.js'
 import { systemRandom } from '../runtime/random.js'
+import { stopOfMany } from '../runtime/stop.js'
 import { GridJob } from './grid-job.js'
 import { openRequest, type SubmitRequest } from './request.js'
 import { linkedSignal } from './signals.js'
@@ -35,20 +35,16 @@ export interface GridParts {
   readonly pins: Pins
 }
 
-/** Iterations and waits that listen to the end of one connection, at most before Node warns of a leak. */
-const LISTENERS_MAX = 1_000
-
 /** A connection to a network, made by `connect`. Holds the process open until it is closed. */
 export class Grid {
   readonly #parts: GridParts
   readonly #client: GridClient
-  readonly #closing = new AbortController()
+  readonly #closing = stopOfMany()
 
   /** Use `connect`. */
   constructor(parts: GridParts) {
     this.#parts = parts
     this.#client = parts.process.client()
-    setMaxListeners(LISTENERS_MAX, this.#closing.signal)
   }
 
   /** The key that signs jobs submitted here, as 64 hex digits. */

@@ -1,4 +1,5 @@
 import { aborted } from '../client/session.js'
+import { stopOfMany } from '../runtime/stop.js'
 
 /** One signal out of several, let go of when the thing it is for is over. */
 export interface LinkedSignal {
@@ -11,7 +12,7 @@ export interface LinkedSignal {
 
 /** A signal that aborts when any of `signals` does. Unlike `AbortSignal.any` it is there in every Node 20, and leaves no listener behind. */
 export function linkedSignal(...signals: readonly (AbortSignal | undefined)[]): LinkedSignal {
-  const controller = new AbortController()
+  const controller = stopOfMany()
   const given = signals.filter((signal) => signal !== undefined)
   const abort = () => controller.abort()
   const stopped = new Promise<never>((_, reject) => {

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import {
   announceMethod,
   dialBackMethod,
@@ -13,6 +12,7 @@ import type { Announcement, BoardUpdate, Contact, OverlayRecord, WatchBoardReque
 import { protocolGap } from '../proto/protocol-range.js'
 import type { Clock, Millis } from '../runtime/clock.js'
 import { GridError, toGridError } from '../runtime/errors.js'
+import { stopOfMany } from '../runtime/stop.js'
 import type { Address, Endpoint, MessageStream, Transport, UnaryMethod } from '../runtime/transport.js'
 import { hostOf, isPrivateHost, PRIVATE_ADDRESS_HINT } from './core/subnet.js'
 import type { OverlayOptions } from './options.js'
@@ -54,12 +54,11 @@ interface RpcDependencies {
 export class OverlayRpc {
   readonly #d: RpcDependencies
   readonly #measured = new Map<NodeId, Measured>()
-  readonly #closing = new AbortController()
+  // Every open request listens to it.
+  readonly #closing = stopOfMany()
 
   constructor(dependencies: RpcDependencies) {
     this.#d = dependencies
-    // Every open request listens to it, and how many there are is bounded elsewhere.
-    setMaxListeners(0, this.#closing.signal)
   }
 
   /** Asks whether `contact` lives; resolves to its newest record. */

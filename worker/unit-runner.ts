@@ -1,6 +1,6 @@
-import { setMaxListeners } from 'node:events'
 import type { JobId, JobSpec } from '../proto/model.js'
 import { GridError, toGridError } from '../runtime/errors.js'
+import { stopOfMany } from '../runtime/stop.js'
 import { BRIEF_MS, CONTENT_BYTES_MAX, type ComputeResult, type UnitOnThread } from './compute/compute.js'
 import type { ComputedUnit, WorkerEvent } from './core/messages.js'
 import type { WorkerDependencies } from './dependencies.js'
@@ -131,8 +131,7 @@ export class UnitRunner {
         `program and inputs of a unit have ${bytes} bytes, at most ${CONTENT_BYTES_MAX} are taken here`,
       )
     }
-    const abort = new AbortController()
-    setMaxListeners(0, abort.signal)
+    const abort = stopOfMany()
     const ready = this.#files(spec, abort.signal).then((files) => {
       if (abort.signal.aborted) {
         files.release()

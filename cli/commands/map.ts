@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import type { UnitAnswer } from '../../client/answer.js'
 import { BoundedQueue } from '../../client/bounded-queue.js'
 import { memoryContent } from '../../client/content.js'
@@ -10,6 +9,7 @@ import { specDefaults } from '../../job/spec.js'
 import type { JobId, Policy } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import { sha256 } from '../../runtime/hash.js'
+import { stopOfMany } from '../../runtime/stop.js'
 import { failureText, resultFields } from '../answers.js'
 import type { CommandTable } from '../command-table.js'
 import { withConnection } from '../connect.js'
@@ -92,9 +92,8 @@ async function map(
     const peers = await client.parts.overlay.estimatePeers()
     const shardOwners = await client.ownersHere()
     const underWay = new Set<JobId>()
-    const stop = new AbortController()
+    const stop = stopOfMany()
     const { signal } = stop
-    setMaxListeners(0, signal)
     interrupts.first.addEventListener('abort', () => stop.abort(), { once: true })
     let cancelled: Promise<void> | undefined
     const cancelAll = () => {
