@@ -10,6 +10,9 @@ import type { Shard } from './core/shard.js'
 import { type FinishedShards, finishedName } from './finished-shards.js'
 import type { OwnerDriver } from './owner-driver.js'
 
+/** Of the places for open shards these are for jobs on which work was settled here: jobs that strangers pile up cannot stop them. */
+const UNDER_WAY_SHARE = 1 / 8
+
 /** What {@link OwnedShards} are handed. */
 export interface OwnedShardsDependencies {
   readonly clock: Clock
@@ -90,9 +93,17 @@ export class OwnedShards {
     if ((core.job(jobId)?.shards.size ?? 0) >= shardsOpenPerJobMax)
       throw most(`${shardsOpenPerJobMax} shards of one job`)
     if (ofSubmitter >= shardsOpenPerSubmitterMax) throw most(`${shardsOpenPerSubmitterMax} shards of one submitter`)
-    if (open >= shardsOpenMax) throw most(`${shardsOpenMax} shards`)
+    const others = Math.ceil((1 - UNDER_WAY_SHARE) * shardsOpenMax)
+    const places = open >= others && this.#isUnderWay(asked, shard) ? shardsOpenMax : others
+    if (open >= places) throw most(`${places} shards`)
     if (from !== '' && ofAddress >= PASSED_ON_SHARE * (shardsOpenMax - open))
       throw most(`${PASSED_ON_SHARE} times as many shards of one address as it has room for`)
+  }
+
+  /** Whether volunteers have given work to the job here. Shards are asked for in their order, so the one before may have finished. */
+  #isUnderWay({ jobId }: BookedJob, shard: number): boolean {
+    const open = this.#d.owner.core.job(jobId)?.shards.values() ?? []
+    return [...open].some(({ settledCount }) => settledCount > 0) || !!this.#d.finished.summary(jobId, shard - 1)
   }
 
   /**

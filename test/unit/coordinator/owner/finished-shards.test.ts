@@ -12,11 +12,21 @@ const JOB = 'a'.repeat(64) as JobId
 /** Four of these fill the room. */
 const UNITS = READ_BACK_UNITS_MAX / 4
 
+/** What owners look at in a job of which shards are open. */
+interface OpenJob {
+  readonly jobId: JobId
+  readonly spec: { readonly submitter: string }
+  readonly shards: ReadonlyMap<number, { readonly settledCount: number }>
+}
+
 /** A peer with finished shards of one job on disk, each of a quarter of what may be read back. */
 class Bench {
   readonly inMemory = new Set<number>()
   readonly readBy = new Set<number>()
   readonly writes: Write[] = []
+  /** What is open of the job, and of others. */
+  own: OpenJob | undefined
+  readonly others: OpenJob[] = []
   /** Ends the commits that wait, if they are to wait. */
   release: (() => void)[] | undefined
   readonly job = {
@@ -25,14 +35,15 @@ class Bench {
     units: () => [{ first: 0, count: UNITS }],
     spec: { submitter: 'b' },
     removed: false,
+    broughtFrom: '',
   } as never
   readonly #owner = {
     core: {
       hasShard: (_: JobId, shard: number) => this.inMemory.has(shard),
       shard: (_: JobId, shard: number) => (this.inMemory.has(shard) ? { finished: true } : undefined),
       report: () => ({ summary: EMPTY_SUMMARY }),
-      job: () => undefined,
-      jobs: () => [],
+      job: () => this.own,
+      jobs: () => [...this.others, ...(this.own === undefined ? [] : [this.own])],
     },
     isListenedTo: (_: JobId, shard: number) => this.readBy.has(shard),
     unloadShard: (_: JobId, shard: number) => void this.inMemory.delete(shard),
@@ -63,7 +74,7 @@ class Bench {
     clock: this.#clock,
     store: this.#store,
     commits: this.#commits,
-    book: undefined as never,
+    book: { get: () => undefined } as never,
     owner: this.#owner,
     finished: this.finished,
     options: { shardsOpenMax: 100, shardsOpenPerSubmitterMax: 100, shardsOpenPerJobMax: 100 } as never,
@@ -115,6 +126,30 @@ reading('leave the disk with their job', async () => {
 })
 
 reading.run()
+
+const opening = suite('A shard that is to be opened')
+
+opening('finds no place where strangers have taken them all, unless work was settled on its job here', async () => {
+  const bench = new Bench()
+  const shards = (count: number, settledCount: number) =>
+    new Map(Array.from({ length: count }, (_, shard) => [shard, { settledCount }]))
+  bench.others.push({ jobId: 'd'.repeat(64) as JobId, spec: { submitter: 'e' }, shards: shards(86, 0) })
+  bench.own = { jobId: JOB, spec: { submitter: 'b' }, shards: shards(1, 0) }
+  await bench.shards.open(bench.job, 1)
+  bench.own = { ...bench.own, shards: shards(2, 0) }
+  await rejects(bench.shards.open(bench.job, 2), 'quota')
+  bench.own = { ...bench.own, shards: shards(2, 1) }
+  await bench.shards.open(bench.job, 2)
+  // All that were open have finished since.
+  await bench.finished.unload(JOB, 2)
+  bench.own = undefined
+  bench.others.push({ jobId: 'f'.repeat(64) as JobId, spec: { submitter: 'e' }, shards: shards(13, 0) })
+  await bench.shards.open(bench.job, 3)
+  bench.others.push({ jobId: 'c'.repeat(64) as JobId, spec: { submitter: 'c' }, shards: shards(1, 0) })
+  await rejects(bench.shards.open(bench.job, 4), 'quota')
+})
+
+opening.run()
 
 const dropping = suite('A shard that is dropped')
 
