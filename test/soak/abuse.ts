@@ -83,7 +83,9 @@ class Stage {
     for (let i = 0; i < WORKERS; i++) await grid.worker([address], WORKER_THREADS)
     const client = await grid.client(address)
     const count = Math.ceil((2 * (seconds + 60) * WORKERS * WORKER_THREADS * 1_000) / UNIT_MS)
-    const { jobId } = await grid.submitTrace(client, 'honest', { count, ms: UNIT_MS, maxInstances: 100 })
+    // Small shards: a place for the next one has to be found while the attack goes on.
+    const shape = { count, ms: UNIT_MS, maxInstances: 100, shardUnits: 1_024 }
+    const { jobId } = await grid.submitTrace(client, 'honest', shape)
     return new Stage(grid, peer, client, jobId)
   }
 
