@@ -24,8 +24,8 @@ export interface OpenedFiles {
 }
 
 /**
- * Opens the files that options name, and for inputs those of folders. Standard input is put aside in a temporary file, since it is read more than once.
- * Throws GridError `invalid` for a file that is not there, cannot be read, or is a folder of the source.
+ * Opens the files that options name, and for inputs those of folders. Standard input is put aside in a temporary file, since it
+ * is read more than once. Throws GridError `invalid` for a file that is not there, cannot be read, or is a folder of the source.
  */
 export async function openFiles(
   { source, inputs }: { readonly source: SourceOption; readonly inputs: readonly InputOption[] },

@@ -67,23 +67,26 @@ export interface JobWant {
   readonly instances: number
 }
 
+/** What a worker is willing to take from one owner. */
+export interface Want {
+  /** Instances that it would hold from this owner in all. */
+  readonly instances: number
+  /** Why it is less than the worker could compute; undefined: it is not, or the worker does not say. */
+  readonly restraint?: RestraintWord | undefined
+  readonly declined?: readonly DeclinedJob[]
+  /** None at the moment, for it is full with work of others, but further opinions may be kept for it. */
+  readonly busy?: boolean | undefined
+  /** Instances of single jobs in hand at most. */
+  readonly jobs?: readonly JobWant[]
+  /** Of a job that is not among these, for its units were never timed here; 0 or undefined: no bound but `instances`. */
+  readonly ofNew?: number
+}
+
 /** What a worker says to an owner. */
 export type WorkerMessage =
   | Hello
-  /** How many instances the worker is willing to hold from this owner in all; replaces what it said before. */
-  | {
-      readonly type: 'want'
-      readonly instances: number
-      /** Why it is less than the worker could compute; undefined: it is not, or the worker does not say. */
-      readonly restraint?: RestraintWord | undefined
-      readonly declined?: readonly DeclinedJob[]
-      /** None at the moment, for it is full with work of others, but further opinions may be kept for it. */
-      readonly busy?: boolean | undefined
-      /** Instances of single jobs in hand at most. */
-      readonly jobs?: readonly JobWant[]
-      /** Of a job that is not among these, for its units were never timed here; 0 or undefined: no bound but `instances`. */
-      readonly ofNew?: number
-    }
+  /** Replaces what it said before. */
+  | ({ readonly type: 'want' } & Want)
   /** A report with the outputs of its units that are at most 4 KiB encoded. `wallMs`: of all its units together. */
   | {
       readonly type: 'report'

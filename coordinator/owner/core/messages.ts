@@ -1,6 +1,6 @@
 import type { KnownOrder } from '../../../job/orders.js'
 import type { Vote } from '../../../job/verdict.js'
-import type { RefusalCode, RestraintWord } from '../../../proto/explain-messages.js'
+import type { RefusalCode } from '../../../proto/explain-messages.js'
 import type {
   Digest,
   Grant,
@@ -12,7 +12,7 @@ import type {
   Summary,
   UnitRange,
 } from '../../../proto/model.js'
-import type { DeclinedJob, JobWant } from '../../../proto/work-messages.js'
+import type { Want } from '../../../proto/work-messages.js'
 import type { Millis } from '../../../runtime/clock.js'
 
 /** A stream to a worker, numbered by the driver from 1 on; never reused within a process. */
@@ -98,21 +98,8 @@ export type OwnerEvent =
       readonly code: RefusalCode
     }
   | { readonly type: 'sessionHeard'; readonly session: SessionId }
-  /**
-   * `restraint`: why it is less than it could compute; `declined`: jobs that it takes nothing of. Both replace what was said.
-   * `busy`: it wants nothing now, being full with work of others, but may be drawn. `jobs`, `ofNew`: instances of these jobs
-   * at most, and of any other; absent or 0: no bound but `instances`.
-   */
-  | {
-      readonly type: 'wantChanged'
-      readonly session: SessionId
-      readonly instances: number
-      readonly restraint?: RestraintWord | undefined
-      readonly declined?: readonly DeclinedJob[]
-      readonly busy?: boolean | undefined
-      readonly jobs?: readonly JobWant[]
-      readonly ofNew?: number
-    }
+  /** Replaces what the worker said before. */
+  | ({ readonly type: 'wantChanged'; readonly session: SessionId } & Want)
   | {
       readonly type: 'progressMade'
       readonly session: SessionId
