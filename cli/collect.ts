@@ -27,7 +27,7 @@ import { withGridCrashes } from './trap/crashes.js'
 const SEAL_MS = 3_000
 
 /** Answers of a job and of its retries, with what came of them. */
-export interface Reading {
+interface Reading {
   readonly answers: AsyncIterable<UnitAnswer>
   summary(): ResultsSummary
 }

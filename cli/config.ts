@@ -12,7 +12,7 @@ import { lineOfKey, problemOf } from './toml.js'
 export type Origin = 'default' | 'file' | 'environment' | 'flag'
 
 /** A value as the rest of the program uses it, and where it came from. */
-export interface Setting<T> {
+interface Setting<T> {
   readonly value: T
   readonly origin: Origin
 }

@@ -15,7 +15,7 @@ import {
 import { lineOfKey, problemOf } from './toml.js'
 
 /** What a job file says. */
-export interface JobFile {
+interface JobFile {
   readonly task: string | undefined
   readonly args: readonly string[] | undefined
   readonly options: GivenOptions

@@ -1,10 +1,10 @@
 /** Every option that describes a job: the same as flags of `submit`, `run-local` and `map`, and as keys of a job file. */
 
 /** How often an option may be given: once with a value, several times, or without a value. */
-export type OptionKind = 'text' | 'list' | 'switch'
+type OptionKind = 'text' | 'list' | 'switch'
 
 /** Headings under which help shows them. */
-export type OptionGroup = 'Source (exactly one)' | 'Units' | 'Checking' | 'Limits of a unit' | 'Job'
+type OptionGroup = 'Source (exactly one)' | 'Units' | 'Checking' | 'Limits of a unit' | 'Job'
 
 /** One option of a job: a flag of `submit` and `run-local`, and a key of a job file. */
 export interface JobOptionDefinition {

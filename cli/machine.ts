@@ -11,7 +11,7 @@ const RESERVED_BYTES = 256 * 2 ** 20
 const MIB = 2 ** 20
 
 /** Threads and memory that a process uses where nobody says otherwise. */
-export interface MachineShare {
+interface MachineShare {
   readonly threads: number
   /** Most memory a unit may ask for. Unit: bytes. */
   readonly memoryBytes: number

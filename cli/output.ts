@@ -27,7 +27,7 @@ interface OutputOptions {
 }
 
 /** Fields of a JSON value; bigints are printed as decimal text, since JSON readers lose digits beyond 2^53. */
-export type JsonFields = Readonly<Record<string, unknown>>
+type JsonFields = Readonly<Record<string, unknown>>
 
 /**
  * Where a command's words go. stdout carries the answer and nothing else, so that it can be piped; everything for people's

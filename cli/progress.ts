@@ -4,7 +4,7 @@ import type { Clock, Millis } from '../runtime/clock.js'
 import type { Output } from './output.js'
 
 /** What a bar shows. */
-export interface ProgressState {
+interface ProgressState {
   readonly done: number
   readonly total: number
   /** A few words behind the bar; what they say may come from strangers. */
@@ -31,7 +31,7 @@ export function startProgress(output: Output, clock: Clock, linePrefix = ''): Pr
 }
 
 /** Shows how far several things are, each by its name. */
-export interface ProgressBoard {
+interface ProgressBoard {
   show(name: string, state: ProgressState): void
   /** Takes the bars away. Safe to call twice. */
   stop(): void

@@ -18,7 +18,7 @@ const RETRY_MS: Millis = 500
 const NOTHING = new Uint8Array(0)
 
 /** A unit whose result is proved and whose bytes are wanted. */
-export interface WantedOutput {
+interface WantedOutput {
   readonly shard: number
   readonly unit: number
   readonly digest: Digest

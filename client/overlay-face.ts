@@ -29,7 +29,7 @@ export interface ClientOverlay {
 }
 
 /** The methods of `Overlay` that {@link overlayFace} uses. */
-export interface OverlayLike {
+interface OverlayLike {
   readonly self: { readonly nodeId: NodeId }
   lookup(key: Key, request?: LookupRequest): Promise<Contact[]>
   owners(key: Key, r: number): Promise<Contact[]>

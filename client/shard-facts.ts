@@ -13,7 +13,7 @@ import { SignatureChecks } from './signature-checks.js'
 const IDLE_MS: Millis = 30_000
 
 /** Everything the owners of a shard have, together. */
-export interface ShardFacts {
+interface ShardFacts {
   readonly evidence: ShardEvidence
   /** Owners that gave all they have. */
   readonly answered: number

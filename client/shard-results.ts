@@ -39,7 +39,7 @@ export interface Problem {
 }
 
 /** Why units of a shard are left. */
-export type LeftReason = 'open' | 'unproved' | 'unreachable'
+type LeftReason = 'open' | 'unproved' | 'unreachable'
 
 interface ShardReading {
   readonly withOutputs: boolean

@@ -12,7 +12,7 @@ const TAG = 'totals'
 const TOTALS_BYTES_MAX = 64 * 2 ** 20
 
 /** Signs as the worker whose totals they are. */
-export interface TotalsSigner {
+interface TotalsSigner {
   readonly publicKey: PublicKey
   sign(tag: string, bytes: Uint8Array): Uint8Array
 }

@@ -49,7 +49,7 @@ interface TotalsRequest {
 }
 
 /** What was collected, and jobs of which nothing could be: their peers forget them a day after they expire. */
-export interface CollectedTotals {
+interface CollectedTotals {
   readonly jobs: ReadonlyMap<JobId, JobTotals>
   readonly gone: readonly JobId[]
 }

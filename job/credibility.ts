@@ -13,7 +13,7 @@ import {
 } from './votes.js'
 
 /** A job that is checked by how far its donors can be believed. */
-export type ConfidencePolicy = Extract<Policy, { type: 'confidence' }>
+type ConfidencePolicy = Extract<Policy, { type: 'confidence' }>
 
 /** What the donors of a shard are worth: bits of odds that a vote of theirs is right. */
 export interface Weights {

@@ -5,7 +5,7 @@ import { type CheckedFact, CheckedFacts, checkReportFact, type FactContext, type
 import { type Judgement, judge, type VerdictRules, type Vote } from './verdict.js'
 
 /** What an owner says of a unit. */
-export interface SettledClaim {
+interface SettledClaim {
   readonly unit: number
   readonly outcome: Outcome
   readonly digest: Digest
@@ -36,7 +36,7 @@ export type UnitEvidence =
     }
 
 /** What becomes of a fact: new and valid, known already, or void. */
-export type FactReception =
+type FactReception =
   /** `letGo`: facts of which nothing is left now, a vote of each. */
   | { readonly type: 'kept'; readonly fact: CheckedFact; readonly letGo: readonly Vote[] }
   | { readonly type: 'known' }

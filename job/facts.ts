@@ -68,7 +68,7 @@ export function factContext(parts: Omit<FactContext, 'shardKey' | 'hasUnit'>): F
 }
 
 /** Why a grant is void. */
-export type GrantRefusal =
+type GrantRefusal =
   | 'grantMalformed'
   | 'grantOtherJob'
   | 'grantOtherShard'
@@ -101,7 +101,7 @@ export type FactRefusal =
   | 'reportSignature'
 
 /** A grant that counts, with the node id of its signer. */
-export interface CheckedGrant {
+interface CheckedGrant {
   readonly ok: true
   readonly id: Digest
   readonly grant: Grant
@@ -123,7 +123,7 @@ export interface CheckedFact {
 }
 
 /** A fact that never counts, whoever looks at it. */
-export interface RefusedFact<Reason extends FactRefusal = FactRefusal> {
+interface RefusedFact<Reason extends FactRefusal = FactRefusal> {
   readonly ok: false
   readonly reason: Reason
 }

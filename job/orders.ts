@@ -11,7 +11,7 @@ export interface KnownOrder {
 }
 
 /** Units that a submitter let go again at one moment. */
-export interface Release {
+interface Release {
   readonly seq: number
   readonly units: readonly UnitRange[]
 }
@@ -35,7 +35,7 @@ export interface OrdersView {
 }
 
 /** What {@link checkOrder} compares an order with. */
-export interface OrderContext {
+interface OrderContext {
   readonly spec: JobSpec
   readonly jobId: JobId
   readonly sha256: Sha256
@@ -45,7 +45,7 @@ export interface OrderContext {
 }
 
 /** Why an order does not count. */
-export type OrderRefusal = 'malformed' | 'otherJob' | 'badSignature' | RulingsRefusal
+type OrderRefusal = 'malformed' | 'otherJob' | 'badSignature' | RulingsRefusal
 
 /** Whether the submitter of the job said this, or a judge that its spec names for rulings. Its place in the job is then for {@link applyOrders} to find. */
 export function checkOrder(

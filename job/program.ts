@@ -8,7 +8,7 @@ import { compileTemplate, type ItemValues, type Template } from './template.js'
 import { type ItemRange, itemValue, unitItems } from './unit-source.js'
 
 /** A file that a unit sees below `/in`, besides the shared inputs of the job. */
-export interface InputFile {
+interface InputFile {
   readonly name: string
   readonly bytes: Uint8Array
 }

@@ -66,7 +66,7 @@ function raise(base: bigint, exponent: bigint, text: string): bigint {
 }
 
 /** Bounds of `--range`: half-open, cut every `step`. */
-export interface ParsedRange {
+interface ParsedRange {
   readonly start: bigint
   readonly end: bigint
   readonly step: bigint
@@ -87,7 +87,7 @@ export function parseRange(text: string): ParsedRange {
 }
 
 /** Bounds of `--array`: both included. */
-export interface ParsedArray {
+interface ParsedArray {
   readonly from: bigint
   readonly to: bigint
   readonly step: bigint

@@ -94,7 +94,7 @@ const LAST_ORDERS = 4
 const CLEAN_RULINGS_MIN = 64
 
 /** Rulings of an audit that have not been given yet, and how many orders have been. */
-export interface RulingsAtHand {
+interface RulingsAtHand {
   readonly urgent: number
   readonly kept: number
   readonly given: number

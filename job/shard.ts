@@ -98,7 +98,7 @@ export function shardKey(sha256: Sha256, jobId: JobId, shard: number): Key {
 }
 
 /** What a submitter expects of its units. */
-export interface ShardEstimate {
+interface ShardEstimate {
   readonly units: number
   /** Encoded output of a unit; 0 when unknown. */
   readonly outputBytes: number

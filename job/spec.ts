@@ -69,7 +69,7 @@ export const specDefaults = {
 } as const satisfies Partial<JobSpec>
 
 /** Where and when a spec is checked. */
-export interface SpecContext {
+interface SpecContext {
   /** Wall clock, ms since 1970; without it, nothing about time is checked but the job's length. */
   readonly nowMs?: number
   /** Name of the network of the checking node. */

@@ -11,13 +11,13 @@ const GREATER = 62
 const AT = 64
 
 /** Told where each item ends: its offset in the content pushed so far, as a whole. */
-export type ItemEnd = (endOffset: number) => void
+type ItemEnd = (endOffset: number) => void
 
 /**
  * Finds the ends of items in content that comes in pieces, keeping none of it. Items stand one after another: each ends
  * where the next starts, line ends and separators belong to the item before them, blank lines to the item after them.
  */
-export interface Splitter {
+interface Splitter {
   push(chunk: Uint8Array, onItem: ItemEnd): void
   /** The content is over: reports the last item when no separator ended it. */
   end(onItem: ItemEnd): void

@@ -49,7 +49,7 @@ export interface ProvedTotal {
 }
 
 /** What a file of totals proves; or the first thing that is wrong with it, for people to read. */
-export type CheckedTotals =
+type CheckedTotals =
   | { readonly ok: true; readonly jobs: readonly ProvedTotal[] }
   | { readonly ok: false; readonly reason: string }
 

@@ -10,7 +10,7 @@ export interface ItemRange {
 }
 
 /** What one unit is made of. Unit = group * repeat + repetition, so repetitions of an item stand together. */
-export interface UnitItems {
+interface UnitItems {
   /** Index of the item group, from 0: the placeholder `{i}`. */
   readonly group: number
   /** Groups of the whole job: `{n}`. */

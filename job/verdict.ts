@@ -39,7 +39,7 @@ export interface VerdictRules {
 }
 
 /** What every judgement tells besides its state. */
-export interface Tally {
+interface Tally {
   /** Different workers that failed the unit by their own fault. */
   readonly hostErrors: number
   /**

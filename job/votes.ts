@@ -132,7 +132,7 @@ function firsts(votes: readonly Vote[]): Vote[] {
 }
 
 /** Valid votes for one answer, by the owner that granted them. */
-export type VotesByGrantor = ReadonlyMap<NodeId, number>
+type VotesByGrantor = ReadonlyMap<NodeId, number>
 
 /** How votes of one grantor are bounded; see `VerdictRules`. */
 export interface GrantorCaps {

@@ -13,7 +13,7 @@ const HOST_PATTERN = /^(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-)
 const FORMAT_HINT = 'write host, host:port or host:port#id, with IPv6 hosts in brackets: [2001:db8::1]:4747'
 
 /** Where to find a peer, as a person writes it. */
-export interface PeerAddress {
+interface PeerAddress {
   /** `host:port`, lower case, IPv6 hosts in brackets. */
   readonly address: Address
   readonly host: string

@@ -28,7 +28,7 @@ export interface CertifiedPeer {
 }
 
 /** What goes into a leaf certificate; given apart from {@link Identity} so that tests can forge. */
-export interface LeafFields {
+interface LeafFields {
   /** Key that the certificate is for; any type, so that tests can ask for one that is refused. */
   readonly subjectKey: KeyObject
   readonly subjectName: string

@@ -49,7 +49,7 @@ export const RECEIVE_WINDOW_BYTES = 8 * 1024 * 1024
  * What all connections together may make us hold: halves of messages, messages that wait for their turn, answers that are
  * not read, 4 KiB for each call. With more, the one that holds most is ended. Unit: bytes.
  */
-export const HELD_BYTES_MAX = 128 * 1024 * 1024
+const HELD_BYTES_MAX = 128 * 1024 * 1024
 /**
  * A connection is tried so often; without an answer it is given up after 40 s in all. An answer stands in line
  * behind what the system has taken for a slow link already, which is up to a megabyte: ten seconds of 1 Mbit/s. Unit: ms.

@@ -10,7 +10,7 @@ import {
 } from '../runtime/transport.js'
 
 /** What is used of the duplex streams of grpc-js, whose two types share no other. */
-export interface CallStream {
+interface CallStream {
   write(bytes: Buffer, sent: () => void): boolean
   end(): unknown
   pause(): unknown
@@ -20,7 +20,7 @@ export interface CallStream {
 }
 
 /** What differs between the two ends of a gRPC call. */
-export interface StreamSide<In, Out> {
+interface StreamSide<In, Out> {
   /** Object-mode duplex of grpc-js; chunks are serialized messages. */
   readonly call: CallStream
   readonly caller: Caller

@@ -3,7 +3,7 @@ import { GridError } from '../runtime/errors.js'
 import type { Codec, StreamMethod, Transport, UnaryMethod } from '../runtime/transport.js'
 
 /** `HealthCheckResponse.ServingStatus` of `proto/grpc/health/v1/health.proto`. */
-export type HealthStatus = 'unknown' | 'serving' | 'notServing' | 'serviceUnknown'
+type HealthStatus = 'unknown' | 'serving' | 'notServing' | 'serviceUnknown'
 
 const STATUSES: readonly HealthStatus[] = ['unknown', 'serving', 'notServing', 'serviceUnknown']
 const SERVICE_NAME_MAX = 256

@@ -29,7 +29,7 @@ export type { PeerMemory, RememberedPeer } from './remembered-peers.js'
 export type { OverlayIdentity } from './self-contact.js'
 
 /** What a process hands to its overlay. */
-export interface OverlayDependencies extends OverlayMembership {
+interface OverlayDependencies extends OverlayMembership {
   /** Kinds of record this node stores and believes; others are refused. */
   readonly recordKinds?: readonly RecordKind[]
 }

@@ -10,7 +10,7 @@ import type { OverlayOptions } from './options.js'
 import type { OverlayRpc } from './rpc.js'
 
 /** `quick` for workers and polling; `careful` for whatever must not be misled; `join` is careful with more at a time. */
-export type LookupStrength = 'quick' | 'careful' | 'join'
+type LookupStrength = 'quick' | 'careful' | 'join'
 
 interface LookupDependencies {
   readonly clock: Clock

@@ -27,7 +27,7 @@ export interface StoreSizes {
 }
 
 /** What a peer keeps for others, and what answers for it. */
-export interface Owning {
+interface Owning {
   readonly coordinator: Coordinator
   readonly storeSizes: () => Promise<StoreSizes>
 }

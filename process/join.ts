@@ -23,7 +23,7 @@ const REMEMBERED_MAX = 8
 const MEMORY_BYTES = 256 * 2 ** 20
 
 /** What a short-lived leaf is started with. */
-export interface ClientSettings {
+interface ClientSettings {
   readonly dataFolder: string
   readonly network: Network
   /** Where to join; empty: the peers that an earlier node of the data directory remembered. */

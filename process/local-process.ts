@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { onDisk } from '../overlay/data-directory.js'
 
 /** What a long-running process of a data directory says about itself, for commands on the same machine. */
-export interface LocalProcess {
+interface LocalProcess {
   readonly pid: number
   readonly network: string
   /** `host:port#id`; undefined for a worker that does not listen. */

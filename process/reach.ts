@@ -14,7 +14,7 @@ const ASKED_MAX = 3
 const ASK_MS = 6_000
 
 /** Where to listen for the moment, and who is to dial back. */
-export interface ReachRequest {
+interface ReachRequest {
   readonly network: Network
   readonly listen: { readonly host: string; readonly port: number }
   readonly advertise: string | undefined
@@ -22,7 +22,7 @@ export interface ReachRequest {
 }
 
 /** What came of it. */
-export interface Reached {
+interface Reached {
   /** Where they were asked to dial. */
   readonly address: Address
   /** Of {@link ReachRequest.peers} those that answered, and those that got through. */

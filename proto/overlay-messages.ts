@@ -90,7 +90,7 @@ export interface Announcement {
 }
 
 /** Carried by every request of a peer that listens; leaves leave it out. */
-export interface FromCaller {
+interface FromCaller {
   readonly caller: Contact | undefined
 }
 

@@ -1,5 +1,5 @@
 /** What a disk that refuses writes is to be told as, and what to do. */
-export interface DiskProblem {
+interface DiskProblem {
   readonly text: string
   readonly hint?: string
 }

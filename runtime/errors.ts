@@ -32,7 +32,7 @@ export type ErrorCode = (typeof ERROR_CODES)[number]
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set(['quota', 'unreachable', 'timeout', 'closed', 'unavailable'])
 
 /** What an error is about: ids and values a reader needs, never a stack or a path of another machine. */
-export type ErrorFields = Readonly<Record<string, string | number | boolean | bigint>>
+type ErrorFields = Readonly<Record<string, string | number | boolean | bigint>>
 
 /** A failure at an edge: network, disk, or something a person typed. */
 export class GridError extends Error {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 /** All that differs between operating systems, in one place. */
 
 /** Where a person's programs keep their files. */
-export interface PlatformFolders {
+interface PlatformFolders {
   /** Of the configuration file. */
   readonly config: string
   /** Keys and state of a node. */

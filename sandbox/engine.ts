@@ -25,7 +25,7 @@ export interface Global {
 export type Exports = Readonly<Record<string, unknown>>
 
 /** Functions by module and name. */
-export type Imports = Readonly<Record<string, Readonly<Record<string, unknown>>>>
+type Imports = Readonly<Record<string, Readonly<Record<string, unknown>>>>
 
 /** An instance of a module. */
 export interface ModuleInstance {
@@ -33,7 +33,7 @@ export interface ModuleInstance {
 }
 
 /** Constructors of the interface. */
-export interface Engine {
+interface Engine {
   /** Whether `bytes` are a valid module. */
   validate(bytes: Uint8Array): boolean
   /** Compiles at once; throws a `CompileError` for an invalid module. */

@@ -29,7 +29,7 @@ export interface Keep {
 type KeepLonger = Omit<Keep, 'submitter'> & { readonly submitter?: PublicKey }
 
 /** How much of a blob is here. */
-export interface BlobStat {
+interface BlobStat {
   readonly ref: BlobRef
   readonly complete: boolean
   /** One bit a chunk, least significant first. */
@@ -37,7 +37,7 @@ export interface BlobStat {
 }
 
 /** Room for content. Unit: bytes of content; names and hashes come on top (under 1 %). */
-export interface BlobQuota {
+interface BlobQuota {
   readonly totalBytes: number
   readonly submitterBytes: number
 }

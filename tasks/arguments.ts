@@ -1,5 +1,5 @@
 /** Arguments of a unit, taken apart; or one message that says what is wrong. */
-export type ParsedArguments =
+type ParsedArguments =
   | { readonly ok: true; readonly options: ReadonlyMap<string, string>; readonly positional: readonly string[] }
   | { readonly ok: false; readonly message: string }
 

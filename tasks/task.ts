@@ -53,7 +53,7 @@ export interface AcceptedOutput {
 }
 
 /** What {@link Task.reduce} knows of the job. */
-export interface ReducedJob {
+interface ReducedJob {
   readonly unitCount: number
   /** The argument template, placeholders not filled in. */
   readonly args: readonly string[]

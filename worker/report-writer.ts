@@ -26,7 +26,7 @@ const REPORT_BESIDES_BYTES = 2 * 1024
 const UNIT_BESIDES_BYTES = 600
 
 /** A report with what travels beside it. */
-export interface WrittenReport {
+interface WrittenReport {
   readonly fact: ReportFact
   readonly outputs: readonly UnitBytes[]
   readonly wallMs: number

@@ -103,7 +103,7 @@ export function defineStatus(commands: CommandTable): void {
 }
 
 /** The network as a whole. */
-export interface StatusTotals {
+interface StatusTotals {
   readonly workers: number
   readonly threads: number
   readonly jobs: number

@@ -2,7 +2,7 @@ import type { Argument, Command, Option } from 'commander'
 import { suggestionsOf } from '../flags.js'
 
 /** What may stand in one place of a command line. `jobs`: ids of jobs; `tasks`: names of tasks, or a program's file. */
-export type ValueKind = 'none' | 'text' | 'files' | 'folders' | 'jobs' | 'tasks' | 'commands'
+type ValueKind = 'none' | 'text' | 'files' | 'folders' | 'jobs' | 'tasks' | 'commands'
 
 /** A value of a flag or an argument. */
 export interface ValueNode {

@@ -83,7 +83,7 @@ async function checkPort(
 }
 
 /** What came of asking peers to dial back. */
-export interface ReachSeen {
+interface ReachSeen {
   readonly where: string
   readonly address: string
   /** Peers there are, those that answered, and those that got through. */

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 
 /** The part of a terminal's output that frames are written to. */
-export interface FrameTarget {
+interface FrameTarget {
   write(text: string): unknown
   readonly columns?: number
   readonly rows?: number

@@ -21,7 +21,7 @@ import { UnitsSource } from './sources/units-source.js'
 import { frame } from './view/frame.js'
 
 /** What `top` needs besides its connection. */
-export interface TopOptions {
+interface TopOptions {
   /** Jobs to show besides one's own. */
   readonly named: readonly JobId[]
   /** Opens the admin socket of the process on this data directory. Rejects with GridError when there is none. */

@@ -11,7 +11,7 @@ const KEY_FRAME_MS: Millis = 50
 /** Whoever drags the edge of a window sends many sizes. Unit: ms. */
 const RESIZE_MS: Millis = 60
 /** Size of the terminal in columns and rows. */
-export interface TerminalSize {
+interface TerminalSize {
   readonly columns: number
   readonly rows: number
 }

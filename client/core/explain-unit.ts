@@ -7,7 +7,7 @@ import { type JobSight, nameOf, type PeerAnswer } from './job-sight.js'
 import { counted } from './unit-findings.js'
 
 /** One line of a unit's past. */
-export interface TimelineEntry {
+interface TimelineEntry {
   readonly agoMs: number
   /** The owner that remembers it. */
   readonly by: string

@@ -5,7 +5,7 @@ import type { Digest, JobId } from '../../proto/model.js'
 import type { Store, StoredFact } from '../store/store.js'
 
 /** A fact read from disk for another owner. */
-export interface RawFact extends OfferedFact {
+interface RawFact extends OfferedFact {
   readonly factId: Digest
 }
 

@@ -25,7 +25,7 @@ const MESSAGES_MAX = 8_192
  * what it had is here. `given`: the peer has what was here, and keeps to itself what it had, as it does not take this node
  * for an owner. `unknown`: the peer does not keep the shard. `failed`: it is not known what the peer has.
  */
-export type SyncOutcome = 'equal' | 'merged' | 'given' | 'unknown' | 'failed'
+type SyncOutcome = 'equal' | 'merged' | 'given' | 'unknown' | 'failed'
 
 /** What a sync of one shard with one peer has shown. */
 export interface SyncResult {

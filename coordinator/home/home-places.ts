@@ -17,7 +17,7 @@ interface HomePlacesContext {
 }
 
 /** What a node is to a job that it keeps. */
-export interface HomePlace {
+interface HomePlace {
   /** So many homes of the job, nearer than this node, seem to be there; of a guard, so many peers that may own. */
   readonly rank: number
   /** It is no home but lies in the region of the job: it keeps the job, and acts where homes do not. */
@@ -46,7 +46,7 @@ interface Place {
 }
 
 /** Another home of jobs kept here. */
-export interface OtherHome {
+interface OtherHome {
   readonly endpoint: Endpoint
   readonly jobIds: JobId[]
   /** Of all of them this node is only a guard. */

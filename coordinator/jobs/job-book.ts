@@ -245,7 +245,7 @@ export interface SpecVerifier extends SignatureVerifier {
 }
 
 /** What a peer needs to know to book a job. */
-export interface BookContext {
+interface BookContext {
   readonly sha256: Sha256
   readonly verifier: SpecVerifier
   readonly network: string
@@ -253,7 +253,7 @@ export interface BookContext {
 }
 
 /** What a book has room for: jobs and {@link countedBytes} of their specs, in all and of one submitter. */
-export interface BookRoom {
+interface BookRoom {
   readonly jobsMax: number
   readonly jobsPerSubmitterMax: number
   readonly specBytesMax: number
@@ -261,7 +261,7 @@ export interface BookRoom {
 }
 
 /** Whose request a job came with, as far as the room that it takes goes. */
-export interface Bringer {
+interface Bringer {
   readonly host: string
   /** What one address may hold, in parts of what is left free: {@link SUBMITTED_SHARE} or {@link PASSED_ON_SHARE}. */
   readonly share: number

@@ -14,7 +14,7 @@ import type { OwnerDriver } from './owner-driver.js'
 const UNDER_WAY_SHARE = 1 / 8
 
 /** What {@link OwnedShards} are handed. */
-export interface OwnedShardsDependencies {
+interface OwnedShardsDependencies {
   readonly clock: Clock
   readonly store: Store
   readonly commits: GroupCommit

@@ -25,7 +25,7 @@ import { WorkSessions, type WorkStream } from './work-sessions.js'
 const RATE_WINDOW_MS = 60_000
 
 /** Told what of a shard can be read now. */
-export interface ShardListener {
+interface ShardListener {
   /** Units became settled or failed. */
   decided(units: readonly number[]): void
   closed(): void

@@ -54,7 +54,7 @@ const SQL = {
 } as const
 
 /** A prepared statement; `args` is one list, because libsql takes a lone byte array for a list of numbers. */
-export interface SqliteStatement {
+interface SqliteStatement {
   run(args: readonly unknown[]): { readonly changes: number }
   /** Rows as lists of columns; blobs are Buffers. */
   all(args: readonly unknown[]): unknown[]

@@ -36,7 +36,7 @@ export interface BoardLimits {
 }
 
 /** An announcement with the peer that made it. `O` is how its owner is named to watchers. */
-export interface Posted<O> {
+interface Posted<O> {
   readonly announcement: Announcement
   readonly owner: O
 }
@@ -47,10 +47,10 @@ export type BoardEffect<O> =
   | { readonly type: 'withdraw'; readonly watcher: number; readonly jobId: JobId; readonly owner: NodeId }
 
 /** Which limit of {@link BoardLimits} an announcement met. */
-export type BoardRefusal = 'boardFull' | 'submitterQuota' | 'hostQuota' | 'jobQuota'
+type BoardRefusal = 'boardFull' | 'submitterQuota' | 'hostQuota' | 'jobQuota'
 
 /** What became of an announcement. */
-export type Posting<O> =
+type Posting<O> =
   | { readonly ok: true; readonly effects: readonly BoardEffect<O>[] }
   | { readonly ok: false; readonly reason: BoardRefusal }
 

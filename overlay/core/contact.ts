@@ -13,7 +13,7 @@ export const CLOCK_TOLERANCE_MS: Millis = 5 * 60_000
 export const CONTACT_TAG = 'contact'
 
 /** The checks of signatures and ids, handed in. */
-export interface ContactChecks {
+interface ContactChecks {
   verify(publicKey: PublicKey, tag: string, bytes: Uint8Array, signature: Uint8Array): boolean
   /** Whether the nonce shows the work that the network asks of an id. */
   enoughIdWork(publicKey: PublicKey, idNonce: Uint8Array): boolean

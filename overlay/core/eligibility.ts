@@ -1,7 +1,7 @@
 import type { Millis } from '../../runtime/clock.js'
 
 /** When a peer may own; values and ranges: `OverlayOptions`. */
-export interface EligibilityLimits {
+interface EligibilityLimits {
   /** With so many contacts or more, the time a peer must be up. */
   readonly eligibleAgeMs: Millis
   readonly eligibleAgePeers: number

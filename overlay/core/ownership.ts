@@ -67,7 +67,7 @@ export function rankOf(key: Point, self: NodeId, candidates: Iterable<Candidate>
 }
 
 /** When a former owner may drop what it holds: all three must be met. */
-export interface ReleaseLimits {
+interface ReleaseLimits {
   /** Ranks beyond r at which a former owner still keeps what it holds. */
   readonly slack: number
   /** Syncs with an owner in a row that found no difference. */

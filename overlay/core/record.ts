@@ -21,7 +21,7 @@ export interface RecordKind {
 }
 
 /** Why a record is not taken. `older`: a newer one of its signer is held; `againstRules`: its kind does not allow the value. */
-export type RecordRefusal =
+type RecordRefusal =
   | 'unknownKind'
   | 'tooLarge'
   | 'expired'
@@ -34,9 +34,7 @@ export type RecordRefusal =
   | 'full'
 
 /** What became of a record that was to be stored; `newer`: it was not held already. */
-export type Stored =
-  | { readonly ok: true; readonly newer: boolean }
-  | { readonly ok: false; readonly reason: RecordRefusal }
+type Stored = { readonly ok: true; readonly newer: boolean } | { readonly ok: false; readonly reason: RecordRefusal }
 
 interface RecordLimits {
   readonly recordsMax: number

@@ -11,7 +11,7 @@ import { hostOf, subnetOf } from './subnet.js'
 import type { Located, Table } from './table.js'
 
 /** How the table is kept; values and ranges: `OverlayOptions`. */
-export interface UpkeepLimits extends GraveyardLimits {
+interface UpkeepLimits extends GraveyardLimits {
   readonly k: number
   /** One round of probes, jittered by ± 20 %. */
   readonly tickMs: Millis

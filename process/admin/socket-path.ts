@@ -10,7 +10,7 @@ const FOLDER = 'admin'
 const FILE = 'socket'
 
 /** What {@link openSocketFolder} may look at. */
-export interface SocketSurroundings {
+interface SocketSurroundings {
   readonly system: string
   /** Private folder of the login session (`XDG_RUNTIME_DIR`); undefined: none. */
   readonly runtimeFolder: string | undefined

@@ -10,7 +10,7 @@ const KEEP_ALIVE_MS = 30_000
 const HEADER_BYTES_MAX = 8 * 1024
 
 /** What it serves. */
-export interface Scraped {
+interface Scraped {
   readonly contentType: string
   scrape(): Promise<string>
 }

@@ -8,7 +8,7 @@ import { BodyScanner } from './scan.js'
 import { Writer } from './writer.js'
 
 /** What the code section is told. */
-export interface CodeOptions {
+interface CodeOptions {
   /** Whether NaN bits are made canonical where they would show. */
   readonly nan: boolean
   /** Length of what is written up to which the code may go, so that the whole stays within `bytesMax`. Unit: bytes. */

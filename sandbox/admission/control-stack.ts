@@ -6,7 +6,7 @@ import type { Reader } from './reader.js'
 export const WRAPPERS = 3
 
 /** A block that is open while a body is scanned. */
-export interface Block {
+interface Block {
   /** Opcode that opened it; `else` once that is passed. */
   opcode: number
   /** Operands below the block's parameters. */

@@ -30,7 +30,7 @@ const SMALL_FRAME_SLOTS = 256
 const UNCHECKED_INSTRUCTIONS = 256
 
 /** A body as it is read: instructions in `bytes` from `start` to `end`. */
-export interface ScannedBody {
+interface ScannedBody {
   readonly bytes: Uint8Array
   readonly start: number
   readonly end: number

@@ -8,7 +8,7 @@ import { exports, globals, memory, tables } from './state.js'
 import { Writer } from './writer.js'
 
 /** What the pass is told. */
-export interface InstrumentOptions {
+interface InstrumentOptions {
   /** Cap of the memory. Unit: bytes, counted in whole pages of 64 KiB. */
   readonly memoryBytes: number
   /**
@@ -19,7 +19,7 @@ export interface InstrumentOptions {
 }
 
 /** An instrumented module and what was seen on the way. */
-export interface Instrumented {
+interface Instrumented {
   readonly bytes: Uint8Array
   readonly shape: ModuleShape
   readonly hasNames: boolean

@@ -26,7 +26,7 @@ const RANKS = [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13, 11, 6]
 const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00]
 
 /** Where the sections of a module are: a reader over each but the custom ones. */
-export interface Sections {
+interface Sections {
   readonly byId: ReadonlyMap<number, Reader>
   /** The custom section `name`, where there is one: after its own name. Not checked further. */
   readonly names: Reader | undefined

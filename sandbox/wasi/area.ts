@@ -1,7 +1,7 @@
 import { ERRNO, refuse } from './errno.js'
 
 /** What may be done below one of the folders `/in`, `/out` and `/tmp`, and how much their files may hold. */
-export interface AreaRules {
+interface AreaRules {
   /** Nothing can be changed: `EROFS`. */
   readonly readOnly: boolean
   /**

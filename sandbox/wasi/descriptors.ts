@@ -18,21 +18,21 @@ interface DescriptorBase {
 }
 
 /** Standard input. */
-export interface InputDescriptor extends DescriptorBase {
+interface InputDescriptor extends DescriptorBase {
   readonly type: 'input'
   readonly bytes: StoredBytes
   position: number
 }
 
 /** Standard output or error. */
-export interface OutputDescriptor extends DescriptorBase {
+interface OutputDescriptor extends DescriptorBase {
   readonly type: 'output'
   /** Takes the pieces of one write, `length` bytes in all. */
   readonly write: (parts: readonly Uint8Array[], length: number) => void
 }
 
 /** An open file. */
-export interface FileDescriptor extends DescriptorBase {
+interface FileDescriptor extends DescriptorBase {
   readonly type: 'file'
   readonly node: FileNode
   /** At most `OFFSET_MAX`. */

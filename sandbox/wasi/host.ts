@@ -18,10 +18,10 @@ import { UnitRandom } from './random.js'
 import { FileTree } from './tree.js'
 
 /** Functions as an engine takes them: they give an error number. */
-export type ImportedCalls = Readonly<Record<string, (...args: never[]) => number>>
+type ImportedCalls = Readonly<Record<string, (...args: never[]) => number>>
 
 /** What a program is started with, besides its files. */
-export interface HostStart {
+interface HostStart {
   /** Arguments, the program's name first. */
   readonly args: readonly string[]
   readonly environment: ReadonlyMap<string, string>

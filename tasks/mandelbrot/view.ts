@@ -1,7 +1,7 @@
 import { type Parsed, parseArguments, parseDecimal, parseInteger, shown } from '../arguments.js'
 
 /** What one unit draws. */
-export interface View {
+interface View {
   /** Pixels of the whole picture. */
   readonly width: number
   readonly height: number

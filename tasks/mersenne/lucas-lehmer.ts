@@ -1,5 +1,5 @@
 /** What the Lucas-Lehmer test says of 2^p - 1. */
-export interface LucasLehmer {
+interface LucasLehmer {
   readonly prime: boolean
   /** Lowest 64 bits of the final residue, `res64` in the tables of GIMPS; 0 for a prime. */
   readonly residue: bigint

@@ -35,7 +35,7 @@ interface ChildOptions {
 }
 
 /** What its owner does about a child. */
-export interface ChildEvents {
+interface ChildEvents {
   /** A new child can be written to. */
   started(pipe: Duplex): void
   frame(type: number, body: Uint8Array<ArrayBuffer>): void

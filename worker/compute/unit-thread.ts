@@ -28,7 +28,7 @@ export interface ThreadData {
 export type ThreadCall = { readonly type: 'ready' } | ThreadPreparation | ThreadBatch
 
 /** A module to be admitted and compiled. */
-export interface ThreadPreparation {
+interface ThreadPreparation {
   readonly type: 'prepare'
   readonly slot: number
   readonly module: PlacedContent

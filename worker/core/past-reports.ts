@@ -9,7 +9,7 @@ export const PAST_BYTES_MAX = 32 * 2 ** 20
 const PAST_REPORTS_MAX = 4_096
 
 /** A report that is settled, and whom it was brought to again, when. */
-export interface PastReport {
+interface PastReport {
   readonly report: KeptReport
   readonly broughtTo: Map<NodeId, Millis>
 }

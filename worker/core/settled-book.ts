@@ -62,7 +62,7 @@ export interface SettledRow {
 }
 
 /** Units counted of a job that may still go on. */
-export interface CountedUnits {
+interface CountedUnits {
   readonly jobId: JobId
   /** When the last of them was. */
   readonly day: Day

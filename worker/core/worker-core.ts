@@ -34,7 +34,7 @@ interface Stance {
 }
 
 /** What bounds a worker; values and ranges: `WorkerOptions`. */
-export interface WorkerLimits {
+interface WorkerLimits {
   readonly threads: number
   /** Most instances to hold in all; undefined: as many as two seconds of work need. */
   readonly instancesMax: number | undefined

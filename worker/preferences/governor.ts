@@ -19,7 +19,7 @@ const LOOK_MS: Millis = 2_000
 type StoppedBy = Decision['stoppedBy']
 
 /** What a governor steers. */
-export interface Governed {
+interface Governed {
   /**
    * Nothing may be computed, for this reason; undefined: it may go on, for this share of the time. `stoppedBy` others: the
    * compute process stands still already, and is left so.

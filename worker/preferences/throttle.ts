@@ -3,7 +3,7 @@ import { toGridError } from '../../runtime/errors.js'
 import { DutyCycle } from './core/duty.js'
 
 /** What a throttle acts on. */
-export interface Throttled {
+interface Throttled {
   /** Stops computing. Throws GridError `unsupported` where the platform cannot. Safe to call twice. */
   pause(): void
   resume(): void

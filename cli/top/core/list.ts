@@ -12,7 +12,7 @@ export interface ListState {
 }
 
 /** One way to sort the rows of a list. */
-export interface Sorting<Row> {
+interface Sorting<Row> {
   /** As the heading of the column that it sorts by. */
   readonly name: string
   /** Below 0: `a` first. */

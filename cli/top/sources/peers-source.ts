@@ -9,7 +9,7 @@ import type { Endpoint, Transport } from '../../../runtime/transport.js'
 import type { TopEvent } from '../core/messages.js'
 
 /** What is asked of the overlay. */
-export interface PeersOverlay {
+interface PeersOverlay {
   contacts(): readonly Contact[]
   lookup(key: Key): Promise<readonly Contact[]>
   endpoint(contact: Contact): Endpoint

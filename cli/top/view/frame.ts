@@ -12,7 +12,7 @@ import { unitsView } from './units.js'
 import { clean, many, rate } from './words.js'
 
 /** What the views need besides the state. */
-export interface FrameContext {
+interface FrameContext {
   readonly network: string
   /** Time of day of an instant, in the zone of this machine. */
   clock(wallMs: number): string

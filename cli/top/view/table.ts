@@ -45,7 +45,7 @@ function place<Row>(columns: readonly Column<Row>[], total: number): readonly Pl
 }
 
 /** What a table shows: rows that are already sorted and cut to the screen. */
-export interface TableContent<Row> {
+interface TableContent<Row> {
   readonly columns: readonly Column<Row>[]
   readonly rows: readonly Row[]
   /** Index among `rows`; -1: none. */

@@ -8,7 +8,7 @@ const PEERS_MAX = EXPLAIN_MAX.troubles / 2
 const JOBS_MAX = 1_024
 
 /** A refusal of a peer that should keep a job, or a shard of it. */
-export interface Trouble {
+interface Trouble {
   readonly nodeId: NodeId
   readonly address: string
   readonly what: TroubleWord

@@ -9,7 +9,7 @@ import type { Shard } from './shard.js'
 import type { UnitRecord } from './unit-record.js'
 
 /** Who keeps a job. */
-export interface JobParts {
+interface JobParts {
   readonly self: NodeId
   readonly selfKey?: PublicKey | undefined
   /** Absent: every grantor counts as a peer. */

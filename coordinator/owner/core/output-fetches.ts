@@ -21,7 +21,7 @@ const WAITING_LOOKED_AT = 64
 const RETURNS_MAX = 4
 
 /** What {@link OutputFetches} needs of its owner. */
-export interface OutputFetchesContext {
+interface OutputFetchesContext {
   readonly workers: ReadonlyMap<PublicKey, WorkerRecord>
   readonly emit: (effect: OwnerEffect) => void
   /** Bytes of large outputs that may be received at a time; absent: any number. */

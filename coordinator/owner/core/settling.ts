@@ -18,7 +18,7 @@ type OutputMoved = Extract<OwnerEvent, { type: 'outputMoved' }>
 type OutputFailed = Extract<OwnerEvent, { type: 'outputFetchFailed' }>
 
 /** How a report that is on disk now came to this owner. */
-export interface ReportArrival {
+interface ReportArrival {
   /** Units whose small outputs came along and match their digests. */
   readonly stored: ReadonlySet<number>
   /** Time that the worker took for the whole report. Unit: ms. */

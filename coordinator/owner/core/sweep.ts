@@ -34,7 +34,7 @@ const KEPT_PATIENCES_MAX = 10
 const WORKERS_AWAY_MAX = 10_000
 
 /** The parts of the owner's core that a sweep has act. */
-export interface SweepParts {
+interface SweepParts {
   readonly state: OwnerTables
   readonly queue: UnitQueue
   readonly granting: Granting

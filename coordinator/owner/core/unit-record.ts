@@ -8,7 +8,7 @@ import type { Shard } from './shard.js'
 import type { Instance, WorkerRecord } from './worker-record.js'
 
 /** An output that a worker was asked for. */
-export interface OutputFetch {
+interface OutputFetch {
   readonly worker: WorkerRecord
   readonly session: number
   readonly bytes: number

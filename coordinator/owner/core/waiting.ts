@@ -7,7 +7,7 @@ import type { WorkerRecord } from './worker-record.js'
 const REASONS_MAX = 4
 
 /** What is known about who could work on a shard. */
-export interface Workforce {
+interface Workforce {
   /** Why the job is not granted at all, or empty. */
   readonly refusal: string
   readonly connected: readonly WorkerRecord[]

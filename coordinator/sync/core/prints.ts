@@ -1,7 +1,7 @@
 import { PRINT_BYTES, RANGE_FAN, RANGE_LEAF_MAX } from '../../../proto/sync-messages.js'
 
 /** SHA-256 of some bytes: 32 bytes. Handed in. */
-export type Hash = (bytes: Uint8Array) => Uint8Array
+type Hash = (bytes: Uint8Array) => Uint8Array
 
 /** How a print is made of ids, and of prints. */
 export interface PrintMaker {

@@ -24,7 +24,7 @@ const FOUND_STEP_MAX = 4_096
 const WAITING_MAX = 65_536
 
 /** What the asker does next. */
-export type ReconciliationStep =
+type ReconciliationStep =
   /** Send this; hand its reply to `receive`, or give up. */
   | { readonly type: 'ask'; readonly request: RangeRequest }
   /** Facts the other side has and this one has not, and the other way round. Each id is told once. */

@@ -9,7 +9,7 @@ const TOOL_MS = 5_000
 const TOOL_BYTES_MAX = 4 * 1024 * 1024
 
 /** Runs a tool of the system and gives what it wrote; empty when it failed. */
-export type RunTool = (command: string, args: readonly string[]) => Promise<string>
+type RunTool = (command: string, args: readonly string[]) => Promise<string>
 
 const runTool: RunTool = (command, args) =>
   new Promise((resolve) => {
