@@ -1,5 +1,5 @@
-import { firstUnit, invocation, lastUnit } from '../client/built-units.js'
-import { reportFacts } from '../client/wasm-file.js'
+import { reportFacts } from '../client/content/wasm-file.js'
+import { firstUnit, invocation, lastUnit } from '../client/replay/built-units.js'
 import { formatBytes, formatDuration } from '../job/quantity.js'
 import { count } from '../job/selection.js'
 import { selectedShards } from '../job/shard.js'

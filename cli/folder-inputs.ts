@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { unreadable } from '../client/opened-file.js'
+import { unreadable } from '../client/content/opened-file.js'
 import { fileNameProblem } from '../proto/file-name.js'
 import { INPUTS_MAX } from '../proto/limits.js'
 import { GridError } from '../runtime/errors.js'

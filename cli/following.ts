@@ -1,4 +1,4 @@
-import type { JobProgress } from '../client/watch.js'
+import type { JobProgress } from '../client/follow/watch.js'
 import type { JobId } from '../proto/model.js'
 import type { Millis, Timer } from '../runtime/clock.js'
 import { type CommandContext, sameNetworkFlags, workerFlags } from './context.js'

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { z } from 'zod'
-import { isPath } from '../client/wasm-file.js'
+import { isPath } from '../client/content/wasm-file.js'
 import { GridError } from '../runtime/errors.js'
 import {
   type GivenOption,

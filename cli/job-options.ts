@@ -1,5 +1,5 @@
 import { basename, resolve } from 'node:path'
-import type { JobRequest } from '../client/job-builder.js'
+import type { JobRequest } from '../client/submit/job-builder.js'
 import { formatBytes, formatDuration, parseBytes, parseDuration, parseInteger } from '../job/quantity.js'
 import { parseSelection } from '../job/selection.js'
 import { JOB_LIFE_MS } from '../job/spec.js'

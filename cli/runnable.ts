@@ -1,5 +1,5 @@
-import type { TaskRequest } from '../client/job-builder.js'
-import { isModuleFile, isPath, readWasmFile, type WasmFile } from '../client/wasm-file.js'
+import { isModuleFile, isPath, readWasmFile, type WasmFile } from '../client/content/wasm-file.js'
+import type { TaskRequest } from '../client/submit/job-builder.js'
 import { GridError } from '../runtime/errors.js'
 import { taskRegistry } from '../tasks/registry.js'
 import type { SourceKind, Task } from '../tasks/task.js'

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import { betterOf, collectTotals, totalsContext } from '../client/totals.js'
-import { decodeTotals, encodeTotals } from '../client/totals-file.js'
+import { betterOf, collectTotals, totalsContext } from '../client/evidence/totals.js'
+import { decodeTotals, encodeTotals } from '../client/evidence/totals-file.js'
 import { jobIdOf } from '../job/spec.js'
 import { checkTotals, type JobTotals, type ProvedTotal, type Totals, type TotalsContext } from '../job/totals.js'
 import { createVerifier } from '../overlay/identity.js'

@@ -1,4 +1,4 @@
-import { keyInTwoPlaces } from '../client/explain.js'
+import { keyInTwoPlaces } from '../client/explain/explain.js'
 import type { Restraint, WorkerState } from '../proto/admin-messages.js'
 import type { JobId, PublicKey } from '../proto/model.js'
 import { plural } from './output.js'

@@ -1,6 +1,5 @@
 /** Everything a submitter does, for the command line and for programs. Prints nothing, reads no environment. */
-export * from './answer.js'
-export { type AuditFindings, type AuditOptions, Auditor } from './audit.js'
+
 export {
   type BlobContent,
   type Content,
@@ -8,7 +7,7 @@ export {
   hashContent,
   memoryContent,
   type NamedContent,
-} from './content.js'
+} from './content/content.js'
 export {
   askWhy,
   type ExplainedJob,
@@ -17,9 +16,40 @@ export {
   FINDING_CODES,
   type Finding,
   type FindingCode,
-} from './explain.js'
-export { type FamilyAnswer, FamilyReader } from './family.js'
-export { type FetchOptions, fetchContent, fetchedContent } from './fetched-content.js'
+} from './explain/explain.js'
+export { type JobEnd, jobEnd } from './follow/job-end.js'
+export { type Pace, PaceMeter } from './follow/pace.js'
+export { type ListedUnit, listUnits, type UnitsOptions } from './follow/units.js'
+export {
+  type JobProgress,
+  type WaitedJob,
+  type WaitOptions,
+  type WatchOptions,
+  waitJobs,
+  watchJob,
+} from './follow/watch.js'
+export { type LaidOut, Layout } from './output/layout.js'
+export { nodeFolder } from './output/node-folder.js'
+export {
+  type Folder,
+  type FolderDraft,
+  MANIFEST_NAME,
+  ResultFolder,
+  type ResultFolderOptions,
+} from './output/result-folder.js'
+export { type AuditFindings, type AuditOptions, Auditor } from './replay/audit.js'
+export { type Replay, type ReplayOptions, type ReplayVerdict, replayUnit } from './replay/replay.js'
+export type { FetchedFile } from './replay/replay-material.js'
+export { type LocalRun, runLocal } from './replay/run-local.js'
+export * from './results/answer.js'
+export { type FamilyAnswer, FamilyReader } from './results/family.js'
+export { type ByteSink, type ReducedAnswers, reduceAnswers } from './results/reduce.js'
+export { type ResultsOptions, ResultsReader } from './results/results.js'
+export type { Problem } from './results/shard-results.js'
+export { type FetchOptions, fetchContent, fetchedContent } from './session/fetched-content.js'
+export { type ClientOverlay, type FoundRecord, overlayFace } from './session/overlay-face.js'
+export { type PinStorage, Pins } from './session/pins.js'
+export { type AskOptions, type ClientParts, GridClient, type KnownJob } from './session/session.js'
 export {
   type BuildContext,
   type BuiltJob,
@@ -29,12 +59,9 @@ export {
   ownerRadius,
   type SourceRequest,
   type TaskRequest,
-} from './job-builder.js'
-export { type JobEnd, jobEnd } from './job-end.js'
-export { JobList, type ListedJob, type ListStorage } from './job-list.js'
-export { addJobRecord, jobListKinds, jobsKey, LISTED_JOBS_MAX, readJobRecords } from './job-records.js'
-export { type LaidOut, Layout } from './layout.js'
-export { nodeFolder } from './node-folder.js'
+} from './submit/job-builder.js'
+export { JobList, type ListedJob, type ListStorage } from './submit/job-list.js'
+export { addJobRecord, jobListKinds, jobsKey, LISTED_JOBS_MAX, readJobRecords } from './submit/job-records.js'
 export {
   type Amendment,
   amendJob,
@@ -46,24 +73,7 @@ export {
   releaseUnits,
   retryJobs,
   sealJob,
-} from './orders.js'
-export { type ClientOverlay, type FoundRecord, overlayFace } from './overlay-face.js'
-export { type PinStorage, Pins } from './pins.js'
-export { type Pace, PaceMeter } from './rate.js'
-export { type ByteSink, type ReducedAnswers, reduceAnswers } from './reduce.js'
-export { type Replay, type ReplayOptions, type ReplayVerdict, replayUnit } from './replay.js'
-export type { FetchedFile } from './replay-material.js'
-export {
-  type Folder,
-  type FolderDraft,
-  MANIFEST_NAME,
-  ResultFolder,
-  type ResultFolderOptions,
-} from './result-folder.js'
-export { type ResultsOptions, ResultsReader } from './results.js'
-export { type LocalRun, runLocal } from './run-local.js'
-export { type AskOptions, type ClientParts, GridClient, type KnownJob } from './session.js'
-export type { Problem } from './shard-results.js'
+} from './submit/orders.js'
 export {
   type SubmitOptions,
   type SubmittedJob,
@@ -71,13 +81,4 @@ export {
   submitJob,
   type UploadProgress,
   uploadContent,
-} from './submit.js'
-export { type ListedUnit, listUnits, type UnitsOptions } from './units.js'
-export {
-  type JobProgress,
-  type WaitedJob,
-  type WaitOptions,
-  type WatchOptions,
-  waitJobs,
-  watchJob,
-} from './watch.js'
+} from './submit/submit.js'

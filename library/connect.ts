@@ -1,5 +1,5 @@
-import { JobList } from '../client/job-list.js'
-import { Pins } from '../client/pins.js'
+import { Pins } from '../client/session/pins.js'
+import { JobList } from '../client/submit/job-list.js'
 import { MAIN_NETWORK, resolveNetwork } from '../overlay/network.js'
 import { clientDisk, JOIN_MS, knownSeeds, rememberPeers, startClient } from '../process/join.js'
 import type { Millis } from '../runtime/clock.js'

@@ -2,10 +2,11 @@
  * Manyhands for programs: `import { connect } from 'manyhands'`. What stands here is the public face and follows Semantic
  * Versioning; other modules of the package are not to be imported. See docs/library.md.
  */
-export type { MissingReason, MissingUnits, OverturnedUnit, ResultsSummary } from '../client/answer.js'
-export type { JobEnd } from '../client/job-end.js'
-export type { Amendment, RetryChanges } from '../client/orders.js'
-export type { JobProgress } from '../client/watch.js'
+
+export type { JobEnd } from '../client/follow/job-end.js'
+export type { JobProgress } from '../client/follow/watch.js'
+export type { MissingReason, MissingUnits, OverturnedUnit, ResultsSummary } from '../client/results/answer.js'
+export type { Amendment, RetryChanges } from '../client/submit/orders.js'
 export type {
   Digest,
   JobId,

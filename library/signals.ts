@@ -1,4 +1,4 @@
-import { aborted } from '../client/session.js'
+import { aborted } from '../client/session/session.js'
 import { stopOfMany } from '../runtime/stop.js'
 
 /** One signal out of several, let go of when the thing it is for is over. */

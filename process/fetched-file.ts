@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { FetchedFile } from '../client/replay-material.js'
+import type { FetchedFile } from '../client/replay/replay-material.js'
 import type { BlobRef } from '../proto/model.js'
 
 /** A new file in `folder` for a blob that is being fetched, named by its digest. */

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { ListStorage } from '../client/job-list.js'
+import type { ListStorage } from '../client/submit/job-list.js'
 import { parseAddress } from '../overlay/address.js'
 import type { Network } from '../overlay/network.js'
 import { formatPeers, parsePeers } from '../overlay/remembered-peers.js'

@@ -5,7 +5,7 @@ import {
   type ExplainedUnit,
   explainMe,
   type Finding,
-} from '../../client/explain.js'
+} from '../../client/explain/explain.js'
 import { formatDuration } from '../../job/quantity.js'
 import type { ProcessState } from '../../proto/admin-messages.js'
 import { GridError } from '../../runtime/errors.js'

@@ -1,4 +1,4 @@
-import type { KnownJob } from '../../client/session.js'
+import type { KnownJob } from '../../client/session/session.js'
 import { parseSelection } from '../../job/selection.js'
 import { GridError } from '../../runtime/errors.js'
 import { failureText } from '../answers.js'

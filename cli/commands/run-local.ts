@@ -1,5 +1,5 @@
-import type { ResultsSummary, UnitAnswer } from '../../client/answer.js'
-import { runLocal } from '../../client/run-local.js'
+import { runLocal } from '../../client/replay/run-local.js'
+import type { ResultsSummary, UnitAnswer } from '../../client/results/answer.js'
 import { formatDuration } from '../../job/quantity.js'
 import { count } from '../../job/selection.js'
 import { jobIdOf } from '../../job/spec.js'

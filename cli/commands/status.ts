@@ -1,4 +1,4 @@
-import { processKeyInTwoPlaces } from '../../client/explain.js'
+import { processKeyInTwoPlaces } from '../../client/explain/explain.js'
 import { formatDuration } from '../../job/quantity.js'
 import { findLocalProcess } from '../../process/local-process.js'
 import type { StatusReply, WorkerCount } from '../../proto/job-messages.js'

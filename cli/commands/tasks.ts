@@ -1,4 +1,4 @@
-import { isPath, readWasmFile, reportFacts } from '../../client/wasm-file.js'
+import { isPath, readWasmFile, reportFacts } from '../../client/content/wasm-file.js'
 import { specDefaults } from '../../job/spec.js'
 import { taskRegistry } from '../../tasks/registry.js'
 import type { CommandTable } from '../command-table.js'

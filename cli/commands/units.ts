@@ -1,5 +1,5 @@
 import { Option } from 'commander'
-import { listUnits } from '../../client/units.js'
+import { listUnits } from '../../client/follow/units.js'
 import { parseSelection } from '../../job/selection.js'
 import { UNITS_MAX } from '../../proto/limits.js'
 import type { UnitState } from '../../proto/model.js'

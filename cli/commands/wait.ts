@@ -1,4 +1,4 @@
-import { type WaitedJob, waitJobs } from '../../client/watch.js'
+import { type WaitedJob, waitJobs } from '../../client/follow/watch.js'
 import { parseDuration } from '../../job/quantity.js'
 import type { JobId } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'

@@ -1,4 +1,4 @@
-import { watchJob } from '../../client/watch.js'
+import { watchJob } from '../../client/follow/watch.js'
 import { toGridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
 import { withConnection } from '../connect.js'

@@ -1,4 +1,4 @@
-import { JobList } from '../../client/job-list.js'
+import { JobList } from '../../client/submit/job-list.js'
 import { GridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
 import { clientDisk, seedsFor } from '../connect.js'

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { GridClient } from '../../client/session.js'
+import type { GridClient } from '../../client/session/session.js'
 import { formatDuration } from '../../job/quantity.js'
 import { methods } from '../../proto/methods.js'
 import type { Clock } from '../../runtime/clock.js'

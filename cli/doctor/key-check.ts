@@ -1,4 +1,4 @@
-import { type KeyInTwoPlaces, processKeyInTwoPlaces } from '../../client/explain.js'
+import { type KeyInTwoPlaces, processKeyInTwoPlaces } from '../../client/explain/explain.js'
 import type { CommandContext } from '../context.js'
 import { stateHere } from '../local-admin.js'
 import { bad, type CheckFinding } from './check-finding.js'

@@ -1,5 +1,5 @@
-import { memoryContent } from '../../client/content.js'
-import type { JobRequest } from '../../client/job-builder.js'
+import { memoryContent } from '../../client/content/content.js'
+import type { JobRequest } from '../../client/submit/job-builder.js'
 import type { Digest } from '../../proto/model.js'
 import { utf8 } from '../../runtime/hex.js'
 

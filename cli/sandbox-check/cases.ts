@@ -1,4 +1,4 @@
-import type { UnitAnswer } from '../../client/answer.js'
+import type { UnitAnswer } from '../../client/results/answer.js'
 import type { Limits, Outcome } from '../../proto/model.js'
 import { PAGE_BYTES } from '../../sandbox/contract.js'
 import {

@@ -1,6 +1,6 @@
 import { watch } from 'node:fs'
-import { cancelJob, retryJobs } from '../../client/orders.js'
-import { submitJob } from '../../client/submit.js'
+import { cancelJob, retryJobs } from '../../client/submit/orders.js'
+import { submitJob } from '../../client/submit/submit.js'
 import { count } from '../../job/selection.js'
 import type { JobId } from '../../proto/model.js'
 import { toGridError } from '../../runtime/errors.js'

@@ -1,4 +1,4 @@
-import { buildJob } from '../../client/job-builder.js'
+import { buildJob } from '../../client/submit/job-builder.js'
 import { takeRequest } from '../../coordinator/services/take-request.js'
 import { shardUnits } from '../../job/shard.js'
 import { jobIdOf } from '../../job/spec.js'

@@ -42,9 +42,7 @@ function cpuSeconds(pid: number): number {
 
 /** Peers in several processes; resolves to their job, and where to join them. Rejects when too few are in. */
 async function startGrid(processes: TestProcesses, wanted: number, pace: Pace) {
-  const groups = Array.from({ length: PROCESSES }, (_, i) =>
-    processes.start(`grid ${i}`, '../soak/dashboard-grid.js', []),
-  )
+  const groups = Array.from({ length: PROCESSES }, (_, i) => processes.start(`grid ${i}`, './dashboard-grid.js', []))
   const job = await groups[0]!.ask<MadeJob>('make', pace, START_MS)
   const peers = Math.ceil((wanted * STARTED_SHARE) / PROCESSES)
   const seeds: Endpoint[] = []

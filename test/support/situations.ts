@@ -2,7 +2,7 @@ import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as assert from 'uvu/assert'
-import type { FindingCode } from '../../client/explain.js'
+import type { FindingCode } from '../../client/explain/explain.js'
 import { type ClusterProcess, expectCode, GridCluster } from './grid-cluster.js'
 
 /** Time for a situation to be seen, and to be seen to be over. Unit: ms. */

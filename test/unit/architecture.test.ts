@@ -50,8 +50,11 @@ const MAY_IMPORT_ALSO: readonly (readonly [folder: string, file: string, reason:
   ['client', 'worker/compute/compute.ts', 'run-local computes as a worker does, through the same seam'],
 ]
 
-/** Folders of the coordinator, each built on those after it alone, and on what stands beside them, but for `index.ts`. */
-const COORDINATOR_FOLDERS: readonly string[] = ['home', 'exchange', 'services', 'owner', 'jobs', 'store', 'sync']
+/** Folders within a folder, each built on those after it alone, and on what stands beside them, but for `index.ts`. */
+const FOLDERS_WITHIN: Readonly<Record<string, readonly string[]>> = {
+  coordinator: ['home', 'exchange', 'services', 'owner', 'jobs', 'store', 'sync'],
+  client: ['replay', 'output', 'evidence', 'results', 'submit', 'follow', 'explain', 'session', 'content'],
+}
 
 /** All that others may know of `tasks/`: what there is, the contract, and the meter that a host hands to a unit. */
 const TASKS_FACE: ReadonlySet<string> = new Set(['tasks/registry.ts', 'tasks/task.ts', 'tasks/fuel.ts'])
@@ -162,13 +165,14 @@ const directions = aboutImports(({ path }, { file }) => {
     : `${from}/ stands below ${to}/`
 })
 
-const coordinatorFolders = aboutImports(({ path }, { file }) => {
+const foldersWithin = aboutImports(({ path }, { file }) => {
   const [role, from = ''] = path.split('/')
   const [into, to = ''] = file?.split('/') ?? []
-  if (role !== 'coordinator' || into !== role || from === to || from.endsWith('.ts')) return undefined
+  const order = FOLDERS_WITHIN[role!]
+  if (order === undefined || into !== role || from === to || from.endsWith('.ts')) return undefined
   if (to.endsWith('.ts')) return to === 'index.ts' ? 'the face of a role is for other roles' : undefined
-  const place = COORDINATOR_FOLDERS.indexOf(from)
-  return place >= 0 && COORDINATOR_FOLDERS.indexOf(to) > place ? undefined : `${from}/ does not build on ${to}/`
+  const place = order.indexOf(from)
+  return place >= 0 && order.indexOf(to) > place ? undefined : `${from}/ does not build on ${to}/`
 })
 
 const tasksFace = aboutImports(({ path }, { file }) =>
@@ -325,13 +329,10 @@ Architecture('dependencies between folders point one way', () => {
   holds(directions, product, 'overlay/x.ts', "import { Owner } from '../coordinator/owner/core/owner.js'")
 })
 
-Architecture('dependencies between folders of the coordinator point one way', () => {
-  holds(
-    coordinatorFolders,
-    product,
-    'coordinator/owner/x.ts',
-    "import type { HomeDriver } from '../home/home-driver.js'",
-  )
+Architecture('dependencies between the folders within one point one way', () => {
+  const up = "import type { HomeDriver } from '../home/home-driver.js'"
+  holds(foldersWithin, product, 'coordinator/owner/x.ts', up)
+  holds(foldersWithin, product, 'client/session/x.ts', "import { submitJob } from '../submit/submit.js'")
 })
 
 Architecture('coordinator and worker meet in proto/ and nowhere else', () => {

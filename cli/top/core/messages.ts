@@ -1,5 +1,5 @@
-import type { JobEnd } from '../../../client/job-end.js'
-import type { ListedUnit } from '../../../client/units.js'
+import type { JobEnd } from '../../../client/follow/job-end.js'
+import type { ListedUnit } from '../../../client/follow/units.js'
 import type { LogEntry, ProcessState } from '../../../proto/admin-messages.js'
 import type { StatusReply } from '../../../proto/job-messages.js'
 import type { JobId, NodeId, Outcome, PublicKey, Summary, UnitState } from '../../../proto/model.js'

@@ -1,4 +1,4 @@
-import type { ListedUnit } from '../../../client/units.js'
+import type { ListedUnit } from '../../../client/follow/units.js'
 import type { UnitState } from '../../../proto/model.js'
 import { ascending, type ListShape } from './list.js'
 import type { JobRow, PeerRow } from './messages.js'

@@ -1,4 +1,4 @@
-import type { ListedUnit } from '../../../client/units.js'
+import type { ListedUnit } from '../../../client/follow/units.js'
 import type { LogEntry, ProcessState } from '../../../proto/admin-messages.js'
 import type { JobId, NodeId, UnitState } from '../../../proto/model.js'
 import { EMPTY_LIST, type ListState } from './list.js'

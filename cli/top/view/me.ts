@@ -1,4 +1,4 @@
-import { processKeyInTwoPlaces } from '../../../client/explain.js'
+import { processKeyInTwoPlaces } from '../../../client/explain/explain.js'
 import { formatBytes, formatDuration } from '../../../job/quantity.js'
 import type { OwnerState, ProcessState, Restraint, ThreadState, WorkerState } from '../../../proto/admin-messages.js'
 import { fitToWidth } from '../../text-width.js'

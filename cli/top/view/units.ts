@@ -1,4 +1,4 @@
-import type { ListedUnit } from '../../../client/units.js'
+import type { ListedUnit } from '../../../client/follow/units.js'
 import { formatBytes } from '../../../job/quantity.js'
 import type { Summary } from '../../../proto/model.js'
 import { clean as cleanLines } from '../../output.js'

@@ -1,4 +1,4 @@
-import type { ClientOverlay } from '../../../client/overlay-face.js'
+import type { ClientOverlay } from '../../../client/session/overlay-face.js'
 import type { OwnerDirectory, ReadyWork } from '../../../coordinator/index.js'
 import { compareDistance, sharedBits } from '../../../overlay/core/node-id.js'
 import { guardsOf, regionBits } from '../../../overlay/core/region.js'

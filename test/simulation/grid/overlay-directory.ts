@@ -1,5 +1,5 @@
-import { jobListKinds } from '../../../client/job-records.js'
-import { overlayFace } from '../../../client/overlay-face.js'
+import { overlayFace } from '../../../client/session/overlay-face.js'
+import { jobListKinds } from '../../../client/submit/job-records.js'
 import { readAnnouncementHeader } from '../../../coordinator/home/announcement-header.js'
 import type { OwnerDirectory } from '../../../coordinator/index.js'
 import { Overlay, resolveOptions } from '../../../overlay/index.js'

@@ -1,4 +1,4 @@
-import { GridClient } from '../../../client/session.js'
+import { GridClient } from '../../../client/session/session.js'
 import { Coordinator, type CoordinatorDependencies, type CoordinatorOptions } from '../../../coordinator/index.js'
 import { blobOutputFiles } from '../../../coordinator/output-files.js'
 import { MemoryStore } from '../../../coordinator/store/memory-store.js'

@@ -1,5 +1,5 @@
-import type { ClientOverlay } from '../../../client/overlay-face.js'
-import { GridClient } from '../../../client/session.js'
+import type { ClientOverlay } from '../../../client/session/overlay-face.js'
+import { GridClient } from '../../../client/session/session.js'
 import type { Coordinator, CoordinatorOptions, OwnerDirectory } from '../../../coordinator/index.js'
 import { MemoryStore } from '../../../coordinator/store/memory-store.js'
 import { homeKey, shardKey } from '../../../job/shard.js'

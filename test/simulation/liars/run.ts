@@ -1,4 +1,4 @@
-import { submitJob } from '../../../client/submit.js'
+import { submitJob } from '../../../client/submit/submit.js'
 import type { OwnerDriver } from '../../../coordinator/owner/owner-driver.js'
 import { checkSpec, specDefaults } from '../../../job/spec.js'
 import type { JobId, JobSpec, PublicKey } from '../../../proto/model.js'

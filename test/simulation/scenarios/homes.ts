@@ -1,6 +1,6 @@
 import { deserialize } from 'node:v8'
-import { amendJob, cancelJob, type GivenOrder } from '../../../client/orders.js'
-import { submitJob } from '../../../client/submit.js'
+import { amendJob, cancelJob, type GivenOrder } from '../../../client/submit/orders.js'
+import { submitJob } from '../../../client/submit/submit.js'
 import type { Write } from '../../../coordinator/store/store.js'
 import { unitCount } from '../../../job/unit-source.js'
 import type { JobId, NodeId } from '../../../proto/model.js'

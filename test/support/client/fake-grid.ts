@@ -1,5 +1,5 @@
-import type { ClientOverlay, FoundRecord } from '../../../client/overlay-face.js'
-import { GridClient } from '../../../client/session.js'
+import type { ClientOverlay, FoundRecord } from '../../../client/session/overlay-face.js'
+import { GridClient } from '../../../client/session/session.js'
 import { specDefaults } from '../../../job/spec.js'
 import { unitCount } from '../../../job/unit-source.js'
 import { compareDistance } from '../../../overlay/core/node-id.js'

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openFiles } from '../../../cli/file-content.js'
-import { fileContent, sandboxName } from '../../../client/opened-file.js'
+import { fileContent, sandboxName } from '../../../client/content/opened-file.js'
 import { rejects } from '../../support/rejects.js'
 import { temporaryFolder } from './run.js'
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { describeEvidence, failureReason } from '../../../client/answer.js'
+import { describeEvidence, failureReason } from '../../../client/results/answer.js'
 import { OUTPUT_BYTES_MAX } from '../../../proto/limits.js'
 import { computeSpec } from '../../support/compute.js'
 

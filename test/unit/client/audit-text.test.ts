@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { AuditFindings } from '../../../client/audit.js'
-import { describeAudit } from '../../../client/audit-text.js'
+import type { AuditFindings } from '../../../client/replay/audit.js'
+import { describeAudit } from '../../../client/replay/audit-text.js'
 
 const nothing: AuditFindings = {
   units: 10,

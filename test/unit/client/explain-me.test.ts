@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { explainMe } from '../../../client/core/explain-me.js'
+import { explainMe } from '../../../client/explain/core/explain-me.js'
 import type { OwnerState, ProcessState, WorkerState } from '../../../proto/admin-messages.js'
 import { idleWorker } from '../../support/idle-worker.js'
 import { key, nodeId } from '../job/samples.js'

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { addJobRecord, LISTED_JOBS_MAX, readJobRecords, removeJobRecord } from '../../../client/job-records.js'
-import type { ClientOverlay } from '../../../client/overlay-face.js'
+import type { ClientOverlay } from '../../../client/session/overlay-face.js'
+import { addJobRecord, LISTED_JOBS_MAX, readJobRecords, removeJobRecord } from '../../../client/submit/job-records.js'
 import type { JobId, PublicKey } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'
 

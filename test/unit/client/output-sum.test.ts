@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { OutputSum } from '../../../client/output-sum.js'
+import { OutputSum } from '../../../client/results/output-sum.js'
 import { GridError } from '../../../runtime/errors.js'
 import { utf8 } from '../../../runtime/hex.js'
 

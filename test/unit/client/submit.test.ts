@@ -1,14 +1,20 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { memoryContent } from '../../../client/content.js'
-import { buildJob } from '../../../client/job-builder.js'
-import { jobEnd } from '../../../client/job-end.js'
-import { JobList } from '../../../client/job-list.js'
-import { addJobRecord, jobListKinds, jobsKey, LISTED_JOBS_MAX, readJobRecords } from '../../../client/job-records.js'
-import { amendJob, cancelJob, giveOrder, releaseUnits, retryJobs } from '../../../client/orders.js'
-import { submitJob } from '../../../client/submit.js'
-import { listUnits } from '../../../client/units.js'
-import { waitJobs, watchJob } from '../../../client/watch.js'
+import { memoryContent } from '../../../client/content/content.js'
+import { jobEnd } from '../../../client/follow/job-end.js'
+import { listUnits } from '../../../client/follow/units.js'
+import { waitJobs, watchJob } from '../../../client/follow/watch.js'
+import { buildJob } from '../../../client/submit/job-builder.js'
+import { JobList } from '../../../client/submit/job-list.js'
+import {
+  addJobRecord,
+  jobListKinds,
+  jobsKey,
+  LISTED_JOBS_MAX,
+  readJobRecords,
+} from '../../../client/submit/job-records.js'
+import { amendJob, cancelJob, giveOrder, releaseUnits, retryJobs } from '../../../client/submit/orders.js'
+import { submitJob } from '../../../client/submit/submit.js'
 import { createIdentity } from '../../../overlay/identity.js'
 import type { JobId } from '../../../proto/model.js'
 import { systemClock } from '../../../runtime/clock.js'

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { JobList } from '../../../client/job-list.js'
+import { JobList } from '../../../client/submit/job-list.js'
 import { clientDisk } from '../../../process/join.js'
 import type { JobId } from '../../../proto/model.js'
 import { temporaryFolder } from '../cli/run.js'

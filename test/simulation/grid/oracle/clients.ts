@@ -1,4 +1,4 @@
-import type { UnitAnswer } from '../../../../client/answer.js'
+import type { UnitAnswer } from '../../../../client/results/answer.js'
 import type { JobId, NodeId } from '../../../../proto/model.js'
 import type { Host } from '../../world/host.js'
 import { type SmallVote, smallVerdict, votesOf } from '../small-verdict.js'

@@ -1,7 +1,7 @@
 import type { JobLook, KeyPress, ListedJobRow, TopEffect } from '../../../../cli/top/core/messages.js'
 import { Top } from '../../../../cli/top/core/top.js'
 import { frame } from '../../../../cli/top/view/frame.js'
-import type { ListedUnit } from '../../../../client/units.js'
+import type { ListedUnit } from '../../../../client/follow/units.js'
 import { EMPTY_SUMMARY } from '../../../../job/summary.js'
 import type { ProcessState } from '../../../../proto/admin-messages.js'
 import type { StatusReply } from '../../../../proto/job-messages.js'

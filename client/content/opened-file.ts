@@ -1,0 +1,72 @@
+import { open } from 'node:fs/promises'
+import { GridError } from '../../runtime/errors.js'
+import type { Content } from './content.js'
+
+/** The name that units see for a file as it was typed: its path without what leads out of the folder. */
+export function sandboxName(path: string): string {
+  return path
+    .replaceAll('\\', '/')
+    .replace(/^[A-Za-z]:/, '')
+    .split('/')
+    .filter((part) => part !== '' && part !== '.' && part !== '..')
+    .join('/')
+}
+
+/** Why a file that was named cannot be read; `what`: its role. */
+export function unreadable(what: string, shown: string, cause: unknown): GridError {
+  const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: 'does not exist',
+    EACCES: 'may not be read',
+    EISDIR: 'is a folder',
+  }
+  return new GridError('invalid', `the ${what} ${shown} ${reasons[code] ?? `cannot be read (${code})`}`, {
+    cause,
+    ...(code === 'EISDIR' &&
+      what === 'file' && { hint: `name the files in it, one by one: ${shown.replace(/\/+$/, '')}/FILE` }),
+  })
+}
+
+/** A file that can be read again and again. Throws GridError `invalid` as {@link openFiles} does. */
+export async function fileContent(path: string, keepOpen = true, shown = path): Promise<Content> {
+  const openHandle = () =>
+    open(path, 'r').catch((cause: unknown) => {
+      throw unreadable('file', shown, cause)
+    })
+  const handle = await openHandle()
+  let size: number
+  try {
+    const stat = await handle.stat()
+    if (!stat.isFile())
+      throw unreadable('file', shown, { code: stat.isDirectory() ? 'EISDIR' : 'no regular file; write - for a pipe' })
+    size = stat.size
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+  if (!keepOpen) await handle.close()
+  let closed = !keepOpen
+  return {
+    size,
+    async read(start, end) {
+      const reader = keepOpen ? handle : await openHandle()
+      try {
+        const bytes = new Uint8Array(end - start)
+        let length = 0
+        while (length < bytes.length) {
+          const { bytesRead } = await reader.read(bytes, length, bytes.length - length, start + length)
+          if (bytesRead === 0) break
+          length += bytesRead
+        }
+        return bytes.subarray(0, length)
+      } finally {
+        if (!keepOpen) await reader.close()
+      }
+    },
+    async close() {
+      if (closed) return
+      closed = true
+      await handle.close()
+    },
+  }
+}
