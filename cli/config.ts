@@ -1,12 +1,16 @@
-import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { z } from 'zod'
+import { unreadable } from '../client/content/opened-file.js'
 import { GridError } from '../runtime/errors.js'
+import { readNamed } from '../runtime/named-file.js'
 import { type PlatformSurroundings, platformFolders } from '../runtime/platform.js'
 import { PREFERENCE_NAMES } from '../worker/preferences/read.js'
 import { preferenceHelp } from './preference-help.js'
 import { lineOfKey, problemOf } from './toml.js'
+
+/** It is written by hand: a larger one is a mistake. Unit: bytes. */
+const FILE_BYTES_MAX = 1024 * 1024
 
 /** Where a value of the configuration came from; later ones in this list win. */
 export type Origin = 'default' | 'file' | 'environment' | 'flag'
@@ -222,14 +226,12 @@ export function preferencesOfFile(file: string): {
 
 function readConfigFile(file: string, isNamed: boolean): string | undefined {
   try {
-    return readFileSync(file, 'utf8')
+    return readNamed(file, FILE_BYTES_MAX).toString('utf8')
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code
     if (!isNamed && (code === 'ENOENT' || code === 'ENOTDIR')) return undefined
-    throw new GridError('invalid', `the configuration file ${file} cannot be read (${code ?? 'unknown'})`, {
-      cause,
-      hint: isNamed ? 'check --config or MANYHANDS_CONFIG' : 'check its permissions',
-    })
+    const hint = isNamed ? 'check --config or MANYHANDS_CONFIG' : 'check its permissions'
+    throw unreadable('configuration file', file, cause, hint)
   }
 }
 

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { unreadable } from '../client/content/opened-file.js'
 import { Pins } from '../client/session/pins.js'
 import type { GridClient } from '../client/session/session.js'
 import { JobList } from '../client/submit/job-list.js'
@@ -6,11 +6,15 @@ import { type Network, resolveNetwork } from '../overlay/network.js'
 import type { GridProcess } from '../process/compose.js'
 import { clientDisk as diskOf, JOIN_MS, knownSeeds, rememberPeers, startClient } from '../process/join.js'
 import { GridError } from '../runtime/errors.js'
+import { readNamed } from '../runtime/named-file.js'
 import { type CommandContext, commandAgain, firstPeerFlags } from './context.js'
 import { commandLogger } from './logger.js'
 
 /** How long a person waits for a first peer before being told what is wrong. Unit: ms. */
 const PATIENCE_MS = 2_000
+
+/** Secrets are generated, and shorter by far. Unit: bytes. */
+const SECRET_BYTES_MAX = 64 * 1024
 
 /** A command's way into the network. */
 export interface Connection {
@@ -28,13 +32,9 @@ export function networkOf({ settings }: Pick<CommandContext, 'settings'>): Netwo
   if (file === undefined) return resolveNetwork(settings.network.value)
   let secret: string
   try {
-    secret = readFileSync(file, 'utf8').trim()
+    secret = readNamed(file, SECRET_BYTES_MAX).toString('utf8').trim()
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
-    throw new GridError('invalid', `the secret file ${file} cannot be read (${code})`, {
-      cause,
-      hint: "make a secret with 'manyhands network new'",
-    })
+    throw unreadable('secret file', file, cause, "make a secret with 'manyhands network new'")
   }
   if (secret === '') throw new GridError('invalid', `the secret file ${file} is empty`)
   return resolveNetwork(settings.network.value, secret)

@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { parse, TomlError } from 'smol-toml'
 import { z } from 'zod'
+import { unreadable } from '../client/content/opened-file.js'
 import { isPath } from '../client/content/wasm-file.js'
 import { GridError } from '../runtime/errors.js'
+import { readNamed } from '../runtime/named-file.js'
 import {
   type GivenOption,
   type GivenOptions,
@@ -55,14 +56,9 @@ export function readJobFile(path: string): JobFile {
   const file = resolve(path)
   let text: string
   try {
-    const bytes = readFileSync(file)
-    if (bytes.length > FILE_BYTES_MAX) throw new GridError('invalid', `the job file ${path} is larger than 1 MiB`)
-    text = bytes.toString('utf8')
+    text = readNamed(file, FILE_BYTES_MAX).toString('utf8')
   } catch (cause) {
-    if (cause instanceof GridError) throw cause
-    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
-    const reason = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`
-    throw new GridError('invalid', `the job file ${path} ${reason}`, { cause })
+    throw unreadable('job file', path, cause)
   }
   return parseJobFile(text, path, dirname(file))
 }

@@ -1,6 +1,7 @@
-import { readFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { unreadable } from '../client/content/opened-file.js'
 import { betterOf, collectTotals, totalsContext } from '../client/evidence/totals.js'
-import { decodeTotals, encodeTotals } from '../client/evidence/totals-file.js'
+import { decodeTotals, encodeTotals, TOTALS_BYTES_MAX } from '../client/evidence/totals-file.js'
 import { jobIdOf } from '../job/spec.js'
 import { checkTotals, type JobTotals, type ProvedTotal, type Totals, type TotalsContext } from '../job/totals.js'
 import { createVerifier } from '../overlay/identity.js'
@@ -10,6 +11,7 @@ import type { JobId, JobSpec, PublicKey } from '../proto/model.js'
 import { nodeDisk } from '../runtime/disk.js'
 import { GridError } from '../runtime/errors.js'
 import { sha256 } from '../runtime/hash.js'
+import { readNamed } from '../runtime/named-file.js'
 import { type LedgerOnDisk, readLedger } from '../worker/ledger.js'
 import { withConnection } from './connect.js'
 import type { CommandContext } from './context.js'
@@ -97,12 +99,19 @@ async function earlier(
   worker: PublicKey,
   context: TotalsContext,
 ): Promise<ReadonlyMap<JobId, JobTotals>> {
-  const bytes = await readFile(file).catch(() => undefined)
-  if (bytes === undefined) return new Map()
-  const totals = decodeTotals(bytes, createVerifier())
+  if (!existsSync(file)) return new Map()
+  const totals = decodeTotals(readTotals(file), createVerifier())
   if (totals.worker !== worker || !checkTotals(totals, context).ok)
     throw new GridError('exists', `${file} has the totals of another key`, { hint: 'name another file with -o' })
   return new Map(totals.jobs.map((job) => [jobIdOf(sha256, job.spec.bytes), job]))
+}
+
+function readTotals(file: string): Uint8Array {
+  try {
+    return readNamed(file, TOTALS_BYTES_MAX)
+  } catch (cause) {
+    throw unreadable('file', file, cause, 'name another file with -o')
+  }
 }
 
 function jobsOf({ rows }: LedgerOnDisk): readonly JobId[] {

@@ -1,8 +1,10 @@
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { unreadable } from '../../client/content/opened-file.js'
 import { KEY_FILE, openDataDirectory } from '../../overlay/data-directory.js'
 import { type Identity, restoreIdentity, type StoredKey, storedKeyOf } from '../../overlay/identity.js'
 import { GridError } from '../../runtime/errors.js'
+import { readNamed } from '../../runtime/named-file.js'
 import type { CommandTable } from '../command-table.js'
 import { networkOf } from '../connect.js'
 import type { CommandContext } from '../context.js'
@@ -10,6 +12,9 @@ import { EXIT } from '../exit-codes.js'
 import { suggest } from '../flags.js'
 import { facts } from '../output.js'
 import { cannotWrite } from '../written-file.js'
+
+/** A key takes some hundred bytes in its file. Unit: bytes. */
+const KEY_FILE_BYTES_MAX = 64 * 1024
 
 /** What `id` can do besides showing the key, and how many words each takes. */
 const ACTIONS: ReadonlyMap<string, number> = new Map([
@@ -168,11 +173,9 @@ function importKey(context: CommandContext, file: string, force: boolean): Ident
 function readExported(file: string): Identity {
   let text: string
   try {
-    text = readFileSync(file, 'utf8')
+    text = readNamed(file, KEY_FILE_BYTES_MAX).toString('utf8')
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
-    const reason = code === 'ENOENT' ? 'does not exist' : `cannot be read (${code})`
-    throw new GridError('invalid', `the key file ${file} ${reason}`, { cause })
+    throw unreadable('key file', file, cause)
   }
   try {
     const fields = JSON.parse(text) as Partial<StoredKey> | null

@@ -1,4 +1,3 @@
-import { readFile, stat } from 'node:fs/promises'
 import { unreadable } from '../../client/content/opened-file.js'
 import { fetchReceipt, receiptContext } from '../../client/evidence/receipt.js'
 import { decodeReceipt, encodeReceipt, RECEIPT_BYTES_MAX } from '../../client/evidence/receipt-file.js'
@@ -10,6 +9,7 @@ import { jobSpecCodec } from '../../proto/codec/spec.js'
 import type { JobSpec } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import { sha256 } from '../../runtime/hash.js'
+import { readNamed } from '../../runtime/named-file.js'
 import { retriesOf } from '../collect.js'
 import type { CommandTable } from '../command-table.js'
 import { withConnection } from '../connect.js'
@@ -106,7 +106,7 @@ async function check(
 ): Promise<ExitCode> {
   const idWork = flagValue('--id-work', options.idWork, (bits) => whole(bits, 0, 64))
   const { output } = context
-  const bytes = await read(file!)
+  const bytes = read(file!)
   if (isTotalsFile(bytes)) return checkTotalsFile(context, bytes, idWork)
   const made = decodeReceipt(bytes, sha256)
   const proved = prove(made, idWork)
@@ -174,13 +174,12 @@ function fieldsOf({ unit }: Receipt, { jobId, spec, evidence, judgement }: Prove
   }
 }
 
-async function read(file: string): Promise<Uint8Array> {
+function read(file: string): Uint8Array {
   try {
-    const { size } = await stat(file)
-    if (size > RECEIPT_BYTES_MAX) throw new GridError('corrupt', `${file} is too large for a receipt`)
-    return await readFile(file)
+    return readNamed(file, RECEIPT_BYTES_MAX)
   } catch (cause) {
-    if (cause instanceof GridError) throw cause
+    if ((cause as NodeJS.ErrnoException).code === 'EFBIG')
+      throw new GridError('corrupt', `${file} is too large for a receipt`)
     throw unreadable('file', file, cause)
   }
 }

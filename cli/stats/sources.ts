@@ -1,10 +1,11 @@
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { z } from 'zod'
 import { onDisk } from '../../overlay/data-directory.js'
 import { workerFolder } from '../../process/data-folders.js'
 import type { JobId, PublicKey } from '../../proto/model.js'
 import { nodeDisk } from '../../runtime/disk.js'
 import { GridError } from '../../runtime/errors.js'
+import { readNamed } from '../../runtime/named-file.js'
 import { type LedgerContent, readLedger, type SettledRow } from '../../worker/ledger.js'
 import { toJson } from '../output.js'
 
@@ -66,7 +67,7 @@ export async function readSource(path: string): Promise<LedgerSource | undefined
   if (found.size > EXPORT_BYTES_MAX) throw wrong(`it has more than ${EXPORT_BYTES_MAX} bytes`)
   let value: unknown
   try {
-    value = JSON.parse(readFileSync(path, 'utf8'))
+    value = JSON.parse(readNamed(path, EXPORT_BYTES_MAX).toString('utf8'))
   } catch (error) {
     throw wrong('it cannot be read as JSON', error)
   }

@@ -1,5 +1,5 @@
-import { open } from 'node:fs/promises'
 import { GridError } from '../../runtime/errors.js'
+import { NOT_A_FILE, openNamed } from '../../runtime/named-file.js'
 import type { Content } from './content.js'
 
 /** The name that units see for a file as it was typed: its path without what leads out of the folder. */
@@ -12,34 +12,44 @@ export function sandboxName(path: string): string {
     .join('/')
 }
 
-/** Why a file that was named cannot be read; `what`: its role. */
-export function unreadable(what: string, shown: string, cause: unknown): GridError {
+const NO_FILE = 'is no regular file, but a pipe or a device'
+
+/** Why a file that was named cannot be read; `what`: its role. `hint`: what to do where nothing better is known. */
+export function unreadable(what: string, shown: string, cause: unknown, hint?: string): GridError {
   const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
   const reasons: Readonly<Record<string, string>> = {
     ENOENT: 'does not exist',
     EACCES: 'may not be read',
     EISDIR: 'is a folder',
+    EFBIG: 'is too large',
+    [NOT_A_FILE]: NO_FILE,
+    // A socket.
+    ENXIO: NO_FILE,
   }
+  const better =
+    what !== 'file'
+      ? undefined
+      : code === 'EISDIR'
+        ? `name the files in it, one by one: ${shown.replace(/\/+$/, '')}/FILE`
+        : reasons[code] === NO_FILE
+          ? 'put what comes out of it into a file first'
+          : undefined
   return new GridError('invalid', `the ${what} ${shown} ${reasons[code] ?? `cannot be read (${code})`}`, {
     cause,
-    ...(code === 'EISDIR' &&
-      what === 'file' && { hint: `name the files in it, one by one: ${shown.replace(/\/+$/, '')}/FILE` }),
+    ...(better === undefined && hint === undefined ? {} : { hint: (better ?? hint)! }),
   })
 }
 
 /** A file that can be read again and again. Throws GridError `invalid` as {@link openFiles} does. */
 export async function fileContent(path: string, keepOpen = true, shown = path): Promise<Content> {
   const openHandle = () =>
-    open(path, 'r').catch((cause: unknown) => {
+    openNamed(path).catch((cause: unknown) => {
       throw unreadable('file', shown, cause)
     })
   const handle = await openHandle()
   let size: number
   try {
-    const stat = await handle.stat()
-    if (!stat.isFile())
-      throw unreadable('file', shown, { code: stat.isDirectory() ? 'EISDIR' : 'no regular file; write - for a pipe' })
-    size = stat.size
+    size = (await handle.stat()).size
   } catch (error) {
     await handle.close()
     throw error

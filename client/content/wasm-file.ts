@@ -1,8 +1,8 @@
-import { open } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { formatBytes } from '../../job/quantity.js'
 import { MODULE_BYTES_MAX } from '../../proto/limits.js'
 import { GridError } from '../../runtime/errors.js'
+import { openNamed } from '../../runtime/named-file.js'
 import { PAGE_BYTES } from '../../sandbox/contract.js'
 import { type AdmissionReport, admit, engine } from '../../sandbox/index.js'
 import { type Content, memoryContent } from './content.js'
@@ -34,7 +34,7 @@ export function isPath(name: string): boolean {
 
 /** Whether there is a file of this name that begins as a WebAssembly module does. */
 export async function isModuleFile(path: string): Promise<boolean> {
-  const file = await open(path, 'r').catch(() => undefined)
+  const file = await openNamed(path).catch(() => undefined)
   if (file === undefined) return false
   try {
     const head = new Uint8Array(MAGIC.length)
@@ -81,7 +81,7 @@ export function admitModule(bytes: Uint8Array, memoryBytes: number, shown: strin
 }
 
 async function readModule(path: string, shown: string): Promise<Uint8Array> {
-  const file = await open(path, 'r').catch((cause: unknown) => {
+  const file = await openNamed(path).catch((cause: unknown) => {
     throw unreadable('program', shown, cause)
   })
   try {

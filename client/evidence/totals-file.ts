@@ -9,7 +9,7 @@ import { base64, bytesOf, listOf, signedJson, signedOf } from './receipt-file.js
 const TOTALS_KIND = 'manyhands totals'
 const TAG = 'totals'
 /** Some hundred bytes for each attestation and some thousand for each spec. Unit: bytes. */
-const TOTALS_BYTES_MAX = 64 * 2 ** 20
+export const TOTALS_BYTES_MAX = 64 * 2 ** 20
 
 /** Signs as the worker whose totals they are. */
 interface TotalsSigner {

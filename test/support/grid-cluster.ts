@@ -1,12 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as assert from 'uvu/assert'
 import { run } from '../unit/cli/run.js'
 import { deadline } from './deadline.js'
+import { removeFolder } from './remove-folder.js'
 
 /** The program under test: the one compiled along with this file. */
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
@@ -192,7 +193,7 @@ export class GridCluster {
       this.kill(one, 'SIGKILL')
     }
     await Promise.all(this.#processes.splice(0).map(({ exited }) => exited))
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
+    await removeFolder(this.folder)
   }
 }
 

@@ -1,9 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { deadline } from './deadline.js'
+import { removeFolder } from './remove-folder.js'
 
 /** Kept output of one process. Unit: characters. */
 const OUTPUT_CHARS_MAX = 20_000
@@ -96,8 +97,7 @@ export class TestProcesses {
 
   async close(): Promise<void> {
     await Promise.all(this.#all.splice(0).map((one) => one.kill()))
-    // The compute processes of those that were killed end a moment later, and may still write.
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+    await removeFolder(this.folder)
   }
 }
 

@@ -70,7 +70,7 @@ settings('the data folder follows the custom of the platform', () => {
 
 settings('the file need not exist unless it was named', () => {
   assert.is(resolve(undefined).fileExists, false)
-  assert.throws(() => resolve(undefined, { file: join(folder.path, 'missing.toml') }), /cannot be read \(ENOENT\)/)
+  assert.throws(() => resolve(undefined, { file: join(folder.path, 'missing.toml') }), /does not exist/)
   const environment = { MANYHANDS_CONFIG: join(folder.path, 'missing.toml') }
   assert.throws(() => resolve(undefined, { environment }), /missing\.toml/)
 })

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -190,7 +191,7 @@ usage('what a job is made of is checked before any peer is looked for', async ()
     [['node', '--listen', 'a:b:c'], /address "a:b:c"/],
     [['jobs', '--join', 'no host'], /address "no host"/],
     [['jobs', '--network', 'BAD NAME'], /network name "BAD NAME"/],
-    [['jobs', '--secret-file', '/nonexistent'], /the secret file \/nonexistent cannot be read/],
+    [['jobs', '--secret-file', '/nonexistent'], /the secret file \/nonexistent does not exist/],
     [['wait', 'last', '--timeout', 'x'], /^error: --timeout: duration 'x'/],
     [['id', 'steal'], /'id steal' is not known/],
   ] as const) {
@@ -199,6 +200,29 @@ usage('what a job is made of is checked before any peer is looked for', async ()
     assert.is(stdout, '', argv.join(' '))
     assert.match(stderr, message, argv.join(' '))
     assert.not.match(stderr, /\n\s+at /, argv.join(' '))
+  }
+})
+
+usage('a pipe that nobody writes to is refused at once in place of a file, wherever one is named', async () => {
+  if (process.platform === 'win32') return
+  const pipe = join(folder.path, 'pipe.wasm')
+  execFileSync('mkfifo', [pipe])
+  for (const argv of [
+    ['check', pipe],
+    ['submit', pipe, '--count', '5'],
+    ['run-local', pipe, '--count', '5'],
+    ['run-local', 'mersenne', '--lines', pipe],
+    ['run-local', 'mersenne', '--csv', pipe, '--', '{a}'],
+    ['run-local', 'align', '--records', pipe, '--sep', 'fasta'],
+    ['run-local', '--from', pipe],
+    ['id', 'import', pipe],
+    ['jobs', '--secret-file', pipe],
+    ['jobs', '--config', pipe],
+    ['stats', pipe],
+  ]) {
+    const { code, stderr } = await run(argv, { home })
+    assert.is(code, 2, `${argv.join(' ')}\n${stderr}`)
+    assert.match(stderr, /no regular file, but a pipe or a device|is no exported ledger/, argv.join(' '))
   }
 })
 
