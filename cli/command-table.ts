@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { CommandContext } from './context.js'
-import type { ExitCode } from './exit-codes.js'
+import type { ExitCode } from './terminal/exit-codes.js'
 
 /** What a command does, once its words are taken apart. Throws GridError for whatever goes wrong. */
 export type Action = (

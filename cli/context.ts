@@ -2,10 +2,10 @@ import type { Clock } from '../runtime/clock.js'
 import { GridError } from '../runtime/errors.js'
 import type { PlatformSurroundings } from '../runtime/platform.js'
 import { loadTaskModules } from '../tasks/registry.js'
-import type { ResolvedSettings, Settings } from './config.js'
-import type { ByteStream } from './file-content.js'
-import type { Interrupts } from './interrupts.js'
-import type { Output, Sink } from './output.js'
+import type { ByteStream } from './job-options/file-content.js'
+import type { ResolvedSettings, Settings } from './settings/config.js'
+import type { Interrupts } from './terminal/interrupts.js'
+import type { Output, Sink } from './terminal/output.js'
 
 /** What a process hands to the command line: the real one in `main.ts`, doubles in tests. */
 export interface Surroundings {

@@ -3,10 +3,10 @@ import { systemClock } from '../runtime/clock.js'
 import { keepHeapRoom } from '../runtime/heap-room.js'
 import { thisPlatform } from '../runtime/platform.js'
 import { answerCompletion, COMPLETE } from './completion/answer.js'
-import { EXIT } from './exit-codes.js'
-import { Interrupts } from './interrupts.js'
-import { tooFewFiles } from './too-few-files.js'
-import { writeProblem } from './written-file.js'
+import { EXIT } from './terminal/exit-codes.js'
+import { Interrupts } from './terminal/interrupts.js'
+import { tooFewFiles } from './terminal/too-few-files.js'
+import { writeProblem } from './terminal/written-file.js'
 
 /** Time that what was left open may keep the process after its command is over. Unit: ms. */
 const EXIT_GRACE_MS = 2_000

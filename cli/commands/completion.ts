@@ -3,7 +3,7 @@ import type { CommandTable } from '../command-table.js'
 import { writeCache } from '../completion/cache.js'
 import { makeCompletionCache } from '../completion/make.js'
 import { completionScript, SHELLS, type Shell } from '../completion/scripts.js'
-import { EXIT } from '../exit-codes.js'
+import { EXIT } from '../terminal/exit-codes.js'
 
 /** `manyhands completion`: what a shell reads to complete this command. */
 export function defineCompletion(commands: CommandTable): void {

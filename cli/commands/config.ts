@@ -1,11 +1,11 @@
 import type { AdminClient } from '../../process/admin/admin-client.js'
 import type { CommandTable } from '../command-table.js'
-import { type SettingName, settingHelp, variableOf } from '../config.js'
 import type { CommandContext } from '../context.js'
-import { EXIT } from '../exit-codes.js'
-import { openAdmin } from '../local-admin.js'
-import { table } from '../output.js'
-import { volunteerOf } from '../preference-sources.js'
+import { openAdmin } from '../grid/local-admin.js'
+import { type SettingName, settingHelp, variableOf } from '../settings/config.js'
+import { volunteerOf } from '../settings/preference-sources.js'
+import { EXIT } from '../terminal/exit-codes.js'
+import { table } from '../terminal/output.js'
 
 /** `manyhands config`: what holds, and where it comes from. */
 export function defineConfig(commands: CommandTable): void {

@@ -5,10 +5,10 @@ import { checkContainment, checkDigests } from '../doctor/compute-checks.js'
 import { checkKey } from '../doctor/key-check.js'
 import { checkData, checkDisk, checkNode } from '../doctor/machine-checks.js'
 import { checkNetwork } from '../doctor/network-checks.js'
-import { EXIT } from '../exit-codes.js'
-import { startLocalCompute } from '../job-draft.js'
-import { clean } from '../output.js'
+import { startLocalCompute } from '../jobs/job-draft.js'
 import { reportSandbox } from '../sandbox-check/report.js'
+import { EXIT } from '../terminal/exit-codes.js'
+import { clean } from '../terminal/output.js'
 
 /** `manyhands doctor`: what would keep this machine from taking part. */
 export function defineDoctor(commands: CommandTable): void {

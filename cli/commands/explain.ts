@@ -10,12 +10,12 @@ import { formatDuration } from '../../job/quantity.js'
 import type { ProcessState } from '../../proto/admin-messages.js'
 import { GridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
-import { type Connection, withConnection } from '../connect.js'
 import { type CommandContext, workerFlags } from '../context.js'
-import { EXIT, type ExitCode } from '../exit-codes.js'
-import { checkUnit, countsText, readUnit, resolveJob, shortId, taskText } from '../job-view.js'
-import { openAdmin } from '../local-admin.js'
-import { clean, facts, plural, table } from '../output.js'
+import { type Connection, withConnection } from '../grid/connect.js'
+import { openAdmin } from '../grid/local-admin.js'
+import { checkUnit, countsText, readUnit, resolveJob, shortId, taskText } from '../jobs/job-view.js'
+import { EXIT, type ExitCode } from '../terminal/exit-codes.js'
+import { clean, facts, plural, table } from '../terminal/output.js'
 
 /** `manyhands explain`: why a job, or a unit, is where it is. */
 export function defineExplain(commands: CommandTable): void {

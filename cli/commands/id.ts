@@ -6,12 +6,12 @@ import { type Identity, restoreIdentity, type StoredKey, storedKeyOf } from '../
 import { GridError } from '../../runtime/errors.js'
 import { readNamed } from '../../runtime/named-file.js'
 import type { CommandTable } from '../command-table.js'
-import { networkOf } from '../connect.js'
 import type { CommandContext } from '../context.js'
-import { EXIT } from '../exit-codes.js'
-import { suggest } from '../flags.js'
-import { facts } from '../output.js'
-import { cannotWrite } from '../written-file.js'
+import { networkOf } from '../grid/connect.js'
+import { suggest } from '../settings/flags.js'
+import { EXIT } from '../terminal/exit-codes.js'
+import { facts } from '../terminal/output.js'
+import { cannotWrite } from '../terminal/written-file.js'
 
 /** A key takes some hundred bytes in its file. Unit: bytes. */
 const KEY_FILE_BYTES_MAX = 64 * 1024

@@ -5,10 +5,10 @@ import { formatDuration } from '../../job/quantity.js'
 import type { JobId, Summary } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
-import { type Connection, withConnection } from '../connect.js'
-import { EXIT } from '../exit-codes.js'
-import { countsText, shortId, sourceText, taskText } from '../job-view.js'
-import { table } from '../output.js'
+import { type Connection, withConnection } from '../grid/connect.js'
+import { countsText, shortId, sourceText, taskText } from '../jobs/job-view.js'
+import { EXIT } from '../terminal/exit-codes.js'
+import { table } from '../terminal/output.js'
 
 /** Jobs shown without `--all`, newest first. */
 const SHOWN = 20

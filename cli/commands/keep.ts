@@ -6,11 +6,11 @@ import { formatBytes, formatDuration, parseDuration } from '../../job/quantity.j
 import type { JobId } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
-import { type Connection, withConnection } from '../connect.js'
 import type { CommandContext } from '../context.js'
-import { EXIT } from '../exit-codes.js'
-import { countsText, resolveJob, shortId } from '../job-view.js'
-import { plural } from '../output.js'
+import { type Connection, withConnection } from '../grid/connect.js'
+import { countsText, resolveJob, shortId } from '../jobs/job-view.js'
+import { EXIT } from '../terminal/exit-codes.js'
+import { plural } from '../terminal/output.js'
 
 /** `manyhands extend` and `manyhands rm`: how long a job is kept. */
 export function defineKeep(commands: CommandTable): void {

@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs'
 import { createNetworkSecret } from '../../overlay/network.js'
 import { GridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
-import { networkOf } from '../connect.js'
 import type { CommandContext } from '../context.js'
-import { EXIT, type ExitCode } from '../exit-codes.js'
-import { suggest } from '../flags.js'
-import { facts } from '../output.js'
-import { writeNamed } from '../written-file.js'
+import { networkOf } from '../grid/connect.js'
+import { suggest } from '../settings/flags.js'
+import { EXIT, type ExitCode } from '../terminal/exit-codes.js'
+import { facts } from '../terminal/output.js'
+import { writeNamed } from '../terminal/written-file.js'
 
 /** `manyhands network`: which network this is; `network new` makes the secret of a private one. */
 export function defineNetwork(commands: CommandTable): void {

@@ -4,11 +4,11 @@ import { DEFAULT_COORDINATOR_OPTIONS } from '../../coordinator/options.js'
 import { parseAddress } from '../../overlay/address.js'
 import { PEERS_FILE, stateFolder } from '../../process/data-folders.js'
 import type { CommandTable } from '../command-table.js'
-import { flagOption, flagValue, whole } from '../flags.js'
-import { runProcess } from '../long-running.js'
-import { plural } from '../output.js'
-import { addPreferenceFlags } from '../preference-sources.js'
-import { listenAt, processSettings } from '../process-settings.js'
+import { runProcess } from '../grid/long-running.js'
+import { listenAt, processSettings } from '../grid/process-settings.js'
+import { flagOption, flagValue, whole } from '../settings/flags.js'
+import { addPreferenceFlags } from '../settings/preference-sources.js'
+import { plural } from '../terminal/output.js'
 
 /** `manyhands node`: a reachable peer that also computes. */
 export function defineNode(commands: CommandTable): void {

@@ -6,10 +6,10 @@ import { forgetPeers } from '../../process/join.js'
 import { findLocalProcess } from '../../process/local-process.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
-import { networkOf, withConnection } from '../connect.js'
 import type { CommandContext } from '../context.js'
-import { EXIT, type ExitCode } from '../exit-codes.js'
-import { plural, table } from '../output.js'
+import { networkOf, withConnection } from '../grid/connect.js'
+import { EXIT, type ExitCode } from '../terminal/exit-codes.js'
+import { plural, table } from '../terminal/output.js'
 
 /** How long a peer that is added has to say who it is. Unit: ms. */
 const PROBE_MS = 5_000

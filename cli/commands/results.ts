@@ -1,13 +1,13 @@
 import type { KnownJob } from '../../client/session/session.js'
 import { parseSelection } from '../../job/selection.js'
 import { GridError } from '../../runtime/errors.js'
-import { failureText } from '../answers.js'
-import { collect, readAnswers, retriesOf } from '../collect.js'
 import type { CommandTable } from '../command-table.js'
-import { type Connection, withConnection } from '../connect.js'
 import { type CommandContext, loadOwnTasks, sameNetworkFlags } from '../context.js'
-import { EXIT, type ExitCode } from '../exit-codes.js'
-import { checkUnit, resolveJob, shortId } from '../job-view.js'
+import { type Connection, withConnection } from '../grid/connect.js'
+import { failureText } from '../jobs/answers.js'
+import { collect, readAnswers, retriesOf } from '../jobs/collect.js'
+import { checkUnit, resolveJob, shortId } from '../jobs/job-view.js'
+import { EXIT, type ExitCode } from '../terminal/exit-codes.js'
 import { type Crashes, withGridCrashes } from '../trap/crashes.js'
 
 /** `manyhands results`: what came of a job, proved on this machine. */

@@ -1,9 +1,8 @@
 import { watchJob } from '../../client/follow/watch.js'
 import { formatDuration } from '../../job/quantity.js'
 import type { CommandTable } from '../command-table.js'
-import { withConnection } from '../connect.js'
 import { workerFlags } from '../context.js'
-import { EXIT } from '../exit-codes.js'
+import { withConnection } from '../grid/connect.js'
 import {
   countsText,
   durabilityText,
@@ -15,8 +14,9 @@ import {
   specFields,
   stateText,
   waitingAdvice,
-} from '../job-view.js'
-import { facts, table } from '../output.js'
+} from '../jobs/job-view.js'
+import { EXIT } from '../terminal/exit-codes.js'
+import { facts, table } from '../terminal/output.js'
 
 /** Shards listed for people; JSON has them all. */
 const SHARDS_SHOWN = 20

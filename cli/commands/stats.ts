@@ -4,11 +4,9 @@ import { formatDuration, parseDuration } from '../../job/quantity.js'
 import { GridError } from '../../runtime/errors.js'
 import { dayOf, type SettledRow } from '../../worker/ledger.js'
 import type { CommandTable } from '../command-table.js'
-import { preferencesOfFile } from '../config.js'
 import type { CommandContext } from '../context.js'
-import { EXIT } from '../exit-codes.js'
-import { flagValue } from '../flags.js'
-import { plural, table } from '../output.js'
+import { preferencesOfFile } from '../settings/config.js'
+import { flagValue } from '../settings/flags.js'
 import { eachOnce, exportText, type LedgerSource, readSource } from '../stats/sources.js'
 import {
   dayText,
@@ -20,7 +18,9 @@ import {
   scaledText,
   sumRows,
 } from '../stats/sums.js'
-import { writeNamed } from '../written-file.js'
+import { EXIT } from '../terminal/exit-codes.js'
+import { plural, table } from '../terminal/output.js'
+import { writeNamed } from '../terminal/written-file.js'
 
 /** Digits of a job's and of a submitter's id that are shown. */
 const ID_DIGITS = 12

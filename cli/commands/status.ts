@@ -6,10 +6,10 @@ import { methods } from '../../proto/methods.js'
 import type { NodeId } from '../../proto/model.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import type { CommandTable } from '../command-table.js'
-import { type Connection, withConnection } from '../connect.js'
-import { EXIT } from '../exit-codes.js'
-import { stateHere } from '../local-admin.js'
-import { facts, plural, table } from '../output.js'
+import { type Connection, withConnection } from '../grid/connect.js'
+import { stateHere } from '../grid/local-admin.js'
+import { EXIT } from '../terminal/exit-codes.js'
+import { facts, plural, table } from '../terminal/output.js'
 
 /** Peers asked about themselves, at most: on a larger network the sums cover a part, and it is said. */
 const ASKED_MAX = 32

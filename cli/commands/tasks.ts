@@ -3,9 +3,9 @@ import { specDefaults } from '../../job/spec.js'
 import { taskRegistry } from '../../tasks/registry.js'
 import type { CommandTable } from '../command-table.js'
 import { type CommandContext, loadOwnTasks } from '../context.js'
-import { EXIT, type ExitCode } from '../exit-codes.js'
-import { facts, table } from '../output.js'
-import { findTaskFor } from '../runnable.js'
+import { findTaskFor } from '../jobs/runnable.js'
+import { EXIT, type ExitCode } from '../terminal/exit-codes.js'
+import { facts, table } from '../terminal/output.js'
 
 /** `manyhands tasks`: what can be computed without a program of one's own. */
 export function defineTasks(commands: CommandTable): void {

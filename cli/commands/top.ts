@@ -1,9 +1,9 @@
 import { clientFolder } from '../../process/data-folders.js'
 import type { CommandTable } from '../command-table.js'
-import { withConnection } from '../connect.js'
-import { EXIT } from '../exit-codes.js'
-import { resolveJob } from '../job-view.js'
-import { openAdmin } from '../local-admin.js'
+import { withConnection } from '../grid/connect.js'
+import { openAdmin } from '../grid/local-admin.js'
+import { resolveJob } from '../jobs/job-view.js'
+import { EXIT } from '../terminal/exit-codes.js'
 
 /** `manyhands top`: the dashboard. */
 export function defineTop(commands: CommandTable): void {

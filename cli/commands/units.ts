@@ -6,11 +6,11 @@ import type { UnitState } from '../../proto/model.js'
 import { printable } from '../../proto/printable.js'
 import { GridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
-import { withConnection } from '../connect.js'
 import { sameNetworkFlags } from '../context.js'
-import { EXIT } from '../exit-codes.js'
-import { flagValue, suggest, whole } from '../flags.js'
-import { checkUnit, resolveJob, shortId } from '../job-view.js'
+import { withConnection } from '../grid/connect.js'
+import { checkUnit, resolveJob, shortId } from '../jobs/job-view.js'
+import { flagValue, suggest, whole } from '../settings/flags.js'
+import { EXIT } from '../terminal/exit-codes.js'
 
 const STATES: readonly UnitState[] = ['open', 'accepted', 'settled', 'disputed', 'held', 'failed']
 /** Units listed for people unless they ask for more. */

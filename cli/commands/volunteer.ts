@@ -3,11 +3,11 @@ import type { AdminClient } from '../../process/admin/admin-client.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import { isPreference, PREFERENCE_NAMES } from '../../worker/preferences/read.js'
 import type { CommandTable } from '../command-table.js'
-import { settingHelp } from '../config.js'
 import type { CommandContext } from '../context.js'
-import { EXIT, type ExitCode } from '../exit-codes.js'
-import { openAdmin } from '../local-admin.js'
-import { table } from '../output.js'
+import { openAdmin } from '../grid/local-admin.js'
+import { settingHelp } from '../settings/config.js'
+import { EXIT, type ExitCode } from '../terminal/exit-codes.js'
+import { table } from '../terminal/output.js'
 
 /** `manyhands pause|resume|drain|prefs`: the worker on this machine. */
 export function defineVolunteer(commands: CommandTable): void {

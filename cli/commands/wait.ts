@@ -3,12 +3,12 @@ import { parseDuration } from '../../job/quantity.js'
 import type { JobId } from '../../proto/model.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
-import { withConnection } from '../connect.js'
-import { EXIT, type ExitCode, exitCodeOf } from '../exit-codes.js'
-import { flagValue } from '../flags.js'
-import { exitOf } from '../following.js'
-import { countsText, paceText, progressFields, resolveJob, shortId, stateText } from '../job-view.js'
-import { startProgressBoard } from '../progress.js'
+import { withConnection } from '../grid/connect.js'
+import { exitOf } from '../jobs/following.js'
+import { countsText, paceText, progressFields, resolveJob, shortId, stateText } from '../jobs/job-view.js'
+import { flagValue } from '../settings/flags.js'
+import { EXIT, type ExitCode, exitCodeOf } from '../terminal/exit-codes.js'
+import { startProgressBoard } from '../terminal/progress.js'
 
 /** `manyhands wait`: for scripts, until jobs have ended. */
 export function defineWait(commands: CommandTable): void {

@@ -1,10 +1,10 @@
 import { watchJob } from '../../client/follow/watch.js'
 import { toGridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
-import { withConnection } from '../connect.js'
-import { EXIT } from '../exit-codes.js'
-import { exitOf, Follower } from '../following.js'
-import { countsText, progressFields, resolveJob, stateText } from '../job-view.js'
+import { withConnection } from '../grid/connect.js'
+import { exitOf, Follower } from '../jobs/following.js'
+import { countsText, progressFields, resolveJob, stateText } from '../jobs/job-view.js'
+import { EXIT } from '../terminal/exit-codes.js'
 
 /** `manyhands watch`: a job as it goes on. */
 export function defineWatch(commands: CommandTable): void {

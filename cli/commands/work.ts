@@ -1,12 +1,12 @@
 import { JobList } from '../../client/submit/job-list.js'
 import { GridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
-import { clientDisk, seedsFor } from '../connect.js'
-import { flagOption } from '../flags.js'
-import { runProcess } from '../long-running.js'
-import { plural } from '../output.js'
-import { addPreferenceFlags } from '../preference-sources.js'
-import { processSettings } from '../process-settings.js'
+import { clientDisk, seedsFor } from '../grid/connect.js'
+import { runProcess } from '../grid/long-running.js'
+import { processSettings } from '../grid/process-settings.js'
+import { flagOption } from '../settings/flags.js'
+import { addPreferenceFlags } from '../settings/preference-sources.js'
+import { plural } from '../terminal/output.js'
 
 /** `manyhands work`: donate CPU. */
 export function defineWork(commands: CommandTable): void {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { PlatformSurroundings } from '../../runtime/platform.js'
 import { loadTaskModules, taskRegistry } from '../../tasks/registry.js'
-import { resolveSettings } from '../config.js'
+import { resolveSettings } from '../settings/config.js'
 import type { CompletionCache } from './cache.js'
 import { treeOf } from './tree.js'
 

@@ -1,5 +1,5 @@
 import type { Argument, Command, Option } from 'commander'
-import { suggestionsOf } from '../flags.js'
+import { suggestionsOf } from '../settings/flags.js'
 
 /** What may stand in one place of a command line. `jobs`: ids of jobs; `tasks`: names of tasks, or a program's file. */
 type ValueKind = 'none' | 'text' | 'files' | 'folders' | 'jobs' | 'tasks' | 'commands'

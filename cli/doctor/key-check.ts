@@ -1,6 +1,6 @@
 import { type KeyInTwoPlaces, processKeyInTwoPlaces } from '../../client/explain/explain.js'
 import type { CommandContext } from '../context.js'
-import { stateHere } from '../local-admin.js'
+import { stateHere } from '../grid/local-admin.js'
 import { bad, type CheckFinding } from './check-finding.js'
 
 /** Says so when the key of the process that runs here runs elsewhere, too, as far as it was told; else nothing. */

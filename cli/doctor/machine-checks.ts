@@ -3,8 +3,8 @@ import { formatBytes } from '../../job/quantity.js'
 import { openDataDirectory } from '../../overlay/data-directory.js'
 import { findLocalProcess } from '../../process/local-process.js'
 import type { CommandContext } from '../context.js'
-import { shareHere } from '../machine.js'
-import { plural } from '../output.js'
+import { shareHere } from '../settings/machine.js'
+import { plural } from '../terminal/output.js'
 import { bad, type CheckFinding } from './check-finding.js'
 
 const NODE_MAJOR_MIN = 20

@@ -1,8 +1,8 @@
 import type { Restrictions } from '../../worker/compute/restrictions.js'
 import type { CommandContext } from '../context.js'
-import { EXIT, type ExitCode } from '../exit-codes.js'
-import { startLocalCompute } from '../job-draft.js'
-import { clean } from '../output.js'
+import { startLocalCompute } from '../jobs/job-draft.js'
+import { EXIT, type ExitCode } from '../terminal/exit-codes.js'
+import { clean } from '../terminal/output.js'
 import { SANDBOX_CASES } from './cases.js'
 import { checkSandbox } from './check.js'
 

@@ -7,7 +7,7 @@ import { nodeDisk } from '../../runtime/disk.js'
 import { GridError } from '../../runtime/errors.js'
 import { readNamed } from '../../runtime/named-file.js'
 import { type LedgerContent, readLedger, type SettledRow } from '../../worker/ledger.js'
-import { toJson } from '../output.js'
+import { toJson } from '../terminal/output.js'
 
 /** What `stats --export` writes, and its version. */
 const EXPORT_TYPE = 'manyhands-ledger'

@@ -1,5 +1,5 @@
 import type { WorkerState } from '../../proto/admin-messages.js'
-import type { Output } from '../output.js'
+import type { Output } from '../terminal/output.js'
 import type { JobRow, TopEvent } from './core/messages.js'
 import { jobShare, jobState } from './core/shapes.js'
 import { Top } from './core/top.js'

@@ -9,7 +9,7 @@ import type { UnitInvocation } from '../../job/program.js'
 import type { JobSpec } from '../../proto/model.js'
 import type { Clock } from '../../runtime/clock.js'
 import { launches, thisMachine } from '../../worker/compute/launch.js'
-import { clean } from '../output.js'
+import { clean } from '../terminal/output.js'
 import type { TrapAnswer, TrapQuestion } from './trap-child.js'
 
 /** Where and why a program crashed, for people: it depends on the engine and is in no digest. */

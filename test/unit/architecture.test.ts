@@ -53,6 +53,21 @@ const MAY_IMPORT_ALSO: readonly (readonly [folder: string, file: string, reason:
 /** Folders within a folder, each built on those after it alone, and on what stands beside them, but for `index.ts`. */
 const FOLDERS_WITHIN: Readonly<Record<string, readonly string[]>> = {
   coordinator: ['home', 'exchange', 'services', 'owner', 'jobs', 'store', 'sync'],
+  cli: [
+    'commands',
+    'demo',
+    'doctor',
+    'sandbox-check',
+    'completion',
+    'stats',
+    'top',
+    'jobs',
+    'trap',
+    'grid',
+    'job-options',
+    'settings',
+    'terminal',
+  ],
   client: ['replay', 'output', 'evidence', 'results', 'submit', 'follow', 'explain', 'session', 'content'],
 }
 
@@ -99,7 +114,7 @@ const ALSO_PURE: ReadonlySet<string> = new Set([
   'runtime/hex.ts',
   'runtime/bits.ts',
   'runtime/jitter.ts',
-  'cli/text-width.ts',
+  'cli/terminal/text-width.ts',
 ])
 
 /** What would make a decision depend on more than events and the instant, or on the platform. */

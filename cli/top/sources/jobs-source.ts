@@ -5,7 +5,7 @@ import { readJobRecords } from '../../../client/submit/job-records.js'
 import type { JobId } from '../../../proto/model.js'
 import { type Clock, type Millis, pause } from '../../../runtime/clock.js'
 import { toGridError } from '../../../runtime/errors.js'
-import { policyText, sourceText, taskText } from '../../job-view.js'
+import { policyText, sourceText, taskText } from '../../jobs/job-view.js'
 import type { JobLook, TopEvent } from '../core/messages.js'
 
 interface JobsSourceContext {

@@ -1,4 +1,4 @@
-import { textWidth } from '../../text-width.js'
+import { textWidth } from '../../terminal/text-width.js'
 import { COLUMNS_MIN, ROWS_MIN, screenLines } from '../core/layout.js'
 import { TABS, type Tab } from '../core/messages.js'
 import type { TopState } from '../core/state.js'

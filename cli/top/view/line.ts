@@ -1,4 +1,4 @@
-import { cutToWidth, textWidth } from '../../text-width.js'
+import { cutToWidth, textWidth } from '../../terminal/text-width.js'
 
 /** How a piece of text looks; `screen.tsx` says in which colours. */
 export type Tone = 'plain' | 'dim' | 'strong' | 'good' | 'warn' | 'bad' | 'accent' | 'active'

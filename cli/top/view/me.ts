@@ -1,7 +1,7 @@
 import { processKeyInTwoPlaces } from '../../../client/explain/explain.js'
 import { formatBytes, formatDuration } from '../../../job/quantity.js'
 import type { OwnerState, ProcessState, Restraint, ThreadState, WorkerState } from '../../../proto/admin-messages.js'
-import { fitToWidth } from '../../text-width.js'
+import { fitToWidth } from '../../terminal/text-width.js'
 import { bodyLines } from '../core/layout.js'
 import type { TopState } from '../core/state.js'
 import { cutSpans, EMPTY, type Line, type Span, span } from './line.js'

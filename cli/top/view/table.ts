@@ -1,4 +1,4 @@
-import { fitToWidth } from '../../text-width.js'
+import { fitToWidth } from '../../terminal/text-width.js'
 import { type Line, type Span, span, type Tone } from './line.js'
 
 /** One column of a table of `Row`s. */

@@ -1,7 +1,7 @@
 import type { ListedUnit } from '../../../client/follow/units.js'
 import { formatBytes } from '../../../job/quantity.js'
 import type { Summary } from '../../../proto/model.js'
-import { clean as cleanLines } from '../../output.js'
+import { clean as cleanLines } from '../../terminal/output.js'
 import { bodyLines, detailLines } from '../core/layout.js'
 import { selectedIndex, shownRows, topFor } from '../core/list.js'
 import type { UnitDetail } from '../core/messages.js'

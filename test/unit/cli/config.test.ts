@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type ConfigSources, resolveSettings, variableOf } from '../../../cli/config.js'
+import { type ConfigSources, resolveSettings, variableOf } from '../../../cli/settings/config.js'
 import { GridError } from '../../../runtime/errors.js'
 import { temporaryFolder } from './run.js'
 

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { resolveSettings } from '../../../cli/config.js'
 import { commandAgain, firstPeerFlags, sameNetworkFlags, shellWord, workerFlags } from '../../../cli/context.js'
+import { resolveSettings } from '../../../cli/settings/config.js'
 
 const words = suite('shellWord')
 

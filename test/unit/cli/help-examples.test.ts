@@ -2,8 +2,8 @@ import type { Command } from 'commander'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { splitLine } from '../../../cli/completion/line.js'
-import { givenFlags } from '../../../cli/job-flags.js'
-import { readJobOptions } from '../../../cli/job-options.js'
+import { givenFlags } from '../../../cli/job-options/job-flags.js'
+import { readJobOptions } from '../../../cli/job-options/job-options.js'
 import { buildProgram, splitPassed } from '../../../cli/program.js'
 
 const examples = suite('examples in help')

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Interrupts } from '../../../cli/interrupts.js'
+import { Interrupts } from '../../../cli/terminal/interrupts.js'
 import { stopOfMany } from '../../../runtime/stop.js'
 
 const test = suite('interrupts')

@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { mergeOptions, parseJobFile, readJobFile } from '../../../cli/job-file.js'
-import type { GivenOptions } from '../../../cli/job-option-table.js'
-import { readJobOptions } from '../../../cli/job-options.js'
+import { mergeOptions, parseJobFile, readJobFile } from '../../../cli/job-options/job-file.js'
+import type { GivenOptions } from '../../../cli/job-options/job-option-table.js'
+import { readJobOptions } from '../../../cli/job-options/job-options.js'
 import { GridError } from '../../../runtime/errors.js'
 
 const read = (text: string) => parseJobFile(text, 'job.toml', '/jobs')

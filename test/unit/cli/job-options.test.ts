@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type GivenOption, type JobOptionName, SOURCE_OPTIONS } from '../../../cli/job-option-table.js'
-import { readJobOptions } from '../../../cli/job-options.js'
+import { type GivenOption, type JobOptionName, SOURCE_OPTIONS } from '../../../cli/job-options/job-option-table.js'
+import { readJobOptions } from '../../../cli/job-options/job-options.js'
 import { GridError } from '../../../runtime/errors.js'
 
 type Flags = Partial<Record<JobOptionName, string | readonly string[]>>

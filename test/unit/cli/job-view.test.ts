@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { checkUnit, durabilityText, readUnit } from '../../../cli/job-view.js'
+import { checkUnit, durabilityText, readUnit } from '../../../cli/jobs/job-view.js'
 import type { JobSpec } from '../../../proto/model.js'
 import type { GridError } from '../../../runtime/errors.js'
 

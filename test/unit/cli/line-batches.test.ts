@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { BATCH_LINES_MAX, BATCH_MS, lineBatches } from '../../../cli/line-batches.js'
+import { BATCH_LINES_MAX, BATCH_MS, lineBatches } from '../../../cli/job-options/line-batches.js'
 import type { Clock } from '../../../runtime/clock.js'
 import { systemClock } from '../../../runtime/clock.js'
 import { rejects } from '../../support/rejects.js'

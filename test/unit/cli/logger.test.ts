@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { createLogger } from '../../../cli/logger.js'
+import { createLogger } from '../../../cli/terminal/logger.js'
 import { TextSink } from './run.js'
 
 const logger = suite('createLogger')

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { machineShare } from '../../../cli/machine.js'
+import { machineShare } from '../../../cli/settings/machine.js'
 
 const MIB = 2 ** 20
 const GIB = 2 ** 30

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { exitCodeOf } from '../../../cli/exit-codes.js'
-import { clean, facts, Output, table } from '../../../cli/output.js'
+import { exitCodeOf } from '../../../cli/terminal/exit-codes.js'
+import { clean, facts, Output, table } from '../../../cli/terminal/output.js'
 import { GridError } from '../../../runtime/errors.js'
 import { TextSink } from './run.js'
 

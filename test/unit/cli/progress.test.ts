@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Output } from '../../../cli/output.js'
-import { startProgressBoard } from '../../../cli/progress.js'
+import { Output } from '../../../cli/terminal/output.js'
+import { startProgressBoard } from '../../../cli/terminal/progress.js'
 import { systemClock } from '../../../runtime/clock.js'
 import { TextSink } from './run.js'
 

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Interrupts } from '../../../cli/interrupts.js'
-import type { Sink } from '../../../cli/output.js'
 import { runCommandLine } from '../../../cli/program.js'
+import { Interrupts } from '../../../cli/terminal/interrupts.js'
+import type { Sink } from '../../../cli/terminal/output.js'
 import { systemClock } from '../../../runtime/clock.js'
 
 /** What is written to it, as text. */

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { cutToWidth, fitToWidth, textWidth } from '../../../cli/text-width.js'
+import { cutToWidth, fitToWidth, textWidth } from '../../../cli/terminal/text-width.js'
 import { printable } from '../../../proto/printable.js'
 import { anyText } from '../../support/any-text.js'
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { lineOfKey } from '../../../cli/toml.js'
+import { lineOfKey } from '../../../cli/settings/toml.js'
 
 const lines = suite('lineOfKey')
 

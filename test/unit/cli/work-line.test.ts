@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { workLine } from '../../../cli/work-line.js'
+import { workLine } from '../../../cli/grid/work-line.js'
 import type { RunningUnitState, WorkerState } from '../../../proto/admin-messages.js'
 import type { JobId, NodeId, PublicKey } from '../../../proto/model.js'
 import { idleWorker as idle } from '../../support/idle-worker.js'

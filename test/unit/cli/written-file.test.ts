@@ -3,13 +3,13 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { writeNamed } from '../../../cli/written-file.js'
+import { writeNamed } from '../../../cli/terminal/written-file.js'
 import { temporaryFolder } from './run.js'
 
 const test = suite('files that a person named')
 const { path: folder, close } = temporaryFolder()
 test.after(close)
-const module = new URL('../../../cli/written-file.js', import.meta.url)
+const module = new URL('../../../cli/terminal/written-file.js', import.meta.url)
 
 test('what cannot be written is told in words', () => {
   const file = join(folder, 'whole')

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Output } from '../../../../cli/output.js'
+import { Output } from '../../../../cli/terminal/output.js'
 import type { TopEvent } from '../../../../cli/top/core/messages.js'
 import { PlainTop } from '../../../../cli/top/plain.js'
 import { TextSink } from '../run.js'

@@ -1,0 +1,48 @@
+import { type ContainerLimits, containerLimits } from '../../runtime/container.js'
+import { threadCount } from '../../runtime/platform.js'
+import { parseCpus } from '../../worker/preferences/cpus.js'
+import type { CommandContext } from '../context.js'
+
+/** Memory a unit may ask for unless the donor says otherwise: the default limit of a job. Unit: bytes. */
+const MEMORY_BYTES = 256 * 2 ** 20
+const MEMORY_BYTES_MIN = 16 * 2 ** 20
+/** Kept free of units in a container: the node itself, and what its compute process takes besides the memory of units. Unit: bytes. */
+const RESERVED_BYTES = 256 * 2 ** 20
+const MIB = 2 ** 20
+
+/** Threads and memory that a process uses where nobody says otherwise. */
+interface MachineShare {
+  readonly threads: number
+  /** Most memory a unit may ask for. Unit: bytes. */
+  readonly memoryBytes: number
+  /** A container's limit made it less; for the one line that says so. */
+  readonly limited: boolean
+}
+
+/**
+ * What to donate here: `cpus` as typed, of the threads that processors, a container's CPU limit and its memory leave, so that each
+ * thread can take a unit of {@link MEMORY_BYTES}; where not even one fits, units get less. Throws GridError `invalid`.
+ */
+export function machineShare(cpus: string | undefined, processors: number, limits: ContainerLimits): MachineShare {
+  const room = limits.memoryBytes === undefined ? undefined : Math.max(0, limits.memoryBytes - RESERVED_BYTES)
+  const available = Math.max(
+    1,
+    Math.min(
+      processors,
+      limits.cpus === undefined ? processors : Math.floor(limits.cpus),
+      room === undefined ? processors : Math.floor(room / MEMORY_BYTES),
+    ),
+  )
+  const threads = parseCpus(cpus, available)
+  const each = room === undefined ? MEMORY_BYTES : Math.floor(room / Math.max(1, threads) / MIB) * MIB
+  const memoryBytes = Math.min(MEMORY_BYTES, Math.max(MEMORY_BYTES_MIN, each))
+  return { threads, memoryBytes, limited: available < processors || memoryBytes < MEMORY_BYTES }
+}
+
+/** {@link machineShare} of this machine; `cpus` where the settings name none. */
+export function shareHere(
+  { settings, platform }: Pick<CommandContext, 'settings' | 'platform'>,
+  cpus?: string,
+): MachineShare {
+  return machineShare(settings.cpus.value ?? cpus, threadCount(), containerLimits(platform.root))
+}
