@@ -1,5 +1,5 @@
 import { JOB_LIFE_MS_MAX, UNIT_ITEMS_MAX, UNITS_MAX } from '../proto/limits.js'
-import type { Digest, JobId, JobSpec, Key } from '../proto/model.js'
+import type { JobId, JobSpec, Key } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
 import { unitInvocation } from './program.js'
@@ -78,7 +78,7 @@ interface SpecContext {
 
 /** The id of the job that these bytes of a spec are. */
 export function jobIdOf(sha256: Sha256, specBytes: Uint8Array): JobId {
-  return sha256(specBytes) as Digest as string as JobId
+  return sha256(specBytes) as string as JobId
 }
 
 /**

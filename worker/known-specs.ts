@@ -1,4 +1,4 @@
-import { checkSpec } from '../job/spec.js'
+import { checkSpec, jobIdOf } from '../job/spec.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
 import type { JobId, JobSpec, Signed } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
@@ -34,7 +34,7 @@ export class KnownSpecs {
 
   /** @throws GridError `forbidden` without the signature of its submitter, `invalid` for a spec that is none */
   learn(signed: Signed): void {
-    const jobId = this.#d.sha256(signed.bytes) as string as JobId
+    const jobId = jobIdOf(this.#d.sha256, signed.bytes)
     if (this.#specs.has(jobId)) return
     const spec = jobSpecCodec.decode(signed.bytes)
     if (!this.#d.verify('spec', spec.submitter, signed))

@@ -1,7 +1,7 @@
 import type { Digest, Key } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Endpoint } from '../../runtime/transport.js'
-import type { BookedJob } from '../jobs/job-book.js'
+import type { BookedJob } from '../jobs/booked-job.js'
 import type { FactSet } from '../sync/core/fact-set.js'
 import type { Custody } from './custody.js'
 

@@ -5,7 +5,7 @@ import type { JobId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { toGridError } from '../../runtime/errors.js'
 import type { Endpoint, Transport, UnaryMethod } from '../../runtime/transport.js'
-import type { BookedJob } from '../jobs/job-book.js'
+import type { BookedJob } from '../jobs/booked-job.js'
 
 /** Facts of one message. */
 const BATCH_FACTS_MAX = 64

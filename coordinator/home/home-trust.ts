@@ -4,7 +4,7 @@ import { toGridError } from '../../runtime/errors.js'
 import type { Logger } from '../../runtime/logger.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import type { OwnerDirectory } from '../directory.js'
-import type { BookedJob } from '../jobs/job-book.js'
+import type { BookedJob } from '../jobs/booked-job.js'
 import type { CoordinatorOptions } from '../options.js'
 
 interface ShardTrustContext {

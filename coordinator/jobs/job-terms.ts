@@ -4,7 +4,8 @@ import { toGridError } from '../../runtime/errors.js'
 import type { Logger } from '../../runtime/logger.js'
 import type { OutputFiles } from '../output-files.js'
 import type { Store } from '../store/store.js'
-import type { BookedJob, JobBook } from './job-book.js'
+import type { BookedJob } from './booked-job.js'
+import type { JobBook } from './job-book.js'
 
 /** Removed jobs whose outputs are compared with those of all others in one pass. */
 const REMOVED_AT_ONCE = 256

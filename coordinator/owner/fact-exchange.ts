@@ -1,6 +1,6 @@
 import type { Digest, Grant, JobId, NodeId, PublicKey, Report } from '../../proto/model.js'
 import type { UnitBytes } from '../../proto/work-messages.js'
-import type { BookedJob } from '../jobs/job-book.js'
+import type { BookedJob } from '../jobs/booked-job.js'
 
 /** A fact that is on disk here, as it is passed on. */
 export interface KeptFact {

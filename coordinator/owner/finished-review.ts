@@ -1,7 +1,7 @@
 import type { JobId } from '../../proto/model.js'
 import { toGridError } from '../../runtime/errors.js'
 import type { Logger } from '../../runtime/logger.js'
-import type { BookedJob } from '../jobs/job-book.js'
+import type { BookedJob } from '../jobs/booked-job.js'
 import type { GroupCommit } from '../store/group-commit.js'
 import type { Store } from '../store/store.js'
 import type { Shard } from './core/shard.js'

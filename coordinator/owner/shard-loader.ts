@@ -1,7 +1,7 @@
 import { checkReportFact } from '../../job/facts.js'
 import { reportFactCodec } from '../../proto/codec/facts.js'
 import type { Digest, JobId } from '../../proto/model.js'
-import type { BookedJob } from '../jobs/job-book.js'
+import type { BookedJob } from '../jobs/booked-job.js'
 import type { OwnerEvent } from './core/messages.js'
 import type { Owner } from './core/owner.js'
 import type { OwnerDriverContext } from './owner-context.js'

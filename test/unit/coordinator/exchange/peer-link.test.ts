@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { PeerLink } from '../../../../coordinator/exchange/peer-link.js'
-import type { BookedJob } from '../../../../coordinator/jobs/job-book.js'
+import type { BookedJob } from '../../../../coordinator/jobs/booked-job.js'
 import type { OfferRequest, OfferState } from '../../../../proto/exchange-messages.js'
 import { methods } from '../../../../proto/methods.js'
 import type { JobId, NodeId } from '../../../../proto/model.js'

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { BookedJob, JobBook } from '../../../../coordinator/jobs/job-book.js'
+import type { BookedJob } from '../../../../coordinator/jobs/booked-job.js'
+import type { JobBook } from '../../../../coordinator/jobs/job-book.js'
 import { JobTerms } from '../../../../coordinator/jobs/job-terms.js'
 import type { Digest, JobId } from '../../../../proto/model.js'
 import { GridError } from '../../../../runtime/errors.js'

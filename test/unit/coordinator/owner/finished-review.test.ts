@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { BookedJob } from '../../../../coordinator/jobs/job-book.js'
+import type { BookedJob } from '../../../../coordinator/jobs/booked-job.js'
 import { FinishedReview } from '../../../../coordinator/owner/finished-review.js'
 import type { JobId, Summary } from '../../../../proto/model.js'
 import { GridError } from '../../../../runtime/errors.js'

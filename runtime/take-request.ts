@@ -1,6 +1,6 @@
-import type { Clock, Millis } from '../../runtime/clock.js'
-import { GridError } from '../../runtime/errors.js'
-import type { MessageStream } from '../../runtime/transport.js'
+import type { Clock, Millis } from './clock.js'
+import { GridError } from './errors.js'
+import type { MessageStream } from './transport.js'
 
 /** A caller that opens a stream says within this time what it wants. */
 const REQUEST_MS: Millis = 10_000
