@@ -1,6 +1,6 @@
 import type { Keepers } from '../overlay/index.js'
 import type { WorkerCount } from '../proto/job-messages.js'
-import type { JobId, Key, NodeId, PublicKey } from '../proto/model.js'
+import type { JobId, Key, NodeId, Point, PublicKey } from '../proto/model.js'
 import type { Endpoint } from '../runtime/transport.js'
 
 /** Ready work of one job here, for workers with no job in mind. */
@@ -17,9 +17,9 @@ export interface ReadyWork {
 export interface OwnerDirectory {
   readonly self: Endpoint
   /** The live owner-eligible peers closest to a key, nearest first, this node among them where it is one. */
-  owners(key: Key, count: number): Promise<readonly Endpoint[]>
+  owners(key: Point, count: number): Promise<readonly Endpoint[]>
   /** The same as this node's routing table has it, without asking anybody: exact for keys near this node. */
-  ownersSeen(key: Key, count: number): readonly Endpoint[]
+  ownersSeen(key: Point, count: number): readonly Endpoint[]
   /** The same owners with the other peers of the key's region, this node among them where it belongs; see `Overlay.keepers`. */
   keepers(key: Key, count: number): Promise<Keepers>
   /** Whether a peer lies in the region of a key, without asking anybody; see `Overlay.guards`. */

@@ -1,4 +1,4 @@
-import type { JobId, Key, NodeId } from '../proto/model.js'
+import type { JobId, Key, NodeId, Point } from '../proto/model.js'
 import type { Announcement, Contact, OverlayRecord, WatchingWorker } from '../proto/overlay-messages.js'
 import type { GridError } from '../runtime/errors.js'
 import type { Address, Endpoint } from '../runtime/transport.js'
@@ -155,7 +155,7 @@ export class Overlay {
    * with GridError `quota` when too many lookups wait, `closed` after {@link close}.
    */
   async lookup(
-    key: Key,
+    key: Point,
     { careful = false, count = this.#dependencies.options.k }: LookupRequest = {},
   ): Promise<Contact[]> {
     const { contacts } = await this.#driver.lookups.run(key, careful ? 'careful' : 'quick')
@@ -166,7 +166,7 @@ export class Overlay {
   }
 
   /** The up to `r` owners of `key`, found by a lookup; closest first, but spread over networks: see `core/ownership.ts`. */
-  async owners(key: Key, r: number, { careful = false }: Pick<LookupRequest, 'careful'> = {}): Promise<Contact[]> {
+  async owners(key: Point, r: number, { careful = false }: Pick<LookupRequest, 'careful'> = {}): Promise<Contact[]> {
     return spreadOwners(key, r, await this.lookup(key, { careful }))
   }
 
@@ -189,7 +189,7 @@ export class Overlay {
   }
 
   /** The up to `r` owners of `key` as this node's own table has it, without a request. Only near keys are seen exactly. */
-  ownersSeen(key: Key, r: number): Contact[] {
+  ownersSeen(key: Point, r: number): Contact[] {
     return spreadOwners(key, r, this.#around(key))
   }
 
@@ -276,7 +276,7 @@ export class Overlay {
     await this.#driver.close()
   }
 
-  #around(key: Key): Contact[] {
+  #around(key: Point): Contact[] {
     const known = this.#driver.upkeep.nearest(key, this.#dependencies.options.k)
     const own = this.#driver.self()
     return own === undefined ? known : [...known, own]
@@ -292,6 +292,6 @@ function candidateOf(contact: Contact): ContactCandidate {
   return { nodeId, eligible, subnet: subnetOf(hostOf(addresses[0] ?? '')), contact }
 }
 
-function spreadOwners(key: Key, r: number, contacts: readonly Contact[]): Contact[] {
+function spreadOwners(key: Point, r: number, contacts: readonly Contact[]): Contact[] {
   return ownersOf(key, r, contacts.map(candidateOf)).map(({ contact }) => contact)
 }

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
-import type { NodeId } from '../proto/model.js'
-import { ID_BITS, type Point, sharedBits } from './core/node-id.js'
+import type { NodeId, Point } from '../proto/model.js'
+import { ID_BITS, sharedBits } from './core/node-id.js'
 import type { Located, Offered, Shortlist, Table } from './core/table.js'
 
 /*

@@ -1,10 +1,9 @@
-import type { Key, NodeId } from '../proto/model.js'
+import type { NodeId, Point } from '../proto/model.js'
 import { type Contact, REPLY_CONTACTS_MAX } from '../proto/overlay-messages.js'
 import { Alarm } from '../runtime/alarm.js'
 import type { Clock } from '../runtime/clock.js'
 import { GridError } from '../runtime/errors.js'
 import { Lookup, type LookupEffect, type LookupEvent, type LookupLimits, type LookupResult } from './core/lookup.js'
-import type { Point } from './core/node-id.js'
 import { createShortlist } from './kademlia.js'
 import type { OverlayOptions } from './options.js'
 import type { OverlayRpc } from './rpc.js'
@@ -63,7 +62,7 @@ export class Lookups {
       const ask = async (contact: Contact): Promise<void> => {
         let event: LookupEvent<Contact> = { type: 'failed', from: contact.nodeId }
         try {
-          event = { type: 'replied', ...(await rpc.findNode(contact, target as Key)) }
+          event = { type: 'replied', ...(await rpc.findNode(contact, target)) }
         } catch {
           // Whether it missed or refused is the table's business; this lookup goes on without it.
         }

@@ -7,7 +7,7 @@ import {
   storeRecordMethod,
   watchBoardMethod,
 } from '../proto/codec/overlay.js'
-import type { Key, NodeId } from '../proto/model.js'
+import type { Key, NodeId, Point } from '../proto/model.js'
 import type { Announcement, BoardUpdate, Contact, OverlayRecord, WatchBoardRequest } from '../proto/overlay-messages.js'
 import { protocolGap } from '../proto/protocol-range.js'
 import type { Clock, Millis } from '../runtime/clock.js'
@@ -124,7 +124,7 @@ export class OverlayRpc {
   /** Asks for the contacts closest to `target`; also resolves to the newest record of the one asked. */
   async findNode(
     contact: Contact,
-    target: Key,
+    target: Point,
   ): Promise<{ readonly contact: Contact; readonly contacts: readonly Contact[] }> {
     const reply = await this.#call(contact, findNodeMethod, { caller: this.#d.self(), target }, (said) =>
       this.#believed(contact, said.contact),

@@ -7,6 +7,8 @@ type Brand<T, Name extends string> = T & { readonly [brand]: Name }
 export type NodeId = Brand<string, 'NodeId'>
 /** A 160-bit point of the id space that records, jobs and shards are placed at; 40 lower-case hex digits. */
 export type Key = Brand<string, 'Key'>
+/** Any point of the id space: where a node stands, or what has a key. Lookups go to either. */
+export type Point = NodeId | Key
 /** Raw Ed25519 public key, 32 bytes as 64 lower-case hex digits. */
 export type PublicKey = Brand<string, 'PublicKey'>
 /** SHA-256 of the bytes of a spec, 64 lower-case hex digits. */

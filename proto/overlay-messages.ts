@@ -1,6 +1,6 @@
 import type { Millis } from '../runtime/clock.js'
 import type { Address } from '../runtime/transport.js'
-import type { JobId, Key, NodeId, PublicKey, Signed } from './model.js'
+import type { JobId, Key, NodeId, Point, PublicKey, Signed } from './model.js'
 
 /** What peers of the overlay say to one another. Pure; `codec/overlay.ts` converts and checks. */
 
@@ -105,7 +105,7 @@ export interface PingReply {
 
 /** The contacts nearest to `target` that the peer knows. */
 export interface FindNodeRequest extends FromCaller {
-  readonly target: Key
+  readonly target: Point
 }
 
 /** Nearest first, at most {@link REPLY_CONTACTS_MAX}. */

@@ -49,7 +49,7 @@ export function definePeers(commands: CommandTable): void {
 
 function list(context: CommandContext): Promise<ExitCode> {
   return withConnection(context, async ({ process }) => {
-    await process.overlay.lookup(process.identity.nodeId as string as Parameters<typeof process.overlay.lookup>[0])
+    await process.overlay.lookup(process.identity.nodeId)
     const { data, network } = context.settings
     const boot = new Set(bootPeers(data.value, network.value).map((peer) => parseAddress(peer).address))
     const peers = process.overlay.contacts().map((contact) => {

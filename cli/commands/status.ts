@@ -144,7 +144,7 @@ interface Answer {
 
 async function askPeers({ process, client }: Connection): Promise<readonly Answer[]> {
   const own = process.identity.nodeId
-  await process.overlay.lookup(own as string as Parameters<typeof process.overlay.lookup>[0])
+  await process.overlay.lookup(own)
   const seen = new Map<NodeId, Endpoint>()
   // Those that count the workers first, should there be more than are asked.
   for (const contact of await process.overlay.workerCounters())

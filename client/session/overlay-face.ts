@@ -6,7 +6,7 @@ import {
   type OverlayRecord,
   type RecordDraft,
 } from '../../overlay/index.js'
-import type { Key, NodeId, PublicKey } from '../../proto/model.js'
+import type { Key, NodeId, Point, PublicKey } from '../../proto/model.js'
 import type { Endpoint } from '../../runtime/transport.js'
 
 /** A believable record as a client reads it. */
@@ -18,7 +18,7 @@ export interface FoundRecord {
 /** What a client asks of the overlay. */
 export interface ClientOverlay {
   /** The up to `count` live owner-eligible peers closest to `key`, closest first. */
-  owners(key: Key, count: number): Promise<readonly Endpoint[]>
+  owners(key: Point, count: number): Promise<readonly Endpoint[]>
   /** These, and the other peers of the key's region; see `Overlay.keepers`. */
   keepers(key: Key, count: number): Promise<Keepers>
   /** Signs and stores a record; resolves to how many peers hold it. */
@@ -31,8 +31,8 @@ export interface ClientOverlay {
 /** The methods of `Overlay` that {@link overlayFace} uses. */
 interface OverlayLike {
   readonly self: { readonly nodeId: NodeId }
-  lookup(key: Key, request?: LookupRequest): Promise<Contact[]>
-  owners(key: Key, r: number): Promise<Contact[]>
+  lookup(key: Point, request?: LookupRequest): Promise<Contact[]>
+  owners(key: Point, r: number): Promise<Contact[]>
   keepers(key: Key, r: number): Promise<Keepers>
   putRecord(draft: RecordDraft): Promise<number>
   getRecord(key: Key, kind: string): Promise<OverlayRecord[]>
@@ -47,7 +47,7 @@ export function overlayFace(overlay: OverlayLike): ClientOverlay {
     putRecord: (draft) => overlay.putRecord(draft),
     getRecord: (key, kind) => overlay.getRecord(key, kind),
     estimatePeers: async () => {
-      const target = overlay.self.nodeId as string as Key
+      const target = overlay.self.nodeId
       return estimateFromNearest(
         target,
         (await overlay.lookup(target)).map(({ nodeId }) => nodeId),

@@ -1,4 +1,4 @@
-import type { Key, NodeId } from '../../proto/model.js'
+import type { NodeId } from '../../proto/model.js'
 import { Limit } from '../../runtime/limit.js'
 import type { GridClient } from './session.js'
 
@@ -33,7 +33,7 @@ export class Strangers {
   }
 
   async #isPeer(nodeId: NodeId): Promise<boolean> {
-    const find = async () => (await this.#client.parts.overlay.owners(nodeId as string as Key, 1))[0]?.nodeId === nodeId
+    const find = async () => (await this.#client.parts.overlay.owners(nodeId, 1))[0]?.nodeId === nodeId
     // A quick lookup may miss one: nobody is a stranger for that.
     return (await find()) || find()
   }

@@ -1,4 +1,4 @@
-import type { Key, NodeId } from '../../proto/model.js'
+import type { NodeId } from '../../proto/model.js'
 import { type Clock, type Millis, pause, type Timer } from '../../runtime/clock.js'
 import { fromHex, toHex } from '../../runtime/hex.js'
 import type { OwnerDirectory } from '../directory.js'
@@ -57,7 +57,7 @@ export class GrantorSearch {
   #note(): void {
     if (this.#closing.signal.aborted) return
     const { clock, directory } = this.#c
-    this.met(directory.ownersSeen(directory.self.nodeId as string as Key, NOTED).map(({ nodeId }) => nodeId))
+    this.met(directory.ownersSeen(directory.self.nodeId, NOTED).map(({ nodeId }) => nodeId))
     this.#timer = clock.setTimer(NOTE_MS, () => this.#note())
   }
 
@@ -107,11 +107,10 @@ export class GrantorSearch {
 
   async #find(nodeId: NodeId): Promise<boolean> {
     const { clock, directory } = this.#c
-    const key = nodeId as string as Key
     for (let tries = 1; ; tries++) {
       if (this.#met.has(nodeId)) return true
-      if (directory.ownersSeen(key, 1)[0]?.nodeId === nodeId) return true
-      const found = await directory.owners(key, 1).catch(() => [])
+      if (directory.ownersSeen(nodeId, 1)[0]?.nodeId === nodeId) return true
+      const found = await directory.owners(nodeId, 1).catch(() => [])
       if (found[0]?.nodeId === nodeId) return true
       if (tries >= (directory.peerCount === 0 ? TRIES_ALONE : TRIES)) return false
       await pause(clock, AGAIN_MS, this.#closing.signal)

@@ -1,6 +1,5 @@
-import type { NodeId } from '../../proto/model.js'
+import type { NodeId, Point } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import type { Point } from './node-id.js'
 import { compareDistance } from './node-id.js'
 import type { Located, Shortlist } from './table.js'
 

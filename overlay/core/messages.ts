@@ -1,6 +1,5 @@
-import type { NodeId } from '../../proto/model.js'
+import type { NodeId, Point } from '../../proto/model.js'
 import type { Contact } from '../../proto/overlay-messages.js'
-import type { Point } from './node-id.js'
 
 /*
  * Events and effects of the overlay's cores. The driver performs the effects of one step in the order in which they

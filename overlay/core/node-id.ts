@@ -1,4 +1,4 @@
-import type { Digest, JobId, Key, NodeId } from '../../proto/model.js'
+import type { Digest, JobId, Key, Point } from '../../proto/model.js'
 import type { Sha256 } from '../../runtime/hash.js'
 import type { Random } from '../../runtime/random.js'
 
@@ -6,9 +6,6 @@ import type { Random } from '../../runtime/random.js'
 export const ID_BITS = 160
 /** Hex digits of a node id or key. */
 const ID_DIGITS = 40
-
-/** A point of the id space: where a node or a key lies. */
-export type Point = NodeId | Key
 
 const HEX = '0123456789abcdef'
 

@@ -1,6 +1,6 @@
-import type { Key, NodeId } from '../../proto/model.js'
+import type { Key, NodeId, Point } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import { compareDistance, type Point } from './node-id.js'
+import { compareDistance } from './node-id.js'
 
 /** What ownership needs to know of a peer. */
 export interface Candidate {

@@ -1,6 +1,6 @@
-import type { Key, NodeId } from '../../proto/model.js'
+import type { Key, NodeId, Point } from '../../proto/model.js'
 import type { Random } from '../../runtime/random.js'
-import { compareDistance, ID_BITS, type Point, randomInBucket, sharedBits } from './node-id.js'
+import { compareDistance, ID_BITS, randomInBucket, sharedBits } from './node-id.js'
 
 /**
  * The region of a key: all peers whose ids share so many leading bits with it that {@link REGION_PEERS_MIN} to twice as many

@@ -1,5 +1,4 @@
-import type { NodeId } from '../../proto/model.js'
-import type { Point } from './node-id.js'
+import type { NodeId, Point } from '../../proto/model.js'
 
 /** Anything that stands at a point of the id space under a node's id. */
 export interface Located {

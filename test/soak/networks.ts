@@ -108,7 +108,7 @@ export const spreadOverNetworks = {
       const known = () => contactsOf(asking, seed)
       const networksOf = (contacts: readonly Contact[]) => new Set(contacts.map(networkOf))
       await eventually(async () => networksOf(await known()).size >= 3, WAIT_MS, 'the peer knows all networks')
-      const others = () => peers.every(({ overlay }) => overlay.ownersSeen(seed.nodeId as string as Key, 4).length >= 4)
+      const others = () => peers.every(({ overlay }) => overlay.ownersSeen(seed.nodeId, 4).length >= 4)
       await eventually(others, WAIT_MS, 'all peers know some that may own')
       const { subnetTableMax } = resolveOptions('lan')
       const crowd = (await known()).filter((contact) => networkOf(contact) === '203.0.113').length
@@ -143,7 +143,7 @@ function networkOf({ addresses }: Contact): string {
 
 /** The table of a peer at one instant: it has fewer entries than one reply. */
 async function contactsOf(asking: GrpcTransport, peer: Endpoint): Promise<readonly Contact[]> {
-  const request = { caller: undefined, target: peer.nodeId as string as Key }
+  const request = { caller: undefined, target: peer.nodeId }
   const { contacts } = await asking.call(peer, findNodeMethod, request, { deadlineMs: CALL_MS })
   assert.ok(contacts.length < REPLY_CONTACTS_MAX)
   return contacts

@@ -1,6 +1,6 @@
 import type { Contact } from '../../../overlay/index.js'
 import { methods } from '../../../proto/methods.js'
-import type { Key, NodeId } from '../../../proto/model.js'
+import type { Key, NodeId, Point } from '../../../proto/model.js'
 import { type Clock, type Millis, pause } from '../../../runtime/clock.js'
 import { toGridError } from '../../../runtime/errors.js'
 import { toHex } from '../../../runtime/hex.js'
@@ -11,7 +11,7 @@ import type { TopEvent } from '../core/messages.js'
 /** What is asked of the overlay. */
 interface PeersOverlay {
   contacts(): readonly Contact[]
-  lookup(key: Key): Promise<readonly Contact[]>
+  lookup(key: Point): Promise<readonly Contact[]>
   endpoint(contact: Contact): Endpoint
 }
 
@@ -75,7 +75,7 @@ export class PeersSource {
 
   async #search(): Promise<void> {
     const { overlay, self, random, signal } = this.#c
-    let target = self as string as Key
+    let target: Point = self
     let fruitless = 0
     for (let searches = 0; !signal.aborted; searches++) {
       const found = await overlay.lookup(target).catch(() => [])

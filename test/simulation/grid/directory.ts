@@ -3,7 +3,7 @@ import type { OwnerDirectory, ReadyWork } from '../../../coordinator/index.js'
 import { compareDistance, sharedBits } from '../../../overlay/core/node-id.js'
 import { guardsOf, regionBits } from '../../../overlay/core/region.js'
 import type { Keepers } from '../../../overlay/index.js'
-import type { JobId, Key, NodeId } from '../../../proto/model.js'
+import type { JobId, Key, NodeId, Point } from '../../../proto/model.js'
 import type { Clock, Millis } from '../../../runtime/clock.js'
 import type { Endpoint } from '../../../runtime/transport.js'
 import type { WorkNews } from '../../../worker/driver.js'
@@ -14,7 +14,7 @@ import type { World } from '../world/world.js'
 /** What one process knows of the others: everything that roles ask of the overlay. */
 export interface GridDirectory {
   readonly client: ClientOverlay
-  owners(key: Key, count: number): Promise<readonly Endpoint[]>
+  owners(key: Point, count: number): Promise<readonly Endpoint[]>
   /** As an owner's coordinator sees it. */
   asOwner(self: Endpoint): OwnerDirectory
   watchBoard(handler: (news: WorkNews) => void): () => void
@@ -79,7 +79,7 @@ export class SimDirectory {
   }
 
   /** The peers that serve now, in truth, closest to `key` first. */
-  closest(key: Key, count: number): Endpoint[] {
+  closest(key: Point, count: number): Endpoint[] {
     return nearest(key, this.#peersAt(this.#world.nowMs), count)
   }
 
@@ -87,7 +87,7 @@ export class SimDirectory {
   open(clock: Clock, random: { between(low: number, high: number): number }): GridDirectory {
     const lagMs = random.between(LAG_MIN_MS, LAG_MAX_MS)
     const seen = () => this.#peersAt(this.#world.nowMs - lagMs)
-    const owners = async (key: Key, count: number) => nearest(key, seen(), count)
+    const owners = async (key: Point, count: number) => nearest(key, seen(), count)
     const peerCount = () => this.#peersAt(this.#world.nowMs - lagMs).length
     return {
       owners,
@@ -99,7 +99,7 @@ export class SimDirectory {
         estimatePeers: async () => peerCount(),
       },
       asOwner: (self) => {
-        const ownersSeen = (key: Key, count: number) => {
+        const ownersSeen = (key: Point, count: number) => {
           const peers = this.#peersAt(this.#world.nowMs - lagMs).filter(({ nodeId }) => nodeId !== self.nodeId)
           return nearest(key, [...peers, self], count)
         }
@@ -171,7 +171,7 @@ export class SimDirectory {
   }
 }
 
-function nearest(key: Key, peers: readonly Endpoint[], count: number): Endpoint[] {
+function nearest(key: Point, peers: readonly Endpoint[], count: number): Endpoint[] {
   const found: Endpoint[] = []
   for (const peer of peers) {
     const last = found[count - 1]
@@ -192,7 +192,7 @@ function keepersOf(key: Key, peers: readonly Endpoint[], count: number): Keepers
   return { owners, guards: guardsOf(key, bits, others).map(({ nodeId, address }) => ({ nodeId, address })) }
 }
 
-function isNear(key: Key, nodeId: NodeId, networkPeers: number): boolean {
+function isNear(key: Point, nodeId: NodeId, networkPeers: number): boolean {
   const bits = regionBits(networkPeers)
   return bits !== undefined && sharedBits(key, nodeId) >= bits - 1
 }

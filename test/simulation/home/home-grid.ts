@@ -4,7 +4,7 @@ import type { Coordinator, CoordinatorOptions, OwnerDirectory } from '../../../c
 import { MemoryStore } from '../../../coordinator/store/memory-store.js'
 import { homeKey, shardKey } from '../../../job/shard.js'
 import { checkSpec, specDefaults } from '../../../job/spec.js'
-import type { JobId, JobSpec, Key } from '../../../proto/model.js'
+import type { JobId, JobSpec, Point } from '../../../proto/model.js'
 import type { Clock, Millis } from '../../../runtime/clock.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { toHex } from '../../../runtime/hex.js'
@@ -140,7 +140,7 @@ export class HomeGrid {
       .sort()
   }
 
-  #nearest(key: Key): Host[] {
+  #nearest(key: Point): Host[] {
     const target = BigInt(`0x${key}`)
     const distance = (host: Host) => BigInt(`0x${host.caller.nodeId}`) ^ target
     return this.peers.filter(({ running }) => running).sort((a, b) => (distance(a) < distance(b) ? -1 : 1))
@@ -168,7 +168,7 @@ export class HomeGrid {
     })
   }
 
-  #seenNear(key: Key, count: number, self?: Endpoint): Endpoint[] {
+  #seenNear(key: Point, count: number, self?: Endpoint): Endpoint[] {
     const target = BigInt(`0x${key}`)
     const distance = ({ nodeId }: Endpoint) => BigInt(`0x${nodeId}`) ^ target
     const others = [...this.#seen.values()].filter(({ nodeId }) => nodeId !== self?.nodeId)

@@ -1,7 +1,7 @@
 import { CONTACT_LIFETIME_MS, CONTACT_TAG } from '../../../overlay/core/contact.js'
 import { compareDistance } from '../../../overlay/core/node-id.js'
 import { decodeContact, encodeContactBody, findNodeMethod } from '../../../proto/codec/overlay.js'
-import type { Key } from '../../../proto/model.js'
+import type { Point } from '../../../proto/model.js'
 import { type Contact, REPLY_CONTACTS_MAX } from '../../../proto/overlay-messages.js'
 import { keyedSigner } from '../../support/keyed-signatures.js'
 import type { Host } from '../world/host.js'
@@ -56,7 +56,7 @@ function inventedContacts(world: World): Contact[] {
 }
 
 /** The {@link REPLY_CONTACTS_MAX} of `contacts` nearest to `target`. */
-function nearest(contacts: readonly Contact[], target: Key): Contact[] {
+function nearest(contacts: readonly Contact[], target: Point): Contact[] {
   const found: Contact[] = []
   for (const contact of contacts) {
     const last = found[REPLY_CONTACTS_MAX - 1]

@@ -5,7 +5,7 @@ import { unitCount } from '../../../job/unit-source.js'
 import { compareDistance } from '../../../overlay/core/node-id.js'
 import { createIdentity, type Identity } from '../../../overlay/identity.js'
 import { jobSpecCodec } from '../../../proto/codec/spec.js'
-import type { JobId, JobSpec, Key } from '../../../proto/model.js'
+import type { JobId, JobSpec, Point } from '../../../proto/model.js'
 import { type Clock, systemClock } from '../../../runtime/clock.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { silentLogger } from '../../../runtime/logger.js'
@@ -34,7 +34,7 @@ export class FakeGrid {
       const endpoint = { nodeId: identity.nodeId, address: `peer${i}:1` }
       this.peers.push(new FakePeer(this.network.add(callerOf(identity), endpoint.address), identity, endpoint, jobs))
     }
-    const near = (key: Key) =>
+    const near = (key: Point) =>
       this.peers.map(({ endpoint }) => endpoint).sort((a, b) => compareDistance(key, a.nodeId, b.nodeId))
     this.overlay = {
       owners: async (key, count) => near(key).slice(0, count),

@@ -12,7 +12,7 @@ import type {
   Grant,
   JobId,
   JobSpec,
-  Key,
+  Point,
   Report,
   ReportFact,
   Signed,
@@ -243,7 +243,7 @@ export class Owners {
       read: async (digest) => kept.get(digest),
     }
     const self: Endpoint = { nodeId: identity.nodeId, address }
-    const ownersSeen = (key: Key, count: number) =>
+    const ownersSeen = (key: Point, count: number) =>
       nearest([...[...this.#running.keys()].filter((peer) => peer !== host && !this.#hidden.has(peer)), host], key)
         .slice(0, count)
         .map((peer) => ({ nodeId: peer.caller.nodeId, address: peer.address }))
@@ -272,7 +272,7 @@ export class Owners {
   }
 }
 
-function nearest(hosts: readonly Host[], key: Key): Host[] {
+function nearest(hosts: readonly Host[], key: Point): Host[] {
   const target = BigInt(`0x${key}`)
   const distance = (host: Host) => BigInt(`0x${host.caller.nodeId}`) ^ target
   return [...hosts].sort((a, b) => (distance(a) < distance(b) ? -1 : 1))
