@@ -2,7 +2,7 @@ import { utf8 } from '../../runtime/hex.js'
 import type { CallContext, Calls } from './calls.js'
 import type { FolderDescriptor } from './descriptors.js'
 import { ERRNO, refuse } from './errno.js'
-import { BYTES_PER_FUEL, NAME_FUEL } from './limits.js'
+import { BYTES_PER_FUEL, LISTED_NAMES_MAX, NAME_FUEL } from './limits.js'
 import { child, type FolderNode, sortedNames, type TreeNode } from './node.js'
 
 /** `dirent` of preview 1, without the name. */
@@ -19,7 +19,11 @@ export function folderCalls({ memory, descriptors, spend }: CallContext): Calls 
   const listing = (descriptor: FolderDescriptor, cookie: bigint): readonly string[] => {
     if (cookie === 0n || descriptor.listing === undefined) {
       const names = descriptor.node.links === 0 ? [] : sortedNames(descriptor.node)
-      if (names !== descriptor.listing) spend(NAME_FUEL * names.length)
+      if (names !== descriptor.listing) {
+        spend(NAME_FUEL * names.length)
+        const others = descriptors.listedNames - (descriptor.listing?.length ?? 0)
+        if (others + names.length > LISTED_NAMES_MAX) refuse(ERRNO.nomem)
+      }
       descriptor.listing = names
     }
     return descriptor.listing
@@ -56,7 +60,10 @@ export function folderCalls({ memory, descriptors, spend }: CallContext): Calls 
       const count = names.length + 2
       for (let i = from > BigInt(count) ? count : Number(from); i < count && used < target.length; i++) {
         const node = entryAt(descriptor.node, names, i)
-        if (node === undefined) continue
+        if (node === undefined) {
+          spend(NAME_FUEL)
+          continue
+        }
         const name = utf8(i === 0 ? '.' : i === 1 ? '..' : (names[i - 2] as string))
         dirent.setBigUint64(0, BigInt(i + 1), true)
         dirent.setBigUint64(8, BigInt(BigInt(node.inode)), true)

@@ -62,6 +62,11 @@ export class DescriptorTable {
     this.#released = released
   }
 
+  /** Names in the listings of all open folders. */
+  get listedNames(): number {
+    return this.#open.reduce((sum, one) => sum + (one?.type === 'folder' ? (one.listing?.length ?? 0) : 0), 0)
+  }
+
   /** The number that the next descriptor gets; `EMFILE` if all are taken. */
   nextNumber(): number {
     const free = this.#open.indexOf(undefined)

@@ -38,7 +38,7 @@ interface HostStart {
  * attaches the memory of the instance.
  */
 export class WasiHost {
-  readonly memory = new GuestMemory()
+  readonly memory: GuestMemory
   readonly tree: FileTree
   readonly descriptors: DescriptorTable
   /** All 46 functions of preview 1. They throw nothing but `Stop`, whatever their arguments, and what a broken input throws. */
@@ -51,6 +51,7 @@ export class WasiHost {
     const spend = (fuel: number) => {
       pending += fuel
     }
+    this.memory = new GuestMemory(spend)
     this.tree = new FileTree(() => clock.realtime, spend)
     this.descriptors = new DescriptorTable((node) => this.tree.release(node))
     const context: CallContext = {

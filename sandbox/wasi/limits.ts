@@ -7,6 +7,8 @@
 export const DESCRIPTORS_MAX = 256
 /** Files, folders and links of a unit together, inputs not counted; `ENOSPC` beyond. */
 export const NODES_MAX = 16_384
+/** Names in the listings of open folders together; `ENOMEM` beyond. A listing is kept as it was when it began. */
+export const LISTED_NAMES_MAX = 65_536
 /** Bytes of a path; `ENAMETOOLONG` beyond. PATH_MAX of Linux. */
 export const PATH_BYTES_MAX = 4_096
 /** Bytes of one part of a path; `ENAMETOOLONG` beyond. NAME_MAX of Linux. */
@@ -26,5 +28,9 @@ export const CALL_FUEL = 64
 export const BYTES_PER_FUEL = 16
 /** Fuel of a random byte, which is computed and not just moved. */
 export const RANDOM_BYTE_FUEL = 1
+/** Pieces of a read or write that are part of the call's own fuel. Libraries of compilers use two. */
+export const PIECES_FREE = 16
+/** Fuel of each further piece. */
+export const PIECE_FUEL = 64
 /** Fuel for each name or subscription that a call looks up, sorts or checks. */
 export const NAME_FUEL = 64

@@ -1,6 +1,6 @@
 import type { Memory } from '../engine.js'
 import { ERRNO, refuse } from './errno.js'
-import { PATH_BYTES_MAX, PIECES_MAX } from './limits.js'
+import { PATH_BYTES_MAX, PIECE_FUEL, PIECES_FREE, PIECES_MAX } from './limits.js'
 
 const EMPTY = new ArrayBuffer(0)
 /** Bytes of an `iovec` or `ciovec`: pointer and length. */
@@ -9,6 +9,11 @@ const LENGTH_MAX = 2 ** 32 - 1
 
 /** Names are kept as the program wrote them, a byte order mark included. */
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/** The text of UTF-8 bytes; throws TypeError for others. */
+export function textOf(bytes: Uint8Array): string {
+  return decoder.decode(bytes)
+}
 
 /** Pieces of the program's memory that a read fills or a write takes, in order. */
 export interface Pieces {
@@ -26,6 +31,12 @@ export class GuestMemory {
   #buffer: ArrayBuffer = EMPTY
   #bytes = new Uint8Array(EMPTY)
   #view = new DataView(EMPTY)
+  readonly #spend: (fuel: number) => void
+
+  /** `spend` is called for work that grows with the number of pieces. */
+  constructor(spend: (fuel: number) => void) {
+    this.#spend = spend
+  }
 
   /** The memory of the instance, once it exists. Until then all of it is out of bounds. */
   attach(memory: Memory): void {
@@ -87,7 +98,7 @@ export class GuestMemory {
     const bytes = this.bytes(pointer, length)
     if (bytes.includes(0)) refuse(ERRNO.inval)
     try {
-      return decoder.decode(bytes)
+      return textOf(bytes)
     } catch {
       return refuse(ERRNO.ilseq)
     }
@@ -98,6 +109,7 @@ export class GuestMemory {
     const wanted = count >>> 0
     if (wanted > PIECES_MAX) refuse(ERRNO.inval)
     this.#at(pointer, wanted * PIECE_BYTES)
+    this.#spend(PIECE_FUEL * Math.max(0, wanted - PIECES_FREE))
     const parts: Uint8Array[] = []
     let length = 0
     for (let i = 0; i < wanted; i++) {

@@ -1,6 +1,7 @@
 import { utf8 } from '../../runtime/hex.js'
 import { ERRNO, refuse } from './errno.js'
 import { LINKS_FOLLOWED_MAX, NAME_BYTES_MAX, NAME_FUEL } from './limits.js'
+import { textOf } from './memory.js'
 import { child, FILE_TYPE, type FolderNode, type TreeNode } from './node.js'
 
 /** Where a path leads. */
@@ -52,7 +53,7 @@ export function resolvePath(base: FolderNode, path: string, follow: boolean, spe
     if (last) {
       if (node !== undefined && folderOnly && node.type !== FILE_TYPE.directory) refuse(ERRNO.notdir)
       const isMount = folder.mounts.has(part)
-      return { node, entry: isMount ? undefined : { folder: folder.shows ?? folder, name: part }, folderOnly }
+      return { node, entry: isMount ? undefined : { folder: folder.shows ?? folder, name: ownName(part) }, folderOnly }
     }
     if (node === undefined) refuse(ERRNO.noent)
     if (node.type !== FILE_TYPE.directory) refuse(ERRNO.notdir)
@@ -67,6 +68,11 @@ function partsOf(path: string): string[] {
     .split('/')
     .filter((part) => part !== '')
     .reverse()
+}
+
+/** `part` in memory of its own: engines keep the whole path, which may be much longer, for what was cut out of it. */
+function ownName(part: string): string {
+  return textOf(utf8(part))
 }
 
 function assertName(name: string): void {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { assemble, call, i32, i64, op } from '../../cli/sandbox-check/assemble.js'
+import { assemble, call, i32, i64, op, u32 } from '../../cli/sandbox-check/assemble.js'
 import {
   crash,
   endlessLoop,
@@ -72,6 +72,17 @@ function endlessFiles(): Uint8Array {
   const next = [...i32(1024), ...i32(1024), ...op.i32Load, ...i32(0x0101), ...op.i32Add, ...op.i32Store]
   const start = [...i32(4), ...i32(100), ...op.i32Store, ...op.loop, ...open, ...write, ...next, ...op.br(0), ...op.end]
   return assemble({ imports: ['path_open', 'fd_write'], start, texts: [[1024, 'aaaa']] })
+}
+
+/** Fills a table of functions again and again: the dearest steps that there are. */
+function tableFlood(): Uint8Array {
+  const fill = [i32(0), [0xd2, 0], i32(131_072), [0xfc, 17, 0]]
+  const parts = command([op.loop, fill, op.br(0), op.end], {
+    tables: [[0x70, 0, u32(131_072)]],
+    // Declares function 0, for `ref.func`.
+    elements: [[3, 0, 1, 0]],
+  })
+  return buildModule(parts)
 }
 
 function unlisted(module: string, name: string): Uint8Array {
@@ -189,6 +200,12 @@ abuse('a module that a thread must be stopped for costs the units on other threa
   const good = bench.start(printArithmetic(), 20)
   assert.ok((await bench.collect(good, 20, PATIENCE_MS)).every(({ outcome }) => outcome === 'done'))
   assert.is((await bench.collect(loop, 1, PATIENCE_MS))[0]?.outcome, 'wall')
+})
+
+abuse('a table that is filled without end is stopped at its time limit', async ({ bench }) => {
+  const job = bench.start(tableFlood(), 1, { limits: { wallMs: 200 } })
+  assert.is((await bench.collect(job, 1, PATIENCE_MS))[0]?.outcome, 'wall')
+  await nextRuns(bench)
 })
 
 if (isLinux) {

@@ -34,7 +34,7 @@ export class ModuleBench extends ComputeBench {
     changes: SpecChanges = {},
     files: Readonly<Record<string, Uint8Array>> = {},
   ): JobId {
-    const jobId = (++this.#jobs).toString(16).padStart(64, 'a') as JobId
+    const jobId = `a${(++this.#jobs).toString(16).padStart(63, '0')}` as JobId
     const { blob } = blobOf(sha256, module)
     const spec = computeSpec('', count, { profile: PROFILE, task: { type: 'module', module: blob }, ...changes })
     const inputs = Object.entries(files).map(([name, bytes]) => ({ name, path: this.file(name, bytes) }))

@@ -25,8 +25,8 @@ export const READ_RIGHTS = ALL_RIGHTS & ~((1n << 6n) | (1n << 8n) | (1n << 22n))
 /** Where the fixture puts what a call reads (paths, data) and what it answers. */
 const FIRST = 0x100
 const SECOND = 0x2000
-const ANSWER = 0x4000
-const DATA = 0x8000
+export const ANSWER = 0x4000
+export const DATA = 0x8000
 export const MEMORY_BYTES = 0x20000
 
 /** What may be chosen; the rest is small and empty. */

@@ -1,12 +1,44 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ERRNO } from '../../../../sandbox/wasi/errno.js'
-import { CALL_FUEL, DESCRIPTORS_MAX, NAME_FUEL, NODES_MAX, PIECES_MAX } from '../../../../sandbox/wasi/limits.js'
+import {
+  CALL_FUEL,
+  DESCRIPTORS_MAX,
+  LISTED_NAMES_MAX,
+  NAME_FUEL,
+  NODES_MAX,
+  PIECE_FUEL,
+  PIECES_FREE,
+  PIECES_MAX,
+} from '../../../../sandbox/wasi/limits.js'
 import { Stop } from '../../../../sandbox/wasi/stop.js'
 import { seededRandom } from '../../../support/seeded-random.js'
-import { CREATE, DIRECTORY, Guest, OUT, READ_RIGHTS, ROOT, STDERR, STDOUT, TMP, TRUNCATE } from './fixture.js'
+import {
+  ANSWER,
+  CREATE,
+  DATA,
+  DIRECTORY,
+  Guest,
+  OUT,
+  READ_RIGHTS,
+  ROOT,
+  STDERR,
+  STDOUT,
+  TMP,
+  TRUNCATE,
+} from './fixture.js'
 
 const quotas = suite('quotas of a program')
+
+/** Bytes in use after a full collection of garbage. */
+function heapBytes(): number {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  collect()
+  return process.memoryUsage().heapUsed
+}
 
 function stopOf(body: () => void): unknown {
   try {
@@ -115,6 +147,47 @@ quotas('refuse folders moved to where a file in them could not be packed', () =>
   assert.is(guest.path('path_create_directory', OUT, 'k'), ERRNO.success)
   assert.is(guest.rename(OUT, 'd0', OUT, 'k/d0'), ERRNO.inval)
   assert.is(guest.rename(OUT, 'd0', OUT, 'c'), ERRNO.success)
+})
+
+quotas('let names take no more memory than their own bytes, however long the paths that made them', () => {
+  const guest = new Guest()
+  const detour = './'.repeat(1_900)
+  const before = heapBytes()
+  for (let i = 0; i < 5_000; i++)
+    assert.is(guest.path('path_create_directory', TMP, `${detour}€-in-two-bytes-a-letter-${i}`), ERRNO.success)
+  const perName = (heapBytes() - before) / 5_000
+  assert.ok(perName < 1_500, `${perName} bytes a name`)
+})
+
+quotas('bound the names that listings keep', () => {
+  const guest = new Guest()
+  for (let i = 0; i < 1_000; i++) guest.create(TMP, `f${i}`, '')
+  const begin = (fd: number) => guest.call('fd_readdir', fd, DATA, 100, 0n, ANSWER)
+  const fds = Array.from({ length: 66 }, () => guest.open(TMP, '.', DIRECTORY, READ_RIGHTS))
+  const listed = Math.floor(LISTED_NAMES_MAX / 1_000)
+  for (const fd of fds.slice(0, listed)) assert.is(begin(fd), ERRNO.success)
+  assert.is(begin(fds[listed]!), ERRNO.nomem)
+  assert.is(begin(fds[0]!), ERRNO.success)
+  guest.call('fd_close', fds[0]!)
+  assert.is(begin(fds[listed]!), ERRNO.success)
+})
+
+quotas('charge for names that are gone when a listing goes on, and for many pieces', () => {
+  const guest = new Guest()
+  for (let i = 0; i < 100; i++) guest.create(TMP, `f${i}`, '')
+  guest.call('fd_readdir', TMP, DATA, 50, 0n, ANSWER)
+  for (let i = 0; i < 100; i++) guest.path('path_unlink_file', TMP, `f${i}`)
+  const fuelOf = (body: () => void) => {
+    const before = guest.fuel
+    body()
+    return guest.fuel - before
+  }
+  const rest = () => guest.call('fd_readdir', TMP, DATA, 50, 2n, ANSWER)
+  assert.is(fuelOf(rest), CALL_FUEL + 100 * NAME_FUEL)
+  guest.bytes.fill(0, DATA, DATA + 8 * PIECES_MAX)
+  const write = (pieces: number) => () => guest.call('fd_write', STDOUT, DATA, pieces, ANSWER)
+  assert.is(fuelOf(write(PIECES_FREE)), CALL_FUEL)
+  assert.is(fuelOf(write(PIECES_MAX)), CALL_FUEL + (PIECES_MAX - PIECES_FREE) * PIECE_FUEL)
 })
 
 quotas('bound descriptors, and a refused open creates nothing', () => {
