@@ -18,7 +18,7 @@ import {
   status,
 } from '@grpc/grpc-js'
 import { toStatus } from '../proto/status.js'
-import type { Clock } from '../runtime/clock.js'
+import { type Clock, pause } from '../runtime/clock.js'
 import { consume } from '../runtime/consume.js'
 import { assert, GridError } from '../runtime/errors.js'
 import type { Logger } from '../runtime/logger.js'
@@ -223,11 +223,11 @@ export class GrpcServer {
     const sessions = [...this.#sessions.keys()]
     const ended = sessions.map((session) => new Promise<void>((resolve) => session.once('close', resolve)))
     for (const session of sessions) session.close()
-    const timer = this.#clock.setTimer(CLOSE_LINGER_MS, () => {
-      for (const session of sessions) session.destroy()
-    })
-    await Promise.all(ended)
-    timer.cancel()
+    // A session that was closed ends its socket politely even when destroyed, and waits for a peer that may have stopped: no
+    // one waits for that here. The sockets are the listener's.
+    const goodbyes = new AbortController()
+    await Promise.race([Promise.all(ended), pause(this.#clock, CLOSE_LINGER_MS, goodbyes.signal)])
+    goodbyes.abort()
     this.#server.forceShutdown()
   }
 

@@ -1,3 +1,4 @@
+import type { AddressInfo, Socket } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { healthCheck, healthWatch } from '../../../overlay/health.js'
@@ -90,6 +91,34 @@ test('closing ends calls, streams and the port, and may be repeated', async () =
   await dialler.close()
   await rejects(dialler.call(peer.endpoint, ask, 'x', SOON), 'closed')
   await rejects(dialler.listen({ port: 0 }), 'closed')
+})
+
+test('closing does not wait for a peer that has stopped and holds its connection', async () => {
+  const { createServer, connect } = await import('node:net')
+  const peer = await nodes.peer()
+  const dialler = nodes.leaf()
+  const held: Socket[] = []
+  // What lies between passes bytes on, and never that either side has ended.
+  const between = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connect({ port: peer.port, host: '127.0.0.1', allowHalfOpen: true })
+    held.push(near, far)
+    for (const socket of [near, far]) socket.on('error', () => {})
+    near.pipe(far, { end: false }).pipe(near, { end: false })
+  })
+  await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve))
+  const { port } = between.address() as AddressInfo
+  try {
+    const watch = dialler.open({ ...peer.endpoint, address: `127.0.0.1:${port}` }, healthWatch)
+    const first = new Promise((resolve) => watch.onMessage(resolve))
+    watch.send('')
+    await deadline(first, 5_000, 'health')
+    for (const socket of held) socket.unpipe()
+    await deadline(peer.transport.close(), 5_000, 'close')
+    await eventually(() => peer.transport.connections === 0, 5_000, 'the connection is gone')
+  } finally {
+    for (const socket of held) socket.destroy()
+    between.close()
+  }
 })
 
 test('closing the dialling side ends its calls at once', async () => {
