@@ -74,7 +74,8 @@ export class HomeDriver {
     this.#adopt(job, 0)
   }
 
-  #adopt(job: BookedJob, rank: number): void {
+  /** Whoever did not see it submitted goes by its date. */
+  #adopt(job: BookedJob, rank: number, ageMs = Math.max(0, this.#c.clock.wallMs() - job.spec.createdAtMs)): void {
     this.handle({
       type: 'jobKept',
       jobId: job.jobId,
@@ -83,6 +84,7 @@ export class HomeDriver {
       shards: job.shards,
       shardUnits: (shard) => job.units(shard).reduce((sum, { count }) => sum + count, 0),
       rank,
+      ageMs,
     })
     this.#copies.track(job.jobId)
   }
@@ -127,7 +129,7 @@ export class HomeDriver {
     await commits.commit([
       { type: 'spec', jobId: job.jobId, role: 'home', spec: job.signed, receivedAtMs: clock.wallMs() },
     ])
-    this.adopt(book.keep(job, { host, share: SUBMITTED_SHARE }))
+    this.#adopt(book.keep(job, { host, share: SUBMITTED_SHARE }), 0, 0)
   }
 
   /** Orders of a job were added to the book: home and owner both go by them. */

@@ -31,6 +31,7 @@ export class HomeBench {
       shards: Array.from({ length: shards }, (_, shard) => shard),
       shardUnits: () => SHARD_UNITS,
       rank,
+      ageMs: 0,
     })
   }
 

@@ -25,6 +25,8 @@ export interface KeptJob {
   readonly shardUnits: (shard: number) => number
   /** Homes of the job that are nearer to it than this one and seem to be there: 0 makes this one the preferred. */
   readonly rank: number
+  /** Time since it was submitted: at the home that it is submitted to 0, else by the clocks of submitter and home. */
+  readonly ageMs: Millis
 }
 
 /** One job as its home sees it. */
@@ -49,7 +51,7 @@ export class HomeJob {
   readonly turn: HomeTurn
   readonly #list: ShardList
   readonly #shardUnits: (shard: number) => number
-  readonly #keptAt: Millis
+  readonly #submittedAt: Millis
   readonly #shards: HomeShards
   #orders: readonly KnownOrder[]
   #cancelled: boolean
@@ -65,7 +67,7 @@ export class HomeJob {
     this.turn = new HomeTurn(job.rank)
     this.#list = job.shards
     this.#shardUnits = job.shardUnits
-    this.#keptAt = now
+    this.#submittedAt = now - job.ageMs
     this.#shards = new HomeShards(selectedUnitCount(job.spec))
     this.#orders = job.orders
     this.#cancelled = applyOrders(job.spec, job.orders).cancelled
@@ -135,7 +137,7 @@ export class HomeJob {
     if (known === undefined) this.#windowOpenSince = undefined
     this.#shards.put(entry, before)
     if (status.firstGrantAgoMs !== undefined) {
-      const at = Math.max(this.#keptAt, now - status.firstGrantAgoMs)
+      const at = Math.max(this.#submittedAt, now - status.firstGrantAgoMs)
       this.#firstGrantAt = Math.min(this.#firstGrantAt ?? at, at)
     }
     return true
@@ -206,8 +208,8 @@ export class HomeJob {
       spec: this.spec,
       summary,
       waiting: this.#waiting(summary),
-      ageMs: now - this.#keptAt,
-      firstGrantAgeMs: this.#firstGrantAt === undefined ? undefined : this.#firstGrantAt - this.#keptAt,
+      ageMs: now - this.#submittedAt,
+      firstGrantAgeMs: this.#firstGrantAt === undefined ? undefined : this.#firstGrantAt - this.#submittedAt,
       finished: isFinished(summary),
       shards: withShards ? this.#shards.views(now) : [],
     }

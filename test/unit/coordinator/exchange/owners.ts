@@ -124,6 +124,11 @@ export class Owners {
     }
   }
 
+  /** The submitter gives the job to a home. */
+  async submit(host: Host): Promise<void> {
+    await this.at(host, (_, { home }) => home.submit(this.#signed, 'submitter'))
+  }
+
   /** Runs `act` in the process of a peer, and the world until it has ended. */
   async at<T>(host: Host, act: (context: ProcessContext, coordinator: Coordinator) => Promise<T> | T): Promise<T> {
     const { context, coordinator } = this.#running.get(host)!
