@@ -1,4 +1,4 @@
-import { GridError } from '../../runtime/errors.js'
+import { GridError, toGridError } from '../../runtime/errors.js'
 import type { Store, Write } from './store.js'
 
 /** Most writes of one group: keeps the pause of the event loop for one commit in the low milliseconds. */
@@ -103,6 +103,8 @@ export class GroupCommit {
       this.#isFailing = false
     } catch (error) {
       for (const { reject } of group) reject(error)
+      // A store that this process has closed is on its way out, not failing.
+      if (toGridError(error).code === 'closed') return
       if (!this.#isFailing) this.#onFailing(error)
       this.#isFailing = true
     } finally {

@@ -143,6 +143,18 @@ test('a disk that cannot be written is told of once, and once that it can be aga
   assert.equal(said, ['full', 'again'])
 })
 
+test('a store that was closed is no disk that fails', async () => {
+  const said: unknown[] = []
+  const commit = () => Promise.reject(new GridError('closed', 'the store is closed'))
+  const commits = new GroupCommit(
+    { commit },
+    (run) => run(),
+    (reason) => said.push(reason),
+  )
+  await rejects(commits.commit([meta('m')]), 'closed')
+  assert.equal(said, [])
+})
+
 test('a commit of nothing needs no group', async () => {
   const { commits, groups, turn } = bench()
   await commits.commit([])
