@@ -80,10 +80,10 @@ export class CoOwners {
     for (const { nodeId } of others)
       if ((held.isOpen || held.isServing) && !before.some((other) => other.nodeId === nodeId))
         this.#c.onBehind(nodeId, [held])
-    this.#tellCore(held)
+    this.reviewTurns(held)
   }
 
-  /** The next few shards: a change of owners further off brings no news; mute owners bring none either. */
+  /** The next few shards: a change of owners further off brings no news. */
   review(): void {
     this.#seen.review()
     const held = this.#c.shards.all()
@@ -91,7 +91,7 @@ export class CoOwners {
   }
 
   /** Tells the core who takes turns in granting: this node if it is an owner, and others as long as they do. */
-  #tellCore(held: HeldShard): void {
+  reviewTurns(held: HeldShard): void {
     if (!held.isOpen) return
     const now = this.#c.clock.now()
     // Owners tell one another what they grant, and not somebody who is none: to that one all would seem mute.
@@ -145,7 +145,7 @@ export class CoOwners {
     const { nodeId } = link.endpoint
     this.#c.logger.info(link.isSilent ? 'owner does not answer' : 'owner answers again', { peer: nodeId })
     const shared = this.#c.shards.all().filter(({ others }) => others.some((other) => other.nodeId === nodeId))
-    for (const held of shared) this.#tellCore(held)
+    for (const held of shared) this.reviewTurns(held)
     if (!link.isSilent) this.#c.onBehind(nodeId, shared)
   }
 

@@ -34,6 +34,8 @@ interface GrantNewsContext {
   readonly link: (nodeId: NodeId) => PeerLink | undefined
   /** Whether the word of a node on a shard is heard. */
   readonly isOwner: (held: HeldShard, nodeId: NodeId) => boolean
+  /** This node has handed out more of the shard: others may be {@link GrantNews.isMute} now. */
+  readonly onTold: (held: HeldShard) => void
 }
 
 /** Who hands out units of one shard. */
@@ -67,7 +69,9 @@ export class GrantNews {
     this.#news.push({ held, grant })
     this.#newsTimer ??= this.#c.clock.setTimer(TELL_SOON_MS, () => {
       this.#newsTimer = undefined
-      this.#tellNews(this.#news.splice(0))
+      const news = this.#news.splice(0)
+      this.#tellNews(news)
+      for (const shard of new Set(news.map((one) => one.held))) this.#c.onTold(shard)
     })
   }
 

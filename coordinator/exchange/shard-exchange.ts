@@ -109,6 +109,7 @@ export class ShardExchange implements FactExchange {
       heldShard: (jobId, shard) => shards.get(jobId, shard),
       link: (nodeId) => coOwners.linkTo(nodeId),
       isOwner: (held, nodeId) => coOwners.isOwner(held, nodeId),
+      onTold: (held) => coOwners.reviewTurns(held),
     })
     serveExchange(context.transport, {
       ...context,

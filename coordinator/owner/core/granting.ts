@@ -62,11 +62,18 @@ export class Granting {
         continue
       }
       if (quietUntil > now || worker.isFailing(job.jobId, now) || job.refusal(wallMs) !== '') continue
+      if (this.#isInheritedNext(record.shard, worker, now)) {
+        const taken = this.#first(worker, [job], drafts, 1, now)
+        worker.tookFurther &&= taken === 0
+        room -= taken
+        if (room <= 0) break
+      }
       worker.reserved.delete(record)
       worker.cameAt = now
       record.reservedFor = undefined
       if (record.shard.wanted(record) <= record.held.length || this.#state.isCapped(record)) continue
       drafts.add(record, now)
+      worker.tookFurther = true
       room--
     }
     if (room > 0) {
@@ -76,6 +83,15 @@ export class Granting {
     }
     drafts.send()
     if (worker.held.size === 0 && now - worker.toldIdleAt >= IDLE_NEWS_MS) this.#tellIdle(worker, now, wallMs)
+  }
+
+  /**
+   * Whether a first opinion that went over from a lost owner stands before a further one of its shard, which is not refused:
+   * they take turns. Further opinions come without end as first ones are answered, and those of the lost owner come at once.
+   */
+  #isInheritedNext({ formerOwners, job }: Shard, worker: WorkerRecord, now: Millis): boolean {
+    if (formerOwners === undefined || !worker.tookFurther || !this.#hasFirst(job)) return false
+    return mayWork(worker, job) && !job.isConvicted(worker) && worker.isFree(job.jobId, now)
   }
 
   /** Says why a worker with nothing in hand gets nothing. */
@@ -99,8 +115,8 @@ export class Granting {
     drafts.send()
   }
 
-  /** First opinions, within the credit window, shared between submitters. */
-  #first(worker: WorkerRecord, jobs: readonly Job[], drafts: Drafts, room: number, now: Millis): void {
+  /** First opinions, within the credit window, shared between submitters. @returns how many */
+  #first(worker: WorkerRecord, jobs: readonly Job[], drafts: Drafts, room: number, now: Millis): number {
     const submitters = new Set(jobs.map((job) => job.spec.submitter)).size
     let given = 0
     let progress = true
@@ -126,6 +142,7 @@ export class Granting {
         if (given >= room) break
       }
     }
+    return given
   }
 
   /** Whether the job has units that nobody has been asked for, or that came back unanswered, in shards that this node owns. */

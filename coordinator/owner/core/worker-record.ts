@@ -107,6 +107,8 @@ export class WorkerRecord {
   readonly credit: Credit
   /** Further opinions reserved for this key, oldest first. */
   readonly reserved = new Set<UnitRecord>()
+  /** The last it was given was one of them, and no first opinion that had to wait for it. */
+  tookFurther = false
   /** When it last came for one of them. */
   cameAt: Millis = Number.NEGATIVE_INFINITY
   /** Jobs of which its host failed units in a row, and until when it is given none of them. */

@@ -23,8 +23,10 @@ const test = suite('GrantNews')
 function listening() {
   let now = 0
   let timers = 0
-  const setTimer = () => {
+  let due: (() => void) | undefined
+  const setTimer = (_ms: number, fire: () => void) => {
     timers++
+    due = fire
     return { cancel: () => timers-- }
   }
   const core = new Owner({
@@ -41,19 +43,29 @@ function listening() {
   const other = { nodeId: OTHER, address: 'other:1' }
   const held = { job: { jobId: JOB }, shard: 0, isOpen: true, openedAt: 0, others: [other], told: '' }
   const shard = held as unknown as HeldShard
-  const news = new GrantNews({
+  const muteAsTold: boolean[] = []
+  const news: GrantNews = new GrantNews({
     self: SELF,
     clock: { now: () => now, wallMs: () => now, setTimer },
     owner: () => ({ core, handle: (event: OwnerEvent) => void core.handle(event, now) }) as unknown as OwnerDriver,
     heldShard: () => shard,
     link: () => undefined,
     isOwner: () => true,
+    onTold: () => muteAsTold.push(news.isMute(shard, OTHER, now)),
   })
   const runs = (first: number, count: number) => [{ first, count, opinion: 0 }]
   return {
     news,
     grant: () => news.granted(shard, { jobId: JOB, shard: 0, worker: WORKER, runs: runs(0, 1) } as unknown as Grant),
     timers: () => timers,
+    /** Hands out one more unit at `at`, and tells of it: whether the other was found mute with that. */
+    grantAndTell: (at: number): boolean | undefined => {
+      now = at
+      const granted = { jobId: JOB, shard: 0, worker: WORKER, runs: runs(at, 1) }
+      news.granted(shard, granted as unknown as Grant)
+      due?.()
+      return muteAsTold.pop()
+    },
     /** This owner and then the other hand out `own` and `theirs` units in each of ten seconds; `kept`: for a worker to come. */
     tenSeconds: (
       own: number,
@@ -100,6 +112,12 @@ test('an owner that nobody asks is not, where hardly anybody asks this one eithe
   const nothing = () => ({ first: 0, count: 0, kept: false })
   assert.equal(listening().tenSeconds(0, nothing), never)
   assert.equal(listening().tenSeconds(1, nothing).slice(0, 7), never.slice(0, 7))
+})
+
+test('an owner is found mute with the first that is handed out once its time is over, whenever shards are looked at', () => {
+  const { grantAndTell } = listening()
+  const found = Array.from({ length: 30 }, (_, i) => 100 * (i + 1)).find((at) => grantAndTell(at) === true)
+  assert.is(found, 2_500)
 })
 
 test('what is granted while everything closes starts no timer', () => {

@@ -319,6 +319,32 @@ many('take over blocks at once when they are the only one left', () => {
   grid.finish()
 })
 
+many('grant what went over to them in turns with further opinions, of which there is no end', () => {
+  const grid = new OwnerGrid({ owners: 2, units: 64 * 6, spec: { minGrantors: 1 } })
+  const [owner, lost] = grid.owners as [OwnerNode, OwnerNode]
+  const first = grid.join('first', { slots: 8, want: 0 })
+  const second = grid.join('second', { slots: 8, want: 0 })
+  second.want(0, owner, true)
+  first.want(8, owner)
+  for (let i = 0; i < 6; i++) first.answer()
+  const ofLost = new Set(
+    Array.from({ length: 64 * 6 }, (_, unit) => unit).filter((unit) => !owner.core.isFirst(grid.jobId, 0, unit)),
+  )
+  grid.kill(lost)
+  grid.handle(owner, { type: 'ownersChanged', jobId: grid.jobId, shard: 0, owners: [owner.nodeId] })
+  const waiting = [...owner.core.outstanding()].filter(({ isKept }) => isKept).length
+  assert.ok(waiting >= 8, `${waiting} further opinions wait for one worker`)
+  for (let i = 0; i < 8; i++) {
+    second.want(1, owner)
+    second.answer()
+  }
+  const opinions = second.granted.map(({ unit, opinion }) =>
+    opinion > 0 ? 'further' : ofLost.has(unit) ? 'inherited' : 'own',
+  )
+  assert.equal(opinions.slice(0, 6), ['further', 'inherited', 'further', 'inherited', 'further', 'inherited'])
+  grid.finish()
+})
+
 many('wait two seconds before they bypass one that is only not asked', () => {
   const grid = new OwnerGrid({ ...THREE, units: 64 })
   const preferred = grid.owners.findIndex((owner) => {
