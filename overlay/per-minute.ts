@@ -19,8 +19,8 @@ export class PerMinute {
     this.#since = clock.now()
   }
 
-  /** Counts one more for `host`. False, and not counted: it had all that it may have in this minute. */
-  take(host: string): boolean {
+  /** Counts `count` more for `host`. False, and not counted: it had all that it may have in this minute. */
+  take(host: string, count = 1): boolean {
     const now = this.#clock.now()
     if (now - this.#since >= MINUTE_MS || this.#served.size >= ADDRESSES_MAX) {
       this.#served = new Map()
@@ -28,8 +28,8 @@ export class PerMinute {
     }
     const group = hostGroup(host)
     const served = this.#served.get(group) ?? 0
-    if (served >= this.#max) return false
-    this.#served.set(group, served + 1)
+    if (served + count > this.#max) return false
+    this.#served.set(group, served + count)
     return true
   }
 }

@@ -4,7 +4,7 @@ import type { Digest, JobId, NodeId, PublicKey } from '../../proto/model.js'
 import type { Clock, Millis } from '../../runtime/clock.js'
 import { toGridError } from '../../runtime/errors.js'
 import type { Logger } from '../../runtime/logger.js'
-import type { Transport } from '../../runtime/transport.js'
+import type { Caller, Transport } from '../../runtime/transport.js'
 import type { BookedJob } from '../jobs/booked-job.js'
 import type { OutputFiles } from '../output-files.js'
 import type { FactHolding, KeptFact } from '../owner/fact-exchange.js'
@@ -91,11 +91,11 @@ export class Replication {
     return { holders: [...holders], wanted }
   }
 
-  /** Takes in a fact from another owner. Never rejects. */
-  async take({ fact, outputs }: OfferedFact, from: NodeId): Promise<OfferState> {
+  /** Takes in a fact of another owner, `from`; `offeredBy`: unasked. Never rejects. */
+  async take({ fact, outputs }: OfferedFact, from: NodeId, offeredBy?: Caller): Promise<OfferState> {
     try {
       const decoded = reportFactCodec.decode(fact)
-      const refusal = await this.#c.owner().takeFact(decoded, outputs, 0, undefined)
+      const refusal = await this.#c.owner().takeFact(decoded, outputs, 0, undefined, offeredBy)
       if (refusal === undefined) return 'kept'
       if (refusal === 'unknownJob') return 'unknown'
       this.#c.logger.debug('fact of another owner refused', { peer: from, reason: refusal })

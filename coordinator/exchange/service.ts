@@ -19,7 +19,7 @@ import type { Clock, Millis } from '../../runtime/clock.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import { takeRequest } from '../../runtime/take-request.js'
 import { piecesOf, sendAll } from '../../runtime/transfer.js'
-import type { MessageStream, Transport } from '../../runtime/transport.js'
+import type { Caller, MessageStream, Transport } from '../../runtime/transport.js'
 import type { BookedJob } from '../jobs/booked-job.js'
 import type { JobBook } from '../jobs/job-book.js'
 import type { CoordinatorOptions } from '../options.js'
@@ -55,14 +55,14 @@ export interface ExchangeServiceContext {
   /** Whether a node is to see what nobody but owners may: answers to open units. */
   readonly isOwner: (held: HeldShard, nodeId: NodeId) => boolean
   /** Never rejects. */
-  readonly take: (fact: OfferedFact, from: NodeId) => Promise<OfferState>
+  readonly take: (fact: OfferedFact, offeredBy: Caller) => Promise<OfferState>
   readonly heardOutstanding: (from: NodeId, grants: readonly OutstandingGrant[]) => void
 }
 
 /** Registers what other owners may ask. */
 export function serveExchange(transport: Transport, context: ExchangeServiceContext): void {
   let copying = 0
-  transport.handleUnary(methods.offer, (request, caller) => offered(context, request, caller.nodeId))
+  transport.handleUnary(methods.offer, (request, caller) => offered(context, request, caller))
   transport.handleUnary(methods.reconcile, (request, caller) => reconciled(context, request, caller.nodeId))
   transport.handleUnary(methods.fetchFacts, (request, caller) => fetched(context, request, caller.nodeId))
   transport.handleUnary(methods.outstanding, ({ grants }, caller) => {
@@ -79,7 +79,7 @@ export function serveExchange(transport: Transport, context: ExchangeServiceCont
   )
 }
 
-async function offered(context: ExchangeServiceContext, { facts }: OfferRequest, from: NodeId): Promise<OfferReply> {
+async function offered(context: ExchangeServiceContext, { facts }: OfferRequest, from: Caller): Promise<OfferReply> {
   // Whoever offers waits for the disk: that is what holds it back.
   await context.commits.drained()
   return { states: await Promise.all(facts.map((fact) => context.take(fact, from))) }

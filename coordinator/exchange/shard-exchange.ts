@@ -116,7 +116,7 @@ export class ShardExchange implements FactExchange {
       heldShard: (jobId, shard) => shards.get(jobId, shard),
       factsOf: (held) => shards.factsOf(held),
       isOwner: (held, nodeId) => coOwners.isOwner(held, nodeId),
-      take: (fact, from) => replication.take(fact, from),
+      take: (fact, offeredBy) => replication.take(fact, offeredBy.nodeId, offeredBy),
       heardOutstanding: (from, grants) => this.#grants.heard(from, grants),
     })
   }

@@ -1,10 +1,13 @@
 import { checkReportFact } from '../../job/facts.js'
 import type { Vote } from '../../job/verdict.js'
+import { isLoopback } from '../../overlay/address.js'
+import { PerMinute } from '../../overlay/per-minute.js'
 import { reportCodec, reportFactCodec } from '../../proto/codec/facts.js'
 import type { JobId, ReportFact } from '../../proto/model.js'
 import type { UnitBytes } from '../../proto/work-messages.js'
 import { GridError } from '../../runtime/errors.js'
 import type { Sha256 } from '../../runtime/hash.js'
+import type { Caller } from '../../runtime/transport.js'
 import type { Write } from '../store/store.js'
 import type { OwnerEvent, SessionId } from './core/messages.js'
 import type { Owner } from './core/owner.js'
@@ -12,6 +15,12 @@ import { digestOfEncoded } from './output-intake.js'
 import type { OwnerDriverContext } from './owner-context.js'
 import type { ShardLoader } from './shard-loader.js'
 import type { WorkSessions } from './work-sessions.js'
+
+/**
+ * Votes under grants of strangers that are taken from one address in a minute. Keys to sign grants with are free, and each has room
+ * for 64 votes on every unit. Honest ones come where an owner died that this one had not met; they come again, or from other owners.
+ */
+export const STRANGERS_VOTES_PER_MINUTE_MAX = 1_024
 
 /** What the way of a fact to the disk and into the core needs. */
 export interface FactIntakeContext
@@ -30,20 +39,24 @@ export interface FactIntakeContext
  */
 export class FactIntake {
   readonly #c: FactIntakeContext
+  readonly #ofStrangers: PerMinute
 
   constructor(context: FactIntakeContext) {
     this.#c = context
+    this.#ofStrangers = new PerMinute(context.clock, STRANGERS_VOTES_PER_MINUTE_MAX)
   }
 
   /**
-   * Takes in a fact from a worker or, without `from`, another owner. Resolves when it is on disk here and as many others
-   * as wanted have been told; with a reason when it will never be taken. @throws GridError when it cannot be written now
+   * Takes in a fact from a worker or, without `from`, another owner: `offeredBy`, or whom this one has asked for it. Resolves
+   * when it is on disk here and as many others as wanted have been told; with a reason when it will never be taken.
+   * @throws GridError when it cannot be written now, and when its address has brought too many votes of strangers
    */
   async take(
     fact: ReportFact,
     outputs: readonly UnitBytes[],
     wallMs: number,
     from: SessionId | undefined,
+    offeredBy?: Caller,
   ): Promise<string | undefined> {
     const { core, loader, sessions, sha256, commits, book, options, clock } = this.#c
     const { jobId, shard } = reportCodec.decode(fact.report.bytes)
@@ -69,6 +82,7 @@ export class FactIntake {
       this.#c.exchange.factsDropped(jobId, shard, [id])
       return from === undefined ? undefined : 'redundant'
     }
+    if (!known) this.#countStrangers(checked.votes, from === undefined ? offeredBy : sessions.callerOf(from))
     if (!known) {
       const write: Write = { type: 'fact', jobId, shard, factId: id, fact: encoded, outputs: proved }
       if (commits.congested && from !== undefined) sessions.holdBack(from)
@@ -96,6 +110,17 @@ export class FactIntake {
     sessions.send(from, { type: 'ack', reports: [checked.reportId], ...holding })
     if (known) this.#c.tellSettled(from, jobId, shard, checked.votes)
     return undefined
+  }
+
+  /** @throws GridError `quota`. Peers that this one has met pass on what they took in themselves. */
+  #countStrangers(votes: readonly Vote[], caller: Caller | undefined): void {
+    if (caller === undefined || isLoopback(caller.host) || this.#c.core.hasMet(caller.nodeId)) return
+    const count = this.#c.core.votesOfStrangers(votes)
+    if (count > 0 && !this.#ofStrangers.take(caller.host, count))
+      throw new GridError(
+        'quota',
+        'too many reports a minute from one address under grants of owners that are not found',
+      )
   }
 }
 

@@ -9,7 +9,7 @@ import { Alarm } from '../../runtime/alarm.js'
 import type { Millis } from '../../runtime/clock.js'
 import { GridError, toGridError, unreachable } from '../../runtime/errors.js'
 import { fromHex, toHex } from '../../runtime/hex.js'
-import type { MessageStream } from '../../runtime/transport.js'
+import type { Caller, MessageStream } from '../../runtime/transport.js'
 import type { BookedJob } from '../jobs/booked-job.js'
 import type { GrantDraft, OwnerEffect, OwnerEvent, SessionId } from './core/messages.js'
 import { Owner } from './core/owner.js'
@@ -192,8 +192,9 @@ export class OwnerDriver {
     outputs: readonly UnitBytes[],
     wallMs: number,
     from: SessionId | undefined,
+    offeredBy?: Caller,
   ): Promise<string | undefined> {
-    return this.#facts.take(fact, outputs, wallMs, from)
+    return this.#facts.take(fact, outputs, wallMs, from, offeredBy)
   }
 
   /** Takes in a large output that another owner had. Resolves to whether it is the right one, and on disk. */

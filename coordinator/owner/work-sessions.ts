@@ -6,7 +6,7 @@ import type { Hello, OwnerMessage, UnitBytes, WorkerMessage } from '../../proto/
 import type { Millis } from '../../runtime/clock.js'
 import { GridError, toGridError, unreachable } from '../../runtime/errors.js'
 import { fromHex } from '../../runtime/hex.js'
-import type { MessageStream } from '../../runtime/transport.js'
+import type { Caller, MessageStream } from '../../runtime/transport.js'
 import type { BookedJob } from '../jobs/booked-job.js'
 import { KEYS_SEEN_MAX } from '../store/store.js'
 import type { OwnerEvent, SessionId, WorkerHello } from './core/messages.js'
@@ -105,9 +105,14 @@ export class WorkSessions {
     return this.#sessions.has(id)
   }
 
+  /** Who is behind a stream. */
+  callerOf(id: SessionId): Caller | undefined {
+    return this.#sessions.get(id)?.stream.caller
+  }
+
   /** The key behind a stream that has said hello. */
   workerOf(id: SessionId): PublicKey | undefined {
-    return this.#sessions.get(id)?.stream.caller.publicKey
+    return this.callerOf(id)?.publicKey
   }
 
   /** Does nothing when the stream is gone. */

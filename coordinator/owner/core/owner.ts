@@ -251,6 +251,17 @@ export class Owner {
     return shard !== undefined && votes.every((vote) => isRedundant(vote, shard.record(vote.unit)))
   }
 
+  /** How many of these votes lean on grants of strangers; see {@link Doubts}. */
+  votesOfStrangers(votes: readonly Vote[]): number {
+    const { grantors } = this.#state
+    return grantors === undefined ? 0 : votes.filter(({ grantor }) => !grantors.isMet(grantor)).length
+  }
+
+  /** Whether this node has met a peer of that id. */
+  hasMet(nodeId: NodeId): boolean {
+    return this.#state.grantors?.isMet(nodeId) ?? true
+  }
+
   /** Whether there is room for a fact with these votes beside others of their grantors: where not, no owner keeps it. */
   hasRoom(jobId: JobId, number: number, votes: readonly Vote[]): boolean {
     return this.shard(jobId, number)?.hasRoom(votes) ?? true

@@ -181,8 +181,13 @@ export class Owners {
     return { encoded: unitOutputCodec.encode(output), digest: digestOutput(sha256, output) }
   }
 
-  /** A report of the worker on one unit, granted by a peer. */
-  fact(grantor: Host, unit: number, bytes = 20): ReportFact {
+  /** Somebody who runs no peer. */
+  stranger(name: string): { readonly caller: Caller } {
+    return { caller: this.#keys.identity(this.world.random.split(name), 'nowhere:1') }
+  }
+
+  /** A report of the worker on one unit, granted by a peer or whoever else has a key. */
+  fact(grantor: { readonly caller: Caller }, unit: number, bytes = 20): ReportFact {
     const { publicKey, idNonce } = grantor.caller
     const worker = this.#worker.publicKey
     const grant: Grant = {

@@ -2,7 +2,12 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SYNC_MS } from '../../../../coordinator/exchange/shard-exchange.js'
 import { DEFAULT_COORDINATOR_OPTIONS } from '../../../../coordinator/options.js'
+import { STRANGERS_VOTES_PER_MINUTE_MAX } from '../../../../coordinator/owner/fact-intake.js'
+import { reportFactCodec } from '../../../../proto/codec/facts.js'
+import type { OfferedFact, OfferState } from '../../../../proto/exchange-messages.js'
+import { methods } from '../../../../proto/methods.js'
 import type { NodeId } from '../../../../proto/model.js'
+import type { Host } from '../../../simulation/world/host.js'
 import { Owners } from './owners.js'
 
 const ALL = Array.from({ length: 16 }, (_, unit) => unit)
@@ -158,6 +163,38 @@ test('large outputs are copied to the other owners, and to one that comes later'
   await owners.world.run(() => [a, b, c].every((peer) => stateAt(peer) === 'settled'), 10_000)
   await owners.start(newcomer!)
   await owners.world.run(() => stateAt(newcomer) === 'settled', 20_000)
+})
+
+test('what one address brings under grants of strangers is bounded a minute, and what peers pass on is not', async (context) => {
+  const owners = new Owners(4, 1, { policy: { type: 'quorum', quorum: 2 } })
+  context.owners = owners
+  const [a, b, c, hidden] = owners.peers
+  owners.hide(hidden!)
+  await owners.start(a!, b!, c!, hidden!)
+  await owners.activate(a!, b!, c!)
+  const facts = Array.from({ length: 72 * ALL.length }, (_, i) => {
+    const grantor = owners.stranger(`stranger ${Math.floor(i / ALL.length)}`)
+    return { fact: reportFactCodec.encode(owners.fact(grantor, i % ALL.length)), outputs: [] }
+  })
+  const self = { nodeId: a!.caller.nodeId, address: a!.address }
+  const offer = (from: Host, offered: readonly OfferedFact[]) =>
+    owners.at(from, async ({ transport }) => {
+      const states: OfferState[] = []
+      for (let at = 0; at < offered.length; at += 64) {
+        const request = { facts: offered.slice(at, at + 64) }
+        states.push(...(await transport.call(self, methods.offer, request, { deadlineMs: 10_000 })).states)
+      }
+      return states
+    })
+  const kept = (states: readonly OfferState[]) => states.filter((state) => state === 'kept').length
+  const first = await offer(hidden!, facts)
+  assert.is(kept(first), STRANGERS_VOTES_PER_MINUTE_MAX)
+  assert.ok(first.every((state) => state === 'kept' || state === 'notNow'))
+  const [late, later] = [facts.slice(-128, -64), facts.slice(-64)]
+  assert.is(kept(await offer(hidden!, late)), 0, 'not in the same minute')
+  assert.is(kept(await offer(b!, late)), 64, 'of a peer that was met')
+  await owners.pass(60_000)
+  assert.is(kept(await offer(hidden!, later)), 64, 'nor for longer')
 })
 
 test.run()
