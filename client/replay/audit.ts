@@ -1,5 +1,6 @@
-import { AUDIT_SHARES, AuditPlan, type AuditShares, type AuditUnit, errorBound } from '../../job/audit.js'
+import { AUDIT_SHARES, AuditPlan, type AuditShares, type AuditUnit } from '../../job/audit.js'
 import { isDeterministic } from '../../job/digest.js'
+import { errorBound } from '../../job/error-bound.js'
 import type { ShardEvidence } from '../../job/evidence.js'
 import {
   dismissesAnother,

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { AUDIT_SHARES, AuditPlan, errorBound } from '../../../job/audit.js'
+import { AUDIT_SHARES, AuditPlan } from '../../../job/audit.js'
 import { judge } from '../../../job/verdict.js'
 import type { PublicKey } from '../../../proto/model.js'
 import { seededRandom } from '../../support/seeded-random.js'
@@ -100,14 +100,14 @@ plan('puts many keys on trial with few units', () => {
   assert.ok(first.indexOf(500) >= 0 && first.indexOf(500) <= 1, first.join())
 })
 
-plan('draws some of the first units ahead where most are disputed, and nowhere else', () => {
+plan('draws some of the first units early where most are disputed, and nowhere else', () => {
   const drawn = (disputed: number) => {
     let draws = 0
     const one = new AuditPlan(6_400, 6_400, AUDIT_SHARES, { next: () => (draws++ % 8 === 0 ? 0.01 : 0.9) })
     for (let unit = 0; unit < 800; unit++) one.look(unit, unit % 100 < disputed ? contested : settled)
-    const ahead = one.due(false).filter((entry) => entry.ahead)
-    for (const entry of ahead) one.replayed(entry)
-    return { units: ahead.map(({ unit }) => unit), left: one.due(false).filter((entry) => entry.ahead).length }
+    const early = one.due(false).filter((entry) => entry.early)
+    for (const entry of early) one.replayed(entry)
+    return { units: early.map(({ unit }) => unit), left: one.due(false).filter((entry) => entry.early).length }
   }
   assert.equal(drawn(50).units, [])
   const { units, left } = drawn(60)
@@ -148,34 +148,3 @@ plan('draws again for a unit that is settled anew, and never replays one twice',
 })
 
 plan.run()
-
-const bound = suite('errorBound')
-
-bound('is the rule of three for clean samples, and the Poisson limit for others', () => {
-  assert.is(errorBound(0, 0), 1)
-  assert.is(errorBound(1, 0), 1)
-  assert.is(errorBound(300, 0), 0.01)
-  assert.is(errorBound(4, 0, 0), 0)
-  assert.is(errorBound(0, 0, 0), 0)
-  assert.is(errorBound(6, 0, 4), 0.4)
-  assert.is(errorBound(9, 1, 0), 1 / 9)
-  assert.is(errorBound(300, 0, 10_000), 0.01)
-  // Upper 95 % limits of a Poisson mean: 4.744 for one, 6.296 for two.
-  assert.ok(Math.abs(errorBound(1_000, 1) - 0.004744) < 1e-6)
-  assert.ok(Math.abs(errorBound(1_000, 2) - 0.006296) < 1e-6)
-})
-
-bound('holds in at least 95 of 100 trials', () => {
-  const random = seededRandom(9)
-  for (const rate of [0.002, 0.01, 0.05]) {
-    let held = 0
-    for (let trial = 0; trial < 1_000; trial++) {
-      let wrong = 0
-      for (let i = 0; i < 400; i++) if (random.next() < rate) wrong++
-      if (errorBound(400, wrong) >= rate) held++
-    }
-    assert.ok(held >= 935, `${held} of 1,000 at ${rate}`)
-  }
-})
-
-bound.run()

@@ -44,10 +44,10 @@ rulings('tell keys that one owner may have made up from those that two owners ha
   assert.is(told([voteOf('p', 'y', grantedBy('g2')), honest], strikes), false)
 })
 
-rulings('name the grantors of units that were drawn ahead, too', () => {
+rulings('name the grantors of units that were drawn early, too', () => {
   const answer = { outcome: 'done', digest: 'x' as Digest } as const
   const votes = [voteOf('a', 'y', { grantor: 'g2' as NodeId })]
-  const ruling = rulingOf({ unit: 0, sampled: false, ahead: true }, answer, votes, new Strikes())
+  const ruling = rulingOf({ unit: 0, sampled: false, early: true }, answer, votes, new Strikes())
   assert.equal(ruling.wrongGrantors, ['g2'])
 })
 
