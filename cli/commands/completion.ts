@@ -12,7 +12,8 @@ export function defineCompletion(commands: CommandTable): void {
     'print what a shell needs to complete this command',
     async (context, [shell]) => {
       const script = completionScript(shell as Shell)
-      context.output.answer(script, { shell, script })
+      if (context.output.json) context.output.value({ shell, script })
+      else context.output.line(script)
       // The first key is answered as quickly as all others.
       writeCache(context.platform, await makeCompletionCache(command.parent!, context.platform))
       return EXIT.ok

@@ -1,4 +1,5 @@
 import type { AdminClient } from '../../process/admin/admin-client.js'
+import { type GridError, toGridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
 import type { CommandContext } from '../context.js'
 import { openAdmin } from '../grid/local-admin.js'
@@ -14,29 +15,25 @@ export function defineConfig(commands: CommandTable): void {
       const { output, config } = context
       const names = Object.keys(settingHelp) as SettingName[]
       const atRunTime = await saidAtRunTime(context)
-      const shown = (name: SettingName): string => {
-        const { value } = config.settings[name]
-        if (value === undefined) return '-'
-        return Array.isArray(value) ? value.join(',') || '-' : String(value)
+      const { unsaid, refusal } = unsaidHere(context)
+      const holds = (name: SettingName): { readonly value: unknown; readonly origin: string } => {
+        const said = atRunTime.get(name)
+        if (said !== undefined) return { value: said, origin: 'prefs' }
+        const { value, origin } = config.settings[name]
+        return { value: value ?? unsaid.get(name), origin }
       }
       const rows = names.map((name) => {
-        const said = atRunTime.get(name)
-        const [value, origin] = said === undefined ? [shown(name), config.settings[name].origin] : [said, 'prefs']
-        return [name, value, origin, variableOf(name)]
+        const { value = '', origin } = holds(name)
+        return [name, origin, variableOf(name), String(value) || '-']
       })
       const place = `${config.file}${config.fileExists ? '' : ' (does not exist)'}`
-      output.answer(`${table(['SETTING', 'VALUE', 'FROM', 'VARIABLE'], rows)}\n\nfile: ${place}`, {
+      output.answer(`${table(['SETTING', 'FROM', 'VARIABLE', 'VALUE'], rows)}\n\nfile: ${place}`, {
         file: config.file,
         fileExists: config.fileExists,
-        settings: Object.fromEntries(
-          names.map((name) => {
-            const said = atRunTime.get(name)
-            return [name, said === undefined ? config.settings[name] : { value: said, origin: 'prefs' }]
-          }),
-        ),
+        settings: Object.fromEntries(names.map((name) => [name, holds(name)])),
       })
       // What a worker would refuse is refused here too, below what it stands in.
-      volunteerOf(context, {})
+      if (refusal !== undefined) throw refusal
       return EXIT.ok
     })
     .addHelpText(
@@ -63,6 +60,21 @@ export function defineConfig(commands: CommandTable): void {
         '  MANYHANDS_JOIN=peer.example.org manyhands config --json',
       ].join('\n'),
     )
+}
+
+/** What a worker would hold to where nobody says anything, by preference; else why it would not start. */
+function unsaidHere(context: CommandContext): {
+  readonly unsaid: ReadonlyMap<string, string>
+  readonly refusal?: GridError
+} {
+  try {
+    const values = volunteerOf(context, {}).book.values()
+    return {
+      unsaid: new Map(values.filter(({ value }) => value !== '').map(({ name, value }) => [name, value])),
+    }
+  } catch (error) {
+    return { unsaid: new Map(), refusal: toGridError(error) }
+  }
 }
 
 /** Preferences that were set at run time in the worker on this data directory; none when it does not answer. */

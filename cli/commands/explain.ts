@@ -103,13 +103,13 @@ function processText(state: ProcessState, findings: readonly Finding[], wallMs: 
     lines.push(
       '',
       table(
-        ['OWNER', 'CONNECTED', 'IN HAND', 'SAID', 'AGO'],
+        ['OWNER', 'CONNECTED', 'IN HAND', 'AGO', 'SAID'],
         worker.owners.map((owner) => [
           owner.address || owner.nodeId.slice(0, 12),
           owner.connected ? 'yes' : 'no',
           owner.held,
-          owner.reason === '' ? '-' : owner.reason,
           owner.reasonAtMs === 0 ? '' : formatDuration(Math.max(0, wallMs - owner.reasonAtMs)),
+          owner.reason === '' ? '-' : owner.reason,
         ]),
       ),
     )

@@ -61,6 +61,7 @@ export function defineJobs(commands: CommandTable): void {
                   row.task,
                   row.name,
                 ]),
+                output.width,
               ),
           { jobs: rows },
         )

@@ -62,6 +62,7 @@ function list(context: CommandContext): Promise<ExitCode> {
         : table(
             ['PEER', 'ADDRESS', 'MAY OWN JOBS', 'ADDED'],
             peers.map((peer) => [peer.nodeId, peer.address, peer.eligible ? 'yes' : 'not yet', peer.boot ? 'yes' : '']),
+            context.output.width,
           ),
       { peers },
     )

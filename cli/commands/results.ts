@@ -54,7 +54,10 @@ export function defineResults(commands: CommandTable): void {
         })
       },
     )
-    .option('-o, --output <dir>', 'write files to this folder, and manifest.json with the proof; skips what is there')
+    .option(
+      '-o, --output <dir>',
+      'write a file or folder for each unit into this folder, and manifest.json with the proof; skips what is there',
+    )
     .option('--layout <pattern>', "names of files in it: 'f_{i:06}.png'")
     .option('--units <sel>', 'only these units, as they are: 0-9,17')
     .option('--raw', 'outputs one after another, not put together by the task')
@@ -65,6 +68,9 @@ export function defineResults(commands: CommandTable): void {
     .addHelpText(
       'after',
       [
+        '',
+        'With -o: 000007.out is what unit 7 wrote on standard output; of a unit that left files in /out there is a folder 000007,',
+        'with standard output as stdout. --layout names them otherwise: {i}, {unit}, {rep}, {start}, {end}, {name}.',
         '',
         'Without -o: the result, put together by the task where it can, else outputs in unit order. Results of retries are',
         'included. When units are missing or failed, they are listed on standard error and the exit code is 1.',

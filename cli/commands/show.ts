@@ -16,7 +16,7 @@ import {
   waitingAdvice,
 } from '../jobs/job-view.js'
 import { EXIT } from '../terminal/exit-codes.js'
-import { facts, table } from '../terminal/output.js'
+import { facts, plural, table } from '../terminal/output.js'
 
 /** Shards listed for people; JSON has them all. */
 const SHARDS_SHOWN = 20
@@ -49,7 +49,7 @@ export function defineShow(commands: CommandTable): void {
                 'instances',
                 `${summary.granted} granted, ${summary.answered} answered, ${summary.disagreeing} disagreeing, ${summary.leased} being computed`,
               ],
-              ['workers', `${summary.workers} of ${summary.donors} donors`],
+              ['workers', `${summary.workers} of ${plural(summary.donors, 'donor')}`],
               ['pace', look.end === undefined ? paceText({ ...look, waiting: '' }) : ''],
               ['waits', waiting],
               ['do', advice],

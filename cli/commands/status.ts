@@ -57,7 +57,7 @@ export function defineStatus(commands: CommandTable): void {
                 ]),
             '',
             table(
-              ['PEER', 'ADDRESS', 'UP', 'VERSION', 'WORKERS', 'THREADS', 'JOBS', 'READY', 'UNITS/MIN', 'MAY OWN'],
+              ['PEER', 'ADDRESS', 'UP', 'VERSION', 'WORKERS', 'THREADS', 'JOBS', 'READY', 'PER MIN', 'OWNS'],
               answers.map(({ endpoint, reply }) => [
                 endpoint.nodeId.slice(0, 8),
                 endpoint.address,
@@ -68,8 +68,9 @@ export function defineStatus(commands: CommandTable): void {
                 reply.jobs,
                 reply.readyJobs,
                 reply.settledLastMinute,
-                reply.eligible ? 'yes' : 'not yet',
+                reply.eligible ? 'yes' : 'no',
               ]),
+              context.output.width,
             ),
           ].join('\n'),
           {

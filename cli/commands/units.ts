@@ -11,12 +11,14 @@ import { withConnection } from '../grid/connect.js'
 import { checkUnit, resolveJob, shortId } from '../jobs/job-view.js'
 import { flagValue, suggest, whole } from '../settings/flags.js'
 import { EXIT } from '../terminal/exit-codes.js'
+import { foldLines } from '../terminal/fill.js'
 
 const STATES: readonly UnitState[] = ['open', 'accepted', 'settled', 'disputed', 'held', 'failed']
 /** Units listed for people unless they ask for more. */
 const SHOWN = 1_000
 /** Columns are set up before the first unit is known, as millions may follow. */
-const WIDTHS = [9, 9, 9, 7, 6, 8, 12] as const
+const DIGEST_DIGITS = 8
+const WIDTHS = [7, 8, 9, 7, 6, 8, DIGEST_DIGITS] as const
 
 /** `manyhands units`: a job unit by unit. */
 export function defineUnits(commands: CommandTable): void {
@@ -29,6 +31,7 @@ export function defineUnits(commands: CommandTable): void {
         const { output, interrupts } = context
         const job = await connection.client.job(await resolveJob(connection, text!))
         for (const { first } of units ?? []) checkUnit(job.spec, first)
+        const line = (text: string) => output.line(output.width === undefined ? text : foldLines(text, output.width))
         let listed = 0
         let firstFailed: number | undefined
         let firstCrashed: number | undefined
@@ -43,11 +46,11 @@ export function defineUnits(commands: CommandTable): void {
           if (state === 'failed') firstFailed ??= unit
           if (result?.outcome === 'trap') firstCrashed ??= unit
           if (!output.json && listed === 1)
-            output.line(row(['UNIT', 'STATE', 'COMPUTING', 'ANSWERS', 'ERRORS', 'OUTCOME', 'DIGEST', 'WAITS']))
+            line(row(['UNIT', 'STATE', 'COMPUTING', 'ANSWERS', 'ERRORS', 'OUTCOME', 'DIGEST', 'WAITS']))
           if (output.json)
             output.value({ unit, shard, state, instances, answers, errors, result: result ?? null, waiting })
           else
-            output.line(
+            line(
               row([
                 unit,
                 state,
@@ -55,7 +58,7 @@ export function defineUnits(commands: CommandTable): void {
                 answers,
                 errors,
                 result?.outcome ?? '',
-                result?.digest.slice(0, 12) ?? '',
+                result?.digest.slice(0, DIGEST_DIGITS) ?? '',
                 waiting,
               ]),
             )

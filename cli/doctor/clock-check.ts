@@ -6,6 +6,7 @@ import { methods } from '../../proto/methods.js'
 import type { Clock } from '../../runtime/clock.js'
 import { packageRoot } from '../../runtime/package-root.js'
 import type { Endpoint } from '../../runtime/transport.js'
+import { plural } from '../terminal/output.js'
 import type { CheckFinding } from './check-finding.js'
 
 /** Peers whose clocks are needed to judge one's own: fewer could be wrong together, or lie. */
@@ -37,7 +38,7 @@ export function plainClock(nowMs: number): CheckFinding {
 export function judgeClock(aheadMs: readonly number[], plain: CheckFinding): CheckFinding {
   if (plain.health !== 'ok') return plain
   if (aheadMs.length < CLOCKS_MIN) {
-    const says = `${plain.says}; ${aheadMs.length} peers told the time, ${CLOCKS_MIN} are needed to judge by`
+    const says = `${plain.says}; ${plural(aheadMs.length, 'peer')} told the time, ${CLOCKS_MIN} are needed to judge by`
     return { ...plain, says }
   }
   const sorted = [...aheadMs].sort((a, b) => a - b)

@@ -17,6 +17,7 @@ import type { CommandContext } from '../context.js'
 import { EXIT, type ExitCode } from '../terminal/exit-codes.js'
 import { aborting } from '../terminal/interrupts.js'
 import { plural } from '../terminal/output.js'
+import { cutToWidth } from '../terminal/text-width.js'
 import { metricsAt } from './process-settings.js'
 import { workLine } from './work-line.js'
 
@@ -178,7 +179,7 @@ class StatusLine {
     if (this.#lastText !== '') this.#lineEveryMs = Math.min(LINE_MS, 2 * this.#lineEveryMs)
     this.#lastText = text
     if (!output.isInteractive) output.note(text)
-    else output.errorStream.write(`\r\u001b[2K${text.slice(0, (output.errorStream.columns ?? 80) - 1)}`)
+    else output.errorStream.write(`\r\u001b[2K${cutToWidth(text, (output.errorStream.columns ?? 80) - 1)}`)
   }
 
   clear(): void {

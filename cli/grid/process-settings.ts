@@ -60,6 +60,10 @@ export function metricsAt({
   const text = settings.metrics.value
   if (text === undefined) return undefined
   const { host, port } = parseAddress(/^[0-9]+$/.test(text) ? `${METRICS_HOST}:${text}` : text, { zeroPort: true })
+  if (!/(?:^|:)[0-9]+$/.test(text))
+    throw new GridError('invalid', `metrics '${text.slice(0, 60)}' has no port`, {
+      hint: 'write a port of 127.0.0.1 such as 9464, or HOST:PORT',
+    })
   return { host, port }
 }
 

@@ -1,5 +1,9 @@
+import { textWidth } from './text-width.js'
+
 /** Columns of help where nobody says how wide the terminal is. */
 export const HELP_COLUMNS = 80
+/** Room for a last column below which text may go on. */
+const LAST_COLUMNS_MIN = 24
 /** Indented lines that are commands are to be copied: they stay whole. */
 const COMMAND = /^\s+([A-Z_]+=\S+ )?(manyhands|seq|generate)\b/
 
@@ -21,18 +25,29 @@ export function fillText(text: string, columns: number): string {
       continue
     }
     flush()
-    if (line.length <= columns || COMMAND.test(line)) lines.push(line)
-    else lines.push(...wrap(line, columns, lastColumn(line, columns)))
+    lines.push(...foldLine(line, columns, lastColumn(line, columns / 2 + 2)))
   }
   flush()
   return lines.join('\n')
 }
 
-/** Where the text of the last column begins, if there is room to go on below it; else where the line itself begins. */
-function lastColumn(line: string, columns: number): number {
+/** Text whose lines go on below the start of their last column where they are longer than `columns`; else as {@link fillText}. Pure. */
+export function foldLines(text: string, columns: number): string {
+  return text
+    .split('\n')
+    .flatMap((line) => foldLine(line, columns, lastColumn(line, columns - LAST_COLUMNS_MIN)))
+    .join('\n')
+}
+
+function foldLine(line: string, columns: number, indent: number): string[] {
+  return textWidth(line) <= columns || COMMAND.test(line) ? [line] : wrap(line, columns, indent)
+}
+
+/** Where the text of the last column begins, if that is at `most`: else where the line itself begins. */
+function lastColumn(line: string, most: number): number {
   const start = line.search(/\S/)
   const gap = /^(.*\S {2,})\S/.exec(line)?.[1]?.length ?? start
-  return gap <= columns / 2 + 2 ? gap : start
+  return gap <= most ? gap : start
 }
 
 function wrap(text: string, columns: number, indent: number): string[] {
@@ -40,7 +55,7 @@ function wrap(text: string, columns: number, indent: number): string[] {
   let line = text.slice(0, indent)
   let isEmpty = true
   for (const word of text.slice(indent).split(' ')) {
-    if (!isEmpty && line.length + 1 + word.length > columns) {
+    if (!isEmpty && textWidth(line) + 1 + textWidth(word) > columns) {
       lines.push(line)
       line = ' '.repeat(indent)
       isEmpty = true

@@ -1,6 +1,7 @@
 import { printable } from '../../proto/printable.js'
 import { type GridError, toGridError } from '../../runtime/errors.js'
-import { textWidth } from './text-width.js'
+import { foldLines } from './fill.js'
+import { cutToWidth, textWidth } from './text-width.js'
 
 /** Version of every value that `--json` prints. Fields are added under the same number; a change of meaning is a new one. */
 const JSON_VERSION = 1
@@ -62,10 +63,13 @@ export class Output {
     return this.#options.stderr
   }
 
-  /** The answer, as text and as JSON; only one of them is printed. `text` may hold several lines. */
+  /**
+   * The answer, as text and as JSON; only one of them is printed. `text` may hold several lines; on a terminal those that are
+   * too long are broken between words.
+   */
   answer(text: string, fields: JsonFields): void {
     if (this.json) this.value(fields)
-    else this.line(text)
+    else this.line(this.width === undefined ? text : foldLines(text, this.width))
   }
 
   /** One JSON value on a line of stdout. */
@@ -155,26 +159,61 @@ export function toJson(value: unknown): string {
   return JSON.stringify(value, (_key, field: unknown) => (typeof field === 'bigint' ? String(field) : field))
 }
 
+/** Between two columns of a table. */
+const GAP = '  '
+/** Columns that cells of text keep where a table is brought to the width of a terminal. */
+const CELL_COLUMNS_MIN = 10
+
 /**
  * Rows under headings, columns as wide as their widest cell, numbers to the right. Cells are cleaned of control characters.
- * The last column is not padded.
+ * The last column is not padded. With `width`, that of a terminal, text is cut to it: first cells of several words and those of
+ * the last column, then all, the widest first, a space between them; where that is not enough, each row is a list of its cells.
  */
-export function table(headings: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+export function table(
+  headings: readonly string[],
+  rows: readonly (readonly (string | number)[])[],
+  width: number = Number.POSITIVE_INFINITY,
+): string {
   const cells = [headings, ...rows].map((row) => row.map((cell) => printable(String(cell))))
-  const widths = headings.map((_, column) => Math.max(...cells.map((row) => textWidth(row[column] ?? ''))))
+  const natural = headings.map((_, column) => Math.max(...cells.map((row) => textWidth(row[column] ?? ''))))
   const isNumeric = headings.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === 'number'))
+  const isText = isNumeric.map((is) => !is)
+  // What is one word is an id or an address: less use when it is cut.
+  const isProse = isText.map(
+    (is, column) => is && (column === headings.length - 1 || rows.some((row) => /\s/.test(String(row[column])))),
+  )
+  const gaps = headings.length - 1
+  const prose = shrunk(natural, isProse, width - GAP.length * gaps)
+  const between = GAP.slice(0, prose.reduce(sum, GAP.length * gaps) > width ? 1 : undefined)
+  const widths = shrunk(prose, isText, width - between.length * gaps)
+  if (widths.reduce(sum, between.length * gaps) > width)
+    return rows.map((row) => facts(headings.map((heading, column) => [heading, row[column] ?? '']))).join('\n\n')
   return cells
     .map((row) =>
       row
-        .map((cell, column) => {
+        .map((whole, column) => {
+          const cell = cutToWidth(whole, widths[column]!)
           const gap = ' '.repeat(widths[column]! - textWidth(cell))
           if (isNumeric[column]) return gap + cell
           return column === row.length - 1 ? cell : cell + gap
         })
-        .join('  ')
+        .join(between)
         .trimEnd(),
     )
     .join('\n')
+}
+
+const sum = (a: number, b: number): number => a + b
+
+/** `widths` with the widest of those that `may` be made narrower until they come to `room`, as far as that goes. */
+function shrunk(widths: readonly number[], may: readonly boolean[], room: number): readonly number[] {
+  const fitted = [...widths]
+  for (let over = fitted.reduce(sum, 0) - room; over > 0; over--) {
+    const most = Math.max(...fitted.filter((_, column) => may[column]))
+    if (most <= CELL_COLUMNS_MIN) break
+    fitted[fitted.findIndex((one, column) => may[column] && one === most)]!--
+  }
+  return fitted
 }
 
 /** Names and values in two columns; empty values are left out. */

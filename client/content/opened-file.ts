@@ -26,18 +26,20 @@ export function unreadable(what: string, shown: string, cause: unknown, hint?: s
     // A socket.
     ENXIO: NO_FILE,
   }
-  const better =
-    what !== 'file'
-      ? undefined
-      : code === 'EISDIR'
-        ? `name the files in it, one by one: ${shown.replace(/\/+$/, '')}/FILE`
-        : reasons[code] === NO_FILE
-          ? 'put what comes out of it into a file first'
-          : undefined
+  const better = what === 'file' ? betterName(shown, code, reasons[code]) : undefined
   return new GridError('invalid', `the ${what} ${shown} ${reasons[code] ?? `cannot be read (${code})`}`, {
     cause,
     ...(better === undefined && hint === undefined ? {} : { hint: (better ?? hint)! }),
   })
+}
+
+/** What to write in place of a file that is none. */
+function betterName(shown: string, code: string, reason: string | undefined): string | undefined {
+  if (code === 'EISDIR') return `name the files in it, one by one: ${shown.replace(/\/+$/, '')}/FILE`
+  if (reason === NO_FILE) return 'put what comes out of it into a file first'
+  if (code === 'ENOENT' && /[*?[]/.test(shown))
+    return 'names stand for themselves here: a shell puts them in place of a pattern that is not quoted'
+  return undefined
 }
 
 /** A file that can be read again and again. Throws GridError `invalid` as {@link openFiles} does. */

@@ -76,7 +76,10 @@ export async function serveMetrics(
       reject(
         new GridError('unavailable', `metrics cannot be served at ${at.host}:${at.port} (${cause.code ?? 'unknown'})`, {
           cause,
-          hint: 'name another port: --metrics PORT',
+          hint:
+            cause.code === 'EADDRINUSE' || cause.code === 'EACCES'
+              ? 'name another port: --metrics PORT'
+              : 'name an address of this machine: --metrics HOST:PORT',
         }),
       )
     })

@@ -1,3 +1,4 @@
+import { formatBytes } from '../../job/quantity.js'
 import type { PreferenceValue, PreferRequest } from '../../proto/admin-messages.js'
 import type { PublicKey } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
@@ -50,13 +51,20 @@ export class PreferenceBook {
     return undefined
   }
 
-  /** Each preference with what holds and where it was said. */
+  /** Each preference with what holds and where it was said; empty where nothing was and nothing is held back. */
   values(): PreferenceValue[] {
     const layers = this.#layers(this.#prefs, this.#file)
     const names = new Set<string>([...PREFERENCE_NAMES, ...layers.flatMap(([, texts]) => [...texts.keys()])])
+    const unsaid: ReadonlyMap<string, string> = new Map([
+      ['cpus', String(this.#preferences.threads)],
+      ['cpu-time', '100%'],
+      ['on-battery', 'no'],
+      ['memory', formatBytes(this.#preferences.memoryBytes)],
+      ['disk', formatBytes(this.#preferences.diskBytes)],
+    ])
     return [...names].map((name) => {
       const layer = layers.find(([, texts]) => isSaid(texts.get(name)))
-      return { name, value: layer?.[1].get(name) ?? '', origin: layer?.[0] ?? 'default' }
+      return { name, value: layer?.[1].get(name) ?? unsaid.get(name) ?? '', origin: layer?.[0] ?? 'default' }
     })
   }
 

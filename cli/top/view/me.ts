@@ -73,7 +73,7 @@ function workerLines(worker: WorkerState, wallMs: number, columns: number): read
     ...threads.map((thread) => threadSpans(thread, wallMs, columns)),
   ]
   if (owners.length > 0) lines.push([], [span('OWNERS', 'dim')], ...owners.map((owner) => ownerSpans(owner, wallMs)))
-  const set = preferences.filter(({ value }) => value !== '')
+  const set = preferences.filter(({ origin }) => origin !== 'default')
   if (set.length > 0) {
     lines.push([], [span('PREFERENCES', 'dim')])
     for (const { name, value, origin } of set)

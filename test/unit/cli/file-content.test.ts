@@ -4,6 +4,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openFiles } from '../../../cli/job-options/file-content.js'
 import { fileContent, sandboxName } from '../../../client/content/opened-file.js'
+import type { GridError } from '../../../runtime/errors.js'
 import { rejects } from '../../support/rejects.js'
 import { temporaryFolder } from './run.js'
 
@@ -22,6 +23,16 @@ content('a file is read in any order', async () => {
     await opened.close?.()
     await opened.close?.()
   }
+})
+
+content('a pattern that was quoted is told from a file that is not there', async () => {
+  const missing = (name: string) =>
+    fileContent(join(folder.path, name)).then(
+      () => undefined,
+      (error: GridError) => error.hint,
+    )
+  assert.match((await missing('*.txt')) ?? '', /not quoted/)
+  assert.is(await missing('gone.txt'), undefined)
 })
 
 content('standard input is put aside, and may be used once', async () => {

@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { exitCodeOf } from '../../../cli/terminal/exit-codes.js'
 import { clean, facts, Output, table } from '../../../cli/terminal/output.js'
+import { textWidth } from '../../../cli/terminal/text-width.js'
 import { GridError } from '../../../runtime/errors.js'
 import { TextSink } from './run.js'
 
@@ -101,6 +102,46 @@ layout('columns are as wide as their widest cell, numbers to the right', () => {
     'NAME        N\na           5\nlong name  10',
   )
 })
+
+layout(
+  'on a terminal text is cut to its width, words of several parts first; ids and numbers stay as long as they can',
+  () => {
+    const headings = ['ID', 'STATE', 'N', 'NAME']
+    const rows = [
+      ['0123456789abcdef', 'waits for another donor to agree', 12_345, '日本語の名前'.repeat(9)],
+      ['fedcba9876543210', 'done', 1, 'short'],
+    ]
+    for (const width of [300, 80, 60, 50]) {
+      const lines = table(headings, rows, width).split('\n')
+      assert.ok(
+        lines.every((line) => textWidth(line) <= width),
+        lines.join('\n'),
+      )
+      assert.match(lines[1]!, /^0123456789abcdef .*12345/)
+    }
+    assert.match(table(headings, rows, 43).split('\n')[1]!, /^0123456789abcd… waits for… 12345 /)
+    // No room for a table.
+    assert.match(
+      table(headings, rows, 20),
+      /^ID +0123456789abcdef\nSTATE +waits for another donor to agree\nN +12345\n/,
+    )
+  },
+)
+
+layout(
+  'an answer on a terminal is broken between words and goes on below its last column; a command to copy stays whole',
+  () => {
+    const stdout = Object.assign(new TextSink(true), { columns: 40 })
+    const text =
+      'value  one two three four five six seven eight\n  do     manyhands\n    manyhands work --join HOST --data FOLDER --network home'
+    const stderr = new TextSink()
+    new Output({ stdout, stderr, json: false, quiet: false, verbose: false, noColor: false }).answer(text, {})
+    assert.is(
+      stdout.text,
+      'value  one two three four five six seven\n       eight\n  do     manyhands\n    manyhands work --join HOST --data FOLDER --network home\n',
+    )
+  },
+)
 
 layout('facts without a value are left out', () =>
   assert.is(

@@ -272,13 +272,15 @@ local('config shows values with their origin', async () => {
   assert.equal(settings.join, { value: ['host.example'], origin: 'environment' })
   assert.equal(settings.cpus, { value: '50%', origin: 'file' })
   assert.is(settings.data?.origin, 'default')
+  assert.equal(settings['on-battery'], { value: 'no', origin: 'default' })
+  assert.equal(settings.memory?.value, '256 MiB')
 })
 
 local('config shows a preference that a worker would refuse, and says so', async () => {
   writeFileSync(here('wrong.toml'), 'hours = "22:00-25:00"\n')
   const { code, stdout, stderr } = await run(['config', '--config', here('wrong.toml')])
   assert.is(code, 2)
-  assert.match(stdout, /hours +22:00-25:00 +file/)
+  assert.match(stdout, /hours +file +MANYHANDS_HOURS +22:00-25:00/)
   assert.match(stderr, /hours '22:00-25:00' is not understood/)
 })
 

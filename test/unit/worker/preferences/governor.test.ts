@@ -231,4 +231,16 @@ governors('what was asked for ends it once: units by giving back, time by finish
   time.governor.close()
 })
 
+governors('what nobody said is shown as what holds', () => {
+  const { book } = governed({ cpus: '2' })
+  const shown = (name: string) => book.values().find((one) => one.name === name)
+  assert.equal(shown('cpus'), { name: 'cpus', value: '2', origin: 'flag' })
+  assert.equal(shown('memory'), { name: 'memory', value: '256 MiB', origin: 'default' })
+  assert.equal(shown('disk'), { name: 'disk', value: '8 GiB', origin: 'default' })
+  assert.equal(shown('hours'), { name: 'hours', value: '', origin: 'default' })
+  // What is shown can be said.
+  book.set([{ name: 'memory', value: shown('memory')!.value }])
+  assert.is(shown('memory')?.origin, 'prefs')
+})
+
 governors.run()
