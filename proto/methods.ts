@@ -7,6 +7,8 @@ import * as exchange from './codec/exchange.js'
 import * as explain from './codec/explain.js'
 import * as homes from './codec/homes.js'
 import * as jobs from './codec/jobs.js'
+import * as peerStatus from './codec/peer-status.js'
+import * as results from './codec/results.js'
 
 function unary<Request, Response>(
   path: string,
@@ -30,13 +32,13 @@ export const methods = {
   give: unary('Jobs/Give', jobs.orderRequestCodec, jobs.orderReplyCodec),
   show: unary('Jobs/Show', jobs.showRequestCodec, jobs.showReplyCodec),
   watch: stream('Jobs/Watch', jobs.showRequestCodec, jobs.showReplyCodec),
-  listUnits: stream('Jobs/ListUnits', jobs.unitsRequestCodec, jobs.unitsReplyCodec),
-  results: stream('Jobs/Results', jobs.resultsRequestCodec, jobs.resultsReplyCodec),
-  output: stream('Jobs/Output', jobs.outputRequestCodec, jobs.chunkCodec),
+  listUnits: stream('Jobs/ListUnits', results.unitsRequestCodec, results.unitsReplyCodec),
+  results: stream('Jobs/Results', results.resultsRequestCodec, results.resultsReplyCodec),
+  output: stream('Jobs/Output', results.outputRequestCodec, results.chunkCodec),
   activate: unary('Jobs/Activate', jobs.activateRequestCodec, jobs.activateReplyCodec),
   summarize: unary('Jobs/Summarize', jobs.summarizeRequestCodec, jobs.summarizeReplyCodec),
   attest: unary('Jobs/Attest', attestation.attestRequestCodec, attestation.attestReplyCodec),
-  status: unary('Jobs/Status', jobs.statusRequestCodec, jobs.statusReplyCodec),
+  status: unary('Jobs/Status', peerStatus.statusRequestCodec, peerStatus.statusReplyCodec),
   // Explain
   explain: unary('Explain/Job', explain.explainRequestCodec, explain.explainReplyCodec),
   // Coordinator
@@ -47,7 +49,7 @@ export const methods = {
   reconcile: unary('Exchange/Reconcile', exchange.reconcileRequestCodec, exchange.reconcileReplyCodec),
   fetchFacts: unary('Exchange/FetchFacts', exchange.fetchFactsRequestCodec, exchange.fetchFactsReplyCodec),
   outstanding: unary('Exchange/Outstanding', exchange.outstandingRequestCodec, exchange.outstandingReplyCodec),
-  copyOutput: stream('Exchange/CopyOutput', jobs.outputRequestCodec, jobs.chunkCodec),
+  copyOutput: stream('Exchange/CopyOutput', results.outputRequestCodec, results.chunkCodec),
   // Homes
   keepJob: unary('Homes/Keep', homes.keepJobRequestCodec, homes.keepJobReplyCodec),
   compareJobs: unary('Homes/Compare', homes.compareJobsRequestCodec, homes.compareJobsReplyCodec),

@@ -22,7 +22,7 @@ import type {
 } from '../admin-messages.js'
 import { DURATION_MS_MAX, UNITS_MAX } from '../limits.js'
 import type { WireMessage } from '../load.js'
-import { messageCodec, readReason, reasonToWire } from './common.js'
+import { messageCodec, readReason, reasonToWire, SMALL_BYTES_MAX, UINT32_MAX } from './common.js'
 import { type Fields, hexToWire, type TextBound, uint64ToWire } from './fields.js'
 
 /** What a state tells of at most; the sender leaves out what is above. */
@@ -44,9 +44,7 @@ const WATCH_EVERY_MS = { min: 100, max: 60_000 } as const
 
 /** A state with everything at its bound: under the largest message. */
 const STATE_BYTES_MAX = 1024 * 1024
-const SMALL_BYTES_MAX = 8 * 1024
 const PREFER_BYTES_MAX = 640 * 1024
-const UINT32_MAX = 2 ** 32 - 1
 const WORD: TextBound = { max: 256, controls: 'strip' }
 const VALUE: TextBound = { max: PREFERENCE_BYTES_MAX, controls: 'strip' }
 

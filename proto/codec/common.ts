@@ -21,6 +21,12 @@ export function messageCodec<T>(
   }
 }
 
+/** Most that a field of type `uint32` can say. */
+export const UINT32_MAX = 2 ** 32 - 1
+/** Requests and replies of a few ids and numbers. */
+export const SMALL_BYTES_MAX = 8 * 1024
+/** `host:port`, with a name of any length that the domain name system has. */
+export const ADDRESS_BYTES_MAX = 300
 /** Room for signature and framing around signed bytes. */
 export const SIGNED_OVERHEAD_BYTES = 256
 
@@ -92,4 +98,14 @@ export function reasonToWire(text: string): string {
   let end = REASON_BYTES_MAX
   while ((bytes[end]! & 0xc0) === 0x80) end--
   return bytes.toString('utf8', 0, end)
+}
+
+/** Durations come from monotonic clocks with fractions; the wire has whole milliseconds. */
+export function wholeMs(durationMs: number): number {
+  return Math.max(0, Math.floor(durationMs))
+}
+
+/** An age as whole milliseconds, of which 0 stands for none. */
+export function agoToWire(agoMs: number | undefined): number {
+  return agoMs === undefined ? 0 : Math.max(1, wholeMs(agoMs))
 }

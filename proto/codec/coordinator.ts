@@ -33,13 +33,14 @@ import {
   reasonToWire,
   SIGNED_OVERHEAD_BYTES,
   signedToWire,
+  UINT32_MAX,
+  wholeMs,
 } from './common.js'
 import { readReportFact, readShard, readUnit, reportFactToWire } from './facts.js'
 import { type Fields, hexToWire, type TextBound, uint64ToWire } from './fields.js'
-import { outputRequestToWire, readOutputRequest, wholeMs } from './jobs.js'
+import { outputRequestToWire, readOutputRequest } from './results.js'
 import { readBuiltinTask } from './spec.js'
 
-const UINT32_MAX = 2 ** 32 - 1
 const TASKS_MAX = 256
 const TICKETS_MAX = 256
 const WEIGHTS_MAX = 64

@@ -22,16 +22,24 @@ import {
 import { HOLDERS_MAX, SHARD_UNITS_MAX, UNITS_MAX } from '../limits.js'
 import type { WireMessage } from '../load.js'
 import type { NodeId } from '../model.js'
-import { messageCodec, optionalHex, optionalHexToWire, readReason, reasonToWire } from './common.js'
+import {
+  ADDRESS_BYTES_MAX,
+  agoToWire,
+  messageCodec,
+  optionalHex,
+  optionalHexToWire,
+  readReason,
+  reasonToWire,
+  UINT32_MAX,
+  wholeMs,
+} from './common.js'
 import { readShard, readSummary, readUnit, summaryToWire } from './facts.js'
 import { type Fields, hexToWire, uint64ToWire } from './fields.js'
-import { readState, wholeMs } from './jobs.js'
+import { readState } from './results.js'
 
-const UINT32_MAX = 2 ** 32 - 1
 const REPLY_BYTES_MAX = 512 * 1024
 const GROUPS_MAX = 16
 const WORD_CHARS_MAX = 32
-const ADDRESS_BYTES_MAX = 300
 const VERSION_BYTES_MAX = 100
 
 /** Asks a peer what it knows of a job, or of one unit of it. */
@@ -118,9 +126,14 @@ function shardToWire({ summary, quietMs, groups, lastGrantMs, lastAnswerMs, ...s
     ...sight,
     summary: summaryToWire(summary),
     quietMs: wholeMs(quietMs),
-    groups: groups.map(({ wait, units, examples, sinceMs }) => ({ wait, units, examples, sinceMs: agoMs(sinceMs) })),
-    lastGrantMs: agoMs(lastGrantMs),
-    lastAnswerMs: agoMs(lastAnswerMs),
+    groups: groups.map(({ wait, units, examples, sinceMs }) => ({
+      wait,
+      units,
+      examples,
+      sinceMs: agoToWire(sinceMs),
+    })),
+    lastGrantMs: agoToWire(lastGrantMs),
+    lastAnswerMs: agoToWire(lastAnswerMs),
   }
 }
 
@@ -153,7 +166,7 @@ function workersToWire({ bar, value, workers, threads, examples, sinceMs }: Work
     workers,
     threads,
     examples: examples.map(hexToWire),
-    sinceMs: agoMs(sinceMs),
+    sinceMs: agoToWire(sinceMs),
   }
 }
 
@@ -181,7 +194,7 @@ function readRefused(fields: Fields): RefusedKey {
 function unitToWire({ sinceMs, leases, drawn, drawnMs, restingMs, elsewhere, ...unit }: UnitSight): WireMessage {
   return {
     ...unit,
-    sinceMs: agoMs(sinceMs),
+    sinceMs: agoToWire(sinceMs),
     leases: leases.map(leaseToWire),
     drawn: optionalHexToWire(drawn),
     drawnMs: wholeMs(drawnMs),
@@ -250,9 +263,4 @@ function readWord<Word extends string>(fields: Fields, name: string): Word {
   const text = fields.text(name, { min: 1, max: WORD_CHARS_MAX, controls: 'refuse' })
   if (!/^[A-Za-z-]+$/.test(text)) fields.fail(name, 'is not a word')
   return text as Word
-}
-
-/** An age for the wire, where 0 stands for none. */
-function agoMs(ms: number | undefined): number {
-  return ms === undefined ? 0 : Math.max(1, wholeMs(ms))
 }

@@ -49,12 +49,12 @@ import {
   readSigned,
   SIGNED_OVERHEAD_BYTES,
   signedToWire,
+  UINT32_MAX,
 } from './common.js'
 import { type Fields, hexToWire, uint64ToWire } from './fields.js'
 
 const OUTCOME_NUMBERS = new Map(OUTCOMES.map((outcome, number) => [outcome, number]))
 const ZERO_DIGEST = '0'.repeat(64) as Digest
-const UINT32_MAX = 2 ** 32 - 1
 const INT32_MAX = 2 ** 31 - 1
 const GRANT_BYTES_MAX = 8 * 1024
 const REPORT_BYTES_MAX = 8 * 1024

@@ -30,13 +30,13 @@ import {
   rangesToWire,
   readBlobRef,
   readRanges,
+  UINT32_MAX,
 } from './common.js'
 import { type Fields, hexToWire, uint64ToWire } from './fields.js'
 
 type Pair = readonly [string, string]
 
 const KEYS_MAX = 256
-const UINT32_MAX = 2 ** 32 - 1
 const INT32_MAX = 2 ** 31 - 1
 const INTEGER = /^(0|-?[1-9][0-9]{0,39})$/
 const LIST_KINDS: readonly string[] = ['lines', 'csv', 'records', 'files'] satisfies readonly ListKind[]

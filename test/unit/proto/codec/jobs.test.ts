@@ -15,29 +15,10 @@ for (const { name, codec, values } of jobsCases) {
   })
 }
 
-const id = new Uint8Array(32)
-
 test('a request without its spec, order or job is refused', () => {
   refused('SubmitRequest', jobs.submitRequestCodec, {}, /spec is missing/)
   refused('OrderRequest', jobs.orderRequestCodec, {}, /order is missing/)
   refused('ShowRequest', jobs.showRequestCodec, {}, /jobId has 0 bytes/)
-  refused(
-    'OutputRequest',
-    jobs.outputRequestCodec,
-    { jobId: id, shard: 1, unit: 1, digest: new Uint8Array(31) },
-    /digest/,
-  )
-})
-
-test('an unknown state of units is refused', () => {
-  refused('UnitsRequest', jobs.unitsRequestCodec, { jobId: id, state: 'happy', limit: 1 }, /state must be one of/)
-  refused('UnitsRequest', jobs.unitsRequestCodec, { jobId: id, limit: 0 }, /limit/)
-  refused('UnitsRequest', jobs.unitsRequestCodec, { jobId: id, limit: 16_385 }, /limit/)
-})
-
-test('an output whose bytes differ from their stated size is refused', () => {
-  const settled = [{ unit: 1, digest: id, output: new Uint8Array(3), outputSize: 4 }]
-  refused('ResultsReply', jobs.resultsReplyCodec, { settled }, /outputSize/)
 })
 
 test('what is shown to people comes without control characters, and reasons are cut to their bound', () => {

@@ -7,6 +7,7 @@ import { explainCases } from './explain.js'
 import { factCases } from './facts.js'
 import { homesCases } from './homes.js'
 import { jobsCases } from './jobs.js'
+import { resultsCases } from './results.js'
 import { specCases } from './spec.js'
 
 /** Every codec there is. */
@@ -15,6 +16,7 @@ export const allCases: readonly CodecCase[] = [
   ...specCases,
   ...factCases,
   ...jobsCases,
+  ...resultsCases,
   ...coordinatorCases,
   ...exchangeCases,
   ...homesCases,

@@ -1,6 +1,7 @@
 import * as jobs from '../../../../../proto/codec/jobs.js'
+import * as peerStatus from '../../../../../proto/codec/peer-status.js'
 import * as s from '../../../job/samples.js'
-import { bytes, type CodecCase, codecCase, digest, jobId, status, stored, summary } from './case.js'
+import { type CodecCase, codecCase, digest, jobId, status, stored, summary } from './case.js'
 
 /** Messages between submitters, homes and owners. */
 export const jobsCases: readonly CodecCase[] = [
@@ -35,45 +36,6 @@ export const jobsCases: readonly CodecCase[] = [
     },
   ),
   codecCase(
-    'UnitsRequest',
-    jobs.unitsRequestCodec,
-    { jobId, shard: 0, state: 'failed', limit: 100 },
-    { jobId, shard: 0, state: undefined, limit: 16_384 },
-    { jobId, shard: 7, state: 'open', limit: 200, fromUnit: 458_752 },
-  ),
-  codecCase('UnitsReply', jobs.unitsReplyCodec, {
-    units: [
-      {
-        unit: 5,
-        state: 'settled',
-        instances: 0,
-        answers: 2,
-        errors: 1,
-        result: { digest, outcome: 'exit' },
-        waiting: '',
-      },
-      { unit: 6, state: 'held', instances: 1, answers: 0, errors: 3, result: undefined, waiting: 'three hosts failed' },
-    ],
-  }),
-  codecCase('ResultsRequest', jobs.resultsRequestCodec, {
-    jobId,
-    shard: 1,
-    units: [{ first: 1, count: 2 }],
-    follow: true,
-    withOutputs: true,
-  }),
-  codecCase('ResultsReply', jobs.resultsReplyCodec, {
-    facts: [s.fact],
-    settled: [
-      { unit: 1, digest, outcome: 'done', output: bytes, outputBytes: 3 },
-      { unit: 2, digest, outcome: 'trap', output: undefined, outputBytes: 5_000 },
-      { unit: 3, digest, outcome: 'done', output: new Uint8Array(0), outputBytes: 0 },
-    ],
-    done: true,
-  }),
-  codecCase('OutputRequest', jobs.outputRequestCodec, { jobId, shard: 2, unit: 9, digest }),
-  codecCase('Chunk', jobs.chunkCodec, { bytes }, { bytes: new Uint8Array(256 * 1024) }),
-  codecCase(
     'ActivateRequest',
     jobs.activateRequestCodec,
     { spec: s.signed(), orders: [s.signed()], shard: 4 },
@@ -87,8 +49,8 @@ export const jobsCases: readonly CodecCase[] = [
   }),
   codecCase('SummarizeRequest', jobs.summarizeRequestCodec, { jobId, shards: [], orders: undefined }),
   codecCase('SummarizeReply', jobs.summarizeReplyCodec, { orders: [s.signed()], stopped: '' }),
-  codecCase('StatusRequest', jobs.statusRequestCodec, {}),
-  codecCase('StatusReply', jobs.statusReplyCodec, {
+  codecCase('StatusRequest', peerStatus.statusRequestCodec, {}),
+  codecCase('StatusReply', peerStatus.statusReplyCodec, {
     peers: 3,
     workers: 4,
     threads: 8,
