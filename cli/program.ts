@@ -140,6 +140,7 @@ export async function runCommandLine(argv: readonly string[], surroundings: Surr
     quiet: has('--quiet'),
     verbose: has('--verbose'),
     noColor: (environment.NO_COLOR ?? '') !== '',
+    dumb: environment.TERM === 'dumb',
   })
   let code: ExitCode = EXIT.ok
   const program = buildProgram(async (action, command) => {

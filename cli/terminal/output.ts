@@ -25,6 +25,8 @@ interface OutputOptions {
   readonly verbose: boolean
   /** The environment variable `NO_COLOR` is set (no-color.org). */
   readonly noColor: boolean
+  /** A terminal that understands no control sequences (`TERM=dumb`): nothing is painted or drawn anew. */
+  readonly dumb?: boolean
 }
 
 /** Fields of a JSON value; bigints are printed as decimal text, since JSON readers lose digits beyond 2^53. */
@@ -50,12 +52,18 @@ export class Output {
 
   /** Whether somebody watches stderr: then bars may be drawn there. */
   get isInteractive(): boolean {
-    return this.#options.stderr.isTTY === true && !this.quiet && !this.json && this.#log === undefined
+    const { stderr, dumb } = this.#options
+    return stderr.isTTY === true && dumb !== true && !this.quiet && !this.json && this.#log === undefined
   }
 
   /** Columns of the terminal on stdout; undefined when it is none. */
   get width(): number | undefined {
     return this.#options.stdout.isTTY === true ? this.#options.stdout.columns : undefined
+  }
+
+  /** Whether stdout can show more than lines one below the other. */
+  get canDraw(): boolean {
+    return this.#options.stdout.isTTY === true && this.#options.dumb !== true && !this.json
   }
 
   /** For bars, which write control sequences. */
@@ -133,7 +141,8 @@ export class Output {
   }
 
   #paint(code: string, text: string): string {
-    if (this.#options.noColor || this.#options.stderr.isTTY !== true) return text
+    const { noColor, dumb, stderr } = this.#options
+    if (noColor || dumb === true || stderr.isTTY !== true) return text
     return `\u001b[${code}m${text}\u001b[0m`
   }
 }

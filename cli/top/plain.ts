@@ -1,5 +1,5 @@
 import type { WorkerState } from '../../proto/admin-messages.js'
-import type { Output } from '../terminal/output.js'
+import { type Output, plural } from '../terminal/output.js'
 import type { JobRow, TopEvent } from './core/messages.js'
 import { jobShare, jobState } from './core/shapes.js'
 import { Top } from './core/top.js'
@@ -33,7 +33,7 @@ export class PlainTop {
         return
       }
       case 'peersSeen':
-        this.#say('peers', '', `${peers.size} peers`, { type: 'peers', peers: peers.size }, wallMs)
+        this.#say('peers', '', plural(peers.size, 'peer'), { type: 'peers', peers: peers.size }, wallMs)
         return
       case 'processSeen':
       case 'processGone': {
@@ -49,7 +49,7 @@ export class PlainTop {
         this.#say(
           'me',
           state,
-          `this machine ${state}, ${busy} of ${worker.threads.length} threads busy, ${agreed} units agreed`,
+          `this machine ${state}, ${busy} of ${plural(worker.threads.length, 'thread')} busy, ${plural(agreed, 'unit')} agreed`,
           { type: 'me', worker: { state, busy, threads: worker.threads.length, agreed, unsettled, computed } },
           wallMs,
         )

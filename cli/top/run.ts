@@ -43,10 +43,10 @@ export async function runTop(
   connection: Connection,
   options: TopOptions,
 ): Promise<'quit' | 'interrupted'> {
-  const { interrupts, clock, stdin, stdout, output } = context
+  const { interrupts, clock, stdin, output } = context
   const stop = stopOfMany()
   void aborting(interrupts.first).then(() => stop.abort('interrupt'))
-  const isTerminal = stdout.isTTY === true && (stdin as Partial<NodeJS.ReadStream>).isTTY === true && !output.json
+  const isTerminal = output.canDraw && (stdin as Partial<NodeJS.ReadStream>).isTTY === true
   const show = isTerminal ? await openScreen(context, connection, stop) : plainLines(context)
   const sources = startSources(connection, options, clock, stop.signal, show.emit)
   show.perform(sources.perform)

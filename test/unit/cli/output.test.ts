@@ -38,6 +38,17 @@ modes('notes are for people: on stderr, not with --quiet, not with --json', () =
   assert.is(loud.stdout.text, '')
 })
 
+modes('a terminal that only writes lines is drawn upon by nobody, and gets no colour', () => {
+  const [stdout, stderr] = [new TextSink(true), new TextSink(true)]
+  const flags = { stdout, stderr, json: false, quiet: false, verbose: false, noColor: false }
+  const able = new Output(flags)
+  assert.ok(able.isInteractive && able.canDraw)
+  const dumb = new Output({ ...flags, dumb: true })
+  assert.not.ok(dumb.isInteractive || dumb.canDraw)
+  dumb.warn('look')
+  assert.is(stderr.text, 'warning: look\n')
+})
+
 modes('an error is a message and what to do, on stderr', () => {
   const { output: out, stdout, stderr } = output({ quiet: true })
   out.error(new GridError('invalid', 'that is wrong', { hint: 'do this\nor that' }))
