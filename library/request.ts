@@ -69,6 +69,7 @@ export async function openRequest(given: SubmitRequest): Promise<OpenedRequest> 
     return content
   }
   try {
+    checkShape(given)
     const { task, source, inputs, environment, labels, args, ...rest } = given
     const memoryBytes = given.limits?.memoryBytes ?? specDefaults.limits.memoryBytes
     const found = await findTask(task, memoryBytes)
@@ -91,6 +92,17 @@ export async function openRequest(given: SubmitRequest): Promise<OpenedRequest> 
     await close()
     throw error
   }
+}
+
+/** What the types promise, for programs without them. Throws GridError `invalid`. */
+function checkShape(given: Partial<SubmitRequest> | undefined): void {
+  if (typeof given?.task !== 'string' && !(given?.task instanceof Uint8Array))
+    throw new GridError(
+      'invalid',
+      'a request has a task: the name of a built-in one, the path of a module, or its bytes',
+    )
+  if (typeof given.source !== 'object' || given.source === null)
+    throw new GridError('invalid', "a request has a source, such as { count: 10 } or { range: '0..10^9:10^7' }")
 }
 
 async function findTask(

@@ -322,5 +322,5 @@ function nobody(what: string): GridError {
 
 /** How every waiting call of the client ends when its signal aborts. */
 export function aborted(): GridError {
-  return new GridError('closed', 'cancelled')
+  return new GridError('closed', 'stopped by the caller')
 }
