@@ -35,6 +35,8 @@ export interface Batch {
   readonly ahead: boolean
   /** Its units were returned before a thread began it. */
   takenBack: boolean
+  /** Its one unit that was not returned when it took long: the batch ends with it. */
+  last: number | undefined
   /** The unit seen running, and since when. */
   position: number
   beganMs: Millis

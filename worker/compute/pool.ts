@@ -298,6 +298,7 @@ export class Pool {
       withdrawn: new Set(),
       ahead: this.#batches.size >= this.#options.threads,
       takenBack: false,
+      last: undefined,
       position: -1,
       beganMs: this.#runMs,
       stopped: undefined,
@@ -318,7 +319,8 @@ export class Pool {
     if (stoppedMs > 0) shortenLongest(answer.parts, stoppedMs)
     batch.job.size.measured(answer.done, answer.toMs - answer.fromMs - stoppedMs)
     if (answer.done > 0) this.#events.results(answer.parts)
-    if (answer.done < batch.tickets.length) this.#events.returned(batch.tickets.slice(answer.done))
+    const rest = batch.tickets.slice(answer.done).filter((ticket) => isHeld(batch, ticket))
+    if (rest.length > 0) this.#events.returned(rest)
     this.dispatch()
   }
 
@@ -338,7 +340,7 @@ export class Pool {
       writer.add({ ...end, ticket, wallMs: Math.max(0, this.#runMs - batch.beganMs) })
       this.#events.results(writer.finish())
     }
-    const rest = batch.tickets.filter((other) => end === undefined || other !== ticket)
+    const rest = batch.tickets.filter((other) => isHeld(batch, other) && (end === undefined || other !== ticket))
     if (rest.length > 0) this.#events.returned(rest)
     this.dispatch()
   }
@@ -407,12 +409,16 @@ export class Pool {
     void worker.terminate()
   }
 
-  /** Frees batches that wait behind a unit longer than was guessed, if another thread has nothing to do. */
+  /**
+   * Frees what waits behind a unit longer than was guessed, if another thread has nothing to do: batches, and units of the
+   * same batch. Those that ran before it come, too, as their answers wait with it; to run them again takes a moment.
+   */
   #takeBackStuck(): void {
     let running = 0
     for (const batch of this.#batches) if (this.#slots.isRunning(batch.slot)) running++
     if (running >= this.#options.threads) return
     for (const batch of this.#batches) {
+      if (this.#slots.isRunning(batch.slot)) this.#cutLong(batch)
       if (!batch.ahead || this.#runMs - batch.sentMs < BRIEF_MS || !this.#slots.takeBack(batch.slot)) continue
       batch.takenBack = true
       // Its slot is freed when the thread answers for it.
@@ -420,6 +426,15 @@ export class Pool {
       this.#events.returned(batch.tickets)
     }
     this.dispatch()
+  }
+
+  #cutLong(batch: Batch): void {
+    const { position, tickets } = batch
+    const ticket = tickets[position]
+    if (ticket === undefined || tickets.length === 1 || batch.last !== undefined || batch.stopped !== undefined) return
+    if (this.#runMs - batch.beganMs < BRIEF_MS || !this.#slots.cut(batch.slot, position)) return
+    batch.last = ticket
+    this.#events.returned(tickets.filter((other) => other !== ticket))
   }
 
   #tellProgress(): void {
@@ -435,4 +450,9 @@ export class Pool {
     this.#toldMs = this.#runMs
     this.#events.progress(running)
   }
+}
+
+/** Whether a unit of a batch was not returned. */
+function isHeld({ last }: Batch, ticket: number): boolean {
+  return last === undefined || last === ticket
 }

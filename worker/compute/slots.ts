@@ -1,6 +1,9 @@
 /** Words of 32 bits a slot: state, thread, position, unused, and two for the fuel. */
 const WORDS = 6
 
+/** Beside a position: the batch ends with the unit there. */
+const CUT = 1 << 30
+
 const STATE = { free: 0, waiting: 1, running: 2, takenBack: 3 } as const
 
 /**
@@ -50,10 +53,22 @@ export class Slots {
     return Atomics.compareExchange(this.#words, slot * WORDS, STATE.waiting, STATE.running) === STATE.waiting
   }
 
-  /** Thread: says which unit of the batch, from 0, it begins. */
-  begin(slot: number, position: number): void {
+  /** Thread: says which unit of the batch, from 0 and one after the other, it begins. False when the pool has cut the batch. */
+  begin(slot: number, position: number): boolean {
+    const before = Math.max(0, position - 1)
+    if (Atomics.compareExchange(this.#words, slot * WORDS + 2, before, position) !== before) return false
     Atomics.store(this.#fuel, (slot * WORDS) / 2 + 2, 0n)
-    Atomics.store(this.#words, slot * WORDS + 2, position)
+    return true
+  }
+
+  /** Thread: no unit of the batch runs any more, of which it has run `done`. */
+  end(slot: number, done: number): void {
+    Atomics.store(this.#words, slot * WORDS + 2, done)
+  }
+
+  /** Pool: the batch ends with the unit at `position`. False when that is not the one that runs. */
+  cut(slot: number, position: number): boolean {
+    return Atomics.compareExchange(this.#words, slot * WORDS + 2, position, position | CUT) === position
   }
 
   /** Thread: says how far the unit is. */
@@ -69,7 +84,7 @@ export class Slots {
   where(slot: number): { readonly threadId: number; readonly position: number; readonly fuel: bigint } {
     return {
       threadId: Atomics.load(this.#words, slot * WORDS + 1),
-      position: Atomics.load(this.#words, slot * WORDS + 2),
+      position: Atomics.load(this.#words, slot * WORDS + 2) & ~CUT,
       fuel: BigInt.asUintN(64, Atomics.load(this.#fuel, (slot * WORDS) / 2 + 2)),
     }
   }

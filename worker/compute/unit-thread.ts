@@ -59,7 +59,7 @@ export interface ThreadBatch {
 
 /** What one call gave. */
 export interface ThreadAnswer {
-  /** Units answered, from the first on; less than all after {@link BATCH_STOP_MS}. */
+  /** Units answered, from the first on; less than all after {@link BATCH_STOP_MS}, or when the pool has cut the batch. */
   readonly done: number
   /** Body of a `results` frame. */
   readonly parts: readonly Uint8Array[]
@@ -156,8 +156,7 @@ async function compute(batch: ThreadBatch): Promise<ThreadAnswer> {
       : sandbox!.executeModuleUnit(job, unit, items, onFuel, onTrouble)
   }
   let beganMs = fromMs
-  while (done < batch.units.length) {
-    slots.begin(batch.slot, done)
+  while (done < batch.units.length && slots.begin(batch.slot, done)) {
     const items = batch.items?.subarray(batch.offsets![done]!, batch.offsets![done + 1]!)
     let end = run(batch.units[done]!, unpackItems(items))
     if (end instanceof Promise) end = await end
@@ -167,7 +166,7 @@ async function compute(batch: ThreadBatch): Promise<ThreadAnswer> {
     done++
     if (nowMs - fromMs > BATCH_STOP_MS || writer.length > BATCH_STOP_BYTES) break
   }
-  slots.begin(batch.slot, done)
+  slots.end(batch.slot, done)
   if (batch.module !== undefined) collectGarbage()
   return { done, parts: writer.finish(), fromMs, toMs: beganMs, trouble }
 }

@@ -244,6 +244,18 @@ ends('a short unit does not wait behind a long one while a thread is free', asyn
   bench.compute.abort(long)
 })
 
+ends('units of one call do not wait for a long one among them while a thread is free', async ({ bench }) => {
+  const job = bench.submit(computeSpec('loop', 2000, { args: ['1700'] }), 1000)
+  await bench.collect(job, 1000)
+  // By now a call holds some hundreds of units.
+  const rest = Array.from({ length: 1000 }, (_, i) => ({ unit: 1000 + i, items: [] }))
+  bench.compute.run({ jobId: job, units: rest })
+  const results = await bench.collect(job, 1999)
+  assert.ok(results.every(({ outcome, unit }) => outcome === 'done' && unit !== 1700))
+  assert.is(new Set(results.map(({ unit }) => unit)).size, 1999)
+  bench.compute.abort(job)
+})
+
 ends('low priority reaches the process', async () => {
   const bench = computeBench(1, { lowPriority: true })
   try {
