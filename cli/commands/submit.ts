@@ -7,10 +7,11 @@ import type { JobId } from '../../proto/model.js'
 import { pause } from '../../runtime/clock.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
-import { type CommandContext, sameNetworkFlags, workerFlags } from '../context.js'
+import { type CommandContext, sameNetworkFlags, shellWord, workerFlags } from '../context.js'
 import { type Connection, connect } from '../grid/connect.js'
 import { addJobFlags, describeJob } from '../job-options/job-flags.js'
 import { jobSchemaText } from '../job-options/job-schema.js'
+import { type AnswerOptions, checkFolder } from '../jobs/answers.js'
 import { collect } from '../jobs/collect.js'
 import { dryRun, trialText } from '../jobs/dry-run.js'
 import { draftJob, finishJob, type JobDraft, tryFirstUnit } from '../jobs/job-draft.js'
@@ -71,8 +72,13 @@ async function submit(
     return EXIT.ok
   }
   const waits = options.wait === true
-  const folder = options.output as string | undefined
-  if (!waits && (folder !== undefined || options.layout !== undefined || options.stderr === true)) {
+  const answers: AnswerOptions = {
+    folder: options.output as string | undefined,
+    layout: options.layout as string | undefined,
+    stderr: options.stderr === true,
+    raw: false,
+  }
+  if (!waits && (answers.folder !== undefined || answers.layout !== undefined || answers.stderr)) {
     throw new GridError('invalid', '-o, --layout and --stderr go with --wait', {
       hint: "without it, fetch the results later: 'manyhands results JOB -o DIR'",
     })
@@ -80,12 +86,11 @@ async function submit(
   const draft = await draftJob(context, describeJob(taskName, context.passed, options))
   try {
     if (options.dryRun === true) return await dryRun(context, draft, options.trial !== false)
+    await checkFolder(draft.built.spec, answers)
     return await send(context, draft, {
       trial: options.trial !== false,
       waits,
-      folder,
-      layout: options.layout as string | undefined,
-      stderr: options.stderr === true,
+      answers,
       audit: options.audit !== false,
     })
   } finally {
@@ -96,9 +101,7 @@ async function submit(
 interface SendOptions {
   readonly trial: boolean
   readonly waits: boolean
-  readonly folder: string | undefined
-  readonly layout: string | undefined
-  readonly stderr: boolean
+  readonly answers: AnswerOptions
   readonly audit: boolean
 }
 
@@ -150,17 +153,25 @@ async function send(context: CommandContext, draft: JobDraft, options: SendOptio
       output.note(nextCommands(jobId, sameNetworkFlags(context)))
       return EXIT.ok
     }
-    return await collect(context, connection, await connection.client.job(jobId), [], {
-      follow: true,
-      audit: options.audit,
-      raw: false,
-      folder: options.folder,
-      layout: options.layout,
-      stderr: options.stderr,
-    })
+    try {
+      const job = await connection.client.job(jobId)
+      return await collect(context, connection, job, [], { follow: true, audit: options.audit, ...options.answers })
+    } catch (error) {
+      throw goesOn(context, jobId, toGridError(error), options.answers)
+    }
   } finally {
     await connection.close()
   }
+}
+
+/** Whoever failed to wait for a job that the grid has need not submit it again. */
+function goesOn(context: CommandContext, jobId: JobId, error: GridError, { folder }: AnswerOptions): GridError {
+  const into = folder === undefined ? '' : ` -o ${shellWord(folder)}`
+  return new GridError(error.code, error.message, {
+    cause: error,
+    fields: error.fields,
+    hint: `the job goes on; its result: manyhands results ${shortId(jobId)}${into}${sameNetworkFlags(context)}`,
+  })
 }
 
 /** An upload that broke off goes on where it stopped, when the same content is submitted again. */

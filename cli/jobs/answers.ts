@@ -5,6 +5,8 @@ import { OutputSum } from '../../client/results/output-sum.js'
 import { reduceAnswers } from '../../client/results/reduce.js'
 import type { KnownJob } from '../../client/session/session.js'
 import { formatSelection } from '../../job/selection.js'
+import { jobIdOf } from '../../job/spec.js'
+import { jobSpecCodec } from '../../proto/codec/spec.js'
 import type { JobSpec } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import { sha256 } from '../../runtime/hash.js'
@@ -54,6 +56,12 @@ export function openFolder(
     return undefined
   }
   return ResultFolder.open(nodeFolder(folder), job, sha256, { stderr, ...(layout === undefined ? {} : { layout }) })
+}
+
+/** Refuses what `-o` and `--layout` say of a job that is yet to be submitted. Rejects with GridError. */
+export async function checkFolder(spec: JobSpec, options: AnswerOptions): Promise<void> {
+  const folder = await openFolder({ jobId: jobIdOf(sha256, jobSpecCodec.encode(spec)), spec }, options)
+  await folder?.discard()
 }
 
 /** What became of the folder of `-o`. */

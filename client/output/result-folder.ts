@@ -167,6 +167,12 @@ export class ResultFolder {
     }
   }
 
+  /** Lets go of it as if it had not been opened: what was there stays as it was. */
+  async discard(): Promise<void> {
+    this.#closed = true
+    await this.#manifest.discard()
+  }
+
   /** Completes the manifest; units of an earlier run that were not seen in this one stay in it. Safe to call twice. */
   async close(): Promise<void> {
     if (this.#closed) return

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -160,6 +160,29 @@ usage('flags that contradict one another are refused before any peer is looked f
   }
 })
 
+const toFolder = (pattern: string) => submitTo(here('results'), '--layout', pattern)
+
+function submitTo(folder: string, ...more: readonly string[]): readonly string[] {
+  return ['submit', 'primes', '--range', '0..10', '--wait', '-o', folder, ...more]
+}
+
+usage('a folder that cannot take the results is refused before the job is submitted', async () => {
+  const folder = here('of-another')
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ job: 'another' }))
+  const file = here('no-folder')
+  writeFileSync(file, '')
+  for (const [argv, message] of [
+    [submitTo(folder), /the folder holds the results of another job/],
+    [submitTo(file), /no-folder cannot be made: a file is there/],
+  ] as const) {
+    const { stderr } = await run(argv, { home })
+    assert.match(stderr, message)
+    assert.not.match(stderr, /no peer/)
+  }
+  assert.equal(readdirSync(folder), ['manifest.json'])
+})
+
 usage('what a job is made of is checked before any peer is looked for', async () => {
   for (const [argv, message] of [
     [['submit'], /no task is named/],
@@ -182,6 +205,9 @@ usage('what a job is made of is checked before any peer is looked for', async ()
     [['id', 'show', 'x'], /'id show' takes no file/],
     [['id', 'import', '/nonexistent'], /the key file \/nonexistent does not exist/],
     [['submit', 'primes', '--range', '0..10', '-o', 'x'], /-o, --layout and --stderr go with --wait/],
+    [[...toFolder('const')], /layout 'const' gives several units the same name/],
+    [[...toFolder('../{i}')], /layout '..\/\{i\}' has a part '\.\.'/],
+    [['submit', 'primes', '--range', '0..10', '--wait', '--layout', '{i}'], /--layout goes with -o DIR/],
     [['map', 'primes'], /primes does not work line by line/],
     [['retry', 'last'], /say what to retry/],
     [['units', 'last', '--state', 'broken'], /'broken' is no state of a unit/],
