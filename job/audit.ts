@@ -3,7 +3,7 @@ import { AuditSample } from './audit-sample.js'
 import { Disputes } from './disputes.js'
 import { type Chance, LeaningUnits } from './leaning-units.js'
 import type { RuledAnswer } from './rulings.js'
-import type { Judgement, Vote } from './verdict.js'
+import { hasAnswer, type Judgement, type Vote } from './verdict.js'
 
 /** How much of a job the submitter's side computes again, as shares of its units. 0 to 1 each. */
 export interface AuditShares {
@@ -86,7 +86,7 @@ export class AuditPlan {
 
   /** Takes in what the facts say of a unit now. `final`: no further opinion will come. */
   look(unit: number, judgement: Judgement, final = false): void {
-    const isSettled = judgement.state === 'accepted' || judgement.state === 'failed'
+    const isSettled = hasAnswer(judgement)
     if (judgement.ruled) {
       this.#disputes.forget(unit)
       if (!this.#sample.has(unit)) this.#replayed.add(unit)

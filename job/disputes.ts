@@ -1,5 +1,5 @@
 import type { PublicKey } from '../proto/model.js'
-import type { Judgement } from './verdict.js'
+import { hasAnswer, type Judgement } from './verdict.js'
 import { answerOf } from './votes.js'
 
 /** Who stands against whom on a unit. Winners: none while it is open. */
@@ -11,7 +11,7 @@ interface Dispute {
 }
 
 function disputeOf(judgement: Judgement): Dispute {
-  const isSettled = judgement.state === 'accepted' || judgement.state === 'failed'
+  const isSettled = hasAnswer(judgement)
   if (!isSettled) return { winners: [], losers: [], outvoted: [] }
   const byAnswer = new Map<string, PublicKey[]>()
   for (const vote of judgement.conflicting) {

@@ -2,7 +2,7 @@ import type { Digest, NodeId, Outcome, ReportFact } from '../proto/model.js'
 import { Credibility } from './credibility.js'
 import { grantorFactsMax, withoutRoom } from './crowding.js'
 import { type CheckedFact, CheckedFacts, checkReportFact, type FactContext, type FactRefusal, factId } from './facts.js'
-import { type Judgement, judge, type VerdictRules, type Vote } from './verdict.js'
+import { hasAnswer, type Judgement, judge, type VerdictRules, type Vote } from './verdict.js'
 
 /** What an owner says of a unit. */
 interface SettledClaim {
@@ -160,7 +160,7 @@ export class ShardEvidence {
   check(claim: SettledClaim): UnitEvidence {
     const { unit } = claim
     const judgement = this.judge(unit)
-    if (judgement.state !== 'accepted' && judgement.state !== 'failed') {
+    if (!hasAnswer(judgement)) {
       const reason = this.#votes.has(unit) ? judgement.state : 'noFacts'
       return { ok: false, unit, reason, judgement }
     }
@@ -175,6 +175,6 @@ export class ShardEvidence {
 
 /** What a unit is settled as; undefined: it is not. */
 function answerTo(judgement: Judgement): string | undefined {
-  const isSettled = judgement.state === 'accepted' || judgement.state === 'failed'
+  const isSettled = hasAnswer(judgement)
   return isSettled ? judgement.outcome + judgement.digest : undefined
 }

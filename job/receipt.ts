@@ -9,7 +9,7 @@ import { contains } from './selection.js'
 import type { SignatureVerifier } from './signature.js'
 import { jobIdOf } from './spec.js'
 import { unitCount } from './unit-source.js'
-import { type Judgement, type Vote, verdictRules } from './verdict.js'
+import { hasAnswer, type Judgement, type Vote, verdictRules } from './verdict.js'
 
 /** All that shows how one unit of a job came to its result, to be checked far from any network. */
 export interface Receipt {
@@ -100,8 +100,7 @@ export function checkReceipt(
   }
 
   const judgement = evidence.judge(unit)
-  if (judgement.state !== 'accepted' && judgement.state !== 'failed')
-    return refuse(`these reports leave unit ${unit} ${judgement.state}`)
+  if (!hasAnswer(judgement)) return refuse(`these reports leave unit ${unit} ${judgement.state}`)
   const { outcome, digest } = judgement
   const proved = evidence.check({ unit, outcome, digest })
   if (!proved.ok) return refuse(`these reports leave unit ${unit} ${proved.reason}`)

@@ -94,6 +94,14 @@ export type Judgement =
   | ({ readonly state: 'accepted'; readonly outcome: 'done' } & Settled & Tally)
   | ({ readonly state: 'failed'; readonly outcome: Exclude<Outcome, 'done' | 'host'> } & Settled & Tally)
 
+/** A judgement that gives the unit an answer. */
+export type Answered = Extract<Judgement, { readonly state: 'accepted' | 'failed' }>
+
+/** Whether the facts give the unit an answer: what it wrote, or how it failed. */
+export function hasAnswer(judgement: Judgement | undefined): judgement is Answered {
+  return judgement?.state === 'accepted' || judgement?.state === 'failed'
+}
+
 /** Weights where nothing is known of anybody. */
 const STRANGERS: Weights = { weight: () => NEWCOMER_BITS }
 const NO_VOTES: readonly Vote[] = Object.freeze([])
@@ -257,9 +265,8 @@ export function donorsNeeded(policy: Policy): number {
 }
 
 /** Whether a vote says what was settled: then its donor is credited, also when the cap of its grantor left it out. */
-export function agrees(judgement: Judgement, vote: Pick<Vote, 'outcome' | 'digest'>): boolean {
-  if (judgement.state !== 'accepted' && judgement.state !== 'failed') return false
-  return judgement.outcome === vote.outcome && judgement.digest === vote.digest
+export function agrees(judgement: Judgement | undefined, vote: Pick<Vote, 'outcome' | 'digest'>): boolean {
+  return hasAnswer(judgement) && judgement.outcome === vote.outcome && judgement.digest === vote.digest
 }
 
 /** A unit that is to have a second opinion although one is believed: see `SPOT_CHECKED` of the owner's core. */

@@ -1,5 +1,6 @@
 import { shardList, shardUnits } from '../../job/shard.js'
 import { stopReason } from '../../job/stop-rule.js'
+import { hasAnswer } from '../../job/verdict.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId, JobSpec, NodeId, Summary } from '../../proto/model.js'
 import { type Millis, pause } from '../../runtime/clock.js'
@@ -143,8 +144,7 @@ async function hasFacts(
       if (answered === 0) return undefined
       for (const { first, count } of shardUnits(job.spec, shard)) {
         for (let unit = first; unit < first + count; unit++) {
-          const { state } = evidence.judge(unit)
-          if (state !== 'accepted' && state !== 'failed') return false
+          if (!hasAnswer(evidence.judge(unit))) return false
         }
       }
     }

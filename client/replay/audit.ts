@@ -14,7 +14,7 @@ import { isSameAnswer, type RuledAnswer } from '../../job/rulings.js'
 import { clipRanges, count, mergeRanges } from '../../job/selection.js'
 import { selectedShards, shardUnits } from '../../job/shard.js'
 import { unitCount } from '../../job/unit-source.js'
-import type { Vote } from '../../job/verdict.js'
+import { hasAnswer, type Vote } from '../../job/verdict.js'
 import type { Ruling, UnitRange } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { toGridError } from '../../runtime/errors.js'
@@ -225,7 +225,7 @@ export class Auditor {
           const judgement = evidence.judge(unit)
           this.#plan.look(unit, judgement, final)
           this.#plan.lean(unit, judgement.ruled || strangers.size === 0 ? [] : evidence.leansOn(unit, strangers))
-          if (judgement.state !== 'accepted' && judgement.state !== 'failed') continue
+          if (!hasAnswer(judgement)) continue
           this.#settled++
           if (!judgement.ruled && !this.#decided.has(unit)) this.#unreplayed++
         }
@@ -352,7 +352,7 @@ export class Auditor {
 
 function seenOf(evidence: ShardEvidence, unit: number): Seen {
   const judgement = evidence.judge(unit)
-  const isSettled = judgement.state === 'accepted' || judgement.state === 'failed'
+  const isSettled = hasAnswer(judgement)
   return {
     votes: evidence.votes(unit),
     settled: isSettled ? { outcome: judgement.outcome, digest: judgement.digest } : undefined,

@@ -1,7 +1,7 @@
 import { ShardEvidence, type UnitEvidence } from '../../job/evidence.js'
 import { factId } from '../../job/facts.js'
 import { mergeRanges } from '../../job/selection.js'
-import { type Vote, verdictRules } from '../../job/verdict.js'
+import { hasAnswer, type Vote, verdictRules } from '../../job/verdict.js'
 import type { ResultsReply, SettledUnit } from '../../proto/job-messages.js'
 import { SELECTION_RANGES_MAX } from '../../proto/limits.js'
 import { methods } from '../../proto/methods.js'
@@ -134,7 +134,7 @@ export class ShardResults {
   /** What the facts at hand say of a unit now. */
   digestNow(unit: number): Digest | undefined {
     const judgement = this.#evidence.judge(unit)
-    return judgement.state === 'accepted' || judgement.state === 'failed' ? judgement.digest : undefined
+    return hasAnswer(judgement) ? judgement.digest : undefined
   }
 
   /** Whether valid votes on a unit contradict each other, so that it has no result. */

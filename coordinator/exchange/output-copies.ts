@@ -1,4 +1,5 @@
 import { concat } from '../../job/list.js'
+import { hasAnswer } from '../../job/verdict.js'
 import type { OutputRequest } from '../../proto/job-messages.js'
 import { CHUNK_BYTES } from '../../proto/limits.js'
 import { methods } from '../../proto/methods.js'
@@ -157,7 +158,7 @@ export class OutputCopies {
 
   async #pull({ shard: { jobId, shard }, unit, judgement }: UnitRecord): Promise<void> {
     const { logger, owner } = this.#c
-    if (judgement?.state !== 'accepted' && judgement?.state !== 'failed') return
+    if (!hasAnswer(judgement)) return
     const { digest, outputBytes } = judgement
     for (const from of this.#c.othersOf(jobId, shard)) {
       try {

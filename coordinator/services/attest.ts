@@ -1,4 +1,4 @@
-import { agrees } from '../../job/verdict.js'
+import { agrees, hasAnswer } from '../../job/verdict.js'
 import { attestationCodec } from '../../proto/codec/attestation.js'
 import type { AttestReply } from '../../proto/job-messages.js'
 import type { PublicKey } from '../../proto/model.js'
@@ -15,7 +15,7 @@ export function givenBy(shard: Shard, worker: PublicKey): { readonly units: numb
   let fuel = 0n
   for (const { state, judgement, votes } of shard.records()) {
     if (!isDecided(state)) continue
-    if (judgement?.state !== 'accepted' && judgement?.state !== 'failed') continue
+    if (!hasAnswer(judgement)) continue
     if (!votes.some((vote) => vote.worker === worker && agrees(judgement, vote))) continue
     units++
     fuel += judgement.fuel

@@ -1,5 +1,5 @@
 import { checkReportFact } from '../../job/facts.js'
-import type { Settled, Vote } from '../../job/verdict.js'
+import { type Answered, hasAnswer, type Vote } from '../../job/verdict.js'
 import { reportFactCodec } from '../../proto/codec/facts.js'
 import type { ResultsReply, ResultsRequest, SettledUnit } from '../../proto/job-messages.js'
 import { INLINE_OUTPUT_BYTES_MAX, RESULTS_BYTES_MAX, RESULTS_FACTS_MAX, RESULTS_UNITS_MAX } from '../../proto/limits.js'
@@ -144,7 +144,7 @@ export class ResultsStream {
   }
 
   async #sendSettled(): Promise<void> {
-    const ready: { unit: number; result: SettledResult }[] = []
+    const ready: { unit: number; result: Answered }[] = []
     for (const unit of this.#due) {
       const result = settledResult(this.#shard.record(unit))
       if (result === undefined) {
@@ -157,7 +157,7 @@ export class ResultsStream {
       await this.#sendUnits(ready.slice(at, at + RESULTS_UNITS_MAX))
   }
 
-  async #sendUnits(units: readonly { unit: number; result: SettledResult }[]): Promise<void> {
+  async #sendUnits(units: readonly { unit: number; result: Answered }[]): Promise<void> {
     const small = this.#request.withOutputs
       ? await readSmall(this.#c, this.#shard, units)
       : new Map<number, Uint8Array>()
@@ -188,14 +188,11 @@ export class ResultsStream {
   }
 }
 
-/** What is settled of a unit, failures included. */
-export type SettledResult = Settled & { readonly outcome: SettledUnit['outcome'] }
-
 /** Small outputs of settled units, from whichever agreeing fact brought them. */
 export async function readSmall(
   context: ResultsContext,
   shard: Shard,
-  units: readonly { unit: number; result: Settled }[],
+  units: readonly { unit: number; result: Answered }[],
 ): Promise<Map<number, Uint8Array>> {
   const found = new Map<number, Uint8Array>()
   let left = units.filter(({ result }) => result.outputBytes <= INLINE_OUTPUT_BYTES_MAX)
@@ -213,10 +210,10 @@ export async function readSmall(
 }
 
 /** What is settled of a unit; undefined: nothing yet. */
-export function settledResult(record: UnitRecord | undefined): SettledResult | undefined {
+export function settledResult(record: UnitRecord | undefined): Answered | undefined {
   if (record === undefined || !isDecided(record.state)) return undefined
   const { judgement } = record
-  return judgement?.state === 'accepted' || judgement?.state === 'failed' ? judgement : undefined
+  return hasAnswer(judgement) ? judgement : undefined
 }
 
 /** A vote as the facts give it: one report may stand in two facts with grants of different owners. */

@@ -1,3 +1,4 @@
+import { hasAnswer } from '../../job/verdict.js'
 import type { UnitStatus, UnitsRequest } from '../../proto/job-messages.js'
 import type { UnitRange } from '../../proto/model.js'
 import type { Shard } from '../owner/core/shard.js'
@@ -25,7 +26,7 @@ function statusOf(shard: Shard, unit: number): UnitStatus {
   if (record === undefined)
     return { unit, state: 'open', instances: 0, answers: 0, errors: 0, result: undefined, waiting: '' }
   const { judgement, state } = record
-  const settled = judgement?.state === 'accepted' || judgement?.state === 'failed' ? judgement : undefined
+  const settled = hasAnswer(judgement) ? judgement : undefined
   return {
     unit,
     state,

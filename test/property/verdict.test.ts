@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { applyOrders, type KnownOrder } from '../../job/orders.js'
-import { type Judgement, judge, type VerdictRules, type Vote, verdictRules } from '../../job/verdict.js'
+import { hasAnswer, type Judgement, judge, type VerdictRules, type Vote, verdictRules } from '../../job/verdict.js'
 import type { Digest, JobId, NodeId, Outcome, PublicKey } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'
@@ -142,7 +142,7 @@ verdict('equals the slow model', () => {
       const expected = model(votes, rules)
       seen.add(judgement.state)
       assert.is(judgement.state, expected.state)
-      if (judgement.state === 'accepted' || judgement.state === 'failed') {
+      if (hasAnswer(judgement)) {
         const { winner, counted, valid } = expected
         assert.ok(winner && judgement.outcome === winner.outcome && judgement.digest === winner.digest)
         const { agreeing, conflicting } = judgement
@@ -188,7 +188,7 @@ verdict('stands when a donor says again under another grant what it said', () =>
   check(
     fc.property(again, rulesArbitrary, ([votes, copies], rules) => {
       const judgement = judge(votes, rules)
-      if (judgement.state !== 'accepted' && judgement.state !== 'failed') return
+      if (!hasAnswer(judgement)) return
       settled++
       const { digest, outcome, agreeing } = judgement
       const more = copies.map(([which, grantor, salt]) => {
@@ -217,7 +217,7 @@ verdict('never has two answers that would both win', () => {
   check(
     fc.property(votesArbitrary, rulesArbitrary, (votes, rules) => {
       const judgement = judge(votes, rules)
-      if (judgement.state !== 'accepted' && judgement.state !== 'failed') return
+      if (!hasAnswer(judgement)) return
       if (rules.policy.type === 'none') return
       const { agreeing, conflicting } = judgement
       assert.ok(agreeing.length >= rules.quorum)

@@ -2,7 +2,7 @@ import type { Weights } from '../../../job/credibility.js'
 import { isDeterministic } from '../../../job/digest.js'
 import { count } from '../../../job/selection.js'
 import { unitCount } from '../../../job/unit-source.js'
-import { type Judgement, judge, type VerdictRules, type Vote } from '../../../job/verdict.js'
+import { hasAnswer, type Judgement, judge, type VerdictRules, type Vote } from '../../../job/verdict.js'
 import type { JobSpec, NodeId } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import type { GrantorStanding, Grantors } from './grantors.js'
@@ -108,7 +108,7 @@ export class Doubts<Unit extends DoubtedUnit> {
     if (grantors === undefined) return judgement
     const isTold = record.shard.awaitsOthers || record.shard.isReadBack
     if (record.shard.awaitsOthers && record.shard.isNewHere) this.#inherit(record.votes, now)
-    if (judgement.ruled || (judgement.state !== 'accepted' && judgement.state !== 'failed')) {
+    if (judgement.ruled || !hasAnswer(judgement)) {
       if (record.doubt !== undefined && judgement.state === 'disputed') this.#contradicted(record.doubt)
       return judgement
     }
@@ -121,7 +121,7 @@ export class Doubts<Unit extends DoubtedUnit> {
     }
     const known = record.votes.filter(({ grantor }) => grantors.isMet(grantor))
     const alone = judge(known, rules, weights)
-    if (alone.state === 'accepted' || alone.state === 'failed') {
+    if (hasAnswer(alone)) {
       if (alone.outcome === judgement.outcome && alone.digest === judgement.digest) return judgement
       if (record.doubt !== undefined) this.#contradicted(record.doubt)
       // With `none` no vote is held against another.
@@ -183,7 +183,7 @@ export class Doubts<Unit extends DoubtedUnit> {
 }
 
 function isAgainst(vote: Vote, judgement: Judgement): boolean {
-  if (judgement.state !== 'accepted' && judgement.state !== 'failed') return false
+  if (!hasAnswer(judgement)) return false
   return isDeterministic(vote.outcome) && (vote.outcome !== judgement.outcome || vote.digest !== judgement.digest)
 }
 

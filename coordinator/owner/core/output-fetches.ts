@@ -1,4 +1,4 @@
-import type { Judgement } from '../../../job/verdict.js'
+import { type Answered, hasAnswer } from '../../../job/verdict.js'
 import type { NodeId, PublicKey } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import type { OwnerEffect } from './messages.js'
@@ -64,7 +64,7 @@ export class OutputFetches {
     }
   }
 
-  #start(record: UnitRecord, worker: WorkerRecord, session: number, judgement: Answer, now: Millis): void {
+  #start(record: UnitRecord, worker: WorkerRecord, session: number, judgement: Answered, now: Millis): void {
     const bytes = judgement.outputBytes
     record.fetchTried ??= new Set()
     record.fetchTried.add(session)
@@ -151,8 +151,6 @@ export class OutputFetches {
   }
 }
 
-type Answer = Extract<Judgement, { readonly state: 'accepted' | 'failed' }>
-
-function answerOf({ judgement }: UnitRecord): Answer | undefined {
-  return judgement?.state === 'accepted' || judgement?.state === 'failed' ? judgement : undefined
+function answerOf({ judgement }: UnitRecord): Answered | undefined {
+  return hasAnswer(judgement) ? judgement : undefined
 }

@@ -1,5 +1,5 @@
 import { isDeterministic } from '../../../job/digest.js'
-import type { Vote } from '../../../job/verdict.js'
+import { agrees, type Vote } from '../../../job/verdict.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { SPOT_CHECKED_SHARE } from './believed.js'
 import { HOST_FAILURES_MAX } from './draw.js'
@@ -88,7 +88,7 @@ export class Settling {
         this.#state.fetches.computedAgain(record, worker)
       this.after(change, now)
       if (isNewlyDecided(change)) decided.push(vote.unit)
-      if (live && change.after !== 'open' && record.judgement !== undefined && agrees(vote, record))
+      if (live && change.after !== 'open' && agrees(record.judgement, vote))
         shard.job.durations.agreed(vote.donor, unitMs)
     }
     for (const change of shard.swayed(now)) {
@@ -179,7 +179,7 @@ export class Settling {
       const vote = record.votes.find(
         (candidate) => candidate.worker === instance.worker.key && candidate.outcome !== 'host',
       )
-      const agreed = vote !== undefined && agrees(vote, record)
+      const agreed = vote !== undefined && agrees(record.judgement, vote)
       instance.state = 'gone'
       instance.credited.fate = agreed ? 'agreed' : 'disagreed'
       instance.worker.unsettled.delete(instance)
@@ -191,7 +191,7 @@ export class Settling {
       const worker = this.#state.workers.get(vote.worker)
       if (worker?.session === undefined) continue
       const lists = listsOf(this.#settled, worker, shard, () => ({ agreed: [] as number[], disagreed: [] as number[] }))
-      ;(agrees(vote, record) ? lists.agreed : lists.disagreed).push(record.unit)
+      ;(agrees(record.judgement, vote) ? lists.agreed : lists.disagreed).push(record.unit)
     }
     for (const instance of [...record.held]) {
       instance.credited.fate = 'void'
@@ -257,12 +257,6 @@ export function isRedundant(vote: Vote, record: UnitRecord | undefined): boolean
     if (other.outcome !== first.outcome || other.digest !== first.digest) return true
   }
   return same >= (vote.outcome === 'host' ? HOST_FAILURES_MAX : ANSWERS_MAX)
-}
-
-function agrees(vote: Vote, record: UnitRecord): boolean {
-  const { judgement } = record
-  if (judgement === undefined || (judgement.state !== 'accepted' && judgement.state !== 'failed')) return false
-  return vote.outcome === judgement.outcome && vote.digest === judgement.digest
 }
 
 function listsOf<Lists>(

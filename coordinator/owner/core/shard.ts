@@ -1,6 +1,6 @@
 import { grantorFactsMax, withoutRoom } from '../../../job/crowding.js'
 import { ZERO_DIGEST } from '../../../job/digest.js'
-import { type Judgement, judge, openAfterOne, type VerdictRules, type Vote } from '../../../job/verdict.js'
+import { hasAnswer, type Judgement, judge, openAfterOne, type VerdictRules, type Vote } from '../../../job/verdict.js'
 import type { Digest, JobId, NodeId, Summary, UnitRange, UnitState } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { Believed } from './believed.js'
@@ -285,7 +285,7 @@ export class Shard {
 
   /** Whether the unit is decided by the word of one donor alone, by what that donor has shown. */
   isByOneWord({ judgement }: UnitRecord): boolean {
-    if (this.#believed === undefined || (judgement?.state !== 'accepted' && judgement?.state !== 'failed')) return false
+    if (this.#believed === undefined || !hasAnswer(judgement)) return false
     return judgement.agreeing.length === 1 && judgement.ruled === undefined
   }
 

@@ -1,6 +1,7 @@
 import { submitJob } from '../../../client/submit/submit.js'
 import type { OwnerDriver } from '../../../coordinator/owner/owner-driver.js'
 import { checkSpec, specDefaults } from '../../../job/spec.js'
+import { hasAnswer } from '../../../job/verdict.js'
 import type { JobId, JobSpec, PublicKey } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { toHex } from '../../../runtime/hex.js'
@@ -208,7 +209,7 @@ class LiarRun {
     let failed = 0
     for (const number of this.#shards.keys()) {
       for (const { unit, state, judgement } of this.#owner!.core.shard(this.#jobId!, number)?.records() ?? []) {
-        if (judgement?.state !== 'accepted' && judgement?.state !== 'failed') continue
+        if (!hasAnswer(judgement)) continue
         const right = rightOutput(SALT, unit)
         if (judgement.outcome === right.outcome && judgement.digest === right.digest) continue
         if (state === 'failed') failed++
