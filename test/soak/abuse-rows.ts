@@ -42,6 +42,19 @@ const MANGLED = 500
 const RESETS = 'resets: 1,000 in quick succession, 33 a second from then on'
 const HELD = 'what connections make a peer hold: 128 MiB; calls of a connection: 64'
 
+/** Four ways at once, each from an address of its own: what calls, connections, memory and handshakes cost. */
+async function together(attack: Attack): Promise<void> {
+  const questions = async () => {
+    while (!attack.signal.aborted) await floodOfQuestions(attack)
+  }
+  await Promise.all([
+    questions(),
+    unfinishedMessages(attack, '127.0.0.2'),
+    rapidResets(attack, '127.0.0.3'),
+    halfHandshakes(attack, '127.0.0.4'),
+  ])
+}
+
 /** Every attack of `npm run soak -- abuse`, by name. */
 export const abuseRows: Readonly<Record<string, Row>> = {
   questions: { round: floodOfQuestions, limit: 'turns of 4 ms; calls that wait: 512 of a key' },
@@ -77,4 +90,5 @@ export const abuseRows: Readonly<Record<string, Row>> = {
   'closed-windows': { round: closedWindows, limit: HELD },
   'unfinished-messages': { round: unfinishedMessages, limit: HELD },
   'small-compressed': { round: smallCompressed, limit: 'compressed messages: none; resets' },
+  together: { round: together, limit: `turns of 4 ms, fair by address; handshakes: 128; ${HELD}; ${RESETS}` },
 }

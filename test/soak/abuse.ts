@@ -7,6 +7,7 @@ import type { GridProcess } from '../../process/compose.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId } from '../../proto/model.js'
 import { pause, systemClock } from '../../runtime/clock.js'
+import { stopOfMany } from '../../runtime/stop.js'
 import { deadline } from '../support/deadline.js'
 import type { Health } from '../support/grid-process.js'
 import { testNetwork } from '../support/grpc-nodes.js'
@@ -32,6 +33,8 @@ const MEMORY_MS = 200
 const PAGE_BYTES = 4_096
 /** How long a peer under attack may take to say how a job stands. Unit: ms. */
 const ASK_MS = 20_000
+/** Calls of an attack may wait for so long: whoever floods stands behind everybody else. Unit: ms. */
+const CALL_MS = 30_000
 /** An attack is over a little after its time, when what it has under way is answered. Unit: ms. */
 const END_MS = 60_000
 /** Refusals that are shown of a row. */
@@ -99,9 +102,9 @@ class Stage {
     say(`in peace: ${calm.toFixed(0)} units/s, ${memoryOf(before)}`)
     const faults: string[] = []
     for (const name of names) {
-      const over = new AbortController()
+      const over = stopOfMany()
       const row = rows[name]!
-      const attack = new Attack(target, seededRandom(seed), { signal: over.signal, ...row.options })
+      const attack = new Attack(target, seededRandom(seed), { signal: over.signal, callMs: CALL_MS, ...row.options })
       const run = this.#rounds(row, attack)
       const { pid } = this.#peer.process
       const memory = watchMemory(pid)

@@ -128,9 +128,9 @@ export function silentSockets(attack: Attack): Promise<void> {
 }
 
 /** Handshakes that cost the peer its half, a key exchange and a signature, and then go no further. */
-export async function halfHandshakes(attack: Attack): Promise<void> {
+export async function halfHandshakes(attack: Attack, from?: string): Promise<void> {
   const hello = await clientHello()
-  return deadSockets(attack, () => hello)
+  return deadSockets(attack, () => hello, from)
 }
 
 /** What a TLS client says first. */
@@ -151,13 +151,17 @@ async function clientHello(): Promise<Buffer> {
   return hello
 }
 
-async function deadSockets(attack: Attack, firstBytes: (index: number) => Buffer | undefined): Promise<void> {
+async function deadSockets(
+  attack: Attack,
+  firstBytes: (index: number) => Buffer | undefined,
+  from?: string,
+): Promise<void> {
   const { signal } = attack
   const { host, port } = parseAddress(attack.target.endpoint.address)
   const lane = async (index: number) => {
     while (!signal.aborted) {
       attack.sent++
-      const socket: Socket = connectTcp({ host, port })
+      const socket: Socket = connectTcp({ host, port, ...(from === undefined ? {} : { localAddress: from }) })
       let end = 'closed'
       socket.on('error', (error: NodeJS.ErrnoException) => {
         end = error.code ?? error.message

