@@ -67,12 +67,12 @@ export function confidenceText(errorPpm: number): string {
 }
 
 /** Donors that a unit speaks for, and against. */
-interface Outcome {
+interface Sides {
   readonly right: readonly PublicKey[]
   readonly wrong: readonly PublicKey[]
 }
 
-const NOTHING: Outcome = { right: [], wrong: [] }
+const NOTHING: Sides = { right: [], wrong: [] }
 
 /**
  * What the votes of one shard say of its donors, kept up to date vote by vote. A function of the sets of votes alone, whatever
@@ -82,7 +82,7 @@ const NOTHING: Outcome = { right: [], wrong: [] }
  */
 export class Credibility implements Weights {
   readonly #known = new Map<PublicKey, { agreements: number; losses: number; bits: number }>()
-  readonly #byUnit = new Map<number, Outcome>()
+  readonly #byUnit = new Map<number, Sides>()
 
   weight(donor: PublicKey): number {
     return this.#known.get(donor)?.bits ?? NEWCOMER_BITS
@@ -97,7 +97,7 @@ export class Credibility implements Weights {
   /** Takes in all votes on a unit. Gives the donors whose weight is another one now. */
   update(unit: number, votes: readonly Vote[], rules: AgreementRules): readonly PublicKey[] {
     const before = this.#byUnit.get(unit) ?? NOTHING
-    const after = outcomeOf(votes, rules)
+    const after = sidesOf(votes, rules)
     if (before === NOTHING && after === NOTHING) return []
     if (after === NOTHING) this.#byUnit.delete(unit)
     else this.#byUnit.set(unit, after)
@@ -130,7 +130,7 @@ export class Credibility implements Weights {
   }
 }
 
-function outcomeOf(votes: readonly Vote[], rules: AgreementRules): Outcome {
+function sidesOf(votes: readonly Vote[], rules: AgreementRules): Sides {
   const { minGrantors, rulings } = rules
   const ruled = votes.length === 0 ? undefined : rulings?.answers.get(votes[0]!.unit)
   if (votes.length < 2 && ruled === undefined) return NOTHING
@@ -156,7 +156,7 @@ function outcomeOf(votes: readonly Vote[], rules: AgreementRules): Outcome {
   return NOTHING
 }
 
-function split(votes: readonly Vote[], isRight: (vote: Vote) => boolean): Outcome {
+function split(votes: readonly Vote[], isRight: (vote: Vote) => boolean): Sides {
   const right: PublicKey[] = []
   const wrong: PublicKey[] = []
   for (const vote of votes) (isRight(vote) ? right : wrong).push(vote.donor)

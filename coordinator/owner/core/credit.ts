@@ -30,7 +30,7 @@ const DRAW_FULL_CREDIT = 16
 const ORDER_MAX = 2 * CREDIT_INSTANCES_MAX
 
 /** Grants of one job as they were made, from `head` on. */
-interface Order {
+interface GrantOrder {
   grants: Creditable[]
   head: number
 }
@@ -46,7 +46,7 @@ interface Order {
 export class Credit {
   readonly #start: number
   #credit: number
-  readonly #orders = new Map<JobId, Order>()
+  readonly #orders = new Map<JobId, GrantOrder>()
   /** Grants in all orders. */
   #ordered = 0
 
@@ -111,7 +111,7 @@ export class Credit {
   }
 
   /** The first `count` grants of an order say nothing any more. */
-  #pass(jobId: JobId, order: Order, count: number): void {
+  #pass(jobId: JobId, order: GrantOrder, count: number): void {
     order.head += count
     this.#ordered -= count
     if (order.head === order.grants.length) this.#orders.delete(jobId)

@@ -15,7 +15,7 @@ const TICKET_UNITS_MAX = 32_768
 /** A worker that says it runs a unit of another owner is believed for so long: heartbeats come every 5 s. */
 const RUNNING_MS = 12_000
 
-type Want = Extract<OwnerEvent, { type: 'wantChanged' }>
+type WantChanged = Extract<OwnerEvent, { type: 'wantChanged' }>
 
 /** A second stream of a key, waiting for the first to show that it is dead. */
 interface Takeover {
@@ -23,7 +23,7 @@ interface Takeover {
   readonly hello: WorkerHello
   readonly until: Millis
   /** What the newcomer has asked for while it waits. */
-  want: Want | undefined
+  want: WantChanged | undefined
 }
 
 /**
@@ -112,7 +112,7 @@ export class Sessions {
   }
 
   /** The worker is willing to hold `instances` in all. */
-  wantChanged(want: Want, now: Millis): void {
+  wantChanged(want: WantChanged, now: Millis): void {
     const { session, instances, restraint, declined = [], busy = false, jobs = [], ofNew = 0 } = want
     const worker = this.heard(session, now)
     if (worker === undefined) {
