@@ -95,6 +95,7 @@ export type FactRefusal =
   | 'tooManyUnits'
   | 'tooManyGrants'
   | 'grantOtherWorker'
+  | 'grantTwice'
   | 'grantUnused'
   | 'unitNotGranted'
   | 'donorSignature'
@@ -245,9 +246,13 @@ export function checkReportFact(
   const reportId = context.sha256(fact.report.bytes)
   const votes: (Vote | undefined)[] = new Array(report.results.length).fill(undefined)
   const grants: CheckedGrant[] = []
+  const grantIds = new Set<Digest>()
   for (const signed of fact.grants) {
     const checked = checkGrant(signed, context)
     if (!checked.ok) return checked
+    // Else anybody could make many facts of one.
+    if (grantIds.has(checked.id)) return { ok: false, reason: 'grantTwice' }
+    grantIds.add(checked.id)
     const { grant } = checked
     if (grant.shard !== report.shard) return { ok: false, reason: 'grantOtherShard' }
     if (grant.worker !== report.worker) return { ok: false, reason: 'grantOtherWorker' }

@@ -96,6 +96,12 @@ facts('every unit needs a grant and every grant a unit', () => {
   assert.is(reasonOf(factOf(reportWith(), [one, next, third])), 'grantUnused')
 })
 
+facts('a grant that stands twice voids the fact: anybody could make many of one', () => {
+  const grant = grantWith()
+  assert.is(reasonOf(factOf(reportWith(), [grant])), 'ok')
+  assert.is(reasonOf(factOf(reportWith(), [grant, grant])), 'grantTwice')
+})
+
 facts('runs of a grant must lie in its shard', () => {
   assert.is(reasonOf(factOf(reportWith(), [grantWith({ runs: [{ first: 0, count: 65, opinion: 0 }] })])), 'grantUnits')
   assert.is(reasonOf(factOf(reportWith(), [grantWith({ runs: [{ first: 0, count: 0, opinion: 0 }] })])), 'grantUnits')
