@@ -89,7 +89,7 @@ const NOTHING = new Uint8Array(0)
 
 /**
  * Runs an admitted program from start to end on this thread. Never throws and never waits. `onFuel` is called with the
- * fuel used so far, about every tenth of a second while the program computes; it may end the thread, not the program.
+ * fuel used so far, every few milliseconds while the program computes; it may end the thread, not the program.
  */
 export function runProgram(
   module: Module,
