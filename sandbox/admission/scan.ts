@@ -93,7 +93,7 @@ export class BodyScanner {
       case FORM.memory:
         // The alignment; from 16 on its bits mean SIMD, another memory or an address of 64 bits.
         if (reader.u32() > 3) reader.refuse('alignment beyond 8 bytes, or more than one memory', undefined, at)
-        reader.skipNumber()
+        skipOffset(reader)
         break
       case FORM.special:
         this.#special(reader, op, at)
@@ -295,6 +295,9 @@ export class BodyScanner {
   }
 }
 
+/** Bytes of a LEB128 number of 32 bits. */
+const OFFSET_BYTES_MAX = 5
+
 /** Effect on the number of operands of the instructions behind 0xfc; those with -3 have a length on top. */
 const NUMERIC_EFFECTS: readonly number[] = [0, 0, 0, 0, 0, 0, 0, 0, -3, 0, -3, -3, -3, 0, -3, -1, 1, -3]
 
@@ -305,6 +308,13 @@ const SEGMENT_OPS: ReadonlySet<number> = new Set([
   NUMERIC.tableInit,
   NUMERIC.elemDrop,
 ])
+
+/** The offset of a load or store. Engines that know memories of 64 bits take it in ten bytes, others in five. */
+function skipOffset(reader: Reader): void {
+  const start = reader.position
+  reader.skipNumber()
+  if (reader.position - start > OFFSET_BYTES_MAX) reader.refuse('a number has more than 32 bits', undefined, start)
+}
 
 function firstMemory(reader: Reader): void {
   if (reader.byte() !== 0) reader.refuse('more than one memory', undefined, reader.position - 1)

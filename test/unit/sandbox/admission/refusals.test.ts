@@ -73,6 +73,12 @@ const CASES: readonly Case[] = [
   ['tail calls', ofBody([0x12, 0]), /tail calls/, 10],
   ['garbage collection', ofBody([0xfb, 0x01, 0]), /garbage collection/, 10],
   ['a struct type', command([], { types: [[0x5f, 0]] }), /garbage collected/, 1],
+  [
+    'an offset in six bytes',
+    ofBody([0x41, 0, 0x28, 2, 0x80, 0x80, 0x80, 0x80, 0x80, 0, 0x1a]),
+    /more than 32 bits/,
+    10,
+  ],
   ['another memory', ofBody([0x41, 0, 0x28, 0x42, 1, 0, 0x1a]), /more than one memory/, 10],
   [
     'a growing table',
