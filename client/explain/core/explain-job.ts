@@ -186,14 +186,16 @@ function workerFindings(sight: JobSight, words: CommandWords): Finding[] {
 
 /** What keeps one group of workers away; it blocks where it keeps all of them. */
 function barred(
-  { spec }: JobSight,
+  { spec, ageMs }: JobSight,
   group: WorkerGroup & { readonly by: readonly string[] },
   blocks: boolean,
   { flags, job }: CommandWords,
 ): Finding[] {
   const { bar, value } = group
   const who = workersText(group)
-  const base = { blocks, sinceMs: group.sinceMs, by: group.by }
+  // Workers may have been there long before the job.
+  const sinceMs = group.sinceMs === undefined ? undefined : Math.min(group.sinceMs, ageMs)
+  const base = { blocks, sinceMs, by: group.by }
   if (bar === 'restrained') {
     const isPaused = value === 'pause'
     return [
@@ -217,7 +219,7 @@ function barred(
       code,
       sentence: `${who}: ${why}`,
       value: barValue(bar, value, spec.limits.memoryBytes),
-      cure: CURES[bar]?.({ flags, job }) ?? '',
+      cure: CURES[bar]?.({ flags, job }, spec.limits.memoryBytes) ?? '',
     },
   ]
 }
@@ -227,9 +229,11 @@ function barValue(bar: WorkerBar, value: string, memoryBytes: number): string {
   return value
 }
 
-const CURES: Readonly<Partial<Record<WorkerBar, (words: CommandWords) => string>>> = {
-  memory: ({ flags }) =>
-    `start a worker with more: manyhands work --memory 1GiB${flags}; or submit with a smaller --memory`,
+const MIB = 2 ** 20
+
+const CURES: Readonly<Partial<Record<WorkerBar, (words: CommandWords, memoryBytes: number) => string>>> = {
+  memory: ({ flags }, memoryBytes) =>
+    `start a worker with more: manyhands work --memory ${Math.ceil(memoryBytes / MIB)}MiB${flags}; or submit with a smaller --memory`,
   task: () => 'update those workers, or add the task to their setting `tasks`',
   profile: () => 'update those workers: they run an older version',
   job: ({ flags }) => `start one for any job: manyhands work${flags}`,

@@ -108,6 +108,14 @@ test('what bars all workers blocks; what bars some of them is only told', () => 
   assert.equal(codes(sight([answer('a', some)])), ['paused', 'memory', 'not-started'])
 })
 
+test('what keeps workers away is no older than the job, and the cure for too little memory is as much as it needs', () => {
+  const here = { ...workers('memory', String(2 ** 26)), sinceMs: 3_600_000 }
+  const [finding] = explainJob(sight([answer('a', { workers: [here] })]), WORDS)
+  assert.is(finding?.sinceMs, 9_000)
+  const needed = / ([0-9]+) MiB needed$/.exec(finding?.value ?? '')?.[1]
+  assert.match(finding?.cure ?? '', new RegExp(`work --memory ${needed}MiB`))
+})
+
 test('each bar has a sentence with the value that decides it', () => {
   const bars = [
     workers('memory', String(2 ** 26)),
