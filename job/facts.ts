@@ -95,7 +95,7 @@ export type FactRefusal =
   | 'tooManyUnits'
   | 'tooManyGrants'
   | 'grantOtherWorker'
-  | 'grantTwice'
+  | 'grantOrder'
   | 'grantUnused'
   | 'unitNotGranted'
   | 'donorSignature'
@@ -225,7 +225,7 @@ export function checkGrant(signed: Signed, context: FactContext): CheckedGrant |
  *
  * A result must keep these rules: units ascending, all in the report's shard; `host` and `wall` have a zero digest and no
  * bytes; fuel at most the limit (a unit that ran out reports the limit itself); a worker that is its own donor signs no
- * donor statement; every unit covered by a grant to this worker, every grant covering a unit. Where several grants cover
+ * donor statement; grants by ascending id; every unit covered by a grant to this worker, every grant covering a unit. Where several grants cover
  * one unit, the one of the smallest grantor id counts. `id`: that of the fact, where it is known.
  */
 export function checkReportFact(
@@ -246,13 +246,12 @@ export function checkReportFact(
   const reportId = context.sha256(fact.report.bytes)
   const votes: (Vote | undefined)[] = new Array(report.results.length).fill(undefined)
   const grants: CheckedGrant[] = []
-  const grantIds = new Set<Digest>()
   for (const signed of fact.grants) {
     const checked = checkGrant(signed, context)
     if (!checked.ok) return checked
-    // Else anybody could make many facts of one.
-    if (grantIds.has(checked.id)) return { ok: false, reason: 'grantTwice' }
-    grantIds.add(checked.id)
+    // In one order alone: else anybody could make many facts of one.
+    const before = grants.at(-1)
+    if (before !== undefined && checked.id <= before.id) return { ok: false, reason: 'grantOrder' }
     const { grant } = checked
     if (grant.shard !== report.shard) return { ok: false, reason: 'grantOtherShard' }
     if (grant.worker !== report.worker) return { ok: false, reason: 'grantOtherWorker' }

@@ -138,9 +138,13 @@ def check_fact(job: Job, fact):
         if spec.limits.fuel and report.fuels[i] > spec.limits.fuel:
             raise Refused("a result took more fuel than the job allows")
         votes[unit] = (outcome, digest)
-    granted = {}
+    granted, before_id = {}, b""
     for signed in fact.grants:
         grant, grantor = check_grant(job, signed)
+        grant_id = hashlib.sha256(signed.bytes + signed.signature).digest()
+        if grant_id <= before_id:
+            raise Refused("the grants of a report do not ascend")
+        before_id = grant_id
         if grant.shard != report.shard or grant.worker != report.worker:
             raise Refused("a grant is for another worker or shard")
         covered = [

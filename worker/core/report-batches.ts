@@ -125,7 +125,8 @@ export class ReportBatches {
       jobId: batch.jobId,
       shard: batch.shard,
       units,
-      grants: [...batch.grants.values()],
+      // By ascending id, as a fact has them.
+      grants: [...batch.grants].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, signed]) => signed),
     })
     batch.units = []
     batch.grants = new Map()

@@ -1,4 +1,4 @@
-import type { FactContext } from '../../../job/facts.js'
+import { type FactContext, grantId } from '../../../job/facts.js'
 import type { SignatureTag, SignatureVerifier } from '../../../job/signature.js'
 import type { VerdictRules, Vote } from '../../../job/verdict.js'
 import type {
@@ -178,7 +178,11 @@ export const signGrant = (grant: Grant): Signed => signAs('grant', grant.grantor
 export const signReport = (report: Report): Signed => signAs('report', report.worker, encode(report))
 
 export function factOf(report: Report = reportWith(), grants: readonly Grant[] = [grantWith()]): ReportFact {
-  return { report: signReport(report), grants: grants.map(signGrant) }
+  const ordered = grants
+    .map(signGrant)
+    .map((signed) => ({ signed, id: grantId(signed, sha256) }))
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+  return { report: signReport(report), grants: ordered.map(({ signed }) => signed) }
 }
 
 /** A whole answer by one worker under a grant of one owner. */
