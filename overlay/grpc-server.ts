@@ -17,10 +17,10 @@ import {
   type sendUnaryData,
   status,
 } from '@grpc/grpc-js'
-import { toStatus } from '../proto/status.js'
+import { ERROR_CODE_KEY, toStatus } from '../proto/status.js'
 import { type Clock, pause } from '../runtime/clock.js'
 import { consume } from '../runtime/consume.js'
-import { assert, GridError } from '../runtime/errors.js'
+import { assert, type ErrorCode, GridError } from '../runtime/errors.js'
 import type { Logger } from '../runtime/logger.js'
 import {
   type Caller,
@@ -93,6 +93,15 @@ const COMPRESSED_REFUSED: OutgoingHttpHeaders = {
   'grpc-accept-encoding': 'identity',
   'grpc-status': String(status.UNIMPLEMENTED),
   'grpc-message': 'messages are not compressed here',
+}
+
+const TOO_MANY_WAIT = 'more of your calls wait here than may; send them a few at a time'
+const TOO_MANY_REFUSED: OutgoingHttpHeaders = {
+  ':status': 200,
+  'content-type': 'application/grpc',
+  'grpc-status': String(status.RESOURCE_EXHAUSTED),
+  'grpc-message': encodeURI(TOO_MANY_WAIT),
+  [ERROR_CODE_KEY]: 'quota' satisfies ErrorCode,
 }
 
 const RAW: Codec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes }
@@ -196,7 +205,7 @@ export class GrpcServer {
         holding.wait(call.request)
         if (!this.#turns.run(incoming.caller, answer)) {
           holding.served(call.request)
-          throw new GridError('quota', 'more of your calls wait here than may; send them a few at a time')
+          throw new GridError('quota', TOO_MANY_WAIT)
         }
       } catch (error) {
         refuse(error)
@@ -265,8 +274,7 @@ export class GrpcServer {
       const { caller } = connection
       // A byte of a compressed message costs far more than a byte of another, and before its turn; we never compress.
       if ((headers['grpc-encoding'] ?? 'identity') !== 'identity') {
-        stream.respond(COMPRESSED_REFUSED, { endStream: true })
-        stream.resume()
+        refuse(stream, COMPRESSED_REFUSED)
         return
       }
       const key = String(this.#streamNumber++)
@@ -274,13 +282,19 @@ export class GrpcServer {
       const holding = new CallHolding(stream, this.#held, connection.holding, (worst) => this.#end(worst))
       this.#incoming.set(key, { stream, caller, holding })
       stream.once('close', () => this.#incoming.delete(key))
-      try {
-        serve(stream, headers, flags)
-      } catch (error) {
-        // Headers that grpc-js cannot read or answer would otherwise end the process.
-        this.#logger.warn('callRefused', { peer: caller.nodeId, reason: String(error) })
-        stream.close(constants.NGHTTP2_PROTOCOL_ERROR)
+      const takeUp = () => {
+        // Reset while it waited.
+        if (stream.closed || stream.destroyed) return
+        try {
+          serve(stream, headers, flags)
+        } catch (error) {
+          // Headers that grpc-js cannot read or answer would otherwise end the process.
+          this.#logger.warn('callRefused', { peer: caller.nodeId, reason: String(error) })
+          stream.close(constants.NGHTTP2_PROTOCOL_ERROR)
+        }
       }
+      // What grpc-js does for a call costs as much as many an answer, and is done for calls that no method is there for, too.
+      if (!this.#turns.run(caller, takeUp)) refuse(stream, TOO_MANY_REFUSED)
     })
   }
 
@@ -373,6 +387,12 @@ export class GrpcServer {
       )
     }
   }
+}
+
+/** Ends a call before grpc-js has seen it. */
+function refuse(stream: ServerHttp2Stream, headers: OutgoingHttpHeaders): void {
+  stream.respond(headers, { endStream: true })
+  stream.resume()
 }
 
 function decoded<T>(decode: (bytes: Uint8Array) => T, bytes: Uint8Array): T {

@@ -6,6 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createCertificates } from '../../overlay/certificate.js'
 import { createIdentity } from '../../overlay/identity.js'
+import { systemClock } from '../../runtime/clock.js'
 import { GridError } from '../../runtime/errors.js'
 import { MESSAGE_BYTES_MAX, type MessageStream, type UnaryMethod } from '../../runtime/transport.js'
 import { echo, flood, gulp, SOON, serve, whoAmI } from '../support/channel-methods.js'
@@ -25,6 +26,9 @@ import { rejects } from '../support/rejects.js'
 
 /** Round trips in a row during which a sender that is held back sends nothing more. */
 const STILL_ROUND_TRIPS = 5
+
+/** For as many calls as a peer lets wait, on a machine that has other things to do. */
+const PATIENT = { deadlineMs: 120_000 }
 
 const alice = createIdentity()
 
@@ -299,6 +303,31 @@ test('what connections make a peer hold is bounded: the one that holds most is e
   stream.send('still there')
   await eventually(() => said.length === 2, 20_000, 'the second echo')
   await eventually(() => transport.connections === 1, 20_000, 'one connection is left')
+})
+
+test('calls that no method is there for wait for their turn too, and do not hold up those of others', async () => {
+  // Whatever is done takes a turn of the event loop, by this clock.
+  let nowMs = 0
+  const clock = { ...systemClock, now: () => (nowMs += 5) }
+  const { endpoint } = await nodes.peer(serve, { clock })
+  const flooders = Array.from({ length: 10 }, () => nodes.leaf({ identity: alice }))
+  const bob = nodes.leaf()
+  for (const leaf of [...flooders, bob]) await leaf.call(endpoint, whoAmI, '', SOON)
+  const missing: UnaryMethod<string, string> = { ...whoAmI, path: '/test.Attack/Missing' }
+  const ends: string[] = []
+  const calls = flooders.flatMap((leaf) =>
+    Array.from({ length: 60 }, () =>
+      leaf.call(endpoint, missing, '', PATIENT).catch((error: unknown) => ends.push((error as GridError).code)),
+    ),
+  )
+  const honest = bob.call(endpoint, whoAmI, '', PATIENT)
+  const first = await Promise.race([honest.then(() => 'honest'), Promise.all(calls).then(() => 'flood')])
+  assert.is(first, 'honest')
+  await Promise.all(calls)
+  const of = (code: string) => ends.filter((end) => end === code).length
+  assert.is(of('unsupported') + of('quota'), calls.length, `${[...new Set(ends)]}`)
+  assert.ok(of('quota') > 0, 'none was too many')
+  assert.ok(of('unsupported') >= 512, `${of('unsupported')} were taken up`)
 })
 
 test('a compressed message is refused before anything is spent on it', async () => {
