@@ -127,7 +127,7 @@ async function map(
         list: connection.list,
         summary: `map ${runnable.name}`,
         signal,
-        onSigned: (jobId) => underWay.add(jobId),
+        onSending: (jobId) => underWay.add(jobId),
       })
       const job = client.checkShown(jobId, { spec: signed, orders: [] })
       const reader = new ResultsReader(client, job, {

@@ -127,10 +127,14 @@ async function send(context: CommandContext, draft: JobDraft, options: SendOptio
     })
     const upload = startProgress(output, context.clock)
     let uploading = ''
+    let sentAs: JobId | undefined
     const submitted = await submitJob(connection.client, built, {
       list: connection.list,
       summary: draft.summary,
       signal: context.interrupts.first,
+      onSending: (jobId) => {
+        sentAs = jobId
+      },
       onUpload: ({ label, doneBytes, totalBytes }) => {
         uploading = doneBytes < totalBytes ? label : ''
         // What is gone in one piece needs no bar, least of all each file of a folder.
@@ -138,7 +142,8 @@ async function send(context: CommandContext, draft: JobDraft, options: SendOptio
       },
     })
       .catch((error: unknown) => {
-        throw uploading === '' ? error : resumable(toGridError(error), uploading)
+        if (uploading !== '') throw resumable(toGridError(error), uploading)
+        throw sentAs === undefined ? error : perhapsSent(context, sentAs, toGridError(error))
       })
       .finally(() => upload.stop())
     const { jobId, holders, wanted } = submitted
@@ -162,6 +167,17 @@ async function send(context: CommandContext, draft: JobDraft, options: SendOptio
   } finally {
     await connection.close()
   }
+}
+
+/** A spec whose answer never came may have arrived. */
+function perhapsSent(context: CommandContext, jobId: JobId, error: GridError): GridError {
+  if (error.code !== 'closed' && error.code !== 'timeout') return error
+  const flags = sameNetworkFlags(context)
+  return new GridError(error.code, `no peer has said yet that it has job ${shortId(jobId)}: ${error.message}`, {
+    cause: error,
+    fields: error.fields,
+    hint: `one may have it all the same: manyhands show ${jobId}${flags}\nto stop it: manyhands cancel ${jobId}${flags}`,
+  })
 }
 
 /** Whoever failed to wait for a job that the grid has need not submit it again. */

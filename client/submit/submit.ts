@@ -28,8 +28,8 @@ export interface SubmitOptions {
   readonly list?: JobList
   /** Task and source for people, kept in the list. */
   readonly summary?: string
-  /** Told the id before anything is sent. */
-  readonly onSigned?: (jobId: JobId) => void
+  /** Told the id when the inputs are there and the spec is sent: from here on the grid may have the job, whatever follows. */
+  readonly onSending?: (jobId: JobId) => void
   readonly signal?: AbortSignal
   /** For reaching the home, uploads not counted. Default 15 s. */
   readonly deadlineMs?: Millis
@@ -77,10 +77,10 @@ export async function submitJob(
 ): Promise<SubmittedJob> {
   const { spec, blobs } = built
   const { jobId, signed } = signSpec(client, spec)
-  options.onSigned?.(jobId)
   for (const blob of blobs) await uploadContent(client, blob, spec.expiresAtMs, options)
   const { list, summary = '', deadlineMs, signal } = options
   const found = client.guards(jobId)
+  options.onSending?.(jobId)
   const reply = await client.askHome(
     jobId,
     methods.submit,

@@ -79,12 +79,20 @@ submitting('uploads the blobs to three peers, gives the spec to the home and lis
   const grid = new FakeGrid(5)
   const list = new JobList(memoryDisk())
   const uploads: number[] = []
+  const sending: string[] = []
   const built = await build(grid)
   const { jobId, listed } = await submitJob(grid.client, built, {
     list,
     summary: 'primes --lines -',
     onUpload: ({ doneBytes }) => uploads.push(doneBytes),
+    onSending: (id) =>
+      sending.push(
+        id,
+        `after ${uploads.length} uploads`,
+        `known at ${grid.peers.filter((peer) => peer.jobs.has(id)).length}`,
+      ),
   })
+  assert.equal(sending, [jobId, 'after 2 uploads', 'known at 0'])
   assert.ok(listed)
   for (const { blob } of built.blobs) assert.is(grid.peers.filter((peer) => peer.blobs.has(blob.digest)).length, 3)
   assert.equal(uploads, [6, built.blobs[1]!.blob.size])
