@@ -8,6 +8,7 @@ import { GridError, toGridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
 import type { CommandContext } from '../context.js'
 import { networkOf, withConnection } from '../grid/connect.js'
+import { suggest } from '../settings/flags.js'
 import { EXIT, type ExitCode } from '../terminal/exit-codes.js'
 import { plural, table } from '../terminal/output.js'
 
@@ -18,7 +19,7 @@ const ID_DIGITS_MIN = 8
 
 /** `manyhands peers`: who is out there, as far as this node sees; and where it joins. */
 export function definePeers(commands: CommandTable): void {
-  commands
+  const command = commands
     .add(
       'peers [action] [peer...]',
       'list the peers that are seen from here; add or rm those to join through',
@@ -45,6 +46,7 @@ export function definePeers(commands: CommandTable): void {
         '  manyhands peers rm peer.example.org:4747',
       ].join('\n'),
     )
+  suggest(command.registeredArguments[0]!, ['list', 'add', 'rm'])
 }
 
 function list(context: CommandContext): Promise<ExitCode> {

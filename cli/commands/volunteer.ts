@@ -6,6 +6,7 @@ import type { CommandTable } from '../command-table.js'
 import type { CommandContext } from '../context.js'
 import { openAdmin } from '../grid/local-admin.js'
 import { settingHelp } from '../settings/config.js'
+import { suggest } from '../settings/flags.js'
 import { EXIT, type ExitCode } from '../terminal/exit-codes.js'
 import { table } from '../terminal/output.js'
 
@@ -46,7 +47,7 @@ export function defineVolunteer(commands: CommandTable): void {
       }),
     )
     .addHelpText('after', '\nOther reasons to compute nothing stand; they are named.\n\nExample:\n  manyhands resume')
-  commands
+  const prefs = commands
     .add('prefs', 'show or change what the worker on this machine may do', (context, args) =>
       withAdmin(context, async (admin) => {
         const asked = args.filter(isPreference)
@@ -80,6 +81,7 @@ export function defineVolunteer(commands: CommandTable): void {
         '  manyhands prefs hours=            what the flag or the file says holds again',
       ].join('\n'),
     )
+  suggest(prefs.registeredArguments[0]!, [...PREFERENCE_NAMES, 'on-battery=yes', 'on-battery=no'])
   commands
     .add('drain', 'finish or give back what is in hand, then end the process', (context) =>
       withAdmin(context, async (admin) => {
