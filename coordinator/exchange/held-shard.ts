@@ -1,4 +1,4 @@
-import type { Digest, Key } from '../../proto/model.js'
+import type { Digest, Key, NodeId } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import type { BookedJob } from '../jobs/booked-job.js'
@@ -21,6 +21,8 @@ export interface HeldShard {
   readonly openedAt: Millis
   /** Since when other owners are asked, before it may be granted from. */
   askedAt: Millis
+  /** Who has answered since then that it knows nothing of the shard, which others may. */
+  readonly knowNothing: Set<NodeId>
   /** It may be granted from: an owner was asked what it knows, or none answered. */
   isServing: boolean
   /** Its owners by the routing table, nearest first, this node among them or not. */

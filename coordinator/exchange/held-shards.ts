@@ -63,6 +63,7 @@ export class HeldShards {
       isOpen: false,
       openedAt: clock.now(),
       askedAt: clock.now(),
+      knowNothing: new Set(),
       isServing: false,
       owners: [],
       others: [],

@@ -98,6 +98,7 @@ export class ShardExchange implements FactExchange {
         replication.met(held, nodeId, snapshot)
       },
       onAnswered: (held) => this.#serve(held),
+      onNothing: (held, nodeId) => this.#heardNothing(held, nodeId),
       onAhead: (held) => {
         if (!held.isServing) context.owner().handle({ type: 'othersAhead', jobId: held.job.jobId, shard: held.shard })
       },
@@ -145,6 +146,7 @@ export class ShardExchange implements FactExchange {
   #ask(held: HeldShard): void {
     held.isServing = false
     held.askedAt = this.#c.clock.now()
+    held.knowNothing.clear()
     held.told = ''
     held.others = []
     this.#coOwners.look(held)
@@ -197,6 +199,14 @@ export class ShardExchange implements FactExchange {
 
   outputKept(job: BookedJob, shard: number, unit: number, digest: Digest, from: NodeId): void {
     this.#replication.outputKept(job, shard, unit, digest, from)
+  }
+
+  /** Whoever knows nothing of a shard may be new to it: all that answer have to say so, and never to one that has something. */
+  #heardNothing(held: HeldShard, nodeId: NodeId): void {
+    held.knowNothing.add(nodeId)
+    if (held.isServing || (held.facts?.size ?? 0) > 0) return
+    const answering = held.others.filter((other) => this.#coOwners.linkTo(other.nodeId)?.isSilent !== true)
+    if (answering.every((other) => held.knowNothing.has(other.nodeId))) this.#serve(held)
   }
 
   /** The shard may be granted from. */

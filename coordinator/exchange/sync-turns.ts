@@ -30,6 +30,8 @@ interface SyncTurnsContext {
   readonly onMet: (held: HeldShard, nodeId: NodeId, snapshot: CustodySnapshot) => void
   /** The peer has answered for the shard: it may be granted from. */
   readonly onAnswered: (held: HeldShard) => void
+  /** The peer has answered that it knows nothing of the shard. */
+  readonly onNothing: (held: HeldShard, nodeId: NodeId) => void
   /** The peer has answered, and knows more than this node was told, or will. */
   readonly onAhead: (held: HeldShard) => void
 }
@@ -129,9 +131,9 @@ export class SyncTurns {
     }
   }
 
-  async #synced(link: PeerLink, { held, outcome, isClean, isOutsider, snapshot }: SyncResult): Promise<void> {
+  async #synced(link: PeerLink, { held, outcome, isEmpty, isClean, isOutsider, snapshot }: SyncResult): Promise<void> {
     const { nodeId } = link.endpoint
-    const { clock, logger, shards, onMet, onAnswered, onAhead } = this.#c
+    const { clock, logger, shards, onMet, onAnswered, onNothing, onAhead } = this.#c
     if (outcome === 'unknown') {
       // Whoever opens a shard asks its other owners, most of which are about to open it, too.
       const mayBeOpening = !held.isServing && clock.now() - held.openedAt < OPENING_MS
@@ -149,6 +151,7 @@ export class SyncTurns {
     if (isClean && held.outsideSince !== undefined) held.cleanSyncs++
     else held.cleanSyncs = 0
     if (outcome === 'given' || ((outcome === 'equal' || outcome === 'merged') && isOutsider)) onAhead(held)
+    else if (outcome === 'unknown' || isEmpty) onNothing(held, nodeId)
     else if (outcome !== 'failed') onAnswered(held)
     shards.forgetIds(held)
   }

@@ -31,6 +31,8 @@ type SyncOutcome = 'equal' | 'merged' | 'given' | 'unknown' | 'failed'
 export interface SyncResult {
   readonly held: HeldShard
   readonly outcome: SyncOutcome
+  /** Neither had anything. */
+  readonly isEmpty: boolean
   /** The peer lacked nothing of what was here. */
   readonly isClean: boolean
   /** The peer does not take this node for an owner, or not yet: it tells it nothing of what comes. */
@@ -51,6 +53,7 @@ interface SyncContext {
 /** One shard on its way through a sync. */
 interface Comparing {
   readonly held: HeldShard
+  readonly hadFacts: boolean
   readonly reconciliation: Reconciliation
   readonly snapshot: CustodySnapshot
   readonly missingHere: Digest[]
@@ -76,6 +79,7 @@ export async function syncShards(
       const facts = await context.factsOf(held)
       comparing.push({
         held,
+        hadFacts: facts.size > 0,
         reconciliation: new Reconciliation(facts),
         snapshot,
         missingHere: [],
@@ -91,9 +95,10 @@ export async function syncShards(
     const { code, message } = toGridError(error)
     context.logger.debug('sync ended early', { peer: link.endpoint.nodeId, code, message })
   }
-  return comparing.map(({ held, outcome = 'failed', isOutsider, snapshot, missingThere }) => {
+  return comparing.map(({ held, hadFacts, outcome = 'failed', isOutsider, snapshot, missingThere }) => {
     const isClean = outcome !== 'failed' && outcome !== 'unknown' && missingThere.length === 0
-    return { held, outcome, isClean, isOutsider, snapshot }
+    const isEmpty = !hadFacts && outcome === 'equal'
+    return { held, outcome, isEmpty, isClean, isOutsider, snapshot }
   })
 }
 

@@ -96,6 +96,29 @@ test('a restarted owner asks until the others take it for one again, and grants 
   assert.is(shard().awaitsOthers, false)
 })
 
+test('newcomers that know nothing of a shard do not tell one another that it may be granted from', async (context) => {
+  const owners = new Owners(3)
+  context.owners = owners
+  const [one, other, old] = owners.peers
+  await owners.start(old!)
+  await owners.activate(old!)
+  await owners.give(old!, ...ALL)
+  await owners.start(one!, other!)
+  old!.pause()
+  await owners.activate(one!, other!)
+  const shardAt = (peer: typeof one) => owners.coordinator(peer!).owner.core.shard(owners.jobId, 0)!
+  for (let second = 0; second < 3; second++) {
+    await owners.pass(1_000)
+    for (const peer of [one, other]) {
+      const { awaitsOthers, quietUntil, facts } = shardAt(peer)
+      assert.ok(facts.size === 16 || (awaitsOthers && quietUntil > owners.world.nowMs), `it grants after ${second} s`)
+    }
+  }
+  old!.resume()
+  await owners.pass(SYNCED_MS)
+  for (const peer of [one, other]) assert.is(shardAt(peer).facts.size, 16)
+})
+
 test('alone, an owner serves at once', async (context) => {
   const owners = new Owners(1)
   context.owners = owners
