@@ -16,7 +16,6 @@ import { Owner } from './core/owner.js'
 import { isDecided } from './core/unit-record.js'
 import { FactIntake, type FactIntakeContext } from './fact-intake.js'
 import { GrantorSearch } from './grantor-search.js'
-import { KeptDoubts } from './kept-doubts.js'
 import { OutputIntake } from './output-intake.js'
 import type { OwnerDriverContext } from './owner-context.js'
 import { ShardLoader, shardName } from './shard-loader.js'
@@ -44,7 +43,6 @@ export class OwnerDriver {
   readonly #facts: FactIntake
   readonly #outputs: OutputIntake
   readonly #grantors: GrantorSearch
-  readonly #doubts: KeptDoubts
   readonly #listeners = new Map<string, Set<ShardListener>>()
   readonly #changed = new Set<(jobId: JobId, shard: number) => void>()
   readonly #settledAt: { at: Millis; units: number; first: number }[] = []
@@ -72,8 +70,7 @@ export class OwnerDriver {
     const { core } = this
     const handle = (event: OwnerEvent) => this.handle(event)
     this.#grantors = new GrantorSearch({ ...context, handle })
-    this.#doubts = new KeptDoubts({ ...context, core })
-    this.#loader = new ShardLoader({ ...context, core, handle, doubtedBefore: (jobId) => this.#doubts.of(jobId) })
+    this.#loader = new ShardLoader({ ...context, core, handle })
     this.#sessions = new WorkSessions({
       ...context,
       handle,
@@ -86,11 +83,10 @@ export class OwnerDriver {
     this.#outputs = new OutputIntake({ ...context, core, handle })
   }
 
-  /** Reads which keys and owners were seen before, and what was doubted. Shards are opened one by one: {@link openShard}. */
+  /** Reads which keys and owners were seen before. Shards are opened one by one: {@link openShard}. */
   async start(): Promise<void> {
     await this.#sessions.start()
     await this.#grantors.start()
-    await this.#doubts.start()
   }
 
   /** Calls `handler` when the counts of a shard have changed. */
@@ -174,7 +170,6 @@ export class OwnerDriver {
   closeJob(jobId: JobId, reason: string): void {
     this.handle({ type: 'jobClosed', jobId, reason })
     this.#loader.forgetJob(jobId)
-    this.#doubts.forget(jobId)
     for (const [name, listeners] of [...this.#listeners]) {
       if (!name.startsWith(jobId)) continue
       for (const listener of [...listeners]) listener.closed()
@@ -384,7 +379,6 @@ export class OwnerDriver {
     this.#closed = true
     this.#alarm.close()
     this.#grantors.close()
-    this.#doubts.close()
     this.#loader.close()
     this.#sessions.close()
   }

@@ -12,8 +12,6 @@ const FACTS_PAGE = 256
 interface ShardLoaderContext extends Pick<OwnerDriverContext, 'logger' | 'store' | 'exchange'> {
   readonly core: Owner
   readonly handle: (event: OwnerEvent) => void
-  /** Units of a job that were doubted when the last process ended. */
-  readonly doubtedBefore: (jobId: JobId) => ReadonlySet<number> | undefined
 }
 
 /**
@@ -47,7 +45,7 @@ export class ShardLoader {
     const { jobId } = job
     const kept = await this.#read(job, shard)
     if (this.#closed || core.hasShard(jobId, shard)) return
-    handle({ type: 'jobOpened', jobId, spec: job.spec, orders: job.orders, doubted: this.#c.doubtedBefore(jobId) })
+    handle({ type: 'jobOpened', jobId, spec: job.spec, orders: job.orders })
     handle({
       type: 'shardOpened',
       jobId,

@@ -102,10 +102,10 @@ export class OwnerGrid {
     return jobId
   }
 
-  #openAt(owner: OwnerNode, jobId: JobId, restarted: boolean, doubted?: ReadonlySet<number>): void {
+  #openAt(owner: OwnerNode, jobId: JobId, restarted: boolean): void {
     const spec = this.specs.get(jobId)!
     const units = spec.source.type === 'count' ? spec.source.count : 0
-    this.handle(owner, { type: 'jobOpened', jobId, spec, orders: this.#orders, doubted })
+    this.handle(owner, { type: 'jobOpened', jobId, spec, orders: this.#orders })
     this.handle(owner, { type: 'shardOpened', jobId, shard: 0, ranges: [{ first: 0, count: units }], restarted })
     const owners = this.owners.map(({ nodeId }) => nodeId)
     if (owners.length > 1) this.handle(owner, { type: 'ownersChanged', jobId, shard: 0, owners })
@@ -134,15 +134,12 @@ export class OwnerGrid {
     for (const volunteer of this.#volunteers) volunteer.leave(owner)
   }
 
-  /** An owner comes back with the facts it had on disk and what it doubted, and nothing else. Volunteers connect by themselves. */
+  /** An owner comes back with the facts it had on disk, and nothing else. Volunteers connect by themselves. */
   restart(owner: OwnerNode): void {
     if (owner.isUp) this.kill(owner)
     owner.isUp = true
-    const doubted = new Map(
-      [...owner.core.jobs()].map(({ jobId, doubts }) => [jobId, new Set([...doubts.doubted].map(({ unit }) => unit))]),
-    )
     owner.core = this.#newCore(owner.nodeId)
-    for (const jobId of this.specs.keys()) this.#openAt(owner, jobId, true, doubted.get(jobId))
+    for (const jobId of this.specs.keys()) this.#openAt(owner, jobId, true)
     for (const { checked, stored } of this.facts) this.#keepAt(owner, checked, stored, undefined, 0, false, true)
   }
 

@@ -31,7 +31,6 @@ export interface Doubt {
 
 /** What {@link Doubts} look at in a unit. */
 interface DoubtedUnit {
-  readonly unit: number
   readonly shard: { readonly awaitsOthers: boolean; readonly isNewHere: boolean; readonly isReadBack: boolean }
   readonly votes: readonly Vote[]
   doubt: Doubt | undefined
@@ -52,7 +51,6 @@ interface Sight {
  */
 export class Doubts<Unit extends DoubtedUnit> {
   readonly #grantors: Grantors | undefined
-  readonly #before: ReadonlySet<number>
   #left: number
   /** Grantors that this owner was told of when it came, and until when they are not doubted. */
   readonly #inherited = new Map<NodeId, Millis>()
@@ -63,9 +61,7 @@ export class Doubts<Unit extends DoubtedUnit> {
   /** Units that were believed since {@link #left} was used up. */
   readonly #passedOver = new Set<Unit>()
 
-  /** `before`: units that this owner doubted when its last process ended. What is read back of them is doubted again. */
-  constructor(grantors: Grantors | undefined, spec: JobSpec, before: ReadonlySet<number> = new Set()) {
-    this.#before = before
+  constructor(grantors: Grantors | undefined, spec: JobSpec) {
     // Where a job names its owners, grants of others are void.
     this.#grantors = spec.owners.length > 0 ? undefined : grantors
     const units = spec.selection.length > 0 ? count(spec.selection) : unitCount(spec)
@@ -110,7 +106,7 @@ export class Doubts<Unit extends DoubtedUnit> {
   #look(record: Unit, judgement: Judgement, { rules, weights, now }: Sight): Judgement {
     const grantors = this.#grantors
     if (grantors === undefined) return judgement
-    const isTold = (record.shard.awaitsOthers || record.shard.isReadBack) && !this.#before.has(record.unit)
+    const isTold = record.shard.awaitsOthers || record.shard.isReadBack
     if (record.shard.awaitsOthers && record.shard.isNewHere) this.#inherit(record.votes, now)
     if (judgement.ruled || !hasAnswer(judgement)) {
       if (record.doubt !== undefined && judgement.state === 'disputed') this.#contradicted(record.doubt)

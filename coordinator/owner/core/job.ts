@@ -14,8 +14,6 @@ interface JobParts {
   readonly selfKey?: PublicKey | undefined
   /** Absent: every grantor counts as a peer. */
   readonly grantors?: Grantors | undefined
-  /** Units that were doubted when the last process ended. */
-  readonly doubted?: ReadonlySet<number> | undefined
 }
 
 /** A job that this owner holds shards of: the spec, what orders make of it, and how long its units take. */
@@ -35,11 +33,10 @@ export class Job {
   readonly #isNamed: boolean
   #isUnordered: boolean
 
-  constructor(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[], parts: JobParts) {
-    const { self, selfKey, grantors, doubted } = parts
+  constructor(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[], { self, selfKey, grantors }: JobParts) {
     this.jobId = jobId
     this.spec = spec
-    this.doubts = new Doubts(grantors, spec, doubted)
+    this.doubts = new Doubts(grantors, spec)
     this.demands = demandsOf(jobId, spec)
     this.#self = self
     this.#isNamed = spec.owners.length === 0 || selfKey === undefined || spec.owners.includes(selfKey)

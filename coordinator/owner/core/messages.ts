@@ -53,16 +53,12 @@ export interface CheckedReport {
  * event; wall-clock instants end in `WallMs`.
  */
 export type OwnerEvent =
-  /**
-   * Followed at once by `shardOpened`: a job is there as long as one of its shards is. `doubted`: units that were doubted when
-   * the last process ended.
-   */
+  /** Followed at once by `shardOpened`: a job is there as long as one of its shards is. */
   | {
       readonly type: 'jobOpened'
       readonly jobId: JobId
       readonly spec: JobSpec
       readonly orders: readonly KnownOrder[]
-      readonly doubted?: ReadonlySet<number> | undefined
     }
   /**
    * `ranges`: the selected units. `restarted`: it was open before this process started. `awaitsOthers`: there are other

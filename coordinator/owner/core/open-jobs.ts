@@ -1,6 +1,6 @@
 import type { KnownOrder } from '../../../job/orders.js'
 import { isSameAnswer, type RulingsView } from '../../../job/rulings.js'
-import type { JobId } from '../../../proto/model.js'
+import type { JobId, JobSpec } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { assert } from '../../../runtime/errors.js'
 import { Job } from './job.js'
@@ -38,9 +38,9 @@ export class OpenJobs {
     this.#settling = settling
   }
 
-  openJob({ jobId, spec, orders, doubted }: Extract<OwnerEvent, { type: 'jobOpened' }>): void {
+  openJob(jobId: JobId, spec: JobSpec, orders: readonly KnownOrder[]): void {
     const { jobs, context, grantors } = this.#state
-    if (!jobs.has(jobId)) this.#state.addJob(new Job(jobId, spec, orders, { ...context, grantors, doubted }))
+    if (!jobs.has(jobId)) this.#state.addJob(new Job(jobId, spec, orders, { ...context, grantors }))
   }
 
   /** Opens a shard of a job that is known. */

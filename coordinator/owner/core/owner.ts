@@ -75,7 +75,7 @@ export class Owner {
   #dispatch(event: OwnerEvent, now: Millis): void {
     switch (event.type) {
       case 'jobOpened':
-        this.#openJobs.openJob(event)
+        this.#openJobs.openJob(event.jobId, event.spec, event.orders)
         break
       case 'shardOpened':
         this.#openJobs.openShard(event, now)

@@ -63,7 +63,7 @@ export class Shard {
   awaitsOthers = false
   /** This process was the first here to open it: what was granted before, others know better. */
   isNewHere = false
-  /** What comes in now is from this node's own disk: what it settled before is not doubted after, what it doubted is. */
+  /** What comes in now is from this node's own disk: what it settled before is not doubted after. */
   isReadBack = false
   /** An owner that knows more and does not tell is waited for until then. */
   patientUntil: Millis = 0
