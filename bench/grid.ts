@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { resolveNetwork } from '../overlay/network.js'
+import { resolveNetwork } from '../overlay/identity/network.js'
 import { type GridProcess, startProcess } from '../process/compose.js'
 import { silentLogger } from '../runtime/logger.js'
 

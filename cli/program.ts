@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander'
-import { checkDataDirectory } from '../overlay/data-directory.js'
+import { checkDataDirectory } from '../overlay/identity/data-directory.js'
 import { GridError } from '../runtime/errors.js'
 import { VERSION } from '../runtime/version.js'
 import type { Action, CommandTable } from './command-table.js'

@@ -1,4 +1,4 @@
-import { shardOf } from '../job/shard.js'
+import { shardOf } from '../job/units/shard.js'
 import { isLoopback } from '../overlay/address.js'
 import { PerMinute } from '../overlay/per-minute.js'
 import { orderCodec } from '../proto/codec/facts.js'

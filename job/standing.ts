@@ -8,7 +8,7 @@ export interface Bar {
   readonly value: string
 }
 
-/** What an owner says that may not grant: its grants would be void (`job/facts.ts`). */
+/** What an owner says that may not grant: its grants would be void (`job/facts/facts.ts`). */
 export const OTHER_OWNERS = 'the job names other owners'
 
 /** Restraints that a worker tells of, as people say them. */

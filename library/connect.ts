@@ -1,6 +1,6 @@
 import { Pins } from '../client/session/pins.js'
 import { JobList } from '../client/submit/job-list.js'
-import { MAIN_NETWORK, resolveNetwork } from '../overlay/network.js'
+import { MAIN_NETWORK, resolveNetwork } from '../overlay/identity/network.js'
 import { clientDisk, JOIN_MS, knownSeeds, rememberPeers, startClient } from '../process/join.js'
 import type { Millis } from '../runtime/clock.js'
 import { GridError } from '../runtime/errors.js'

@@ -19,11 +19,11 @@ import type { Clock, Millis } from '../runtime/clock.js'
 import { GridError } from '../runtime/errors.js'
 import type { Address, Caller, MessageStream, Transport } from '../runtime/transport.js'
 import { hostGroup } from './address.js'
-import type { Board, BoardEffect } from './core/board.js'
-import type { RecordStore } from './core/record.js'
-import type { OverlayDriver } from './driver.js'
+import type { Board, BoardEffect } from './board/core/board.js'
 import type { OverlayOptions } from './options.js'
 import { PerMinute } from './per-minute.js'
+import type { RecordStore } from './records/core/record.js'
+import type { OverlayDriver } from './routing/driver.js'
 
 const MINUTE_MS: Millis = 60_000
 

@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseAddress } from '../overlay/address.js'
-import { onDisk } from '../overlay/data-directory.js'
+import { onDisk } from '../overlay/identity/data-directory.js'
 import { GridError } from '../runtime/errors.js'
 import { makeFolders } from '../runtime/folders.js'
 import type { Address } from '../runtime/transport.js'

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 
 /*
- * What lies where in a data directory. Its key and its lock are overlay/data-directory.ts's; each function takes the path of
+ * What lies where in a data directory. Its key and its lock are overlay/identity/data-directory.ts's; each function takes the path of
  * the directory.
  */
 

@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { onDisk } from '../overlay/data-directory.js'
+import { onDisk } from '../overlay/identity/data-directory.js'
 
 /** What a long-running process of a data directory says about itself, for commands on the same machine. */
 interface LocalProcess {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { SignatureVerifier } from '../job/signature.js'
-import { KEY_FILE, openDataDirectory } from '../overlay/data-directory.js'
+import type { SignatureVerifier } from '../job/facts/signature.js'
+import { KEY_FILE, openDataDirectory } from '../overlay/identity/data-directory.js'
 import {
   findIdNonce,
   type Identity,
@@ -11,8 +11,8 @@ import {
   type StoredKey,
   type Verifier,
   withIdNonce,
-} from '../overlay/identity.js'
-import type { Network } from '../overlay/network.js'
+} from '../overlay/identity/identity.js'
+import type { Network } from '../overlay/identity/network.js'
 import type { PublicKey, Signed } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'
 

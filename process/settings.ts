@@ -1,6 +1,6 @@
-import type { Identity } from '../overlay/identity.js'
+import type { Identity } from '../overlay/identity/identity.js'
+import type { Network } from '../overlay/identity/network.js'
 import type { Overlay } from '../overlay/index.js'
-import type { Network } from '../overlay/network.js'
 import type { BootId, JobId, PublicKey } from '../proto/model.js'
 import type { Logger } from '../runtime/logger.js'
 import type { Transport } from '../runtime/transport.js'

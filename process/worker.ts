@@ -1,5 +1,5 @@
 import { readAnnouncementHeader } from '../coordinator/home/announcement-header.js'
-import { homeKey, shardKey } from '../job/shard.js'
+import { homeKey, shardKey } from '../job/units/shard.js'
 import { keyOfDigest } from '../overlay/index.js'
 import type { ShowReply } from '../proto/job-messages.js'
 import { methods } from '../proto/methods.js'

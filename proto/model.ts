@@ -60,7 +60,7 @@ export type UnitSource =
       readonly itemCount: number
       /** Names of the columns (`csv`); empty otherwise. */
       readonly columns: readonly string[]
-      /** Text that starts each record or ends each line, as the splitter of `job/list.ts` needs it. */
+      /** Text that starts each record or ends each line, as the splitter of `job/units/list.ts` needs it. */
       readonly separator: string
     }
 
@@ -72,7 +72,7 @@ export type TaskRef =
   | { readonly type: 'builtin'; readonly name: string; readonly version: number }
   | { readonly type: 'module'; readonly module: BlobRef }
 
-/** When a unit's result is accepted (`job/verdict.ts`). `none`: the first valid report. */
+/** When a unit's result is accepted (`job/verdict/verdict.ts`). `none`: the first valid report. */
 export type Policy =
   | { readonly type: 'quorum'; readonly quorum: number }
   | { readonly type: 'none' }
@@ -115,7 +115,7 @@ export interface SharedInput {
 export interface JobSpec {
   /** Version of this message; 1. */
   readonly format: number
-  /** Version of the rules of `job/verdict.ts`; 1. */
+  /** Version of the rules of `job/verdict/verdict.ts`; 1. */
   readonly verdict: number
   /** Version of the sandbox rules; 0 for built-in tasks. */
   readonly profile: number
@@ -199,7 +199,7 @@ export interface Grant {
 
 /**
  * How an instance ended. Deterministic ends are votes: `done` (exit code allowed), `exit` (exit code not allowed), `trap`,
- * `fuel`, `memory`, `output`, `depth`. `wall` lies between (`job/verdict.ts`). `host` is the host's fault and never a vote.
+ * `fuel`, `memory`, `output`, `depth`. `wall` lies between (`job/verdict/verdict.ts`). `host` is the host's fault and never a vote.
  */
 export type Outcome = (typeof OUTCOMES)[number]
 
@@ -210,7 +210,7 @@ export const OUTCOMES = ['done', 'exit', 'trap', 'fuel', 'memory', 'output', 'de
 export interface UnitResult {
   readonly unit: number
   readonly outcome: Outcome
-  /** Digest of the output (`job/digest.ts`); all zero for `host` and `wall`. */
+  /** Digest of the output (`job/facts/digest.ts`); all zero for `host` and `wall`. */
   readonly digest: Digest
   /** Bytes of the encoded output. */
   readonly outputBytes: number

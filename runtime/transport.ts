@@ -25,7 +25,7 @@ export interface Endpoint {
 export interface Caller {
   readonly nodeId: NodeId
   readonly publicKey: PublicKey
-  /** Nonce that makes the id of the key, 8 bytes (see `overlay/identity.ts`). */
+  /** Nonce that makes the id of the key, 8 bytes (see `overlay/identity/identity.ts`). */
   readonly idNonce: Uint8Array
   /** Remote host without port, as the socket saw it. */
   readonly host: string
@@ -104,7 +104,7 @@ export type UnaryHandler<Request, Response> = (
 export type StreamHandler<Up, Down> = (stream: MessageStream<Up, Down>) => void
 
 /**
- * Everything a role may do with the network. Versions: gRPC (`overlay/grpc-transport.ts`) and the simulator; both pass
+ * Everything a role may do with the network. Versions: gRPC (`overlay/channel/grpc-transport.ts`) and the simulator; both pass
  * the conformance suite in `test/support/transport-conformance.ts`.
  */
 export interface Transport {

@@ -1,6 +1,6 @@
 import { chunkCount } from '../job/blob.js'
-import { type ByteSpan, contentSpan, cutItems, indexSpan, type ListSource } from '../job/list.js'
-import { neededItems } from '../job/program.js'
+import { neededItems } from '../job/spec/program.js'
+import { type ByteSpan, contentSpan, cutItems, indexSpan, type ListSource } from '../job/units/list.js'
 import { CHUNK_BYTES } from '../proto/limits.js'
 import type { BlobRef, Digest, JobSpec } from '../proto/model.js'
 import type { Clock } from '../runtime/clock.js'

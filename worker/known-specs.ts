@@ -1,4 +1,4 @@
-import { checkSpec, jobIdOf } from '../job/spec.js'
+import { checkSpec, jobIdOf } from '../job/spec/spec.js'
 import { jobSpecCodec } from '../proto/codec/spec.js'
 import type { JobId, JobSpec, Signed } from '../proto/model.js'
 import { GridError } from '../runtime/errors.js'

@@ -1,4 +1,4 @@
-import { isDeterministic } from '../job/digest.js'
+import { isDeterministic } from '../job/facts/digest.js'
 import { reportCodec, reportFactCodec } from '../proto/codec/facts.js'
 import { INLINE_OUTPUT_BYTES_MAX } from '../proto/limits.js'
 import type { Digest, JobId, NodeId, PublicKey, Report, ReportFact } from '../proto/model.js'

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { createNetworkSecret } from '../../overlay/network.js'
+import { createNetworkSecret } from '../../overlay/identity/network.js'
 import { GridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
 import type { CommandContext } from '../context.js'

@@ -1,6 +1,6 @@
 import { parseAddress } from '../../overlay/address.js'
-import { GrpcTransport } from '../../overlay/grpc-transport.js'
-import { createIdentity } from '../../overlay/identity.js'
+import { GrpcTransport } from '../../overlay/channel/grpc-transport.js'
+import { createIdentity } from '../../overlay/identity/identity.js'
 import { addBootPeer, bootPeers, removeBootPeers } from '../../process/boot-peers.js'
 import { forgetPeers } from '../../process/join.js'
 import { findLocalProcess } from '../../process/local-process.js'

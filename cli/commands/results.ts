@@ -1,5 +1,5 @@
 import type { KnownJob } from '../../client/session/session.js'
-import { parseSelection } from '../../job/selection.js'
+import { parseSelection } from '../../job/units/selection.js'
 import { GridError } from '../../runtime/errors.js'
 import type { CommandTable } from '../command-table.js'
 import { type CommandContext, loadOwnTasks, sameNetworkFlags } from '../context.js'

@@ -1,7 +1,7 @@
 import { watchJob } from '../../client/follow/watch.js'
 import { firstUnit } from '../../client/replay/built-units.js'
 import { submitJob } from '../../client/submit/submit.js'
-import { count } from '../../job/selection.js'
+import { count } from '../../job/units/selection.js'
 import { CHUNK_BYTES } from '../../proto/limits.js'
 import type { JobId } from '../../proto/model.js'
 import { pause } from '../../runtime/clock.js'

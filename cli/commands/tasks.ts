@@ -1,5 +1,5 @@
 import { isPath, readWasmFile, reportFacts } from '../../client/content/wasm-file.js'
-import { specDefaults } from '../../job/spec.js'
+import { specDefaults } from '../../job/spec/spec.js'
 import { taskRegistry } from '../../tasks/registry.js'
 import type { CommandTable } from '../command-table.js'
 import { type CommandContext, loadOwnTasks } from '../context.js'

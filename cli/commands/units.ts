@@ -1,6 +1,6 @@
 import { Option } from 'commander'
 import { listUnits } from '../../client/follow/units.js'
-import { parseSelection } from '../../job/selection.js'
+import { parseSelection } from '../../job/units/selection.js'
 import { UNITS_MAX } from '../../proto/limits.js'
 import type { UnitState } from '../../proto/model.js'
 import { printable } from '../../proto/printable.js'

@@ -1,6 +1,6 @@
 import { statfsSync } from 'node:fs'
 import { formatBytes } from '../../job/quantity.js'
-import { openDataDirectory } from '../../overlay/data-directory.js'
+import { openDataDirectory } from '../../overlay/identity/data-directory.js'
 import { findLocalProcess } from '../../process/local-process.js'
 import type { CommandContext } from '../context.js'
 import { shareHere } from '../settings/machine.js'

@@ -1,5 +1,5 @@
 import { formatAddress } from '../../overlay/address.js'
-import type { LocalServer } from '../../overlay/grpc-local.js'
+import type { LocalServer } from '../../overlay/channel/grpc-local.js'
 import { serveAdmin } from '../../process/admin/admin-service.js'
 import { LogRing } from '../../process/admin/log-ring.js'
 import { ProcessView } from '../../process/admin/process-view.js'

@@ -1,8 +1,8 @@
 import { basename, resolve } from 'node:path'
 import type { JobRequest } from '../../client/submit/job-builder.js'
 import { formatBytes, formatDuration, parseBytes, parseDuration, parseInteger } from '../../job/quantity.js'
-import { parseSelection } from '../../job/selection.js'
-import { JOB_LIFE_MS } from '../../job/spec.js'
+import { JOB_LIFE_MS } from '../../job/spec/spec.js'
+import { parseSelection } from '../../job/units/selection.js'
 import { fileNameProblem } from '../../proto/file-name.js'
 import {
   CONFIDENCE_ERROR_PPM_MAX,

@@ -2,10 +2,16 @@ import { existsSync } from 'node:fs'
 import { unreadable } from '../../client/content/opened-file.js'
 import { betterOf, collectTotals, totalsContext } from '../../client/evidence/totals.js'
 import { decodeTotals, encodeTotals, TOTALS_BYTES_MAX } from '../../client/evidence/totals-file.js'
-import { jobIdOf } from '../../job/spec.js'
-import { checkTotals, type JobTotals, type ProvedTotal, type Totals, type TotalsContext } from '../../job/totals.js'
-import { createVerifier } from '../../overlay/identity.js'
-import { resolveNetwork } from '../../overlay/network.js'
+import {
+  checkTotals,
+  type JobTotals,
+  type ProvedTotal,
+  type Totals,
+  type TotalsContext,
+} from '../../job/evidence/totals.js'
+import { jobIdOf } from '../../job/spec/spec.js'
+import { createVerifier } from '../../overlay/identity/identity.js'
+import { resolveNetwork } from '../../overlay/identity/network.js'
 import { workerFolder } from '../../process/data-folders.js'
 import type { JobId, JobSpec, PublicKey } from '../../proto/model.js'
 import { nodeDisk } from '../../runtime/disk.js'

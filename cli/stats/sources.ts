@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs'
 import { z } from 'zod'
-import { onDisk } from '../../overlay/data-directory.js'
+import { onDisk } from '../../overlay/identity/data-directory.js'
 import { workerFolder } from '../../process/data-folders.js'
 import type { JobId, PublicKey } from '../../proto/model.js'
 import { nodeDisk } from '../../runtime/disk.js'

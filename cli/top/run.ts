@@ -1,7 +1,7 @@
 import { watch } from 'node:fs'
 import { cancelJob, retryJobs } from '../../client/submit/orders.js'
 import { submitJob } from '../../client/submit/submit.js'
-import { count } from '../../job/selection.js'
+import { count } from '../../job/units/selection.js'
 import type { JobId } from '../../proto/model.js'
 import { toGridError } from '../../runtime/errors.js'
 import { systemRandom } from '../../runtime/random.js'

@@ -1,5 +1,5 @@
 import { blobDigest, CHUNK_BYTES, chunkCount, chunkLength, HASH_BYTES } from '../../job/blob.js'
-import { fileItemHead } from '../../job/list.js'
+import { fileItemHead } from '../../job/units/list.js'
 import { fileNameProblem } from '../../proto/file-name.js'
 import { BLOB_BYTES_MAX } from '../../proto/limits.js'
 import type { BlobRef } from '../../proto/model.js'

@@ -1,4 +1,4 @@
-import type { Receipt } from '../../job/receipt.js'
+import type { Receipt } from '../../job/evidence/receipt.js'
 import type { ReportFact, Signed } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import type { Sha256 } from '../../runtime/hash.js'

@@ -1,5 +1,5 @@
-import type { Receipt, ReceiptContext } from '../../job/receipt.js'
-import { idWorkOf, nodeIdOf, type Verifier } from '../../overlay/identity.js'
+import type { Receipt, ReceiptContext } from '../../job/evidence/receipt.js'
+import { idWorkOf, nodeIdOf, type Verifier } from '../../overlay/identity/identity.js'
 import { grantCodec, orderCodec, reportCodec, unitOutputCodec } from '../../proto/codec/facts.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
 import type { ReportFact } from '../../proto/model.js'

@@ -1,5 +1,5 @@
-import type { JobTotals, Totals } from '../../job/totals.js'
-import type { Verifier } from '../../overlay/identity.js'
+import type { JobTotals, Totals } from '../../job/evidence/totals.js'
+import type { Verifier } from '../../overlay/identity/identity.js'
 import type { PublicKey, Signed } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import { utf8 } from '../../runtime/hex.js'

@@ -1,4 +1,4 @@
-import { selectedShards, shardOf } from '../../job/shard.js'
+import { selectedShards, shardOf } from '../../job/units/shard.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId, NodeId } from '../../proto/model.js'
 import { toGridError } from '../../runtime/errors.js'

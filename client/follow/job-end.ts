@@ -1,6 +1,6 @@
-import { shardList, shardUnits } from '../../job/shard.js'
 import { stopReason } from '../../job/stop-rule.js'
-import { hasAnswer } from '../../job/verdict.js'
+import { shardList, shardUnits } from '../../job/units/shard.js'
+import { hasAnswer } from '../../job/verdict/verdict.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId, JobSpec, NodeId, Summary } from '../../proto/model.js'
 import { type Millis, pause } from '../../runtime/clock.js'

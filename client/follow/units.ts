@@ -1,5 +1,5 @@
-import { clipRanges, count, mergeRanges } from '../../job/selection.js'
-import { selectedShards, shardUnits } from '../../job/shard.js'
+import { clipRanges, count, mergeRanges } from '../../job/units/selection.js'
+import { selectedShards, shardUnits } from '../../job/units/shard.js'
 import type { ShardStatus, ShowReply, UnitStatus, UnitsRequest } from '../../proto/job-messages.js'
 import { MESSAGE_SHARDS_MAX, SHARD_UNITS_MAX } from '../../proto/limits.js'
 import { methods } from '../../proto/methods.js'

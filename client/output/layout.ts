@@ -1,4 +1,4 @@
-import { unitItems } from '../../job/unit-source.js'
+import { unitItems } from '../../job/units/unit-source.js'
 import { fileNameProblem } from '../../proto/file-name.js'
 import type { JobSpec, UnitOutput } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'

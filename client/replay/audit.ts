@@ -1,7 +1,5 @@
-import { AUDIT_SHARES, AuditPlan, type AuditShares, type AuditUnit } from '../../job/audit.js'
-import { isDeterministic } from '../../job/digest.js'
-import { errorBound } from '../../job/error-bound.js'
-import type { ShardEvidence } from '../../job/evidence.js'
+import { AUDIT_SHARES, AuditPlan, type AuditShares, type AuditUnit } from '../../job/audit/audit.js'
+import { errorBound } from '../../job/audit/error-bound.js'
 import {
   dismissesAnother,
   isOfOneGrantor,
@@ -9,12 +7,14 @@ import {
   rulingBatches,
   rulingOf,
   Strikes,
-} from '../../job/ruling-orders.js'
-import { isSameAnswer, type RuledAnswer } from '../../job/rulings.js'
-import { clipRanges, count, mergeRanges } from '../../job/selection.js'
-import { selectedShards, shardUnits } from '../../job/shard.js'
-import { unitCount } from '../../job/unit-source.js'
-import { hasAnswer, type Vote } from '../../job/verdict.js'
+} from '../../job/audit/ruling-orders.js'
+import type { ShardEvidence } from '../../job/evidence/evidence.js'
+import { isDeterministic } from '../../job/facts/digest.js'
+import { isSameAnswer, type RuledAnswer } from '../../job/facts/rulings.js'
+import { clipRanges, count, mergeRanges } from '../../job/units/selection.js'
+import { selectedShards, shardUnits } from '../../job/units/shard.js'
+import { unitCount } from '../../job/units/unit-source.js'
+import { hasAnswer, type Vote } from '../../job/verdict/verdict.js'
 import type { Ruling, UnitRange } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { toGridError } from '../../runtime/errors.js'

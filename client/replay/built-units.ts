@@ -1,4 +1,4 @@
-import { unitInvocation } from '../../job/program.js'
+import { unitInvocation } from '../../job/spec/program.js'
 import { GridError } from '../../runtime/errors.js'
 import type { Task } from '../../tasks/task.js'
 import type { BuiltJob } from '../submit/job-builder.js'

@@ -1,4 +1,4 @@
-import { unitCount } from '../../job/unit-source.js'
+import { unitCount } from '../../job/units/unit-source.js'
 import type { BlobRef, JobSpec, UnitRange } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import type { Compute } from '../../worker/compute/compute.js'

@@ -1,5 +1,5 @@
-import { clipRanges, mergeRanges } from '../../job/selection.js'
-import { unitCount } from '../../job/unit-source.js'
+import { clipRanges, mergeRanges } from '../../job/units/selection.js'
+import { unitCount } from '../../job/units/unit-source.js'
 import type { JobId, UnitRange } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import type { GridClient, KnownJob } from '../session/session.js'

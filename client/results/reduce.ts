@@ -1,4 +1,4 @@
-import { unitCount } from '../../job/unit-source.js'
+import { unitCount } from '../../job/units/unit-source.js'
 import type { JobSpec } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import { utf8 } from '../../runtime/hex.js'

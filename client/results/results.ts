@@ -1,5 +1,5 @@
-import { clipRanges, count, mergeRanges } from '../../job/selection.js'
-import { selectedShards, shardUnits } from '../../job/shard.js'
+import { clipRanges, count, mergeRanges } from '../../job/units/selection.js'
+import { selectedShards, shardUnits } from '../../job/units/shard.js'
 import type { Digest, Limits, NodeId, ReportFact, UnitOutput, UnitRange } from '../../proto/model.js'
 import { BoundedQueue } from '../../runtime/bounded-queue.js'
 import { toGridError } from '../../runtime/errors.js'

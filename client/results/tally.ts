@@ -1,4 +1,4 @@
-import { mergeRanges } from '../../job/selection.js'
+import { mergeRanges } from '../../job/units/selection.js'
 import { SELECTION_RANGES_MAX } from '../../proto/limits.js'
 import type { UnitRange } from '../../proto/model.js'
 import type { MissingReason, MissingUnits, OverturnedUnit, ResultsSummary, UnitAnswer } from './answer.js'

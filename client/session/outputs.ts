@@ -1,4 +1,4 @@
-import { digestOutput, isDeterministic } from '../../job/digest.js'
+import { digestOutput, isDeterministic } from '../../job/facts/digest.js'
 import { unitOutputCodec } from '../../proto/codec/facts.js'
 import { ENCODED_OUTPUT_BYTES_MAX } from '../../proto/limits.js'
 import { methods } from '../../proto/methods.js'

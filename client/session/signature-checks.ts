@@ -1,5 +1,5 @@
-import { CheckedFacts, type FactDecoders, grantId } from '../../job/facts.js'
-import type { SignatureTag, SignatureVerifier } from '../../job/signature.js'
+import { CheckedFacts, type FactDecoders, grantId } from '../../job/facts/facts.js'
+import type { SignatureTag, SignatureVerifier } from '../../job/facts/signature.js'
 import { grantCodec, reportCodec } from '../../proto/codec/facts.js'
 import type { Grant, PublicKey, Report, ReportFact, Signed } from '../../proto/model.js'
 import { fromHex } from '../../runtime/hex.js'

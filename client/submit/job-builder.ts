@@ -1,11 +1,11 @@
-import { ListIndexer } from '../../job/list.js'
 import { parseArray, parseInteger, parseRange } from '../../job/quantity.js'
-import { parseSelection } from '../../job/selection.js'
-import { chooseShardUnits } from '../../job/shard.js'
-import { checkSpec, JOB_LIFE_MS, specDefaults, WHOLE_RADIUS } from '../../job/spec.js'
-import { recordSeparator } from '../../job/splitter.js'
-import { unitCount } from '../../job/unit-source.js'
-import { donorsNeeded } from '../../job/verdict.js'
+import { checkSpec, JOB_LIFE_MS, specDefaults, WHOLE_RADIUS } from '../../job/spec/spec.js'
+import { ListIndexer } from '../../job/units/list.js'
+import { parseSelection } from '../../job/units/selection.js'
+import { chooseShardUnits } from '../../job/units/shard.js'
+import { recordSeparator } from '../../job/units/splitter.js'
+import { unitCount } from '../../job/units/unit-source.js'
+import { donorsNeeded } from '../../job/verdict/verdict.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
 import { JUDGES_MAX, MODULE_BYTES_MAX } from '../../proto/limits.js'
 import type {
@@ -50,7 +50,7 @@ export type TaskRequest =
   | TaskRef
   | { readonly type: 'upload'; readonly content: Content /** For messages: `geng.wasm`. */; readonly label: string }
 
-/** A job as a submitter describes it. What is absent has the default of `job/spec.ts`. */
+/** A job as a submitter describes it. What is absent has the default of `job/spec/spec.ts`. */
 export interface JobRequest {
   readonly task: TaskRequest
   readonly source: SourceRequest

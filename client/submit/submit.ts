@@ -1,4 +1,4 @@
-import { jobIdOf } from '../../job/spec.js'
+import { jobIdOf } from '../../job/spec/spec.js'
 import { keyOfDigest } from '../../overlay/index.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
 import { methods } from '../../proto/methods.js'

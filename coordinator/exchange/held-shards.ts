@@ -1,4 +1,4 @@
-import { shardKey } from '../../job/shard.js'
+import { shardKey } from '../../job/units/shard.js'
 import type { Digest, JobId, NodeId } from '../../proto/model.js'
 import type { Clock } from '../../runtime/clock.js'
 import type { Sha256 } from '../../runtime/hash.js'

@@ -1,4 +1,4 @@
-import { homeKey } from '../../job/shard.js'
+import { homeKey } from '../../job/units/shard.js'
 import { ReleaseWatch } from '../../overlay/index.js'
 import { COMPARED_JOBS_MAX, type ComparedJob, type CompareJobsReply } from '../../proto/home-messages.js'
 import { methods } from '../../proto/methods.js'

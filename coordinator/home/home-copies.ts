@@ -1,4 +1,4 @@
-import { applyOrders } from '../../job/orders.js'
+import { applyOrders } from '../../job/facts/orders.js'
 import type { CompareJobsReply, CompareJobsRequest, KeepJobReply, KeepJobRequest } from '../../proto/home-messages.js'
 import type { OrderReply, ShardStatus } from '../../proto/job-messages.js'
 import { MESSAGE_SHARDS_MAX } from '../../proto/limits.js'

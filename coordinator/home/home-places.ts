@@ -1,4 +1,4 @@
-import { homeKey } from '../../job/shard.js'
+import { homeKey } from '../../job/units/shard.js'
 import type { JobId, NodeId } from '../../proto/model.js'
 import type { Clock, Millis } from '../../runtime/clock.js'
 import { toGridError } from '../../runtime/errors.js'

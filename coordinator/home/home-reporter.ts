@@ -1,4 +1,4 @@
-import { homeKey } from '../../job/shard.js'
+import { homeKey } from '../../job/units/shard.js'
 import type { ShardStatus, SummarizeReply } from '../../proto/job-messages.js'
 import { MESSAGE_SHARDS_MAX } from '../../proto/limits.js'
 import { methods } from '../../proto/methods.js'

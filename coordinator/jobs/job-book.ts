@@ -1,5 +1,5 @@
-import type { SignatureVerifier } from '../../job/signature.js'
-import { checkSpec, jobIdOf } from '../../job/spec.js'
+import type { SignatureVerifier } from '../../job/facts/signature.js'
+import { checkSpec, jobIdOf } from '../../job/spec/spec.js'
 import { hostGroup, isLoopback } from '../../overlay/address.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
 import type { JobId, PublicKey, Signed } from '../../proto/model.js'

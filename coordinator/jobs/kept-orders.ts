@@ -1,4 +1,4 @@
-import type { KnownOrder } from '../../job/orders.js'
+import type { KnownOrder } from '../../job/facts/orders.js'
 import { ORDERS_MAX, RULING_ORDERS_MAX } from '../../proto/limits.js'
 import type { Digest, JobId, PublicKey, Signed } from '../../proto/model.js'
 import type { Write } from '../store/store.js'

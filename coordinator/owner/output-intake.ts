@@ -1,5 +1,5 @@
-import { digestOutput } from '../../job/digest.js'
-import { concat } from '../../job/list.js'
+import { digestOutput } from '../../job/facts/digest.js'
+import { concat } from '../../job/units/list.js'
 import { unitOutputCodec } from '../../proto/codec/facts.js'
 import type { OutputRequest } from '../../proto/job-messages.js'
 import { CHUNK_BYTES } from '../../proto/limits.js'

@@ -1,4 +1,4 @@
-import { checkReportFact } from '../../job/facts.js'
+import { checkReportFact } from '../../job/facts/facts.js'
 import { reportFactCodec } from '../../proto/codec/facts.js'
 import type { Digest, JobId } from '../../proto/model.js'
 import type { BookedJob } from '../jobs/booked-job.js'

@@ -1,4 +1,4 @@
-import { checkGrant } from '../../job/facts.js'
+import { checkGrant } from '../../job/facts/facts.js'
 import { grantCodec, reportCodec } from '../../proto/codec/facts.js'
 import type { Grant, JobId, PublicKey, ReportFact } from '../../proto/model.js'
 import { protocolGap } from '../../proto/protocol-range.js'

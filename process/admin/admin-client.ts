@@ -1,4 +1,4 @@
-import { LocalClient } from '../../overlay/grpc-local.js'
+import { LocalClient } from '../../overlay/channel/grpc-local.js'
 import type { LogEntry, PreferenceValue, PreferRequest, ProcessState } from '../../proto/admin-messages.js'
 import { methods } from '../../proto/methods.js'
 import type { Millis } from '../../runtime/clock.js'

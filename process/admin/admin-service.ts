@@ -1,4 +1,4 @@
-import { LocalServer } from '../../overlay/grpc-local.js'
+import { LocalServer } from '../../overlay/channel/grpc-local.js'
 import type { ProcessState } from '../../proto/admin-messages.js'
 import { methods } from '../../proto/methods.js'
 import type { Clock, Timer } from '../../runtime/clock.js'

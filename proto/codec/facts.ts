@@ -196,7 +196,7 @@ function readResults(fields: Fields): UnitResult[] {
 /** An encoded {@link ReportFact}, at most. Unit: bytes. */
 export const FACT_BYTES_MAX = REPORT_BYTES_MAX + REPORT_GRANTS_MAX * (GRANT_BYTES_MAX + SIGNED_OVERHEAD_BYTES)
 
-/** A report with 1 to 64 grants, as it is kept and passed on. No signature is checked here: `job/facts.ts` does. */
+/** A report with 1 to 64 grants, as it is kept and passed on. No signature is checked here: `job/facts/facts.ts` does. */
 export const reportFactCodec: Codec<ReportFact> = messageCodec(
   'ReportFact',
   FACT_BYTES_MAX,

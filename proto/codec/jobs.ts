@@ -35,7 +35,7 @@ import { type Fields, hexToWire } from './fields.js'
 /** A spec with orders, and the status of shards. */
 const JOB_BYTES_MAX = SPEC_BYTES_MAX + RESULTS_BYTES_MAX
 
-/** A signed spec; it is read and checked by `codec/spec.ts` and `job/spec.ts`. */
+/** A signed spec; it is read and checked by `codec/spec.ts` and `job/spec/spec.ts`. */
 export const submitRequestCodec: Codec<SubmitRequest> = messageCodec(
   'SubmitRequest',
   SPEC_BYTES_MAX + SIGNED_OVERHEAD_BYTES,
@@ -51,7 +51,7 @@ export const submitReplyCodec: Codec<SubmitReply> = messageCodec(
   (fields) => ({ jobId: fields.jobId('jobId'), ...readStored(fields) }),
 )
 
-/** A signed order; it is read and checked by `job/orders.ts`. */
+/** A signed order; it is read and checked by `job/facts/orders.ts`. */
 export const orderRequestCodec: Codec<OrderRequest> = messageCodec(
   'OrderRequest',
   SPEC_BYTES_MAX + SIGNED_OVERHEAD_BYTES,

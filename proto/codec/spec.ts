@@ -43,7 +43,7 @@ const LIST_KINDS: readonly string[] = ['lines', 'csv', 'records', 'files'] satis
 const TASK_NAME = /^[a-z0-9][a-z0-9._-]*$/
 
 /**
- * A spec, with every bound that holds for it alone; `job/spec.ts` checks how its fields fit together. Owners and workers
+ * A spec, with every bound that holds for it alone; `job/spec/spec.ts` checks how its fields fit together. Owners and workers
  * keep the bytes as they came: encoding what was decoded need not give the same bytes.
  */
 export const jobSpecCodec: Codec<JobSpec> = messageCodec('JobSpec', SPEC_BYTES_MAX, specToWire, readSpec)

@@ -1,4 +1,4 @@
-import { digestOutput } from '../../job/digest.js'
+import { digestOutput } from '../../job/facts/digest.js'
 import { compareFileNames } from '../../proto/file-name.js'
 import type { Digest, Outcome, UnitOutput } from '../../proto/model.js'
 import { toHex, utf8 } from '../../runtime/hex.js'

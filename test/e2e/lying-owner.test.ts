@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Auditor, ResultsReader, type UnitAnswer } from '../../client/index.js'
-import { shardKey } from '../../job/shard.js'
+import { shardKey } from '../../job/units/shard.js'
 import type { JobId } from '../../proto/model.js'
 import { pause, systemClock } from '../../runtime/clock.js'
 import { sha256 } from '../../runtime/hash.js'

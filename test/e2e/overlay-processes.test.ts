@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { compareDistance } from '../../overlay/core/node-id.js'
+import { compareDistance } from '../../overlay/routing/core/node-id.js'
 import type { Key, NodeId } from '../../proto/model.js'
 import type { Random } from '../../runtime/random.js'
 import type { LookupAnswer, StartedPeer } from '../support/overlay-process.js'

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ResultsReader, type UnitAnswer } from '../../client/index.js'
-import { shardKey } from '../../job/shard.js'
+import { shardKey } from '../../job/units/shard.js'
 import type { GridProcess } from '../../process/compose.js'
 import type { JobId, NodeId } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'

@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert'
 import { type GridClient, ResultsReader } from '../../client/index.js'
-import { shardKey } from '../../job/shard.js'
+import { shardKey } from '../../job/units/shard.js'
 import type { GridProcess } from '../../process/compose.js'
 import type { Digest, JobId, NodeId } from '../../proto/model.js'
 import { pause, systemClock } from '../../runtime/clock.js'

@@ -1,5 +1,5 @@
 import { appendFileSync } from 'node:fs'
-import { GrpcTransport } from '../../overlay/grpc-transport.js'
+import { GrpcTransport } from '../../overlay/channel/grpc-transport.js'
 import { grantCodec } from '../../proto/codec/facts.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId, PublicKey } from '../../proto/model.js'

@@ -1,6 +1,6 @@
-import { GrpcTransport, type GrpcTransportOptions } from '../../overlay/grpc-transport.js'
-import { createIdentity, type Identity } from '../../overlay/identity.js'
-import { type Network, resolveNetwork } from '../../overlay/network.js'
+import { GrpcTransport, type GrpcTransportOptions } from '../../overlay/channel/grpc-transport.js'
+import { createIdentity, type Identity } from '../../overlay/identity/identity.js'
+import { type Network, resolveNetwork } from '../../overlay/identity/network.js'
 import type { Transport } from '../../runtime/transport.js'
 import type { TransportPair } from './transport/pair.js'
 

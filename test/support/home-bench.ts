@@ -1,6 +1,6 @@
 import { Home, type HomeEffect } from '../../coordinator/home/core/home.js'
 import type { OwnerStatus } from '../../coordinator/home/core/home-shard.js'
-import type { KnownOrder } from '../../job/orders.js'
+import type { KnownOrder } from '../../job/facts/orders.js'
 import type { JobSpec, NodeId, OrderBody, Summary } from '../../proto/model.js'
 import { digestOf, jobId, specWith } from '../unit/job/fixture.js'
 import { EffectLog } from './effect-log.js'

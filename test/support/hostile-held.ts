@@ -1,4 +1,4 @@
-import { healthWatch } from '../../overlay/health.js'
+import { healthWatch } from '../../overlay/channel/health.js'
 import { watchBoardMethod } from '../../proto/codec/overlay.js'
 import { methods } from '../../proto/methods.js'
 import type { Digest, JobId, JobSpec } from '../../proto/model.js'

@@ -1,4 +1,4 @@
-import { jobIdOf, specDefaults } from '../../job/spec.js'
+import { jobIdOf, specDefaults } from '../../job/spec/spec.js'
 import { EMPTY_SUMMARY } from '../../job/summary.js'
 import { orderCodec } from '../../proto/codec/facts.js'
 import {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Signer, Verifier } from '../../overlay/identity.js'
+import type { Signer, Verifier } from '../../overlay/identity/identity.js'
 import type { PublicKey } from '../../proto/model.js'
 
 /** Stands in for Ed25519 where thousands of nodes sign: anybody could forge it, so no test of forgery may use it. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { parseAddress } from '../../overlay/address.js'
-import { type ChannelCertificates, createCertificates } from '../../overlay/certificate.js'
-import type { Identity } from '../../overlay/identity.js'
+import { type ChannelCertificates, createCertificates } from '../../overlay/channel/certificate.js'
+import type { Identity } from '../../overlay/identity/identity.js'
 import type { Address } from '../../runtime/transport.js'
 import { testNetwork } from './grpc-nodes.js'
 

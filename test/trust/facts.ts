@@ -1,6 +1,6 @@
 import type { CheckedReport, GrantDraft } from '../../coordinator/owner/core/messages.js'
-import { checkReportFact, type FactContext, factContext, factId } from '../../job/facts.js'
-import type { KnownOrder } from '../../job/orders.js'
+import { checkReportFact, type FactContext, factContext, factId } from '../../job/facts/facts.js'
+import type { KnownOrder } from '../../job/facts/orders.js'
 import type { Digest, Grant, JobId, JobSpec, NodeId, PublicKey, Report, Ruling, Signed } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { toHex, utf8 } from '../../runtime/hex.js'
@@ -17,7 +17,7 @@ export const nodeIdOfKey = (key: PublicKey): NodeId => key.slice(0, 40) as NodeI
 
 /**
  * Signed grants and reports of one job, whose bytes are a number that names the message: nothing is encoded and every
- * signature passes. All else of a fact is checked as everywhere, by `job/facts.ts`.
+ * signature passes. All else of a fact is checked as everywhere, by `job/facts/facts.ts`.
  */
 export class JobFacts {
   readonly jobId: JobId

@@ -1,7 +1,7 @@
-import { AuditPlan, type AuditShares, type AuditUnit } from '../../job/audit.js'
-import { isOfOneGrantor, isWorthAnOrder, rulingBatches, rulingOf, Strikes } from '../../job/ruling-orders.js'
-import { isSameAnswer, type RuledAnswer } from '../../job/rulings.js'
-import type { Judgement, Vote } from '../../job/verdict.js'
+import { AuditPlan, type AuditShares, type AuditUnit } from '../../job/audit/audit.js'
+import { isOfOneGrantor, isWorthAnOrder, rulingBatches, rulingOf, Strikes } from '../../job/audit/ruling-orders.js'
+import { isSameAnswer, type RuledAnswer } from '../../job/facts/rulings.js'
+import type { Judgement, Vote } from '../../job/verdict/verdict.js'
 import { RULING_ORDERS_MAX } from '../../proto/limits.js'
 import type { Ruling } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
@@ -44,7 +44,7 @@ interface JudgeParts {
 
 /**
  * The submitter's machine, which computes units again and rules on them as `client/audit.ts` does: what is drawn, what a
- * ruling says and how many fit in an order is decided by `job/audit.ts`. Its own answers are right.
+ * ruling says and how many fit in an order is decided by `job/audit/audit.ts`. Its own answers are right.
  */
 export class Judge {
   readonly #p: JudgeParts

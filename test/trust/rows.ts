@@ -1,4 +1,4 @@
-import { AUDIT_SHARES, type AuditShares } from '../../job/audit.js'
+import { AUDIT_SHARES, type AuditShares } from '../../job/audit/audit.js'
 import type { Scene } from './scene.js'
 
 /**

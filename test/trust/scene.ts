@@ -1,4 +1,4 @@
-import type { AuditShares } from '../../job/audit.js'
+import type { AuditShares } from '../../job/audit/audit.js'
 import type { Millis } from '../../runtime/clock.js'
 
 /**

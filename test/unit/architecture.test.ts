@@ -69,6 +69,8 @@ const FOLDERS_WITHIN: Readonly<Record<string, readonly string[]>> = {
     'terminal',
   ],
   client: ['replay', 'output', 'evidence', 'results', 'submit', 'follow', 'explain', 'session', 'content'],
+  overlay: ['board', 'records', 'routing', 'channel', 'identity'],
+  job: ['evidence', 'audit', 'spec', 'verdict', 'facts', 'units'],
 }
 
 /** All that others may know of `tasks/`: what there is, the contract, and the meter that a host hands to a unit. */
@@ -76,11 +78,11 @@ const TASKS_FACE: ReadonlySet<string> = new Set(['tasks/registry.ts', 'tasks/tas
 
 /** Where a package is known. Everybody else sees our own types. */
 const PACKAGE_PLACES: Readonly<Record<string, readonly string[]>> = {
-  'kademlia-dht': ['overlay/kademlia.ts'],
-  '@grpc/grpc-js': ['overlay/grpc-', 'proto/status.ts'],
-  '@grpc/proto-loader': ['overlay/grpc-', 'proto/load.ts'],
-  '@grpc/reflection': ['overlay/grpc-'],
-  protobufjs: ['proto/load.ts', 'overlay/health.ts'],
+  'kademlia-dht': ['overlay/routing/kademlia.ts'],
+  '@grpc/grpc-js': ['overlay/channel/grpc-', 'proto/status.ts'],
+  '@grpc/proto-loader': ['overlay/channel/grpc-', 'proto/load.ts'],
+  '@grpc/reflection': ['overlay/channel/grpc-'],
+  protobufjs: ['proto/load.ts', 'overlay/channel/health.ts'],
   libsql: ['coordinator/store/sqlite-file.ts'],
   piscina: ['worker/compute/'],
   pngjs: ['tasks/mandelbrot/'],
@@ -386,7 +388,7 @@ Architecture('a core is known to its own role alone', () => {
 })
 
 Architecture('each package is known in one place', () => {
-  holds(packages, product, 'overlay/driver.ts', "import dht from 'kademlia-dht'")
+  holds(packages, product, 'overlay/routing/driver.ts', "import dht from 'kademlia-dht'")
   holds(packages, product, 'cli/x.ts', "import leftPad from 'left-pad'")
 })
 

@@ -1,5 +1,5 @@
-import { digestOutput } from '../../job/digest.js'
-import { unitInvocation } from '../../job/program.js'
+import { digestOutput } from '../../job/facts/digest.js'
+import { unitInvocation } from '../../job/spec/program.js'
 import { unitOutputCodec } from '../../proto/codec/facts.js'
 import { compareFileNames, fileNamesProblem } from '../../proto/file-name.js'
 import { OUTPUT_FILES_MAX } from '../../proto/limits.js'
@@ -82,7 +82,7 @@ function withOwn(
 function finish(spec: JobSpec, end: ProgramEnd): UnitEnd {
   const { stderr, stderrLength } = end
   const kept = { stderr: stderr.subarray(0, spec.limits.stderrBytes), stderrLength }
-  // How far past its limit a unit was stopped is no matter of the unit (`job/facts.ts`).
+  // How far past its limit a unit was stopped is no matter of the unit (`job/facts/facts.ts`).
   const fuel = end.outcome === 'fuel' ? spec.limits.fuel : end.fuel
   if (end.outcome === 'output' || end.files.size > OUTPUT_FILES_MAX) {
     const stdout = end.stdout.subarray(0, FLOOD_KEPT_BYTES)

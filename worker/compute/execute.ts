@@ -1,6 +1,6 @@
-import { digestOutput, ZERO_DIGEST } from '../../job/digest.js'
-import { unitInvocation } from '../../job/program.js'
-import { unitCount } from '../../job/unit-source.js'
+import { digestOutput, ZERO_DIGEST } from '../../job/facts/digest.js'
+import { unitInvocation } from '../../job/spec/program.js'
+import { unitCount } from '../../job/units/unit-source.js'
 import { unitOutputCodec } from '../../proto/codec/facts.js'
 import { compareFileNames, fileNamesProblem } from '../../proto/file-name.js'
 import type { JobSpec, Outcome, OutputFile, UnitOutput } from '../../proto/model.js'
@@ -96,7 +96,7 @@ export function failureEnd(spec: JobSpec, outcome: Outcome, stderr: string, fuel
   return packed({ outcome, exitCode: 0, stdout: NOTHING, ...cutStderr(spec, stderr), files: [] }, fuel)
 }
 
-/** Ran out: says the limit itself, since how far past it the last step went is no matter of the unit (`job/facts.ts`). */
+/** Ran out: says the limit itself, since how far past it the last step went is no matter of the unit (`job/facts/facts.ts`). */
 function exhausted(spec: JobSpec): UnitEnd {
   return failureEnd(spec, 'fuel', '', spec.limits.fuel)
 }

@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { ZERO_DIGEST } from '../../job/digest.js'
+import { ZERO_DIGEST } from '../../job/facts/digest.js'
 import type { JobId } from '../../proto/model.js'
 import type { Clock, Millis } from '../../runtime/clock.js'
 import { GridError } from '../../runtime/errors.js'

@@ -1,6 +1,6 @@
-import { applyOrders, type KnownOrder } from '../../../job/orders.js'
-import { type ShardList, selectedUnitCount } from '../../../job/shard.js'
+import { applyOrders, type KnownOrder } from '../../../job/facts/orders.js'
 import { stopReason } from '../../../job/stop-rule.js'
+import { type ShardList, selectedUnitCount } from '../../../job/units/shard.js'
 import type { JobId, JobSpec, Summary } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { HomeShard, isFinished, type OwnerStatus } from './home-shard.js'

@@ -1,4 +1,4 @@
-import type { KnownOrder } from '../../../job/orders.js'
+import type { KnownOrder } from '../../../job/facts/orders.js'
 import type { JobId } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { HomeJob, type HomeView, type KeptJob } from './home-job.js'

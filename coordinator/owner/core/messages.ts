@@ -1,5 +1,5 @@
-import type { KnownOrder } from '../../../job/orders.js'
-import type { Vote } from '../../../job/verdict.js'
+import type { KnownOrder } from '../../../job/facts/orders.js'
+import type { Vote } from '../../../job/verdict/verdict.js'
 import type { RefusalCode } from '../../../proto/explain-messages.js'
 import type {
   Digest,
@@ -41,7 +41,7 @@ export interface WorkerHello {
   readonly tickets: readonly Grant[]
 }
 
-/** A report whose fact has passed `job/facts.ts`. */
+/** A report whose fact has passed `job/facts/facts.ts`. */
 export interface CheckedReport {
   readonly factId: Digest
   readonly report: Report

@@ -1,5 +1,5 @@
-import type { KnownOrder } from '../../../job/orders.js'
-import { isSameAnswer, type RulingsView } from '../../../job/rulings.js'
+import type { KnownOrder } from '../../../job/facts/orders.js'
+import { isSameAnswer, type RulingsView } from '../../../job/facts/rulings.js'
 import type { JobId, JobSpec } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { assert } from '../../../runtime/errors.js'

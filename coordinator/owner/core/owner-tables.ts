@@ -1,5 +1,5 @@
-import { isVoid, type RulingsView } from '../../../job/rulings.js'
-import { countOf, isAhead } from '../../../job/votes.js'
+import { isVoid, type RulingsView } from '../../../job/facts/rulings.js'
+import { countOf, isAhead } from '../../../job/facts/votes.js'
 import { EXPLAIN_MAX, type RefusalCode } from '../../../proto/explain-messages.js'
 import type { Digest, JobId, NodeId, PublicKey } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'

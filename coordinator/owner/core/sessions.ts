@@ -1,4 +1,4 @@
-import { shardOf } from '../../../job/shard.js'
+import { shardOf } from '../../../job/units/shard.js'
 import type { Grant, PublicKey } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import type { OwnerEvent, SessionId, WorkerHello } from './messages.js'

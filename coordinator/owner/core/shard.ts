@@ -1,6 +1,13 @@
-import { grantorFactsMax, withoutRoom } from '../../../job/crowding.js'
-import { ZERO_DIGEST } from '../../../job/digest.js'
-import { hasAnswer, type Judgement, judge, openAfterOne, type VerdictRules, type Vote } from '../../../job/verdict.js'
+import { ZERO_DIGEST } from '../../../job/facts/digest.js'
+import { grantorFactsMax, withoutRoom } from '../../../job/verdict/crowding.js'
+import {
+  hasAnswer,
+  type Judgement,
+  judge,
+  openAfterOne,
+  type VerdictRules,
+  type Vote,
+} from '../../../job/verdict/verdict.js'
 import type { Digest, JobId, NodeId, Summary, UnitRange, UnitState } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { Believed } from './believed.js'
@@ -17,7 +24,7 @@ const ERROR_BACKOFF_MAX_MS = 60_000
 export const HELD_MS = 10 * 60_000
 
 /**
- * The units of one shard and what the facts say about them. The verdict itself is `job/verdict.ts`; this keeps its inputs,
+ * The units of one shard and what the facts say about them. The verdict itself is `job/verdict/verdict.ts`; this keeps its inputs,
  * its last answer and the counts, and never forgets a vote.
  */
 export class Shard {
@@ -203,7 +210,7 @@ export class Shard {
     this.#leased--
   }
 
-  /** Whether a fact with these votes has room here; see `job/crowding.ts`. A host that fails is heard all the same. */
+  /** Whether a fact with these votes has room here; see `job/verdict/crowding.ts`. A host that fails is heard all the same. */
   hasRoom(votes: readonly Vote[]): boolean {
     const most = this.#grantorFactsMax
     return votes.some((vote) => {

@@ -1,4 +1,4 @@
-import type { Judgement, Vote } from '../../../job/verdict.js'
+import type { Judgement, Vote } from '../../../job/verdict/verdict.js'
 import type { Digest, NodeId, PublicKey, UnitState } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import type { Doubt } from './doubts.js'

@@ -252,7 +252,7 @@ export class WorkerRecord {
   /** What keeps this key from the job for good, by its hello and the spec; undefined: nothing does. */
   bar(spec: JobSpec): Bar | undefined {
     const { hello } = this
-    // As `job/facts.ts` has it: a report counts when its worker or its donor is named.
+    // As `job/facts/facts.ts` has it: a report counts when its worker or its donor is named.
     const isNamed = spec.workers.includes(this.key) || spec.workers.includes(this.donor)
     if (spec.workers.length > 0 && !isNamed) return { bar: 'unnamed', value: '' }
     if (spec.task.type === 'module') {

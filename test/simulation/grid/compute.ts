@@ -1,4 +1,4 @@
-import { ZERO_DIGEST } from '../../../job/digest.js'
+import { ZERO_DIGEST } from '../../../job/facts/digest.js'
 import type { Clock } from '../../../runtime/clock.js'
 import type { Compute, ComputeResult } from '../../../worker/compute/compute.js'
 import { startInProcessCompute } from '../../../worker/compute/in-process.js'

@@ -1,4 +1,4 @@
-import type { Signer } from '../../../overlay/identity.js'
+import type { Signer } from '../../../overlay/identity/identity.js'
 import { grantCodec, reportCodec } from '../../../proto/codec/facts.js'
 import type { Signed } from '../../../proto/model.js'
 import type { OwnerMessage, WorkerMessage } from '../../../proto/work-messages.js'

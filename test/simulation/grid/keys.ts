@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto'
-import { ed25519Signer, nodeIdOf, privateKeyFromSeed, type Signer, type Verifier } from '../../../overlay/identity.js'
+import {
+  ed25519Signer,
+  nodeIdOf,
+  privateKeyFromSeed,
+  type Signer,
+  type Verifier,
+} from '../../../overlay/identity/identity.js'
 import type { PublicKey } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { toHex } from '../../../runtime/hex.js'

@@ -1,4 +1,4 @@
-import type { Verifier } from '../../../overlay/identity.js'
+import type { Verifier } from '../../../overlay/identity/identity.js'
 import type { World } from '../world/world.js'
 import { Clients } from './oracle/clients.js'
 import { Disks } from './oracle/disks.js'

@@ -1,4 +1,4 @@
-import { checkSpec, specDefaults } from '../../../job/spec.js'
+import { checkSpec, specDefaults } from '../../../job/spec/spec.js'
 import type { JobSpec, Policy, PublicKey } from '../../../proto/model.js'
 import { toHex } from '../../../runtime/hex.js'
 import { SeededRandom } from '../world/random.js'

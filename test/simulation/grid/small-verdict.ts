@@ -1,4 +1,4 @@
-import { nodeIdOf, type Verifier } from '../../../overlay/identity.js'
+import { nodeIdOf, type Verifier } from '../../../overlay/identity/identity.js'
 import { grantCodec, reportCodec, reportFactCodec } from '../../../proto/codec/facts.js'
 import type { JobId, JobSpec, Outcome, ReportFact } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'

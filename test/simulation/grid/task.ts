@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { digestOutput } from '../../../job/digest.js'
+import { digestOutput } from '../../../job/facts/digest.js'
 import { unitOutputCodec } from '../../../proto/codec/facts.js'
 import type { Digest, UnitOutput } from '../../../proto/model.js'
 import { sha256 } from '../../../runtime/hash.js'

@@ -1,4 +1,4 @@
-import { digestOutput, isDeterministic, ZERO_DIGEST } from '../../../job/digest.js'
+import { digestOutput, isDeterministic, ZERO_DIGEST } from '../../../job/facts/digest.js'
 import { unitOutputCodec } from '../../../proto/codec/facts.js'
 import type { Outcome } from '../../../proto/model.js'
 import type { Clock, Millis } from '../../../runtime/clock.js'

@@ -1,5 +1,5 @@
-import { CONTACT_LIFETIME_MS, CONTACT_TAG } from '../../../overlay/core/contact.js'
-import { compareDistance } from '../../../overlay/core/node-id.js'
+import { CONTACT_LIFETIME_MS, CONTACT_TAG } from '../../../overlay/routing/core/contact.js'
+import { compareDistance } from '../../../overlay/routing/core/node-id.js'
 import { decodeContact, encodeContactBody, findNodeMethod } from '../../../proto/codec/overlay.js'
 import type { Point } from '../../../proto/model.js'
 import { type Contact, REPLY_CONTACTS_MAX } from '../../../proto/overlay-messages.js'

@@ -1,4 +1,3 @@
-import { compareDistance } from '../../../overlay/core/node-id.js'
 import {
   Overlay,
   type OverlayOptions,
@@ -7,6 +6,7 @@ import {
   resolveOptions,
   type Seed,
 } from '../../../overlay/index.js'
+import { compareDistance } from '../../../overlay/routing/core/node-id.js'
 import { keepContacts } from '../../../proto/codec/overlay.js'
 import type { Key, NodeId } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'

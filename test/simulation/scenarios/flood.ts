@@ -1,5 +1,5 @@
-import { grantorFactsMax } from '../../../job/crowding.js'
-import { specDefaults } from '../../../job/spec.js'
+import { specDefaults } from '../../../job/spec/spec.js'
+import { grantorFactsMax } from '../../../job/verdict/crowding.js'
 import { grantCodec, reportCodec, reportFactCodec } from '../../../proto/codec/facts.js'
 import type { PublicKey } from '../../../proto/model.js'
 import { FaultyCourse } from '../grid/faulty-course.js'

@@ -6,7 +6,7 @@ import { describeEvidence, type UnitAnswer } from '../../../client/results/answe
 import { type ResultsOptions, ResultsReader } from '../../../client/results/results.js'
 import { Pins } from '../../../client/session/pins.js'
 import { cancelJob } from '../../../client/submit/orders.js'
-import { createIdentity } from '../../../overlay/identity.js'
+import { createIdentity } from '../../../overlay/identity/identity.js'
 import type { ResultsReply } from '../../../proto/job-messages.js'
 import { FakeGrid } from '../../support/client/fake-grid.js'
 import { donors, type FakeJob, factBy, printed } from '../../support/client/fake-job.js'

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ResultsReader } from '../../../client/results/results.js'
-import { shardKey } from '../../../job/shard.js'
+import { shardKey } from '../../../job/units/shard.js'
 import type { ResultsReply, UnitStatus } from '../../../proto/job-messages.js'
 import { type Clock, systemClock } from '../../../runtime/clock.js'
 import { sha256 } from '../../../runtime/hash.js'

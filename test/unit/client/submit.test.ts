@@ -15,7 +15,7 @@ import {
 } from '../../../client/submit/job-records.js'
 import { amendJob, cancelJob, giveOrder, releaseUnits, retryJobs } from '../../../client/submit/orders.js'
 import { submitJob } from '../../../client/submit/submit.js'
-import { createIdentity } from '../../../overlay/identity.js'
+import { createIdentity } from '../../../overlay/identity/identity.js'
 import type { JobId } from '../../../proto/model.js'
 import { systemClock } from '../../../runtime/clock.js'
 import { sha256 } from '../../../runtime/hash.js'

@@ -1,6 +1,6 @@
-import { type FactContext, grantId } from '../../../job/facts.js'
-import type { SignatureTag, SignatureVerifier } from '../../../job/signature.js'
-import type { VerdictRules, Vote } from '../../../job/verdict.js'
+import { type FactContext, grantId } from '../../../job/facts/facts.js'
+import type { SignatureTag, SignatureVerifier } from '../../../job/facts/signature.js'
+import type { VerdictRules, Vote } from '../../../job/verdict/verdict.js'
 import type {
   Digest,
   Grant,

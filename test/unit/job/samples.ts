@@ -1,4 +1,4 @@
-import { specDefaults } from '../../../job/spec.js'
+import { specDefaults } from '../../../job/spec/spec.js'
 import type {
   Digest,
   Grant,

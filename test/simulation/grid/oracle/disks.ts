@@ -1,6 +1,6 @@
 import type { Coordinator } from '../../../../coordinator/index.js'
 import type { Shard } from '../../../../coordinator/owner/core/shard.js'
-import { grantorFactsMax } from '../../../../job/crowding.js'
+import { grantorFactsMax } from '../../../../job/verdict/crowding.js'
 import type { Digest, JobId, NodeId } from '../../../../proto/model.js'
 import { LEDGER_FILE, ledgerIn } from '../../../../worker/ledger.js'
 import type { Host } from '../../world/host.js'

@@ -1,4 +1,4 @@
-import type { Verifier } from '../../../../overlay/identity.js'
+import type { Verifier } from '../../../../overlay/identity/identity.js'
 import type { Digest, JobId, JobSpec, NodeId } from '../../../../proto/model.js'
 import type { World } from '../../world/world.js'
 import type { Plan, PlannedJob } from '../plan.js'

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { KnownOrder } from '../../../../job/orders.js'
+import type { KnownOrder } from '../../../../job/facts/orders.js'
 import { methods } from '../../../../proto/methods.js'
 import type { Digest } from '../../../../proto/model.js'
 import { toGridError } from '../../../../runtime/errors.js'

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { CONTACT_TAG, ContactBook } from '../../../../overlay/core/contact.js'
-import { createIdentity } from '../../../../overlay/identity.js'
+import { createIdentity } from '../../../../overlay/identity/identity.js'
 import { resolveOptions } from '../../../../overlay/options.js'
-import { formatPeers, parsePeers } from '../../../../overlay/remembered-peers.js'
+import { CONTACT_TAG, ContactBook } from '../../../../overlay/routing/core/contact.js'
+import { formatPeers, parsePeers } from '../../../../overlay/routing/remembered-peers.js'
 import {
   announceMethod,
   decodeContact,

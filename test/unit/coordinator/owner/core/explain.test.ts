@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SessionId } from '../../../../../coordinator/owner/core/messages.js'
-import { specDefaults } from '../../../../../job/spec.js'
+import { specDefaults } from '../../../../../job/spec/spec.js'
 import type { UnitWait, WorkerBar } from '../../../../../proto/explain-messages.js'
 import { OwnerGrid } from '../../../../support/owner-grid.js'
 import type { Volunteer } from '../../../../support/volunteer.js'

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ZERO_DIGEST } from '../../../../../job/digest.js'
+import { ZERO_DIGEST } from '../../../../../job/facts/digest.js'
 import type { PublicKey, Ruling } from '../../../../../proto/model.js'
 import { OwnerGrid } from '../../../../support/owner-grid.js'
 import { answerDigest, type Volunteer } from '../../../../support/volunteer.js'
