@@ -133,7 +133,7 @@ export class ShardExchange implements FactExchange {
 
   shardOpened(job: BookedJob, shard: number, restored: boolean): void {
     const held = this.#hold(job, shard, restored)
-    this.#shards.opened(held, this.#c.owner().core.shard(job.jobId, shard)?.facts ?? [])
+    this.#shards.opened(held, this.#c.owner().core.shard(job.jobId, shard)?.facts.ids ?? [])
     this.#ask(held)
   }
 

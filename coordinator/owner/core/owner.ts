@@ -264,7 +264,7 @@ export class Owner {
 
   /** Whether there is room for a fact with these votes beside others of their grantors: where not, no owner keeps it. */
   hasRoom(jobId: JobId, number: number, votes: readonly Vote[]): boolean {
-    return this.shard(jobId, number)?.hasRoom(votes) ?? true
+    return this.shard(jobId, number)?.facts.hasRoom(votes) ?? true
   }
 
   /** Instances that are out, of all workers, and opinions kept for one: nobody else is to be asked for them. */

@@ -51,18 +51,22 @@ export class Settling {
     const { report, factId } = checked
     const shard = this.#state.shard(report.jobId, report.shard)
     if (shard === undefined || shard.facts.has(factId)) return
-    shard.facts.add(factId)
     shard.isReadBack = kept.fromStore === true
     if (kept.fromStore) shard.history.quietly(() => this.#count(shard, checked, kept, now))
     else this.#count(shard, checked, kept, now)
     shard.isReadBack = false
   }
 
-  #count(shard: Shard, { report, votes }: CheckedReport, { stored, wallMs, live }: ReportArrival, now: Millis): void {
+  #count(
+    shard: Shard,
+    { report, votes, factId }: CheckedReport,
+    { stored, wallMs, live }: ReportArrival,
+    now: Millis,
+  ): void {
     const worker = this.#state.workers.get(report.worker)
     const unitMs = votes.length > 0 ? wallMs / votes.length : 0
     const decided: number[] = []
-    const { counted, dropped } = shard.makeRoom(votes, now)
+    const { counted, dropped } = shard.facts.add(factId, votes)
     if (dropped.length > 0)
       this.#state.emit({ type: 'dropFacts', jobId: report.jobId, shard: report.shard, facts: dropped })
     const isCounted = counted === votes ? undefined : new Set(counted)

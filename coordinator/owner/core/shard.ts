@@ -1,5 +1,4 @@
 import { ZERO_DIGEST } from '../../../job/facts/digest.js'
-import { grantorFactsMax, withoutRoom } from '../../../job/verdict/crowding.js'
 import {
   hasAnswer,
   type Judgement,
@@ -13,6 +12,8 @@ import type { Millis } from '../../../runtime/clock.js'
 import { Believed } from './believed.js'
 import { History } from './history.js'
 import type { Job } from './job.js'
+import { KeptFacts } from './kept-facts.js'
+import { ShardCounts } from './shard-counts.js'
 import { isDecided, type UnitChange, type UnitRecord } from './unit-record.js'
 import { UntouchedUnits } from './untouched-units.js'
 import type { Instance } from './worker-record.js'
@@ -40,16 +41,8 @@ export class Shard {
   /** Accepted units whose bytes are lost, and nobody is here who could compute them once more. */
   readonly stranded = new Set<UnitRecord>()
   #queuedCount = 0
-  readonly facts = new Set<Digest>()
-  /** Votes that are left of each fact; undefined: of all facts all are, since nobody has given more than there is room for. */
-  #votesLeft: Map<Digest, number> | undefined
-  readonly #grantorFactsMax: number
-  readonly #counts: Record<UnitState, number>
-  #leased = 0
-  #granted = 0
-  #answered = 0
-  #disagreeing = 0
-  #fuel = 0n
+  readonly facts: KeptFacts
+  readonly #counts: ShardCounts
   firstGrantAt: Millis | undefined
   lastGrantAt: Millis | undefined
   lastAnswerAt: Millis | undefined
@@ -86,10 +79,10 @@ export class Shard {
   constructor(job: Job, shard: number, ranges: readonly UnitRange[], now: Millis, quietUntil: Millis) {
     this.job = job
     this.shard = shard
-    this.#grantorFactsMax = grantorFactsMax(job.spec)
     this.ranges = ranges
     this.unitCount = ranges.reduce((sum, range) => sum + range.count, 0)
-    this.#counts = { open: this.unitCount, accepted: 0, settled: 0, disputed: 0, held: 0, failed: 0 }
+    this.#counts = new ShardCounts(this.unitCount)
+    this.facts = new KeptFacts(job.spec, this.#records)
     this.openedAt = now
     this.quietUntil = quietUntil
     this.untouchedUnits = new UntouchedUnits(ranges, (unit) => this.#records.has(unit))
@@ -106,24 +99,23 @@ export class Shard {
 
   /** Nothing left that a report could change for the better. */
   get finished(): boolean {
-    const { settled, failed } = this.#counts
-    return settled + failed === this.unitCount
+    return this.#counts.unfinished === 0
   }
 
   get openCount(): number {
-    return this.unitCount - this.#counts.settled - this.#counts.failed
+    return this.#counts.unfinished
   }
 
   get disputedCount(): number {
-    return this.#counts.disputed
+    return this.#counts.of('disputed')
   }
 
   get failedCount(): number {
-    return this.#counts.failed
+    return this.#counts.of('failed')
   }
 
   get settledCount(): number {
-    return this.#counts.settled
+    return this.#counts.of('settled')
   }
 
   /** Selected units that were never granted nor reported. */
@@ -195,8 +187,7 @@ export class Shard {
 
   leaseStarted(instance: Instance): void {
     instance.record.held.push(instance)
-    this.#leased++
-    this.#granted++
+    this.#counts.leaseStarted()
     this.firstGrantAt ??= instance.grantedAt
     this.lastGrantAt = instance.grantedAt
     this.history.note(instance.record, 'granted', instance.grantedAt, instance.worker.nodeId)
@@ -207,66 +198,7 @@ export class Shard {
     const at = held.indexOf(instance)
     if (at < 0) return
     held.splice(at, 1)
-    this.#leased--
-  }
-
-  /** Whether a fact with these votes has room here; see `job/verdict/crowding.ts`. A host that fails is heard all the same. */
-  hasRoom(votes: readonly Vote[]): boolean {
-    const most = this.#grantorFactsMax
-    return votes.some((vote) => {
-      const others = this.#records.get(vote.unit)?.votes ?? []
-      return vote.outcome === 'host' || withoutRoom(others, vote, most) !== vote
-    })
-  }
-
-  /**
-   * Makes room for the votes of one new fact. Returns those of them that there is room for, and the facts of which nothing is
-   * left, itself it may be: `votes` one of each.
-   */
-  makeRoom(
-    votes: readonly Vote[],
-    now: Millis,
-  ): { readonly counted: readonly Vote[]; readonly dropped: readonly Vote[] } {
-    const most = this.#grantorFactsMax
-    const first = votes[0]
-    const isRoom = votes.every(({ unit }) => (this.#records.get(unit)?.votes.length ?? 0) < most)
-    if (first === undefined) return { counted: votes, dropped: [] }
-    if (isRoom) {
-      this.#votesLeft?.set(first.factId, votes.length)
-      return { counted: votes, dropped: [] }
-    }
-    this.#votesLeft ??= this.#countVotes()
-    const counted: Vote[] = []
-    const dropped: Vote[] = []
-    for (const vote of votes) {
-      const record = this.touch(vote.unit, now)
-      const out = withoutRoom(record.votes, vote, most)
-      if (out !== vote) counted.push(vote)
-      // The number of failures that are kept does not rise any more: this one is new all the same.
-      if (out?.outcome === 'host') record.hostVotes--
-      if (out === undefined || out === vote) continue
-      record.votes.splice(record.votes.indexOf(out), 1)
-      const left = (this.#votesLeft.get(out.factId) ?? 1) - 1
-      if (left > 0) this.#votesLeft.set(out.factId, left)
-      else {
-        this.#votesLeft.delete(out.factId)
-        this.facts.delete(out.factId)
-        dropped.push(out)
-      }
-    }
-    if (counted.length > 0) this.#votesLeft.set(first.factId, counted.length)
-    else {
-      this.facts.delete(first.factId)
-      dropped.push(first)
-    }
-    return { counted, dropped }
-  }
-
-  #countVotes(): Map<Digest, number> {
-    const left = new Map<Digest, number>()
-    for (const { votes } of this.#records.values())
-      for (const { factId } of votes) left.set(factId, (left.get(factId) ?? 0) + 1)
-    return left
+    this.#counts.leaseEnded()
   }
 
   /** Adds votes of one new fact to a unit and judges it anew. */
@@ -274,8 +206,8 @@ export class Shard {
     for (const vote of votes) {
       record.votes.push(vote)
       record.elsewhere?.delete(vote.worker)
-      this.#answered++
     }
+    this.#counts.answered(votes.length)
     this.#believed?.heard(record, votes, this.rules)
     return this.#judge(record, now)
   }
@@ -327,20 +259,19 @@ export class Shard {
     const after = this.#stateOf(record, judgement, now)
     if (after === before) {
       if (earlier !== undefined && isDecided(after)) {
-        this.#count(earlier, -1)
-        this.#count(judgement, 1)
+        this.#counts.decided(earlier, -1)
+        this.#counts.decided(judgement, 1)
       }
       return { record, before, after }
     }
-    this.#counts[before]--
-    this.#counts[after]++
+    this.#counts.moved(before, after)
     record.state = after
     if (after === 'accepted') {
       record.acceptedAt = now
       record.hopeAt = now
     }
-    if (earlier !== undefined && isDecided(before)) this.#count(earlier, -1)
-    if (isDecided(after)) this.#count(judgement, 1)
+    if (earlier !== undefined && isDecided(before)) this.#counts.decided(earlier, -1)
+    if (isDecided(after)) this.#counts.decided(judgement, 1)
     return { record, before, after }
   }
 
@@ -374,12 +305,6 @@ export class Shard {
     }
   }
 
-  /** Adds what a decided unit counts for, or takes it off when later facts lead back. */
-  #count(judgement: Judgement, sign: 1 | -1): void {
-    this.#disagreeing += sign * judgement.conflicting.length
-    if (judgement.state === 'accepted') this.#fuel += BigInt(sign) * judgement.fuel
-  }
-
   /** Units that nobody has been asked for, or that stand in `again`, `undrawn` or `stranded`; one that was decided meanwhile does not count. */
   get readyCount(): number {
     return this.untouched + this.#queuedCount + this.stranded.size
@@ -401,43 +326,15 @@ export class Shard {
   }
 
   summary(workers: number, donors: number, ready: number): Summary {
-    const counts = this.#counts
-    return {
-      units: this.unitCount,
-      open: counts.open,
-      accepted: counts.accepted,
-      settled: counts.settled,
-      disputed: counts.disputed,
-      held: counts.held,
-      failed: counts.failed,
-      leased: this.#leased,
-      granted: this.#granted,
-      answered: this.#answered,
-      disagreeing: this.#disagreeing,
-      workers,
-      donors,
-      fuel: this.#fuel,
-      ready,
-    }
+    return this.#counts.summary({ workers, donors, ready })
   }
 
   /** Throws when counts and records do not agree. For tests and the simulator. */
   checkInvariants(): void {
-    const counts: Record<UnitState, number> = { open: 0, accepted: 0, settled: 0, disputed: 0, held: 0, failed: 0 }
-    let leased = 0
+    this.#counts.check(this.#records.values(), this.untouched)
     let queued = 0
-    for (const record of this.#records.values()) {
-      counts[record.state]++
-      if (record.queue !== undefined) queued++
-      leased += record.held.length
-    }
-    counts.open += this.untouched
-    for (const state of Object.keys(counts) as UnitState[]) {
-      if (counts[state] !== this.#counts[state])
-        throw new Error(`shard ${this.shard}: ${counts[state]} units are ${state}, counted ${this.#counts[state]}`)
-    }
+    for (const record of this.#records.values()) if (record.queue !== undefined) queued++
     if (queued !== this.#queuedCount)
       throw new Error(`shard ${this.shard}: ${queued} units wait, counted ${this.#queuedCount}`)
-    if (leased !== this.#leased) throw new Error(`shard ${this.shard}: ${leased} leases, counted ${this.#leased}`)
   }
 }

@@ -91,7 +91,7 @@ export class Grid {
     this.#directory = new SimDirectory(world)
     this.oracle = new Oracle(world, plan, this.#keys.verifier)
     this.oracle.owners.countedFacts = (owner, jobId, shard) =>
-      this.#coordinators.get(owner)?.coordinator.owner.core.shard(jobId, shard)?.facts
+      this.#coordinators.get(owner)?.coordinator.owner.core.shard(jobId, shard)?.facts.ids
     const add = (name: string, reachable: boolean, uplinkBytesPerS: number | undefined) => {
       const random = this.random.split(`host ${name}`)
       return world.addHost(name, {

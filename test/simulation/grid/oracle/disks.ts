@@ -165,7 +165,7 @@ export class Disks {
     if (kept.dropped.has(shardName(jobId, shard.shard))) return
     const onDisk = kept.facts.get(shardName(jobId, shard.shard)) ?? new Map<Digest, Uint8Array>()
     const votes = new Map<number, SmallVote[]>()
-    for (const id of shard.facts) {
+    for (const id of shard.facts.ids) {
       const fact = onDisk.get(id)
       this.#notes.check(fact !== undefined, `${owner.name} counts a fact that is not on its disk`)
       const own = this.#notes.votesOf(id, fact!, jobId)

@@ -67,7 +67,7 @@ test('a newcomer nearer to the shard grants nothing before it has what the other
     const shard = owners.coordinator(newcomer!).owner.core.shard(owners.jobId, 0)
     if (shard === undefined) return false
     if (shard.awaitsOthers) assert.ok(shard.quietUntil > owners.world.nowMs)
-    else known ??= shard.facts.size
+    else known ??= shard.facts.ids.size
     return known !== undefined
   }, 3_000)
   assert.is(known, 16)
@@ -92,7 +92,7 @@ test('a restarted owner asks until the others take it for one again, and grants 
   }
   owners.show(back!)
   await owners.pass(3_000)
-  assert.is(shard().facts.size, 16)
+  assert.is(shard().facts.ids.size, 16)
   assert.is(shard().awaitsOthers, false)
 })
 
@@ -111,12 +111,15 @@ test('newcomers that know nothing of a shard do not tell one another that it may
     await owners.pass(1_000)
     for (const peer of [one, other]) {
       const { awaitsOthers, quietUntil, facts } = shardAt(peer)
-      assert.ok(facts.size === 16 || (awaitsOthers && quietUntil > owners.world.nowMs), `it grants after ${second} s`)
+      assert.ok(
+        facts.ids.size === 16 || (awaitsOthers && quietUntil > owners.world.nowMs),
+        `it grants after ${second} s`,
+      )
     }
   }
   old!.resume()
   await owners.pass(SYNCED_MS)
-  for (const peer of [one, other]) assert.is(shardAt(peer).facts.size, 16)
+  for (const peer of [one, other]) assert.is(shardAt(peer).facts.ids.size, 16)
 })
 
 test('alone, an owner serves at once', async (context) => {

@@ -97,7 +97,7 @@ test('of the votes that one owner makes up without end few are kept, by all owne
     grid.forge(liar, `made up later ${second}`, 0)
   }
   assert.ok(grid.log.take('dropFacts').length > 0)
-  const factsAt = (owner: OwnerNode) => [...owner.core.shard(grid.jobId, 0)!.facts].sort()
+  const factsAt = (owner: OwnerNode) => [...owner.core.shard(grid.jobId, 0)!.facts.ids].sort()
   for (const owner of grid.owners) {
     const { judgement, votes } = grid.record(0, owner)!
     assert.ok(judgement?.state === 'accepted' && judgement.digest === answerDigest('right', 0))
