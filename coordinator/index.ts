@@ -1,17 +1,12 @@
 import { shardOf } from '../job/units/shard.js'
-import { isLoopback } from '../overlay/address.js'
-import { PerMinute } from '../overlay/per-minute.js'
-import { orderCodec } from '../proto/codec/facts.js'
 import type { ExplainReply, ExplainRequest } from '../proto/explain-messages.js'
 import type { StatusReply } from '../proto/job-messages.js'
-import { methods } from '../proto/methods.js'
-import type { BootId } from '../proto/model.js'
+import type { BootId, JobId } from '../proto/model.js'
 import type { Clock, Timer } from '../runtime/clock.js'
-import { GridError, toGridError } from '../runtime/errors.js'
+import { toGridError } from '../runtime/errors.js'
 import type { Sha256 } from '../runtime/hash.js'
 import type { Logger } from '../runtime/logger.js'
 import type { Random } from '../runtime/random.js'
-import { takeRequest } from '../runtime/take-request.js'
 import type { Transport } from '../runtime/transport.js'
 import type { OwnerDirectory } from './directory.js'
 import { ShardExchange } from './exchange/shard-exchange.js'
@@ -29,8 +24,7 @@ import { FinishedShards } from './owner/finished-shards.js'
 import { OwnedShards } from './owner/owned-shards.js'
 import type { GrantSigner } from './owner/owner-context.js'
 import { OwnerDriver } from './owner/owner-driver.js'
-import { attest } from './services/attest.js'
-import { ExplainBudget } from './services/explain-budget.js'
+import { serve } from './serve.js'
 import { ResultsService } from './services/results-service.js'
 import { GroupCommit } from './store/group-commit.js'
 import type { Store } from './store/store.js'
@@ -87,7 +81,6 @@ export class Coordinator {
   readonly options: CoordinatorOptions
   readonly #d: CoordinatorDependencies
   readonly #commits: GroupCommit
-  readonly #results: ResultsService
   readonly #reporter: HomeReporter
   readonly #finished: FinishedShards
   readonly #shards: OwnedShards
@@ -99,7 +92,7 @@ export class Coordinator {
 
   constructor(dependencies: CoordinatorDependencies) {
     this.#d = dependencies
-    const { clock, random, sha256, signer, store, outputs, directory, transport, verifier, network } = dependencies
+    const { clock, signer, store } = dependencies
     const logger = dependencies.logger.child('coordinator')
     this.options = resolveCoordinatorOptions(dependencies.options)
     this.#startedAt = clock.now()
@@ -110,113 +103,53 @@ export class Coordinator {
           reason: toGridError(reason).message,
         })
     })
+    const { sha256, verifier, network } = dependencies
     this.book = new JobBook({ sha256, verifier, network, wallMs: () => clock.wallMs() })
     const { options, book } = this
-    const commits = this.#commits
+    const parts = { ...dependencies, logger, options, book, commits: this.#commits }
+    const dropShard = (job: BookedJob, shard: number) => this.#shards.drop(job, shard)
+    const inMemory = (job: BookedJob, shard: number) => this.#shards.inMemory(job, shard)
+
     const exchange =
       options.shardOwners === 1
         ? soloExchange(signer.nodeId)
-        : new ShardExchange({
-            clock,
-            random,
-            logger,
-            sha256,
-            transport,
-            directory,
-            store,
-            commits,
-            outputs,
-            book,
-            options,
-            owner: () => this.owner,
-            dropShard: (job, shard) => this.#shards.drop(job, shard),
-          })
+        : new ShardExchange({ ...parts, owner: () => this.owner, dropShard })
     this.exchange = exchange
-    this.owner = new OwnerDriver({
-      clock,
-      random,
-      logger,
-      sha256,
-      signer,
-      store,
-      commits,
-      book,
-      outputs,
-      exchange,
-      directory,
-      bootId: dependencies.bootId,
-      options,
-      keepShard: (job, shard) => this.#shards.open(job, shard),
-    })
-    this.home = new HomeDriver({
-      clock,
-      random,
-      logger,
-      sha256,
-      transport,
-      directory,
-      commits,
-      book,
-      bootId: dependencies.bootId,
-      owner: this.owner,
-      options,
+    const keepShard = (job: BookedJob, shard: number) => this.#shards.open(job, shard)
+    const owner = new OwnerDriver({ ...parts, exchange, keepShard })
+    this.owner = owner
+    const home = new HomeDriver({
+      ...parts,
+      owner,
       openShard: async (job, shard) => {
         await this.#shards.open(job, shard)
         return this.#shards.summary(job.jobId, shard)
       },
       reviewFinished: (job) => this.#review.soon(job),
     })
-    this.#results = new ResultsService({
-      clock,
-      owner: this.owner,
-      book,
-      store,
-      outputs,
-      shard: (job, shard) => this.#shards.inMemory(job, shard),
-    })
-    const { owner, home } = this
+    this.home = home
+    const finished = new FinishedShards({ ...parts, owner, unloadAfterMs: options.unloadAfterMs })
+    this.#finished = finished
+    this.#shards = new OwnedShards({ ...parts, owner, finished, ordersAdded: (job) => home.ordersAdded(job) })
     this.#reporter = new HomeReporter({
-      clock,
-      logger,
-      transport,
-      directory,
-      book,
+      ...parts,
       owner,
       home,
-      options,
-      finished: (jobId, shard) => this.#finished.summary(jobId, shard),
+      finished: (jobId, shard) => finished.summary(jobId, shard),
       takeOrders: (job, orders) => this.#shards.takeOrders(job, orders),
     })
-    const { unloadAfterMs } = options
-    this.#terms = new JobTerms({
-      logger,
-      book,
-      store,
-      outputs,
-      deleteAfterMs: options.deleteAfterMs,
-      dropShard: (job, shard) => this.#shards.drop(job, shard),
-    })
-    const finished = new FinishedShards({ clock, logger, store, commits, owner, unloadAfterMs })
-    this.#finished = finished
-    this.#shards = new OwnedShards({
-      clock,
-      store,
-      commits,
-      book,
+    this.#terms = new JobTerms({ ...parts, deleteAfterMs: options.deleteAfterMs, dropShard })
+    const isInMemory = (jobId: JobId, shard: number) => owner.core.hasShard(jobId, shard)
+    this.#review = new FinishedReview({ ...parts, finished, isInMemory, shard: inMemory })
+    serve({
+      ...parts,
+      home,
       owner,
-      finished,
-      options,
-      ordersAdded: (job) => this.home.ordersAdded(job),
+      shards: this.#shards,
+      results: new ResultsService({ ...parts, owner, shard: inMemory }),
+      status: () => this.status(),
+      explain: (request) => this.explain(request),
     })
-    this.#review = new FinishedReview({
-      logger,
-      store,
-      commits,
-      finished,
-      isInMemory: (jobId, shard) => owner.core.hasShard(jobId, shard),
-      shard: (job, shard) => this.#shards.inMemory(job, shard),
-    })
-    this.#serve()
   }
 
   /** Reads everything back that was kept, homes and unfinished shards. Resolves when work can be granted again. */
@@ -306,56 +239,6 @@ export class Coordinator {
     this.#reporter.close()
     this.owner.close()
     this.home.close()
-  }
-
-  #serve(): void {
-    const { transport } = this.#d
-    const submitted = new PerMinute(this.#d.clock, this.options.jobsPerAddressMinuteMax)
-    transport.handleUnary(methods.submit, ({ spec }, { host }) => {
-      if (!isLoopback(host) && !submitted.take(host))
-        throw new GridError(
-          'quota',
-          `this peer takes at most ${this.options.jobsPerAddressMinuteMax} jobs a minute from one address`,
-        )
-      return this.home.submit(spec, host)
-    })
-    transport.handleUnary(methods.give, ({ order }) => {
-      return this.home.give(orderCodec.decode(order.bytes).jobId, order)
-    })
-    transport.handleUnary(methods.show, ({ jobId, withShards }) => this.home.show(jobId, withShards))
-    transport.handleUnary(methods.activate, (request, { host }) => this.#shards.activate(request, host))
-    transport.handleUnary(methods.summarize, ({ jobId, shards, orders }, caller) =>
-      this.home.summarized(jobId, shards, orders, caller),
-    )
-    transport.handleUnary(methods.attest, async ({ jobId, shard }, { publicKey }) =>
-      attest(
-        await this.#shards.inMemory(this.book.need(jobId), shard),
-        publicKey,
-        this.#d.signer,
-        this.#d.clock.wallMs(),
-      ),
-    )
-    transport.handleUnary(methods.status, () => this.status())
-    const { clock } = this.#d
-    const explained = new ExplainBudget(clock)
-    transport.handleUnary(methods.explain, (request, { host }) => {
-      explained.take(host, this.owner.core.waitingUnits(request.jobId))
-      return this.explain(request)
-    })
-    transport.handleStream(methods.watch, (stream) =>
-      takeRequest(clock, stream, ({ jobId, withShards }) => this.home.watch(stream, jobId, withShards)),
-    )
-    transport.handleStream(methods.results, (stream) =>
-      takeRequest(clock, stream, (request) => this.#results.results(stream, request)),
-    )
-    transport.handleStream(methods.listUnits, (stream) =>
-      takeRequest(clock, stream, (request) => this.#results.listUnits(stream, request)),
-    )
-    transport.handleStream(methods.output, (stream) =>
-      takeRequest(clock, stream, (request) => this.#results.output(stream, request)),
-    )
-    transport.handleStream(methods.work, (stream) => this.owner.onWork(stream))
-    transport.handleStream(methods.putOutput, (stream) => this.owner.onPutOutput(stream))
   }
 
   #sweep(): void {
