@@ -1,16 +1,16 @@
-import { formatBytes } from '../job/quantity.js'
 import type { WorkerState } from '../proto/admin-messages.js'
-import type { DeclineWord, RestraintWord } from '../proto/explain-messages.js'
-import type { JobId, PublicKey } from '../proto/model.js'
-import type { DeclinedJob, RunningUnit } from '../proto/work-messages.js'
+import type { RestraintWord } from '../proto/explain-messages.js'
+import type { JobId } from '../proto/model.js'
+import type { RunningUnit } from '../proto/work-messages.js'
 import { Alarm } from '../runtime/alarm.js'
 import { unreachable } from '../runtime/errors.js'
 import type { WorkerEffect, WorkerEvent } from './core/messages.js'
 import { WorkerCore } from './core/worker-core.js'
+import { DeclinedWork } from './declined-work.js'
 import type { WorkerDependencies, WorkNews } from './dependencies.js'
 import { KnownSpecs } from './known-specs.js'
 import { OwnerStreams } from './owner-streams.js'
-import { accepts, type Preferences } from './preferences/core/preferences.js'
+import type { Preferences } from './preferences/core/preferences.js'
 import { ALWAYS } from './preferences/core/schedule.js'
 import { Governor } from './preferences/governor.js'
 import { DISK_BYTES } from './preferences/read.js'
@@ -24,13 +24,6 @@ export type { Donor, ReportSigner, VolunteerDependencies, WorkerDependencies, Wo
 
 /** Time between looks for owners of `onlyJob`. */
 const ONLY_JOB_MS = 1_000
-/** Work that the volunteer does not want, remembered in case that changes. */
-const PASSED_OVER_MAX = 256
-/** Jobs that owners are told of as not wanted; so many fit into a message. */
-const DECLINED_MAX = 64
-/** Reasons given for it at a time. */
-const REASONS_MAX = 3
-
 /**
  * Feeds {@link WorkerCore} and does what it says: streams to owners, the compute process, the journal. A report is in the
  * journal, on disk, before it is sent, and leaves it when its units are settled.
@@ -46,8 +39,7 @@ export class Worker {
   readonly #runner: UnitRunner
   readonly #streams: OwnerStreams
   readonly #throttle: Throttle
-  readonly #passedOver = new Map<string, WorkNews>()
-  readonly #declined = new Map<JobId, DeclinedJob>()
+  readonly #declinedWork = new DeclinedWork(() => this.#preferences)
   readonly #alarm: Alarm
   readonly #finished: Promise<void>
   readonly #done: Promise<string>
@@ -171,7 +163,7 @@ export class Worker {
       decision: this.governor.decision,
       paused: this.governor.isPaused,
       preferences: this.governor.values(),
-      passedOver: this.#whyPassedOver(),
+      passedOver: this.#declinedWork.reasons((key) => this.governor.nameOf(key)),
       sameKey: this.#streams.sameKey,
     })
   }
@@ -209,48 +201,16 @@ export class Worker {
     else this.#seekJob(onlyJob)
   }
 
-  #declineOf(submitter: PublicKey | undefined, memoryBytes: number): DeclineWord | undefined {
-    const { refuse, memoryBytes: most } = this.#preferences
-    if (submitter !== undefined && !accepts(this.#preferences, submitter))
-      return refuse.has(submitter) ? 'refuse' : 'accept'
-    return memoryBytes > most ? 'memory' : undefined
-  }
-
   /** Declines a job, or no longer, by what its spec says. */
   #judgeJob(jobId: JobId): void {
     const spec = this.#specs.get(jobId)
-    if (spec === undefined) return
-    const reason = this.#declineOf(spec.submitter, spec.limits.memoryBytes)
-    if (this.#declined.get(jobId)?.reason === reason) return
-    this.#declined.delete(jobId)
-    if (reason !== undefined) this.#declined.set(jobId, { jobId, reason })
-    if (this.#declined.size > DECLINED_MAX) this.#declined.delete(this.#declined.keys().next().value!)
-    this.#handle({ type: 'declined', jobs: [...this.#declined.values()] })
-  }
-
-  #whyPassedOver(): string[] {
-    const reasons = new Set<string>()
-    for (const { submitter, memoryBytes = 0 } of this.#passedOver.values()) {
-      const why = this.#declineOf(submitter, memoryBytes)
-      if (submitter !== undefined && (why === 'refuse' || why === 'accept')) {
-        const name = this.governor.nameOf(submitter) ?? submitter.slice(0, 12)
-        reasons.add(`there is work of ${name}, for whom nothing is computed here (${why})`)
-      } else if (why === 'memory') {
-        const [asked, given] = [memoryBytes, this.#preferences.memoryBytes].map(formatBytes)
-        reasons.add(`there is work that may take ${asked} a unit, and ${given} are offered (memory)`)
-      }
-    }
-    return [...reasons].slice(0, REASONS_MAX)
+    const jobs = spec && this.#declinedWork.judge(jobId, spec)
+    if (jobs !== undefined) this.#handle({ type: 'declined', jobs })
   }
 
   #onNews(news: WorkNews): void {
-    const { owner, jobId, ready, submitter, memoryBytes = 0, hasTask = true } = news
-    const name = `${owner.nodeId}/${jobId}`
-    const declined = hasTask ? this.#declineOf(submitter, memoryBytes) : 'task'
-    if (declined !== undefined && ready > 0) {
-      this.#passedOver.set(name, news)
-      if (this.#passedOver.size > PASSED_OVER_MAX) this.#passedOver.delete(this.#passedOver.keys().next().value!)
-    } else this.#passedOver.delete(name)
+    const { owner, jobId, ready } = news
+    const declined = this.#declinedWork.look(news)
     this.#d.logger.debug('work seen', { owner: owner.nodeId, jobId, ready, declined })
     this.#handle({ type: 'workSeen', owner, jobId, ready, declined })
   }
@@ -285,7 +245,7 @@ export class Worker {
     if (!isSame(now.weights, before.weights)) this.#handle({ type: 'weighed', weights: now.weights })
     if (isNewOffer) this.#streams.renew()
     for (const jobId of this.#specs.known()) this.#judgeJob(jobId)
-    for (const news of [...this.#passedOver.values()]) this.#onNews(news)
+    for (const news of this.#declinedWork.passedOver) this.#onNews(news)
   }
 
   #limitTraffic(): void {
