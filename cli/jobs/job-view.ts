@@ -5,7 +5,7 @@ import { formatBytes, formatDuration, parseInteger } from '../../job/quantity.js
 import { formatSelection } from '../../job/units/selection.js'
 import { unitCount } from '../../job/units/unit-source.js'
 import { confidenceText } from '../../job/verdict/credibility.js'
-import { donorsNeeded } from '../../job/verdict/verdict.js'
+import { donorsNeeded } from '../../job/verdict/rules.js'
 import { UNITS_MAX } from '../../proto/limits.js'
 import type { JobId, JobSpec, Policy, Summary, TaskRef, UnitSource } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'

@@ -1,6 +1,6 @@
 import { stopReason } from '../../job/stop-rule.js'
 import { shardList, shardUnits } from '../../job/units/shard.js'
-import { hasAnswer } from '../../job/verdict/verdict.js'
+import { hasAnswer } from '../../job/verdict/judgement.js'
 import { methods } from '../../proto/methods.js'
 import type { JobId, JobSpec, NodeId, Summary } from '../../proto/model.js'
 import { type Millis, pause } from '../../runtime/clock.js'

@@ -1,6 +1,6 @@
 import { ShardEvidence } from '../../job/evidence/evidence.js'
 import type { CheckedFact } from '../../job/facts/facts.js'
-import { verdictRules } from '../../job/verdict/verdict.js'
+import { verdictRules } from '../../job/verdict/rules.js'
 import { methods } from '../../proto/methods.js'
 import type { ReportFact } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'

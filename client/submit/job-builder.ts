@@ -5,7 +5,7 @@ import { parseSelection } from '../../job/units/selection.js'
 import { chooseShardUnits } from '../../job/units/shard.js'
 import { recordSeparator } from '../../job/units/splitter.js'
 import { unitCount } from '../../job/units/unit-source.js'
-import { donorsNeeded } from '../../job/verdict/verdict.js'
+import { donorsNeeded } from '../../job/verdict/rules.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
 import { JUDGES_MAX, MODULE_BYTES_MAX } from '../../proto/limits.js'
 import type {

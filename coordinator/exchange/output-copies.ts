@@ -1,5 +1,5 @@
 import { concat } from '../../job/units/list.js'
-import { hasAnswer } from '../../job/verdict/verdict.js'
+import { hasAnswer } from '../../job/verdict/judgement.js'
 import type { OutputRequest } from '../../proto/job-messages.js'
 import { CHUNK_BYTES } from '../../proto/limits.js'
 import { methods } from '../../proto/methods.js'

@@ -1,5 +1,5 @@
 import { checkReportFact } from '../../job/facts/facts.js'
-import type { Vote } from '../../job/verdict/verdict.js'
+import type { Vote } from '../../job/facts/votes.js'
 import { isLoopback } from '../../overlay/address.js'
 import { PerMinute } from '../../overlay/per-minute.js'
 import { reportCodec, reportFactCodec } from '../../proto/codec/facts.js'

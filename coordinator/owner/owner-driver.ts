@@ -1,5 +1,5 @@
 import { grantId } from '../../job/facts/facts.js'
-import type { Vote } from '../../job/verdict/verdict.js'
+import type { Vote } from '../../job/facts/votes.js'
 import { grantCodec } from '../../proto/codec/facts.js'
 import type { OutputRequest } from '../../proto/job-messages.js'
 import { GRANT_UNITS_MAX } from '../../proto/limits.js'

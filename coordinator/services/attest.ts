@@ -1,4 +1,4 @@
-import { agrees, hasAnswer } from '../../job/verdict/verdict.js'
+import { agrees, hasAnswer } from '../../job/verdict/judgement.js'
 import { attestationCodec } from '../../proto/codec/attestation.js'
 import type { AttestReply } from '../../proto/job-messages.js'
 import type { PublicKey } from '../../proto/model.js'

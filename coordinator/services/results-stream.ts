@@ -1,5 +1,6 @@
 import { checkReportFact } from '../../job/facts/facts.js'
-import { type Answered, hasAnswer, type Vote } from '../../job/verdict/verdict.js'
+import type { Vote } from '../../job/facts/votes.js'
+import { type Answered, hasAnswer } from '../../job/verdict/judgement.js'
 import { reportFactCodec } from '../../proto/codec/facts.js'
 import type { ResultsReply, ResultsRequest, SettledUnit } from '../../proto/job-messages.js'
 import { INLINE_OUTPUT_BYTES_MAX, RESULTS_BYTES_MAX, RESULTS_FACTS_MAX, RESULTS_UNITS_MAX } from '../../proto/limits.js'

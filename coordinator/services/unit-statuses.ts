@@ -1,4 +1,4 @@
-import { hasAnswer } from '../../job/verdict/verdict.js'
+import { hasAnswer } from '../../job/verdict/judgement.js'
 import type { UnitStatus, UnitsRequest } from '../../proto/job-messages.js'
 import type { UnitRange } from '../../proto/model.js'
 import type { Shard } from '../owner/core/shard.js'

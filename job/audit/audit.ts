@@ -1,6 +1,7 @@
 import type { NodeId, PublicKey } from '../../proto/model.js'
 import type { RuledAnswer } from '../facts/rulings.js'
-import { hasAnswer, type Judgement, type Vote } from '../verdict/verdict.js'
+import type { Vote } from '../facts/votes.js'
+import { hasAnswer, type Judgement } from '../verdict/judgement.js'
 import { AuditSample } from './audit-sample.js'
 import { Disputes } from './disputes.js'
 import { type Chance, LeaningUnits } from './leaning-units.js'

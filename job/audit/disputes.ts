@@ -1,6 +1,6 @@
 import type { PublicKey } from '../../proto/model.js'
 import { answerOf } from '../facts/votes.js'
-import { hasAnswer, type Judgement } from '../verdict/verdict.js'
+import { hasAnswer, type Judgement } from '../verdict/judgement.js'
 
 /** Who stands against whom on a unit. Winners: none while it is open. */
 interface Dispute {

@@ -7,9 +7,12 @@ import {
   type FactRefusal,
   factId,
 } from '../facts/facts.js'
+import type { Vote } from '../facts/votes.js'
 import { Credibility } from '../verdict/credibility.js'
 import { grantorFactsMax, withoutRoom } from '../verdict/crowding.js'
-import { hasAnswer, type Judgement, judge, type VerdictRules, type Vote } from '../verdict/verdict.js'
+import { hasAnswer, type Judgement } from '../verdict/judgement.js'
+import type { VerdictRules } from '../verdict/rules.js'
+import { judge } from '../verdict/verdict.js'
 
 /** What an owner says of a unit. */
 interface SettledClaim {

@@ -5,10 +5,12 @@ import { digestOutput, isDeterministic } from '../facts/digest.js'
 import { type FactDecoders, factContext } from '../facts/facts.js'
 import { applyOrders, checkOrder, type KnownOrder, type OrdersView } from '../facts/orders.js'
 import type { SignatureVerifier } from '../facts/signature.js'
+import type { Vote } from '../facts/votes.js'
 import { jobIdOf } from '../spec/spec.js'
 import { contains } from '../units/selection.js'
 import { unitCount } from '../units/unit-source.js'
-import { hasAnswer, type Judgement, type Vote, verdictRules } from '../verdict/verdict.js'
+import { hasAnswer, type Judgement } from '../verdict/judgement.js'
+import { verdictRules } from '../verdict/rules.js'
 import { ShardEvidence, type UnitEvidence } from './evidence.js'
 
 /** All that shows how one unit of a job came to its result, to be checked far from any network. */

@@ -4,7 +4,7 @@ import { GridError } from '../../runtime/errors.js'
 import type { Sha256 } from '../../runtime/hash.js'
 import { createSplitter } from '../units/splitter.js'
 import { groupCount, itemCount, unitCount } from '../units/unit-source.js'
-import { donorsNeeded } from '../verdict/verdict.js'
+import { donorsNeeded } from '../verdict/rules.js'
 import { unitInvocation } from './program.js'
 import { compileTemplate } from './template.js'
 

@@ -1,12 +1,10 @@
-import type { Digest, JobSpec, NodeId, Outcome, Policy, PublicKey } from '../../proto/model.js'
+import type { NodeId, PublicKey } from '../../proto/model.js'
 import { isDeterministic } from '../facts/digest.js'
-import type { OrdersView } from '../facts/orders.js'
-import { isSameAnswer, isVoid, type RuledAnswer, type RulingsView } from '../facts/rulings.js'
+import { isSameAnswer, isVoid, type RuledAnswer } from '../facts/rulings.js'
 import {
   answerOf,
   compareVotes,
   countedOf,
-  type Equivocation,
   equivocationsOf,
   hear,
   isAhead,
@@ -15,132 +13,12 @@ import {
   type Vote,
   validVotes,
 } from '../facts/votes.js'
-import { isEnough, NEWCOMER_BITS, newcomersFor, type Weights } from './credibility.js'
-
-export { compareVotes, type Equivocation, type Vote } from '../facts/votes.js'
-
-/** What the verdict needs to know of a job; see {@link verdictRules}. */
-export interface VerdictRules {
-  readonly policy: Policy
-  /** Agreeing donors needed: K of `quorum:K`, 1 for `none`; for `confidence:P` donors nobody knows yet. */
-  readonly quorum: number
-  /** Different grantors needed behind the votes that count; 1 to `quorum`. */
-  readonly minGrantors: number
-  /** Votes of one grantor for one answer that count in any case; more only beside those of others, see {@link countedOf}. */
-  readonly grantorVotesMax: number
-  /** Different hosts that may fail a unit before its owners hold it (soft state of theirs, never a verdict). */
-  readonly maxErrors: number
-  /** Answered instances after which an undecided unit stays disputed. At least `quorum`. */
-  readonly maxInstances: number
-  /** Answered instances of one grantor that count towards `maxInstances`. */
-  readonly grantorAnswersMax: number
-  /** What replays gave; absent: nothing was ruled. */
-  readonly rulings?: RulingsView
-}
-
-/** What every judgement tells besides its state. */
-interface Tally {
-  /** Different workers that failed the unit by their own fault. */
-  readonly hostErrors: number
-  /**
-   * Settled: valid votes for another answer, votes over the cap of a grantor included. Disputed: every valid vote when
-   * they differ. Otherwise empty. Ascending by report id.
-   */
-  readonly conflicting: readonly Vote[]
-  /** Ascending by the report id of the first vote. */
-  readonly equivocations: readonly Equivocation[]
-  /** A replay has proved the answer: the only one that counts. Absent: nothing was ruled on the unit. */
-  readonly ruled?: true
-  /** Donors with votes that rulings made void. Absent: none. */
-  readonly voided?: number
-}
-
-/** What owners do about a unit that is not settled. */
-export interface Wanted {
-  /** Valid votes that count so far. */
-  readonly votes: number
-  /**
-   * Further opinions to ask for now. One at most, since further opinions are drawn serially: whoever votes must not
-   * know who comes next.
-   */
-  readonly wanted: 0 | 1
-  /** Owners from whose grants a further opinion cannot help: they leave it to others. Ascending. */
-  readonly spentGrantors: readonly NodeId[]
-  /**
-   * A vote that counts already comes from a key younger than the job, so the next opinion goes to an older key where
-   * one is connected (see {@link judge}).
-   */
-  readonly preferOlder: boolean
-}
-
-/** A unit whose result has its quorum. */
-export interface Settled {
-  readonly digest: Digest
-  /** The votes that count for the result, ascending by report id, one a donor. */
-  readonly agreeing: readonly Vote[]
-  /** Of the agreeing votes the lower median: one exaggerating voter of two does not decide it. Likewise `fuel`. */
-  readonly outputBytes: number
-  readonly fuel: bigint
-}
-
-/**
- * State of a unit by the facts alone. `open` -> `disputed` when valid votes differ or `maxInstances` is reached;
- * either -> `accepted` (`done`) or `failed` (a deterministic failure, or `wall`) with a quorum. Facts that come later may
- * lead back: see {@link judge}.
- */
-export type Judgement =
-  | ({ readonly state: 'open' } & Wanted & Tally)
-  | ({ readonly state: 'disputed' } & Wanted & Tally)
-  | ({ readonly state: 'accepted'; readonly outcome: 'done' } & Settled & Tally)
-  | ({ readonly state: 'failed'; readonly outcome: Exclude<Outcome, 'done' | 'host'> } & Settled & Tally)
-
-/** A judgement that gives the unit an answer. */
-export type Answered = Extract<Judgement, { readonly state: 'accepted' | 'failed' }>
-
-/** Whether the facts give the unit an answer: what it wrote, or how it failed. */
-export function hasAnswer(judgement: Judgement | undefined): judgement is Answered {
-  return judgement?.state === 'accepted' || judgement?.state === 'failed'
-}
+import { isEnough, NEWCOMER_BITS, type Weights } from './credibility.js'
+import { type Judgement, NO_GRANTORS, NO_VOTES, openAfterOne, settle, UNTOUCHED } from './judgement.js'
+import type { VerdictRules } from './rules.js'
 
 /** Weights where nothing is known of anybody. */
 const STRANGERS: Weights = { weight: () => NEWCOMER_BITS }
-const NO_VOTES: readonly Vote[] = Object.freeze([])
-const NO_GRANTORS: readonly NodeId[] = Object.freeze([])
-const UNTOUCHED: Judgement = Object.freeze({
-  state: 'open',
-  votes: 0,
-  wanted: 1,
-  spentGrantors: NO_GRANTORS,
-  preferOlder: false,
-  hostErrors: 0,
-  conflicting: NO_VOTES,
-  equivocations: NO_EQUIVOCATIONS,
-})
-
-/**
- * The rules of version 1 for a job, orders included.
- *
- * `minGrantors` above the quorum is lowered to it: K votes never have more than K grantors, and whoever asks for one
- * opinion lets one owner choose it. With `minGrantors` 1 votes of a grantor are not capped: the cap exists so that one
- * owner cannot settle a unit alone, which `minGrantors` 1 allows; a cap of K would only keep honest votes from ever
- * outnumbering K different wrong ones.
- */
-export function verdictRules(spec: JobSpec, orders?: OrdersView): VerdictRules {
-  const quorum = donorsNeeded(spec.policy)
-  const minGrantors = Math.max(1, Math.min(spec.minGrantors, quorum))
-  const maxInstances = Math.max(quorum, orders?.maxInstances ?? spec.maxInstances)
-  const rulings = orders?.rulings
-  return {
-    ...(rulings === undefined ? {} : { rulings }),
-    policy: spec.policy,
-    quorum,
-    minGrantors,
-    grantorVotesMax: minGrantors === 1 ? Number.POSITIVE_INFINITY : Math.ceil(quorum / minGrantors),
-    maxErrors: spec.maxErrors,
-    maxInstances,
-    grantorAnswersMax: Math.ceil(maxInstances / minGrantors),
-  }
-}
 
 /**
  * Judges one unit by the set of its valid votes: neither their order nor repetitions matter, and nothing else does.
@@ -258,31 +136,6 @@ function judgeRuled(votes: readonly Vote[], answer: RuledAnswer, rules: VerdictR
   }
 }
 
-/** Agreeing donors that settle a unit when nothing is known of them. */
-export function donorsNeeded(policy: Policy): number {
-  if (policy.type === 'quorum') return Math.max(1, policy.quorum)
-  return policy.type === 'none' ? 1 : newcomersFor(policy)
-}
-
-/** Whether a vote says what was settled: then its donor is credited, also when the cap of its grantor left it out. */
-export function agrees(judgement: Judgement | undefined, vote: Pick<Vote, 'outcome' | 'digest'>): boolean {
-  return hasAnswer(judgement) && judgement.outcome === vote.outcome && judgement.digest === vote.digest
-}
-
-/** A unit that is to have a second opinion although one is believed: see `SPOT_CHECKED` of the owner's core. */
-export function openAfterOne(vote: Vote, rules: VerdictRules): Judgement {
-  return {
-    state: 'open',
-    votes: 1,
-    wanted: 1,
-    spentGrantors: rules.grantorVotesMax === 1 || rules.grantorAnswersMax === 1 ? [vote.grantor] : NO_GRANTORS,
-    preferOlder: vote.age === 'younger',
-    hostErrors: 0,
-    conflicting: NO_VOTES,
-    equivocations: NO_EQUIVOCATIONS,
-  }
-}
-
 /** One answer. */
 interface Answer {
   /** The votes that count. */
@@ -388,41 +241,4 @@ function winnerOf(
 function isFull(grantor: NodeId, answers: ReadonlyMap<string, Answer>, rules: VerdictRules): boolean {
   for (const { byGrantor } of answers.values()) if (!isAhead(byGrantor, grantor, rules)) return false
   return answers.size > 0
-}
-
-function settle(
-  agreeing: readonly Vote[],
-  hostErrors: number,
-  conflicting: readonly Vote[],
-  equivocations: readonly Equivocation[],
-): Judgement {
-  const first = agreeing[0]!
-  const { outcome, digest } = first
-  let { outputBytes, fuel } = first
-  for (const vote of agreeing) {
-    if (vote.outputBytes === first.outputBytes && vote.fuel === first.fuel) continue
-    outputBytes = lowerMedian(agreeing.map((other) => other.outputBytes))
-    fuel = lowerMedian(agreeing.map((other) => other.fuel))
-    break
-  }
-  if (outcome === 'done') {
-    return { state: 'accepted', outcome, digest, agreeing, outputBytes, fuel, hostErrors, conflicting, equivocations }
-  }
-  const failure = outcome as Exclude<Outcome, 'done' | 'host'>
-  return {
-    state: 'failed',
-    outcome: failure,
-    digest,
-    agreeing,
-    outputBytes,
-    fuel,
-    hostErrors,
-    conflicting,
-    equivocations,
-  }
-}
-
-function lowerMedian<T extends number | bigint>(values: T[]): T {
-  values.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0))
-  return values[(values.length - 1) >> 1]!
 }

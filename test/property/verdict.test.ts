@@ -2,14 +2,10 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { applyOrders, type KnownOrder } from '../../job/facts/orders.js'
-import {
-  hasAnswer,
-  type Judgement,
-  judge,
-  type VerdictRules,
-  type Vote,
-  verdictRules,
-} from '../../job/verdict/verdict.js'
+import type { Vote } from '../../job/facts/votes.js'
+import { hasAnswer, type Judgement } from '../../job/verdict/judgement.js'
+import { type VerdictRules, verdictRules } from '../../job/verdict/rules.js'
+import { judge } from '../../job/verdict/verdict.js'
 import type { Digest, JobId, NodeId, Outcome, PublicKey } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'

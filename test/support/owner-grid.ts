@@ -3,7 +3,7 @@ import type { CheckedReport, OwnerEffect, OwnerEvent, SessionId } from '../../co
 import { Owner } from '../../coordinator/owner/core/owner.js'
 import type { UnitRecord } from '../../coordinator/owner/core/unit-record.js'
 import type { KnownOrder } from '../../job/facts/orders.js'
-import type { Vote } from '../../job/verdict/verdict.js'
+import type { Vote } from '../../job/facts/votes.js'
 import type { Digest, Grant, JobId, JobSpec, NodeId, OrderBody, PublicKey, Summary } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'

@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert'
 import type { SessionId } from '../../coordinator/owner/core/messages.js'
-import type { Vote } from '../../job/verdict/verdict.js'
+import type { Vote } from '../../job/facts/votes.js'
 import type { AgeClass, Digest, Grant, JobId, NodeId, Outcome, PublicKey } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { utf8 } from '../../runtime/hex.js'

@@ -1,6 +1,6 @@
 import { formatBytes, formatDuration } from '../../../job/quantity.js'
 import { barText, declineText, OTHER_OWNERS, restraintText } from '../../../job/standing.js'
-import { donorsNeeded } from '../../../job/verdict/verdict.js'
+import { donorsNeeded } from '../../../job/verdict/rules.js'
 import type { WorkerBar, WorkerGroup } from '../../../proto/explain-messages.js'
 import { clockFindings, clocksOf } from './clocks.js'
 import { type CommandWords, type Finding, type FindingCode, inOrder } from './findings.js'

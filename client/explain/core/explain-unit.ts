@@ -1,6 +1,6 @@
 import { formatDuration } from '../../../job/quantity.js'
 import { confidenceText } from '../../../job/verdict/credibility.js'
-import { donorsNeeded } from '../../../job/verdict/verdict.js'
+import { donorsNeeded } from '../../../job/verdict/rules.js'
 import type { UnitEventWord, UnitSight } from '../../../proto/explain-messages.js'
 import type { NodeId } from '../../../proto/model.js'
 import { type JobSight, nameOf, type PeerAnswer } from './job-sight.js'

@@ -1,5 +1,6 @@
+import type { Vote } from '../../../job/facts/votes.js'
 import { Credibility, type Weights } from '../../../job/verdict/credibility.js'
-import type { VerdictRules, Vote } from '../../../job/verdict/verdict.js'
+import type { VerdictRules } from '../../../job/verdict/rules.js'
 import type { PublicKey } from '../../../proto/model.js'
 
 /** Of the units that the word of one donor would decide, so many are asked of a second one. Source: Sarmenta (2002), q = 0.05. */

@@ -1,6 +1,6 @@
 import { applyOrders, errorsAllowed, type KnownOrder, type OrdersView } from '../../../job/facts/orders.js'
 import { OTHER_OWNERS } from '../../../job/standing.js'
-import { type VerdictRules, verdictRules } from '../../../job/verdict/verdict.js'
+import { type VerdictRules, verdictRules } from '../../../job/verdict/rules.js'
 import type { JobId, JobSpec, NodeId, PublicKey } from '../../../proto/model.js'
 import { DurationStatistics } from './delay-bound.js'
 import { Doubts } from './doubts.js'

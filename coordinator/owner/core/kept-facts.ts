@@ -1,5 +1,5 @@
+import type { Vote } from '../../../job/facts/votes.js'
 import { grantorFactsMax, withoutRoom } from '../../../job/verdict/crowding.js'
-import type { Vote } from '../../../job/verdict/verdict.js'
 import type { Digest, JobSpec } from '../../../proto/model.js'
 
 /** What {@link KeptFacts} looks at in a unit, and changes when a vote has to go. */

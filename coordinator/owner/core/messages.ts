@@ -1,5 +1,5 @@
 import type { KnownOrder } from '../../../job/facts/orders.js'
-import type { Vote } from '../../../job/verdict/verdict.js'
+import type { Vote } from '../../../job/facts/votes.js'
 import type { RefusalCode } from '../../../proto/explain-messages.js'
 import type {
   Digest,

@@ -1,4 +1,4 @@
-import { type Answered, hasAnswer } from '../../../job/verdict/verdict.js'
+import { type Answered, hasAnswer } from '../../../job/verdict/judgement.js'
 import type { NodeId, PublicKey } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import type { OwnerEffect } from './messages.js'

@@ -1,4 +1,4 @@
-import type { Vote } from '../../../job/verdict/verdict.js'
+import type { Vote } from '../../../job/facts/votes.js'
 import type { GrantRun, JobId, NodeId, PublicKey } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { assert, unreachable } from '../../../runtime/errors.js'

@@ -1,5 +1,6 @@
 import { isDeterministic } from '../../../job/facts/digest.js'
-import { agrees, type Vote } from '../../../job/verdict/verdict.js'
+import type { Vote } from '../../../job/facts/votes.js'
+import { agrees } from '../../../job/verdict/judgement.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { SPOT_CHECKED_SHARE } from './believed.js'
 import { HOST_FAILURES_MAX } from './draw.js'

@@ -1,4 +1,4 @@
-import type { Judgement } from '../../../job/verdict/verdict.js'
+import type { Judgement } from '../../../job/verdict/judgement.js'
 import type { Summary, UnitState } from '../../../proto/model.js'
 import type { UnitRecord } from './unit-record.js'
 

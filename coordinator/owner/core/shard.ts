@@ -1,12 +1,8 @@
 import { ZERO_DIGEST } from '../../../job/facts/digest.js'
-import {
-  hasAnswer,
-  type Judgement,
-  judge,
-  openAfterOne,
-  type VerdictRules,
-  type Vote,
-} from '../../../job/verdict/verdict.js'
+import type { Vote } from '../../../job/facts/votes.js'
+import { hasAnswer, type Judgement, openAfterOne } from '../../../job/verdict/judgement.js'
+import type { VerdictRules } from '../../../job/verdict/rules.js'
+import { judge } from '../../../job/verdict/verdict.js'
 import type { Digest, JobId, NodeId, Summary, UnitRange, UnitState } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { Believed } from './believed.js'

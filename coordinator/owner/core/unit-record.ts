@@ -1,4 +1,5 @@
-import type { Judgement, Vote } from '../../../job/verdict/verdict.js'
+import type { Vote } from '../../../job/facts/votes.js'
+import type { Judgement } from '../../../job/verdict/judgement.js'
 import type { Digest, NodeId, PublicKey, UnitState } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import type { Doubt } from './doubts.js'

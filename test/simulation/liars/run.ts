@@ -1,7 +1,7 @@
 import { submitJob } from '../../../client/submit/submit.js'
 import type { OwnerDriver } from '../../../coordinator/owner/owner-driver.js'
 import { checkSpec, specDefaults } from '../../../job/spec/spec.js'
-import { hasAnswer } from '../../../job/verdict/verdict.js'
+import { hasAnswer } from '../../../job/verdict/judgement.js'
 import type { JobId, JobSpec, PublicKey } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
 import { toHex } from '../../../runtime/hex.js'

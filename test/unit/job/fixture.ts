@@ -1,6 +1,7 @@
 import { type FactContext, grantId } from '../../../job/facts/facts.js'
 import type { SignatureTag, SignatureVerifier } from '../../../job/facts/signature.js'
-import type { VerdictRules, Vote } from '../../../job/verdict/verdict.js'
+import type { Vote } from '../../../job/facts/votes.js'
+import type { VerdictRules } from '../../../job/verdict/rules.js'
 import type {
   Digest,
   Grant,

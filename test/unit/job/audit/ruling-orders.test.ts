@@ -9,7 +9,7 @@ import {
   rulingOf,
   Strikes,
 } from '../../../../job/audit/ruling-orders.js'
-import type { Vote } from '../../../../job/verdict/verdict.js'
+import type { Vote } from '../../../../job/facts/votes.js'
 import { orderCodec } from '../../../../proto/codec/facts.js'
 import { RULINGS_BYTES_MAX } from '../../../../proto/limits.js'
 import type { Digest, NodeId, Ruling } from '../../../../proto/model.js'

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type EvidenceContext, ShardEvidence, UNIT_VOTES_MAX } from '../../../../job/evidence/evidence.js'
 import { applyOrders } from '../../../../job/facts/orders.js'
-import { verdictRules } from '../../../../job/verdict/verdict.js'
+import { verdictRules } from '../../../../job/verdict/rules.js'
 import type { Outcome, ReportFact } from '../../../../proto/model.js'
 import { answerOf, contextWith, countingVerifier, digestOf, resultWith, specWith } from '../fixture.js'
 

@@ -1,6 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { agrees, type Judgement, judge, type Vote, verdictRules } from '../../../../job/verdict/verdict.js'
+import type { Vote } from '../../../../job/facts/votes.js'
+import { agrees, type Judgement } from '../../../../job/verdict/judgement.js'
+import { verdictRules } from '../../../../job/verdict/rules.js'
+import { judge } from '../../../../job/verdict/verdict.js'
 import type { Digest, NodeId, PublicKey } from '../../../../proto/model.js'
 import { rulesWith, specWith, voteOf } from '../fixture.js'
 
