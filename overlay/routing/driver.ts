@@ -14,13 +14,14 @@ import { Eligibility } from './core/eligibility.js'
 import type { UpkeepEffect, UpkeepEvent } from './core/messages.js'
 import { randomInBucket } from './core/node-id.js'
 import { OtherSelf } from './core/other-self.js'
-import { type Seed, type SeedEvent, Seeds } from './core/seeds.js'
+import type { Seed } from './core/seeds.js'
 import { PRIVATE_ADDRESS_HINT } from './core/subnet.js'
 import { Upkeep } from './core/upkeep.js'
 import { createTable } from './kademlia.js'
 import { Lookups } from './lookups.js'
 import { formatPeers, type PeerMemory, parsePeers, type RememberedPeer } from './remembered-peers.js'
 import { OverlayRpc } from './rpc.js'
+import { noPeerAnswered, SeedDialler } from './seed-dialler.js'
 import { type OverlayIdentity, SelfContact } from './self-contact.js'
 
 /** What a process hands to its overlay. */
@@ -60,13 +61,10 @@ export class OverlayDriver {
   readonly #neighbourHandlers = new Set<() => void>()
   readonly #joinWaiters = new Set<() => void>()
   readonly #upkeepAlarm: Alarm
-  readonly #seedAlarm: Alarm
   readonly #memoryAlarm: Alarm
   readonly #dialBackAlarm: Alarm
   readonly #notifyAlarm: Alarm
-  #seeds: Seeds | undefined
-  /** Why a seed was not taken, the last time. As many as seeds were given and remembered. */
-  readonly #seedFailures = new Map<Address, GridError>()
+  readonly #seeds: SeedDialler
   readonly #otherSelf: OtherSelf
   #joined = false
   #joining = false
@@ -104,7 +102,15 @@ export class OverlayDriver {
       seeds: (target) => this.upkeep.closest(target, options.k),
     })
     this.#upkeepAlarm = new Alarm(clock, () => this.feed({ type: 'woken' }))
-    this.#seedAlarm = new Alarm(clock, () => this.#feedSeeds({ type: 'woken' }))
+    this.#seeds = new SeedDialler({
+      clock,
+      random,
+      options,
+      logger: this.#logger,
+      rpc: this.rpc,
+      reached: (contact, address) => this.#seedReached(contact, address),
+      hopeless: () => this.#settleJoinWaiters(),
+    })
     this.#memoryAlarm = new Alarm(clock, () => void this.#remember())
     this.#dialBackAlarm = new Alarm(clock, () => void this.#askDialBack())
     this.#notifyAlarm = new Alarm(clock, () => {
@@ -132,7 +138,7 @@ export class OverlayDriver {
 
   /** Why a seed was not taken, where a person can mend that. */
   get joinProblem(): GridError | undefined {
-    return [...this.#seedFailures.values()].find(({ hint }) => hint !== undefined)
+    return this.unreached.find(({ hint }) => hint !== undefined)
   }
 
   /** Why a contact record is not to be believed now. */
@@ -142,28 +148,19 @@ export class OverlayDriver {
 
   /** Begins to dial seeds and remembered peers; does not wait for them. */
   async start(seeds: readonly Seed[]): Promise<void> {
-    const { memory, clock, random, options } = this.#d
+    const { memory } = this.#d
     const text = await memory?.load().catch(() => undefined)
     if (this.#closed) return
     const remembered = text === undefined ? [] : parsePeers(text).filter((peer) => peer.nodeId !== this.nodeId)
-    const limits = {
-      retryMinMs: options.seedRetryMinMs,
-      retryMaxMs: options.seedRetryMaxMs,
-      eagerRetryMaxMs: options.seedEagerRetryMaxMs,
-      eagerMs: options.seedEagerMs,
-      redialMs: options.seedRedialMs,
-      parallel: 8,
-    }
-    this.#seeds = new Seeds(seeds, remembered, limits, random, clock.now())
     this.#upkeepAlarm.set(this.upkeep.nextWakeup())
     const self = this.self()
     if (self !== undefined && !this.rpc.dialable(self))
       this.#logger.warn('privateAddressesOnly', { addresses: self.addresses, hint: PRIVATE_ADDRESS_HINT })
-    if (this.#seeds.size === 0 && this.#selfContact !== undefined) {
+    if (seeds.length + remembered.length === 0 && this.#selfContact !== undefined) {
       this.#eligibility.founded()
       this.#nowJoined()
     }
-    this.#feedSeeds({ type: 'woken' })
+    this.#seeds.start(seeds, remembered)
   }
 
   /** Where another process with our key says to be, as long as it was met lately. */
@@ -173,7 +170,7 @@ export class OverlayDriver {
 
   /** Why seeds did not answer the last time, in the order in which they were first dialled. */
   get unreached(): readonly GridError[] {
-    return [...this.#seedFailures.values()]
+    return this.#seeds.failures
   }
 
   /**
@@ -192,7 +189,7 @@ export class OverlayDriver {
       }
       const timer = this.#d.clock.setTimer(timeoutMs, settle)
       this.#joinWaiters.add(settle)
-      if (this.#isHopeless()) settle()
+      if (this.#seeds.isHopeless) settle()
     })
   }
 
@@ -219,11 +216,12 @@ export class OverlayDriver {
     if (this.#closed) return
     await this.#remember()
     this.#closed = true
-    const alarms = [this.#upkeepAlarm, this.#seedAlarm, this.#memoryAlarm, this.#dialBackAlarm, this.#notifyAlarm]
+    const alarms = [this.#upkeepAlarm, this.#memoryAlarm, this.#dialBackAlarm, this.#notifyAlarm]
     for (const alarm of alarms) alarm.close()
+    this.#seeds.close()
     this.lookups.close()
     this.rpc.close()
-    for (const settle of [...this.#joinWaiters]) settle()
+    this.#settleJoinWaiters()
   }
 
   #perform(effect: UpkeepEffect): void {
@@ -239,41 +237,20 @@ export class OverlayDriver {
         this.#notifyAlarm.set(this.#d.clock.now())
         break
       case 'isolated':
-        this.#feedSeeds({ type: 'isolated' })
+        this.#seeds.isolated()
         break
     }
   }
 
-  #feedSeeds(event: SeedEvent): void {
-    if (this.#closed || this.#seeds === undefined) return
-    for (const { seed } of this.#seeds.handle(event, this.#d.clock.now())) void this.#dialSeed(seed)
-    this.#seedAlarm.set(this.#seeds.nextWakeup())
+  /** @throws GridError `exists` when the seed has the key of this node */
+  #seedReached(contact: Contact, address: Address): void {
+    if (this.meetOtherSelf(contact))
+      throw new GridError('exists', `the peer at ${address} has the key of this one`, { hint: NEW_KEY_HINT })
+    if (contact.nodeId === this.nodeId && this.upkeep.size === 0) this.#nowJoined()
   }
 
-  async #dialSeed({ address, nodeId }: Seed): Promise<void> {
-    try {
-      const contact = await this.rpc.pingSeed(address, nodeId)
-      if (this.meetOtherSelf(contact)) {
-        throw new GridError('exists', `the peer at ${address} has the key of this one`, { hint: NEW_KEY_HINT })
-      }
-      this.#logger.info('seedReached', { address, peer: contact.nodeId })
-      this.#seedFailures.delete(address)
-      if (contact.nodeId === this.nodeId && this.upkeep.size === 0) this.#nowJoined()
-      this.#feedSeeds({ type: 'reached', address })
-    } catch (error) {
-      this.#seedFailed(address, toGridError(error))
-      this.#feedSeeds({ type: 'failed', address })
-      if (this.#isHopeless()) for (const settle of [...this.#joinWaiters]) settle()
-    }
-  }
-
-  /** Tells once what a person can mend; that nobody listens there may pass by itself. */
-  #seedFailed(address: Address, failure: GridError): void {
-    const { message, hint } = failure
-    const told = this.#seedFailures.get(address)?.message === message
-    if (hint === undefined || told) this.#logger.debug('seedFailed', { address, reason: message })
-    else this.#logger.warn('seedFailed', { address, reason: message, hint })
-    this.#seedFailures.set(address, failure)
+  #settleJoinWaiters(): void {
+    for (const settle of [...this.#joinWaiters]) settle()
   }
 
   /** Takes note of whoever called or answered, if it is another process with our key. @returns whether it is */
@@ -292,12 +269,6 @@ export class OverlayDriver {
     this.#otherSelf.asked(now)
     const found = await this.rpc.askOtherSelf(contact)
     if (found !== undefined) this.meetOtherSelf(found)
-  }
-
-  /** Every seed has answered, and none in a way that trying again could change. */
-  #isHopeless(): boolean {
-    if (this.#joined || this.#seeds === undefined || this.#seeds.size === 0) return false
-    return this.#seedFailures.size === this.#seeds.size && this.unreached.every(({ retryable }) => !retryable)
   }
 
   /** The first contact is in the table: get dialled back, find the own neighbourhood, refresh outward. */
@@ -323,7 +294,7 @@ export class OverlayDriver {
   #nowJoined(): void {
     if (!this.#joined) this.#logger.info('joined', { contacts: this.upkeep.size, eligible: this.eligible })
     this.#joined = true
-    for (const settle of [...this.#joinWaiters]) settle()
+    this.#settleJoinWaiters()
     this.#memoryAlarm.set(this.#d.clock.now())
   }
 
@@ -376,21 +347,3 @@ export class OverlayDriver {
 }
 
 const NEW_KEY_HINT = 'stop one of the two, or give it a key of its own there: manyhands id new'
-
-function noPeerAnswered(reasons: readonly GridError[]): GridError {
-  const why = unreachedText(reasons)
-  const hint = 'name one that runs: --join HOST'
-  return new GridError('unreachable', `no peer answered${why === '' ? '' : `: ${why}`}`, { hint, cause: reasons[0] })
-}
-
-/** Reasons told one by one; more are counted. */
-const REASONS_TOLD = 3
-/** Length of them all. Unit: characters. */
-const REASONS_LENGTH_MAX = 360
-
-/** Why no seed answered, in one line; empty: none has failed. */
-export function unreachedText(reasons: readonly GridError[]): string {
-  const told = reasons.slice(0, REASONS_TOLD).map(({ message }) => message)
-  if (reasons.length > REASONS_TOLD) told.push(`and ${reasons.length - REASONS_TOLD} more`)
-  return told.join('; ').slice(0, REASONS_LENGTH_MAX)
-}
