@@ -41,19 +41,18 @@ export class Owner {
   constructor(context: OwnerContext) {
     const state = new OwnerTables(context)
     const queue = new UnitQueue(state)
-    const granting = new Granting(state)
     const settling = new Settling(state, queue)
     const sessions = new Sessions(state, queue)
     const doubting = new Doubting(state, settling)
     this.#state = state
     this.#queue = queue
-    this.#granting = granting
+    this.#granting = new Granting(state)
     this.#settling = settling
     this.#openJobs = new OpenJobs(state, queue, settling)
     this.#sessions = sessions
     this.#claims = new Claims(state, queue)
     this.#doubting = doubting
-    this.#sweep = new Sweep({ state, queue, granting, sessions, settling, doubting })
+    this.#sweep = new Sweep({ state, queue, sessions, settling, doubting })
   }
 
   handle(event: OwnerEvent, now: Millis): OwnerEffect[] {

@@ -1,6 +1,6 @@
 import type { Millis } from '../../../runtime/clock.js'
 import type { Doubting } from './doubting.js'
-import type { Granting } from './granting.js'
+import { grantCopy } from './drafts.js'
 import { AWAY_GRACE_MS, type OwnerTables } from './owner-tables.js'
 import type { Sessions } from './sessions.js'
 import { isRedundant, type Settling } from './settling.js'
@@ -37,7 +37,6 @@ const WORKERS_AWAY_MAX = 10_000
 interface SweepParts {
   readonly state: OwnerTables
   readonly queue: UnitQueue
-  readonly granting: Granting
   readonly sessions: Sessions
   readonly settling: Settling
   readonly doubting: Doubting
@@ -51,16 +50,14 @@ interface SweepParts {
 export class Sweep {
   readonly #state: OwnerTables
   readonly #queue: UnitQueue
-  readonly #granting: Granting
   readonly #sessions: Sessions
   readonly #settling: Settling
   readonly #doubting: Doubting
   #sweptAtWallMs: Millis | undefined
 
-  constructor({ state, queue, granting, sessions, settling, doubting }: SweepParts) {
+  constructor({ state, queue, sessions, settling, doubting }: SweepParts) {
     this.#state = state
     this.#queue = queue
-    this.#granting = granting
     this.#sessions = sessions
     this.#settling = settling
     this.#doubting = doubting
@@ -190,7 +187,7 @@ export class Sweep {
     if (worker === undefined) shard.stranded.add(record)
     else {
       shard.stranded.delete(record)
-      this.#granting.copy(worker, record, now)
+      grantCopy(this.#state, worker, record, now)
     }
     this.#state.emit({ type: 'shardChanged', jobId: shard.jobId, shard: shard.shard })
   }
