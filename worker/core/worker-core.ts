@@ -1,24 +1,23 @@
-import type { DeclineWord, RestraintWord } from '../../proto/explain-messages.js'
+import type { DeclineWord } from '../../proto/explain-messages.js'
 import type { Digest, JobId, NodeId, Signed } from '../../proto/model.js'
-import type { DeclinedJob, JobWant } from '../../proto/work-messages.js'
+import type { DeclinedJob } from '../../proto/work-messages.js'
 import type { Millis } from '../../runtime/clock.js'
 import { assert, unreachable } from '../../runtime/errors.js'
 import type { Random } from '../../runtime/random.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { Capacity } from './capacity.js'
 import { DeclinedJobs } from './declined-jobs.js'
-import { type Link, type LinkNow, Links } from './links.js'
+import { type LinkNow, Links } from './links.js'
 import type { ComputedUnit, WorkerEffect, WorkerEvent } from './messages.js'
 import { ReportBatches } from './report-batches.js'
 import { ReportBook } from './report-book.js'
 import { Shares } from './shares.js'
+import { type Appetite, isDeclined, NO_STANCE, type Stance, Wants } from './wants.js'
 import { WorkInHand } from './work-in-hand.js'
 
 /** Instances of one owner are taken up to so many times what it was asked for, and these. */
 const SURPLUS_FACTOR = 2
 const SURPLUS_UNITS = 1_024
-/** Grants may answer a want that was sent so long ago: owner, worker or the way between them may be slow. */
-const ASKED_MS = 30_000
 /** A pause longer than this gives back what is in hand: others compute it meanwhile. Long ones are common, a job should not wait. */
 const PAUSE_HELD_MS = 60_000
 /** Time between looks at reports that nobody takes. */
@@ -26,12 +25,6 @@ const SEEK_MS = 1_000
 
 /** Why units of a declined job go back. */
 const NOT_WANTED = 'the volunteer does not compute this job'
-
-/** What owners are told besides how much is wanted. */
-interface Stance {
-  readonly restraint: RestraintWord | undefined
-  readonly declined: readonly DeclinedJob[]
-}
 
 /** What bounds a worker; values and ranges: `WorkerOptions`. */
 interface WorkerLimits {
@@ -59,12 +52,12 @@ export class WorkerCore {
   readonly #shares = new Shares()
   /** What owners offer, by their own word, and is declined: told to each of its own alone. */
   readonly #offers = new DeclinedJobs()
-  readonly #initial: Stance = { restraint: undefined, declined: [] }
+  readonly #wants: Wants
   #draining = false
   #finished = false
   #outputsFull = false
   /** What goes along with a want; another object each time it changes. */
-  #stance = this.#initial
+  #stance = NO_STANCE
   #computedCount = 0
   #unitsMax = Number.POSITIVE_INFINITY
   #pause: { readonly reason: string; readonly giveBackAt: Millis; gaveBack: boolean } | undefined
@@ -77,6 +70,14 @@ export class WorkerCore {
     this.#work = new WorkInHand(this.#effects)
     this.#batches = new ReportBatches(this.#effects)
     this.#reports = new ReportBook(this.#links, this.#effects)
+    this.#wants = new Wants({
+      links: this.#links,
+      work: this.#work,
+      capacity: this.#capacity,
+      shares: this.#shares,
+      offers: this.#offers,
+      effects: this.#effects,
+    })
   }
 
   /** Instances in hand. */
@@ -240,7 +241,7 @@ export class WorkerCore {
     // Its other owners have opinions of their own to grant.
     if (this.#limits.shardOwners > 1) this.#links.accompany(jobId, shard, now)
     if (this.#draining) this.#work.giveBack((held) => held === taken.held, 'the volunteer is leaving')
-    else if (this.#isDeclined(jobId)) this.#work.giveBack((held) => held === taken.held, NOT_WANTED)
+    else if (isDeclined(this.#stance, jobId)) this.#work.giveBack((held) => held === taken.held, NOT_WANTED)
     else if (this.#pause?.gaveBack) this.#work.giveBack((held) => held === taken.held, this.#pause.reason)
     else this.#effects.push({ type: 'compute', jobId, shard, units: taken.units })
   }
@@ -272,11 +273,7 @@ export class WorkerCore {
 
   #declined(jobs: readonly DeclinedJob[]): void {
     this.#setStance({ declined: jobs })
-    this.#work.giveBack(({ grant }) => this.#isDeclined(grant.jobId), NOT_WANTED)
-  }
-
-  #isDeclined(jobId: JobId): boolean {
-    return this.#stance.declined.some((one) => one.jobId === jobId)
+    this.#work.giveBack(({ grant }) => isDeclined(this.#stance, grant.jobId), NOT_WANTED)
   }
 
   #setStance(changes: Partial<Stance>): void {
@@ -297,7 +294,7 @@ export class WorkerCore {
     this.#reports.seekOwners(now)
     this.#links.connectCandidates(now)
     this.#shares.held(this.#work.byJob.keys(), now)
-    this.#sendWants(now)
+    this.#wants.tell(this.#appetite, now)
     let wakeAt = Math.min(batchesAt, this.#links.nextWakeup(), this.#shares.nextWakeup(now))
     if (this.#pause !== undefined && !this.#pause.gaveBack) wakeAt = Math.min(wakeAt, this.#pause.giveBackAt)
     if (this.#reports.unsettledCount > 0 || this.#links.isSeeking) wakeAt = Math.min(wakeAt, now + SEEK_MS)
@@ -309,93 +306,23 @@ export class WorkerCore {
     }
   }
 
+  get #appetite(): Appetite {
+    const isClosed = this.#draining || this.#outputsFull || this.#pause !== undefined
+    const stance = this.#stance
+    return {
+      room: isClosed ? 0 : Math.max(0, this.#instancesMax - this.#work.count),
+      isClosed,
+      isLast: this.#computedCount >= this.#unitsMax,
+      stance,
+      restraint: this.#draining ? 'drain' : (stance.restraint ?? (this.#outputsFull ? 'outputs' : undefined)),
+    }
+  }
+
   /** Instances to hold at most, whatever they are of: what the volunteer allows. */
   get #instancesMax(): number {
     const { instancesMax = Number.POSITIVE_INFINITY } = this.#limits
     return Math.min(instancesMax, Math.max(0, this.#unitsMax - this.#computedCount))
   }
-
-  /** The part of what may be held that is free, 0 to 1: units in hand of each job fill their part of what may be held of it. */
-  get #free(): number {
-    let free = 1
-    for (const [jobId, held] of this.#work.byJob) free -= held / this.#capacity.of(jobId)
-    return Math.max(0, free)
-  }
-
-  /** Shares the room there is between the open links. */
-  #sendWants(now: Millis): void {
-    const open = this.#links.open()
-    if (open.length === 0) return
-    const isClosed = this.#draining || this.#outputsFull || this.#pause !== undefined
-    const room = isClosed ? 0 : Math.max(0, this.#instancesMax - this.#work.count)
-    const free = this.#free
-    /** Of what may be held of one job alone. */
-    const shareOf = (instances: number) => Math.ceil(Math.min(room, ceilOf(free * instances)) / open.length)
-    const share = shareOf(this.#capacity.most)
-    const jobs = [...this.#capacity.jobs].map((jobId) => {
-      // What is in hand of it stays: nothing new until the others have caught up.
-      const isAhead = this.#shares.isAhead(jobId, now)
-      return { jobId, isAhead, share: shareOf(this.#capacity.of(jobId)) }
-    })
-    const ofNew = Math.ceil(this.#capacity.ofNew / open.length)
-    for (const link of open) {
-      const wanted = isClosed ? 0 : link.held + share
-      // What an owner has sent beyond what there is room for was not asked for, though it counts as wanted now.
-      const asked = Math.min(wanted, this.#capacity.most)
-      if (asked >= link.asked.most || now - link.asked.at > ASKED_MS) link.asked = { most: asked, at: now }
-      const wants = jobs.map(({ jobId, isAhead, share }) => ({
-        jobId,
-        instances: isAhead ? 0 : (link.heldOf.get(jobId) ?? 0) + share,
-      }))
-      // A little less or more is not worth a message, unless its owner has nothing left to fill or the worker is full.
-      const isSmall = share > 0 && isNear(wanted, link.wanted, link.held)
-      const areSmall = isClosed || areNear(wants, link)
-      // Full with the work of other owners, which still may draw it; or taking nothing more.
-      const busy = wanted === 0 && !isClosed && this.#computedCount < this.#unitsMax
-      const stance = this.#stance
-      const isTold = link.told === stance || (link.told === undefined && stance === this.#initial)
-      const owner = link.endpoint.nodeId
-      const version = this.#offers.version(owner)
-      const isSame = isTold && version === link.declined && areSmall && (isClosed || ofNew === link.wantedOfNew)
-      if (isSame && ((wanted === link.wanted && busy === link.busy) || isSmall)) continue
-      link.wanted = wanted
-      link.wantedOf = new Map(wants.map(({ jobId, instances }) => [jobId, instances]))
-      link.wantedOfNew = ofNew
-      link.told = stance
-      link.busy = busy
-      link.declined = version
-      const restraint = this.#draining ? 'drain' : (stance.restraint ?? (this.#outputsFull ? 'outputs' : undefined))
-      const offered = this.#offers.of(owner).filter(({ jobId }) => !this.#isDeclined(jobId))
-      const declined = [...stance.declined, ...offered]
-      this.#effects.push({
-        type: 'sendWant',
-        owner,
-        instances: wanted,
-        busy,
-        jobs: wants,
-        ofNew,
-        ...(restraint && { restraint }),
-        ...(declined.length > 0 && { declined }),
-      })
-    }
-  }
-}
-
-/** Rounded up, where it is not a whole number but for the last bits of a sum of shares. */
-function ceilOf(instances: number): number {
-  return Math.ceil(instances - 1e-6)
-}
-
-/** Whether `wanted` differs little from what was told, and there is still something to fill. */
-function isNear(wanted: number, told: number, held: number): boolean {
-  return Math.abs(wanted - told) < told / 4 && held < told
-}
-
-function areNear(wants: readonly JobWant[], { wantedOf, heldOf }: Link): boolean {
-  return wants.every(({ jobId, instances }) => {
-    const told = wantedOf.get(jobId)
-    return told === instances || (told !== undefined && isNear(instances, told, heldOf.get(jobId) ?? 0))
-  })
 }
 
 /** What owners cannot tell from a hello: that the volunteer does not want to. */
