@@ -52,7 +52,7 @@ const GLOBAL_FLAGS: readonly (readonly [flags: string, setting: SettingName])[] 
 export function buildProgram(onAction: (action: Action, command: Command) => Promise<void>): Command {
   const program = new Command('manyhands')
     .description('Volunteer computing without a server: submit jobs, donate CPU, check results.')
-    .version(VERSION, '--version', 'print the version')
+    .option('--version', 'print the version')
     .helpOption('--help', 'explain a command')
     .helpCommand('help [command]', 'explain a command')
     .showHelpAfterError(false)
@@ -81,6 +81,9 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
         EXIT_CODES_HELP,
       ].join('\n'),
     )
+  program.on('option:version', () => {
+    throw new CommanderError(0, 'commander.version', VERSION)
+  })
   const table: CommandTable = {
     add(usage, summary, action) {
       const command = program
@@ -230,7 +233,11 @@ function endOf(error: unknown, output: Output, program: Command, typed: readonly
     return EXIT.interrupted
   }
   if (error instanceof CommanderError) {
-    if (error.code === 'commander.helpDisplayed' || error.code === 'commander.version') return EXIT.ok
+    if (error.code === 'commander.helpDisplayed') return EXIT.ok
+    if (error.code === 'commander.version') {
+      output.answer(VERSION, { version: VERSION })
+      return EXIT.ok
+    }
     if (error.code === 'commander.help') {
       // No command at all: commander has shown nothing yet, as its text for errors is silent.
       output.line(fillText(program.helpInformation(), output.width ?? HELP_COLUMNS))

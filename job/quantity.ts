@@ -65,6 +65,17 @@ function raise(base: bigint, exponent: bigint, text: string): bigint {
   return base ** exponent
 }
 
+const COUNT_HINT = 'Write a whole number from 1 to 9007199254740991; --array and --range take larger numbers.'
+
+/** Reads the number of items of `--count`, 1 to 2^53 - 1. Throws GridError `invalid`. */
+export function parseCount(text: string): number {
+  const count = parseInteger(text)
+  if (count < 1n || count > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new GridError('invalid', `a count of ${count} is not possible`, { hint: COUNT_HINT })
+  }
+  return Number(count)
+}
+
 /** Bounds of `--range`: half-open, cut every `step`. */
 interface ParsedRange {
   readonly start: bigint

@@ -1,6 +1,15 @@
 import { basename, resolve } from 'node:path'
 import type { JobRequest } from '../../client/submit/job-builder.js'
-import { formatBytes, formatDuration, parseBytes, parseDuration, parseInteger } from '../../job/quantity.js'
+import {
+  formatBytes,
+  formatDuration,
+  parseArray,
+  parseBytes,
+  parseCount,
+  parseDuration,
+  parseInteger,
+  parseRange,
+} from '../../job/quantity.js'
 import { JOB_LIFE_MS } from '../../job/spec/spec.js'
 import { parseSelection } from '../../job/units/selection.js'
 import { fileNameProblem } from '../../proto/file-name.js'
@@ -119,9 +128,14 @@ function readSource(given: GivenOptions): SourceOption | undefined {
   if (option.texts.some((entry) => entry.trim() === '')) throw new GridError('invalid', `${option.where} is empty`)
   switch (name) {
     case 'count':
+      placed(option, () => parseCount(text))
+      return { type: 'count', count: text }
     case 'array':
+      placed(option, () => parseArray(text))
+      return { type: 'array', array: text }
     case 'range':
-      return { type: name, [name]: text } as unknown as SourceOption
+      placed(option, () => parseRange(text))
+      return { type: 'range', range: text }
     case 'lines':
     case 'csv':
       return { type: name, path: text }

@@ -1,4 +1,4 @@
-import { parseArray, parseInteger, parseRange } from '../../job/quantity.js'
+import { parseArray, parseCount, parseRange } from '../../job/quantity.js'
 import { checkSpec, JOB_LIFE_MS, specDefaults, WHOLE_RADIUS } from '../../job/spec/spec.js'
 import { ListIndexer } from '../../job/units/list.js'
 import { parseSelection } from '../../job/units/selection.js'
@@ -238,7 +238,7 @@ async function buildTask(task: TaskRequest, context: BuildContext, blobs: BlobCo
 async function buildSource(request: SourceRequest, context: BuildContext, blobs: BlobContent[]): Promise<UnitSource> {
   switch (request.type) {
     case 'count':
-      return { type: 'count', count: readCount(request.count) }
+      return { type: 'count', count: parseCount(String(request.count)) }
     case 'array':
       return { type: 'array', ...parseArray(request.array) }
     case 'range':
@@ -257,14 +257,6 @@ async function buildSource(request: SourceRequest, context: BuildContext, blobs:
       request satisfies never
       throw new GridError('invalid', 'unknown kind of source')
   }
-}
-
-function readCount(count: number | string): number {
-  const value = typeof count === 'string' ? parseInteger(count) : count
-  if (value < 1 || value > Number.MAX_SAFE_INTEGER || !Number.isInteger(Number(value))) {
-    throw new GridError('invalid', `a count of ${value} is not possible`, { hint: 'write a whole number from 1 up' })
-  }
-  return Number(value)
 }
 
 async function buildList(

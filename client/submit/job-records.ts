@@ -9,10 +9,11 @@ import type { ClientOverlay } from '../session/overlay-face.js'
 const ID_BYTES = 32
 /** Ids of one record: 25 of 32 bytes. */
 const IDS_PER_PAGE = Math.floor(RECORD_VALUE_BYTES_MAX / ID_BYTES)
-/** Records of one submitter; the oldest ids beyond them are forgotten. */
-const PAGES_MAX = 8
-/** Jobs that are listed for one submitter, newest first. */
-export const LISTED_JOBS_MAX = PAGES_MAX * IDS_PER_PAGE
+/** Full records of one submitter behind the first, which is being filled. */
+const FULL_PAGES_MAX = 8
+/** Jobs that are listed for one submitter, newest first; the oldest beyond them are forgotten. */
+export const LISTED_JOBS_MAX = FULL_PAGES_MAX * IDS_PER_PAGE
+const PAGES_MAX = 1 + FULL_PAGES_MAX
 /** As long as a job lives unless its submitter says otherwise. */
 const LIFETIME_MS: Millis = 30 * 24 * 3600 * 1000
 
@@ -43,16 +44,44 @@ export async function readJobRecords(
   hash: Sha256,
   submitter: PublicKey,
 ): Promise<readonly JobId[]> {
-  const key = jobsKey(hash, submitter)
+  return (await readPages(overlay, jobsKey(hash, submitter), submitter)).slice(0, LISTED_JOBS_MAX)
+}
+
+/** Ids of all pages up to the first that does not exist, each once. */
+async function readPages(
+  overlay: Pick<ClientOverlay, 'getRecord'>,
+  key: Key,
+  submitter: PublicKey,
+): Promise<readonly JobId[]> {
   const ids: JobId[] = []
   for (let page = 0; page < PAGES_MAX; page++) {
-    const records = await overlay.getRecord(key, kindOf(page))
-    const value = records.find(({ publicKey }) => publicKey === submitter)?.value
-    if (value === undefined) break
-    ids.push(...idsIn(value))
-    if (value.length < IDS_PER_PAGE * ID_BYTES) break
+    const found = await readPage(overlay, key, submitter, page)
+    if (found === undefined) break
+    ids.push(...found)
   }
-  return [...new Set(ids)].filter((id) => id !== NO_JOB)
+  return [...new Set(ids)]
+}
+
+async function readPage(
+  overlay: Pick<ClientOverlay, 'getRecord'>,
+  key: Key,
+  submitter: PublicKey,
+  page: number,
+): Promise<readonly JobId[] | undefined> {
+  const records = await overlay.getRecord(key, kindOf(page))
+  const value = records.find(({ publicKey }) => publicKey === submitter)?.value
+  return value === undefined ? undefined : idsIn(value).filter((id) => id !== NO_JOB)
+}
+
+/** Resolves to how many peers hold the page. */
+function writePage(
+  overlay: Pick<ClientOverlay, 'putRecord'>,
+  key: Key,
+  page: number,
+  ids: readonly JobId[],
+): Promise<number> {
+  const value = packIds(ids.length > 0 ? ids : [NO_JOB])
+  return overlay.putRecord({ kind: kindOf(page), key, value, lifetimeMs: LIFETIME_MS })
 }
 
 /** Times that an id is put into the list, when others who write it at the same moment write over it. */
@@ -60,7 +89,8 @@ const ADD_ATTEMPTS_MAX = 6
 
 /**
  * Puts `jobId` in front of the submitter's list, and looks whether it stands there: another command or machine with the key may
- * have written the list meanwhile. Resolves to how many peers hold the first page.
+ * have written the list meanwhile. The first page alone is read and written until it is full, however many jobs there are.
+ * Resolves to how many peers hold it.
  */
 export async function addJobRecord(
   overlay: Pick<ClientOverlay, 'getRecord' | 'putRecord'>,
@@ -68,55 +98,49 @@ export async function addJobRecord(
   submitter: PublicKey,
   jobId: JobId,
 ): Promise<number> {
-  let known = await readJobRecords(overlay, hash, submitter)
+  const key = jobsKey(hash, submitter)
+  let front = await readPage(overlay, key, submitter, 0)
   let holders = 0
   for (let attempt = 1; attempt <= ADD_ATTEMPTS_MAX; attempt++) {
-    holders = await writeFront(overlay, hash, submitter, jobId, known)
-    known = await readJobRecords(overlay, hash, submitter)
-    if (known.includes(jobId)) break
+    const others = (front ?? []).filter((id) => id !== jobId)
+    const isFull = others.length >= IDS_PER_PAGE
+    if (isFull) await moveBack(overlay, key, submitter)
+    holders = await writePage(overlay, key, 0, isFull ? [jobId] : [jobId, ...others])
+    front = await readPage(overlay, key, submitter, 0)
+    if (front?.includes(jobId)) break
   }
   return holders
 }
 
-/** Writes the pages that change: all of them, as each id moves one place, but a submitter with 25 jobs has one. */
-async function writeFront(
-  overlay: Pick<ClientOverlay, 'putRecord'>,
-  hash: Sha256,
+/** Moves what is listed one page back, last page first: a crash in between leaves ids listed twice, never one that is missing. */
+async function moveBack(
+  overlay: Pick<ClientOverlay, 'getRecord' | 'putRecord'>,
+  key: Key,
   submitter: PublicKey,
-  jobId: JobId,
-  known: readonly JobId[],
-): Promise<number> {
-  const ids = [jobId, ...known.filter((id) => id !== jobId)].slice(0, LISTED_JOBS_MAX)
-  const key = jobsKey(hash, submitter)
-  let holders = 0
-  // Last page first: a crash in between leaves an id listed twice, never one that is missing.
-  for (let page = Math.ceil(ids.length / IDS_PER_PAGE) - 1; page >= 0; page--) {
-    const value = packIds(ids.slice(page * IDS_PER_PAGE, (page + 1) * IDS_PER_PAGE))
-    holders = await overlay.putRecord({ kind: kindOf(page), key, value, lifetimeMs: LIFETIME_MS })
-  }
-  return holders
+): Promise<void> {
+  const ids = (await readPages(overlay, key, submitter)).slice(0, LISTED_JOBS_MAX)
+  for (let page = Math.ceil(ids.length / IDS_PER_PAGE); page >= 1; page--)
+    await writePage(overlay, key, page, ids.slice((page - 1) * IDS_PER_PAGE, page * IDS_PER_PAGE))
 }
 
-/**
- * Takes `jobId` out of the submitter's list. Pages that it was in or before move up; one that is left over says nothing
- * new. Resolves once written; nothing to do for an id that is not listed.
- */
+/** Takes `jobId` out of the pages of the submitter's list in which it stands. Resolves once written. */
 export async function removeJobRecord(
   overlay: Pick<ClientOverlay, 'getRecord' | 'putRecord'>,
   hash: Sha256,
   submitter: PublicKey,
   jobId: JobId,
 ): Promise<void> {
-  const known = await readJobRecords(overlay, hash, submitter)
-  if (!known.includes(jobId)) return
-  const ids = known.filter((id) => id !== jobId)
   const key = jobsKey(hash, submitter)
-  // One page more than there are ids for, if they fill theirs: the page behind a full one is read, too.
-  const pages = Math.min(PAGES_MAX, Math.floor(ids.length / IDS_PER_PAGE) + 1)
-  for (let page = 0; page < pages; page++) {
-    const own = ids.slice(page * IDS_PER_PAGE, (page + 1) * IDS_PER_PAGE)
-    const value = packIds(own.length > 0 ? own : [NO_JOB])
-    await overlay.putRecord({ kind: kindOf(page), key, value, lifetimeMs: LIFETIME_MS })
+  for (let page = 0; page < PAGES_MAX; page++) {
+    const ids = await readPage(overlay, key, submitter, page)
+    if (ids === undefined) return
+    if (!ids.includes(jobId)) continue
+    await writePage(
+      overlay,
+      key,
+      page,
+      ids.filter((id) => id !== jobId),
+    )
   }
 }
 

@@ -101,6 +101,22 @@ file('a key spelt the TOML way of others is recognised', () => {
   assert.match(refusal('max_fails = 2').hint ?? '', /did you mean 'max-fails'/)
 })
 
+file('a source that cannot be one is told with its place, and what there can be', () => {
+  const cases: readonly (readonly [line: string, pattern: RegExp, hint: RegExp])[] = [
+    ['count = 0', /a count of 0 is not possible/, /from 1 to 9007199254740991/],
+    ['count = "2^53"', /a count of 9007199254740992 is not possible/, /--array and --range take larger/],
+    ['count = 3.5', /'3\.5' is not a whole number/, /Write an integer/],
+    ['array = "5-3"', /array '5-3' is empty/, /A at most B/],
+    ['range = "0..x"', /'x' is not an integer/, /Write an integer/],
+  ]
+  for (const [line, pattern, hint] of cases) {
+    const error = refusal(`task = "primes"\n\n${line}`)
+    assert.match(error.message, pattern)
+    assert.match(error.message, new RegExp(`^job\\.toml, line 3: '${line.split(' ')[0]}': `))
+    assert.match(error.hint ?? '', hint)
+  }
+})
+
 file('a file that is not there is refused', () => {
   assert.throws(() => readJobFile('/nonexistent/job.toml'), /the job file \/nonexistent\/job\.toml does not exist/)
 })

@@ -76,6 +76,17 @@ usage('--version prints the version alone', async () => {
   assert.match(stdout, /^[0-9]+\.[0-9]+\.[0-9]+\n$/)
 })
 
+usage('--json makes JSON of the version, too', async () => {
+  for (const words of [
+    ['--json', '--version'],
+    ['--version', '--json'],
+  ]) {
+    const { code, stdout } = await run(words)
+    assert.is(code, 0)
+    assert.match(JSON.parse(stdout).version, /^[0-9]+\.[0-9]+\.[0-9]+$/)
+  }
+})
+
 usage('a data directory that cannot be one is told once, with what to do, whatever is asked', async () => {
   const file = here('a-file')
   writeFileSync(file, '')

@@ -41,6 +41,30 @@ test('a job that is removed is listed no more, wherever it stood, and the others
   }
 })
 
+test('however many are listed, one more costs two reads and a write, but for the one in 25 that moves the others back', async () => {
+  const records = memoryRecords()
+  let calls = 0
+  const counted: typeof records = {
+    getRecord: (...args) => {
+      calls++
+      return records.getRecord(...args)
+    },
+    putRecord: (...args) => {
+      calls++
+      return records.putRecord(...args)
+    },
+  }
+  const costs: number[] = []
+  for (let n = 0; n < 2 * LISTED_JOBS_MAX; n++) {
+    calls = 0
+    await addJobRecord(counted, sha256, submitter, jobNamed(n))
+    costs.push(calls)
+  }
+  assert.is(costs.filter((cost) => cost > 3).length, 2 * (LISTED_JOBS_MAX / 25) - 1)
+  const newest = Array.from({ length: LISTED_JOBS_MAX }, (_, n) => jobNamed(2 * LISTED_JOBS_MAX - 1 - n))
+  assert.equal(await readJobRecords(records, sha256, submitter), newest)
+})
+
 test('of several added at the same moment none is lost', async () => {
   const records = memoryRecords()
   const all = Array.from({ length: 5 }, (_, n) => jobNamed(n))
