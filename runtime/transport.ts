@@ -105,7 +105,7 @@ export type StreamHandler<Up, Down> = (stream: MessageStream<Up, Down>) => void
 
 /**
  * Everything a role may do with the network. Versions: gRPC (`overlay/channel/grpc-transport.ts`) and the simulator; both pass
- * the conformance suite in `test/support/transport-conformance.ts`.
+ * the conformance suite in `test/support/transport/transport-conformance.ts`.
  */
 export interface Transport {
   /** Sends one request. Rejects with GridError: the peer's own code, or `unreachable`, `timeout`, `closed`. */

@@ -121,7 +121,7 @@ export interface FactOutput {
 
 /**
  * What an owner keeps. Versions: SQLite and, for the simulator, a log over a `Disk`; both pass the suite in
- * `test/support/store-conformance.ts`. Reads see every group whose `commit` has resolved.
+ * `test/support/storage/store-conformance.ts`. Reads see every group whose `commit` has resolved.
  */
 export interface Store {
   /**

@@ -1,5 +1,5 @@
 import { i32, i64, op, print, u32 } from '../../cli/sandbox-check/assemble.js'
-import { type Bytes, buildModule, command, type ModuleParts } from '../support/wasm-builder.js'
+import { type Bytes, buildModule, command, type ModuleParts } from '../support/compute/wasm-builder.js'
 
 /** Instructions that only these programs use, by the names of the text format. */
 const OP = {

@@ -9,10 +9,10 @@ import { createIdentity, type Identity, idWorkOf, privateKeyFromSeed } from '../
 import { createNetworkSecret, type Network, resolveNetwork } from '../../overlay/identity/network.js'
 import type { GridError } from '../../runtime/errors.js'
 import { toHex } from '../../runtime/hex.js'
-import { SOON, serve, whoAmI } from '../support/channel-methods.js'
 import { deadline } from '../support/deadline.js'
-import { GrpcNodes, testNetwork } from '../support/grpc-nodes.js'
 import { rejects } from '../support/rejects.js'
+import { SOON, serve, whoAmI } from '../support/transport/channel-methods.js'
+import { GrpcNodes, testNetwork } from '../support/transport/grpc-nodes.js'
 
 const caKey = privateKeyFromSeed(testNetwork.caSeed)
 const caPem = Buffer.from(createCertificates(createIdentity(), testNetwork).caPem)

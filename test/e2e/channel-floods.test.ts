@@ -9,9 +9,7 @@ import { createIdentity } from '../../overlay/identity/identity.js'
 import { systemClock } from '../../runtime/clock.js'
 import { GridError } from '../../runtime/errors.js'
 import { MESSAGE_BYTES_MAX, type MessageStream, type UnaryMethod } from '../../runtime/transport.js'
-import { echo, flood, gulp, SOON, serve, whoAmI } from '../support/channel-methods.js'
 import { deadline, eventually } from '../support/deadline.js'
-import { GrpcNodes, testNetwork } from '../support/grpc-nodes.js'
 import {
   callHeaders,
   DATA,
@@ -21,8 +19,10 @@ import {
   grpcMessage,
   HEADERS,
   RawHttp2,
-} from '../support/raw-http2.js'
+} from '../support/hostile/raw-http2.js'
 import { rejects } from '../support/rejects.js'
+import { echo, flood, gulp, SOON, serve, whoAmI } from '../support/transport/channel-methods.js'
+import { GrpcNodes, testNetwork } from '../support/transport/grpc-nodes.js'
 
 /** Round trips in a row during which a sender that is held back sends nothing more. */
 const STILL_ROUND_TRIPS = 5

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { crash, endlessLoop, printRandom, unlistedImport } from '../../cli/sandbox-check/programs.js'
-import { clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
+import { clusterTests, expectCode, GridCluster } from '../support/processes/grid-cluster.js'
 
 const cluster = new GridCluster()
 const program = (name: string, bytes: Uint8Array) => {

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type CommandResult, clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
+import { type CommandResult, clusterTests, expectCode, GridCluster } from '../support/processes/grid-cluster.js'
 
 const cluster = new GridCluster()
 const PRIMES = ['submit', 'primes', '--range', '0..10^7:10^6'] as const

@@ -4,11 +4,11 @@ import { fileURLToPath } from 'node:url'
 import { connect, type Grid } from 'manyhands'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type ClusterProcess, clusterTests, GridCluster } from '../support/grid-cluster.js'
-import { GrpcNodes, testNetwork } from '../support/grpc-nodes.js'
-import { type Lie, LyingOwner } from '../support/lying-owner.js'
-import { type PythonClient, pythonClient } from '../support/python-client.js'
+import { type Lie, LyingOwner } from '../support/hostile/lying-owner.js'
+import { type ClusterProcess, clusterTests, GridCluster } from '../support/processes/grid-cluster.js'
+import { type PythonClient, pythonClient } from '../support/processes/python-client.js'
 import { rejects } from '../support/rejects.js'
+import { GrpcNodes, testNetwork } from '../support/transport/grpc-nodes.js'
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/library/primes.js', import.meta.url))
 const END_MS = 120_000

@@ -6,9 +6,9 @@ import { grantCodec } from '../../proto/codec/facts.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
 import type { Signed } from '../../proto/model.js'
 import { fromHex, utf8 } from '../../runtime/hex.js'
-import { testNetwork } from '../support/grpc-nodes.js'
-import { type Answer, answerOf } from '../support/raw-worker.js'
-import { type Cast, type Heard, UnansweredUnit } from '../support/unanswered-unit.js'
+import { type Answer, answerOf } from '../support/hostile/raw-worker.js'
+import { type Cast, type Heard, UnansweredUnit } from '../support/hostile/unanswered-unit.js'
+import { testNetwork } from '../support/transport/grpc-nodes.js'
 
 const HOUR_MS = 3_600_000
 

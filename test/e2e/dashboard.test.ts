@@ -5,8 +5,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { assemble, call, i32, op } from '../../cli/sandbox-check/assemble.js'
 import { eventually } from '../support/deadline.js'
-import { clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
-import { hasTmux, TmuxScreen } from '../support/tmux.js'
+import { clusterTests, expectCode, GridCluster } from '../support/processes/grid-cluster.js'
+import { hasTmux, TmuxScreen } from '../support/processes/tmux.js'
 
 const MAIN = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
 const cluster = new GridCluster()

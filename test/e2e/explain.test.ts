@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { clusterTests } from '../support/grid-cluster.js'
-import { playSituation, SituationGrid, situations } from '../support/situations.js'
+import { clusterTests } from '../support/processes/grid-cluster.js'
+import { playSituation, SituationGrid, situations } from '../support/processes/situations.js'
 
 /** The quickest one; all of them: `npm run soak -- explain`. */
 const PLAYED = ['no worker']

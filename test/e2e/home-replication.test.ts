@@ -10,7 +10,7 @@ import type { JobId } from '../../proto/model.js'
 import { pause, systemClock } from '../../runtime/clock.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { deadline } from '../support/deadline.js'
-import { type GridMember, ProcessGrid } from '../support/process-grid.js'
+import { type GridMember, ProcessGrid } from '../support/processes/process-grid.js'
 
 const PEERS = 4
 /** For what takes a second or two where nobody else computes. Unit: ms. */

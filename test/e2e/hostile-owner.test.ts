@@ -16,9 +16,9 @@ import type { ComputeBatch, ComputeResult } from '../../worker/compute/compute.j
 import { Worker, type WorkNews } from '../../worker/driver.js'
 import { resolveWorkerOptions } from '../../worker/options.js'
 import { deadline, eventually } from '../support/deadline.js'
-import { GrpcNodes, testNetwork } from '../support/grpc-nodes.js'
-import { mutated, rawBytes } from '../support/hostile-messages.js'
+import { mutated, rawBytes } from '../support/hostile/messages.js'
 import { seededRandom } from '../support/seeded-random.js'
+import { GrpcNodes, testNetwork } from '../support/transport/grpc-nodes.js'
 import { coordinatorCases } from '../unit/proto/codec/cases/coordinator.js'
 
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000)

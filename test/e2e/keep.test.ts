@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { SqliteStore } from '../../coordinator/store/sqlite-store.js'
 import type { Digest } from '../../proto/model.js'
 import { type BlobEntry, parseHead } from '../../storage/blob-files.js'
-import { type CommandResult, clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
+import { type CommandResult, clusterTests, expectCode, GridCluster } from '../support/processes/grid-cluster.js'
 
 const DAY_MS = 86_400_000
 

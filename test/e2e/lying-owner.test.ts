@@ -6,10 +6,10 @@ import type { JobId } from '../../proto/model.js'
 import { pause, systemClock } from '../../runtime/clock.js'
 import { sha256 } from '../../runtime/hash.js'
 import { startInProcessCompute } from '../../worker/compute/in-process.js'
+import { tasks } from '../support/compute/tasks/trace-tasks.js'
 import { deadline, eventually } from '../support/deadline.js'
-import type { Forgery } from '../support/forging-owner.js'
-import { ProcessGrid } from '../support/process-grid.js'
-import { tasks } from '../support/tasks/trace-tasks.js'
+import type { Forgery } from '../support/hostile/forging-owner.js'
+import { ProcessGrid } from '../support/processes/process-grid.js'
 
 const UNITS = 64
 const START_MS = 60_000

@@ -3,10 +3,11 @@ import * as assert from 'uvu/assert'
 import { compareDistance } from '../../overlay/routing/core/node-id.js'
 import type { Key, NodeId } from '../../proto/model.js'
 import type { Random } from '../../runtime/random.js'
-import type { LookupAnswer, StartedPeer } from '../support/overlay-process.js'
-import { type TestProcess, TestProcesses } from '../support/processes.js'
+import type { LookupAnswer, StartedPeer } from '../support/processes/overlay-process.js'
+import { type TestProcess, TestProcesses } from '../support/processes/processes.js'
 import { seededRandom } from '../support/seeded-random.js'
 
+const OVERLAY_PROCESS = new URL('../support/processes/overlay-process.js', import.meta.url)
 const PROCESSES = 10
 const PEERS_PER_PROCESS = 5
 /** Processes that join at a time. */
@@ -106,7 +107,7 @@ test('all join, every lookup finds the true owners, and again after a process wa
   const random = seededRandom(seed)
   try {
     const groups: Group[] = Array.from({ length: PROCESSES }, (_, index) => ({
-      process: processes.start(`peers ${index}`, './overlay-process.js', [processes.folder]),
+      process: processes.start(`peers ${index}`, OVERLAY_PROCESS, [processes.folder]),
       peers: [],
     }))
     const names = (group: number) => Array.from({ length: PEERS_PER_PROCESS }, (_, index) => `peer-${group}-${index}`)

@@ -7,7 +7,7 @@ import type { JobId, NodeId } from '../../proto/model.js'
 import { sha256 } from '../../runtime/hash.js'
 import { fromHex } from '../../runtime/hex.js'
 import { deadline, eventually } from '../support/deadline.js'
-import { type GridMember, ProcessGrid } from '../support/process-grid.js'
+import { type GridMember, ProcessGrid } from '../support/processes/process-grid.js'
 
 const PEERS = 4
 const OWNERS = 3

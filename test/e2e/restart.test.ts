@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ResultsReader, type UnitAnswer } from '../../client/index.js'
 import { deadline } from '../support/deadline.js'
-import { ProcessGrid } from '../support/process-grid.js'
+import { ProcessGrid } from '../support/processes/process-grid.js'
 
 const grids: ProcessGrid[] = []
 const newGrid = () => {

@@ -15,9 +15,9 @@ import {
   useSockets,
 } from '../../cli/sandbox-check/programs.js'
 import type { Outcome } from '../../proto/model.js'
+import { type ModuleBench, moduleBench } from '../support/compute/module-job.js'
+import { buildModule, command } from '../support/compute/wasm-builder.js'
 import { deadline, eventually } from '../support/deadline.js'
-import { type ModuleBench, moduleBench } from '../support/module-job.js'
-import { buildModule, command } from '../support/wasm-builder.js'
 
 /** Longest wait for what takes milliseconds on a machine with nothing else to do. */
 const PATIENCE_MS = 30_000

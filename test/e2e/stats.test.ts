@@ -6,8 +6,8 @@ import { SqliteStore } from '../../coordinator/store/sqlite-store.js'
 import { reportCodec, reportFactCodec } from '../../proto/codec/facts.js'
 import type { JobId } from '../../proto/model.js'
 import { eventually } from '../support/deadline.js'
-import type { Health } from '../support/grid-process.js'
-import { type GridMember, ProcessGrid } from '../support/process-grid.js'
+import type { Health } from '../support/processes/grid-process.js'
+import { type GridMember, ProcessGrid } from '../support/processes/process-grid.js'
 import { run } from '../unit/cli/run.js'
 
 const UNITS = 96

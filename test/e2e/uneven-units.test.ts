@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { assemble, call, i32, op, print } from '../../cli/sandbox-check/assemble.js'
-import { clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
+import { clusterTests, expectCode, GridCluster } from '../support/processes/grid-cluster.js'
 
 const UNITS = 400
 const ENDLESS = 230

@@ -4,7 +4,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { AdminClient } from '../../process/admin/admin-client.js'
 import type { WorkerState } from '../../proto/admin-messages.js'
-import { type ClusterProcess, clusterTests, expectCode, GridCluster } from '../support/grid-cluster.js'
+import { type ClusterProcess, clusterTests, expectCode, GridCluster } from '../support/processes/grid-cluster.js'
 
 /** Changes of the machine, the clock and the file are to be felt within this time. Unit: ms. */
 const FELT_MS = 10_000

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { OwnerGrid } from '../support/owner-grid.js'
-import type { Volunteer } from '../support/volunteer.js'
+import { OwnerGrid } from '../support/cores/owner-grid.js'
+import type { Volunteer } from '../support/cores/volunteer.js'
 
 const NAMES = ['a', 'b', 'c', 'd', 'e'] as const
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { endpointOf, JOB, ownerNamed, WorkerBench } from '../support/worker-bench.js'
+import { endpointOf, JOB, ownerNamed, WorkerBench } from '../support/cores/worker-bench.js'
 
 const OWNERS = ['x', 'y', 'z'] as const
 const owner = fc.constantFrom(...OWNERS)

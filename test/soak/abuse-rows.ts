@@ -1,4 +1,4 @@
-import type { Attack, AttackOptions } from '../support/hostile-attack.js'
+import type { Attack, AttackOptions } from '../support/hostile/attack.js'
 import {
   floodOfAnnouncements,
   floodOfBlobs,
@@ -7,15 +7,15 @@ import {
   halfHandshakes,
   silentSockets,
   slowReaders,
-} from '../support/hostile-floods.js'
-import { brokenFrames, quickResets } from '../support/hostile-frames.js'
+} from '../support/hostile/floods.js'
+import { brokenFrames, quickResets } from '../support/hostile/frames.js'
 import {
   connectionsOfMany,
   connectionsOfOne,
   keptJobs,
   WAITING_STRANGERS,
   waitingCalls,
-} from '../support/hostile-held.js'
+} from '../support/hostile/held.js'
 import {
   closedWindows,
   emptyFrames,
@@ -25,9 +25,9 @@ import {
   rapidResets,
   smallCompressed,
   unfinishedMessages,
-} from '../support/hostile-http2.js'
-import { lyingContent, lyingJobs } from '../support/hostile-lies.js'
-import { lyingWorkers } from '../support/hostile-workers.js'
+} from '../support/hostile/http2.js'
+import { lyingContent, lyingJobs } from '../support/hostile/lies.js'
+import { lyingWorkers } from '../support/hostile/workers.js'
 
 /** One attack on a peer. */
 export interface Row {

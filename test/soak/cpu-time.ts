@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { pause, systemClock } from '../../runtime/clock.js'
 import { processCpuMs } from '../../worker/compute/process-cpu.js'
-import { GridCluster } from '../support/grid-cluster.js'
+import { GridCluster } from '../support/processes/grid-cluster.js'
 import { type Soak, say, wholeNumber } from './soak.js'
 
 const WINDOW_MS = 60_000

@@ -17,8 +17,8 @@ import { systemRandom } from '../../runtime/random.js'
 import { takeRequest } from '../../runtime/take-request.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { VERSION } from '../../runtime/version.js'
-import { testNetwork } from '../support/grpc-nodes.js'
-import { answerParent } from '../support/processes.js'
+import { answerParent } from '../support/processes/processes.js'
+import { testNetwork } from '../support/transport/grpc-nodes.js'
 
 /*
  * Peers in one of several processes, each with its own identity, listener and overlay on loopback. What they say of one job is made

@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { pause, systemClock } from '../../runtime/clock.js'
 import type { Endpoint } from '../../runtime/transport.js'
-import { testNetwork } from '../support/grpc-nodes.js'
-import { type TestProcess, TestProcesses } from '../support/processes.js'
-import { hasTmux, TmuxScreen } from '../support/tmux.js'
+import { type TestProcess, TestProcesses } from '../support/processes/processes.js'
+import { hasTmux, TmuxScreen } from '../support/processes/tmux.js'
+import { testNetwork } from '../support/transport/grpc-nodes.js'
 import type { MadeJob, Pace } from './dashboard-grid.js'
 import { type Soak, say, wholeNumber } from './soak.js'
 
@@ -42,7 +42,9 @@ function cpuSeconds(pid: number): number {
 
 /** Peers in several processes; resolves to their job, and where to join them. Rejects when too few are in. */
 async function startGrid(processes: TestProcesses, wanted: number, pace: Pace) {
-  const groups = Array.from({ length: PROCESSES }, (_, i) => processes.start(`grid ${i}`, './dashboard-grid.js', []))
+  const groups = Array.from({ length: PROCESSES }, (_, i) =>
+    processes.start(`grid ${i}`, new URL('./dashboard-grid.js', import.meta.url), []),
+  )
   const job = await groups[0]!.ask<MadeJob>('make', pace, START_MS)
   const peers = Math.ceil((wanted * STARTED_SHARE) / PROCESSES)
   const seeds: Endpoint[] = []

@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert'
 import { ResultsReader, type UnitAnswer } from '../../client/index.js'
 import { deadline } from '../support/deadline.js'
-import { type GridMember, ProcessGrid } from '../support/process-grid.js'
+import { type GridMember, ProcessGrid } from '../support/processes/process-grid.js'
 import type { Soak } from './soak.js'
 
 const PEERS = 3

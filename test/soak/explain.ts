@@ -1,4 +1,4 @@
-import { playSituation, SituationGrid, situations } from '../support/situations.js'
+import { playSituation, SituationGrid, situations } from '../support/processes/situations.js'
 import { type Soak, say } from './soak.js'
 
 const PEERS = 5

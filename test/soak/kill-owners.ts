@@ -5,7 +5,7 @@ import type { GridProcess } from '../../process/compose.js'
 import { methods } from '../../proto/methods.js'
 import { pause, systemClock } from '../../runtime/clock.js'
 import { systemRandom } from '../../runtime/random.js'
-import { type GridMember, ProcessGrid } from '../support/process-grid.js'
+import { type GridMember, ProcessGrid } from '../support/processes/process-grid.js'
 import { OwnerLoad, type Share, until } from './owner-load.js'
 import { type Soak, say, wholeNumber } from './soak.js'
 

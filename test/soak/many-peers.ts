@@ -8,7 +8,7 @@ import { pause, systemClock } from '../../runtime/clock.js'
 import { systemRandom } from '../../runtime/random.js'
 import { processCpuMs } from '../../worker/compute/process-cpu.js'
 import { deadline } from '../support/deadline.js'
-import { type GridMember, ProcessGrid } from '../support/process-grid.js'
+import { type GridMember, ProcessGrid } from '../support/processes/process-grid.js'
 import { type Soak, say, wholeNumber } from './soak.js'
 
 const PEERS = 100

@@ -19,9 +19,9 @@ import { utf8 } from '../../runtime/hex.js'
 import { systemRandom } from '../../runtime/random.js'
 import type { Endpoint } from '../../runtime/transport.js'
 import { eventually } from '../support/deadline.js'
-import { testNetwork } from '../support/grpc-nodes.js'
-import { answerOf, RawWorker, unitsOf } from '../support/raw-worker.js'
-import { testSettings } from '../support/test-settings.js'
+import { answerOf, RawWorker, unitsOf } from '../support/hostile/raw-worker.js'
+import { testSettings } from '../support/processes/test-settings.js'
+import { testNetwork } from '../support/transport/grpc-nodes.js'
 
 const WAIT_MS = 120_000
 const CALL_MS = 20_000

@@ -5,7 +5,7 @@ import { printRandom } from '../../cli/sandbox-check/programs.js'
 import { AdminClient } from '../../process/admin/admin-client.js'
 import type { WorkerState } from '../../proto/admin-messages.js'
 import { pause, systemClock } from '../../runtime/clock.js'
-import { type ClusterProcess, expectCode, GridCluster, type ProcessOptions } from '../support/grid-cluster.js'
+import { type ClusterProcess, expectCode, GridCluster, type ProcessOptions } from '../support/processes/grid-cluster.js'
 import { type Soak, say } from './soak.js'
 
 /** Changes are to be felt within this time. Unit: ms. */
@@ -13,7 +13,7 @@ const FELT_MS = 10_000
 /** Time for a worker to find work. */
 const WORK_MS = 60_000
 const MIB = 2 ** 20
-const SHIFTED = `--import=${new URL('../support/shifted-clock.js', import.meta.url).href}`
+const SHIFTED = `--import=${new URL('../support/processes/shifted-clock.js', import.meta.url).href}`
 
 /** One worker with its preferences, on a grid of one peer. */
 class Stage {

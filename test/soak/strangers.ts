@@ -8,10 +8,10 @@ import type { JobId } from '../../proto/model.js'
 import { pause, systemClock } from '../../runtime/clock.js'
 import { sha256 } from '../../runtime/hash.js'
 import { startInProcessCompute } from '../../worker/compute/in-process.js'
+import { tasks } from '../support/compute/tasks/trace-tasks.js'
 import { eventually } from '../support/deadline.js'
-import { forgedFact } from '../support/forging-owner.js'
-import { ProcessGrid } from '../support/process-grid.js'
-import { tasks } from '../support/tasks/trace-tasks.js'
+import { forgedFact } from '../support/hostile/forging-owner.js'
+import { ProcessGrid } from '../support/processes/process-grid.js'
 import { type Soak, say } from './soak.js'
 
 const PEERS = 5

@@ -363,7 +363,7 @@ Architecture('coordinator and worker meet in proto/ and nowhere else', () => {
 })
 
 Architecture('nothing depends on tests and benchmarks', () => {
-  holds(directions, product, 'job/x.ts', "import { run } from '../test/support/run-task.js'")
+  holds(directions, product, 'job/x.ts', "import { run } from '../test/support/compute/run-task.js'")
 })
 
 Architecture('files do not import themselves through others, types included; tests may for types', () => {

@@ -1,7 +1,7 @@
 import { CLAIMED_MS } from '../../../coordinator/owner/core/claims.js'
 import type { Grant, JobId, NodeId } from '../../../proto/model.js'
 import type { Millis } from '../../../runtime/clock.js'
-import { turnOf } from '../../support/turns.js'
+import { turnOf } from '../../support/cores/turns.js'
 import { type Course, Grid } from '../grid/grid.js'
 import { honestPlan } from '../grid/plan.js'
 import { NO_PLANT } from '../grid/plants.js'

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as lying from '../../../cli/demo/lying-primes.js'
 import { TaskRegistry } from '../../../tasks/registry.js'
-import { runUnit } from '../../support/run-task.js'
+import { runUnit } from '../../support/compute/run-task.js'
 
 const liar = suite('the liar of the demo')
 

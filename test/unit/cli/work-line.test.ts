@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { workLine } from '../../../cli/grid/work-line.js'
 import type { RunningUnitState, WorkerState } from '../../../proto/admin-messages.js'
 import type { JobId, NodeId, PublicKey } from '../../../proto/model.js'
-import { idleWorker as idle } from '../../support/idle-worker.js'
+import { idleWorker as idle } from '../../support/cores/idle-worker.js'
 
 const alice = 'a1'.repeat(32) as PublicKey
 const mallory = 'b2'.repeat(32) as PublicKey

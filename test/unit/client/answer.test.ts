@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { describeEvidence, failureReason } from '../../../client/results/answer.js'
 import { OUTPUT_BYTES_MAX } from '../../../proto/limits.js'
-import { computeSpec } from '../../support/compute.js'
+import { computeSpec } from '../../support/compute/compute.js'
 
 const test = suite('failureReason')
 

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { explainMe } from '../../../client/explain/core/explain-me.js'
 import type { OwnerState, ProcessState, WorkerState } from '../../../proto/admin-messages.js'
-import { idleWorker } from '../../support/idle-worker.js'
+import { idleWorker } from '../../support/cores/idle-worker.js'
 import { key, nodeId } from '../job/samples.js'
 
 const WALL_MS = 1_750_000_000_000

@@ -13,8 +13,8 @@ import { GridError } from '../../../runtime/errors.js'
 import { sha256 } from '../../../runtime/hash.js'
 import { FakeGrid } from '../../support/client/fake-grid.js'
 import { printed } from '../../support/client/fake-job.js'
+import { OwnerGrid } from '../../support/cores/owner-grid.js'
 import { ed25519Verifier } from '../../support/ed25519-verifier.js'
-import { OwnerGrid } from '../../support/owner-grid.js'
 import { specWith } from '../job/fixture.js'
 
 const worker = createIdentity()

@@ -7,8 +7,8 @@ import { engine, type Module } from '../../../sandbox/engine.js'
 import { submittedFunction } from '../../../sandbox/index.js'
 import { type ProgramInput, type ProgramLimits, runProgram } from '../../../sandbox/run.js'
 import { FixedBytes } from '../../../sandbox/wasi/byte-store.js'
-import { shortOfMemory } from '../../support/short-of-memory.js'
-import { buildModule, command } from '../../support/wasm-builder.js'
+import { shortOfMemory } from '../../support/compute/short-of-memory.js'
+import { buildModule, command } from '../../support/compute/wasm-builder.js'
 
 const program = suite('runProgram')
 

@@ -3,7 +3,7 @@ import type { NodeId } from '../../../proto/model.js'
 import type { Transport } from '../../../runtime/transport.js'
 import { World } from '../../simulation/world/world.js'
 import type { TransportPair } from '../../support/transport/pair.js'
-import { transportConformance } from '../../support/transport-conformance.js'
+import { transportConformance } from '../../support/transport/transport-conformance.js'
 
 /** Virtual time within which everything the suite waits for has happened. Unit: ms. */
 const PATIENCE_MS = 60_000

@@ -11,9 +11,9 @@ import { sha256 } from '../../../runtime/hash.js'
 import { type BlobFiles, diskBlobFiles, folderBlobFiles } from '../../../storage/blob-files.js'
 import { BlobStore, PARTIAL_IDLE_MS, PARTIALS_PER_SUBMITTER_MAX } from '../../../storage/blob-store.js'
 import { eventually } from '../../support/deadline.js'
-import { readBlob } from '../../support/read-blob.js'
 import { rejects } from '../../support/rejects.js'
-import { bytesOf } from '../../support/store-conformance.js'
+import { readBlob } from '../../support/storage/read-blob.js'
+import { bytesOf } from '../../support/storage/store-conformance.js'
 
 const ALICE = 'aa'.repeat(32) as PublicKey
 const BOB = 'bb'.repeat(32) as PublicKey

@@ -12,9 +12,9 @@ import {
   QueryProfile,
 } from '../../../tasks/align/smith-waterman.js'
 import { FuelExhausted } from '../../../tasks/task.js'
-import { localAlignment } from '../../support/local-alignment.js'
+import { localAlignment } from '../../support/compute/local-alignment.js'
+import { reduceOutputs, refusal, runUnit } from '../../support/compute/run-task.js'
 import { rejects } from '../../support/rejects.js'
-import { reduceOutputs, refusal, runUnit } from '../../support/run-task.js'
 
 /** Globins of Swiss-Prot, as in the tutorial of HMMER (`globins45.fa`). */
 const GLOBINS: Readonly<Record<string, string>> = {

@@ -9,8 +9,8 @@ import { mandelbrot } from '../../../tasks/mandelbrot/index.js'
 import { decodeTile, encodeTile } from '../../../tasks/mandelbrot/tile.js'
 import { rowsOfTile } from '../../../tasks/mandelbrot/view.js'
 import { FuelExhausted } from '../../../tasks/task.js'
+import { reduceOutputs, refusal, runUnit } from '../../support/compute/run-task.js'
 import { rejects } from '../../support/rejects.js'
-import { reduceOutputs, refusal, runUnit } from '../../support/run-task.js'
 
 const SMALL = ['--width', '24', '--height', '17', '--iterations', '200']
 

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { mersenne } from '../../../tasks/mersenne/index.js'
 import { isPrime, lucasLehmer } from '../../../tasks/mersenne/lucas-lehmer.js'
 import { FuelExhausted } from '../../../tasks/task.js'
-import { reduceOutputs, refusal, runUnit } from '../../support/run-task.js'
+import { reduceOutputs, refusal, runUnit } from '../../support/compute/run-task.js'
 
 /** Exponents of Mersenne primes below 1,300: OEIS A000043. */
 const EXPONENTS = [2, 3, 5, 7, 13, 17, 19, 31, 61, 89, 107, 127, 521, 607, 1279]

@@ -5,7 +5,7 @@ import { countPrimes } from '../../../tasks/primes/count.js'
 import { primes } from '../../../tasks/primes/index.js'
 import { BLOCK_BYTES, countBits, integerSqrt, modulo, SEGMENT_BYTES } from '../../../tasks/primes/sieve.js'
 import { FuelExhausted } from '../../../tasks/task.js'
-import { reduceOutputs, refusal, runUnit } from '../../support/run-task.js'
+import { reduceOutputs, refusal, runUnit } from '../../support/compute/run-task.js'
 
 /** Primes below 10^k, k = 0 to 9: OEIS A006880. */
 const PI_OF_POWERS = [0, 4, 25, 168, 1229, 9592, 78_498, 664_579, 5_761_455, 50_847_534]

@@ -7,8 +7,8 @@ import type { ErrorCode } from '../../../runtime/errors.js'
 import { GridError } from '../../../runtime/errors.js'
 import { builtInTasks, findTask, loadTaskModules, TaskRegistry, taskRegistry } from '../../../tasks/registry.js'
 import type { Task } from '../../../tasks/task.js'
+import { runUnit } from '../../support/compute/run-task.js'
 import { rejects } from '../../support/rejects.js'
-import { runUnit } from '../../support/run-task.js'
 
 const task = (fields: Readonly<Record<string, unknown>> = {}): Task =>
   ({

@@ -15,9 +15,9 @@ import { folderBlobFiles } from '../../../storage/blob-files.js'
 import { BlobStore } from '../../../storage/blob-store.js'
 import { openInputFiles } from '../../../worker/input-files.js'
 import { Inputs } from '../../../worker/inputs.js'
-import { computeSpec } from '../../support/compute.js'
-import { GrpcNodes } from '../../support/grpc-nodes.js'
+import { computeSpec } from '../../support/compute/compute.js'
 import { rejects } from '../../support/rejects.js'
+import { GrpcNodes } from '../../support/transport/grpc-nodes.js'
 
 interface Context {
   folder: string

@@ -6,7 +6,7 @@ import { GridError } from '../../../runtime/errors.js'
 import { type LogFields, type Logger, silentLogger } from '../../../runtime/logger.js'
 import { Journal, type JournalEntry } from '../../../worker/journal.js'
 import { rejects } from '../../support/rejects.js'
-import { bytesOf, digestOf, outputOf } from '../../support/store-conformance.js'
+import { bytesOf, digestOf, outputOf } from '../../support/storage/store-conformance.js'
 
 /** A disk in memory that counts, keeps what was synced apart, and can be made to fail. */
 class TestDisk implements Disk {

@@ -5,9 +5,9 @@ import { sha256 } from '../../../runtime/hash.js'
 import { utf8 } from '../../../runtime/hex.js'
 import type { WorkerEffect, WorkerEvent } from '../../../worker/core/messages.js'
 import { WorkerCore } from '../../../worker/core/worker-core.js'
-import { OwnerGrid } from '../../support/owner-grid.js'
+import { OwnerGrid } from '../../support/cores/owner-grid.js'
+import type { Volunteer } from '../../support/cores/volunteer.js'
 import { seededRandom } from '../../support/seeded-random.js'
-import type { Volunteer } from '../../support/volunteer.js'
 
 const THREADS = 2
 /** One step of time, and of the way between worker and owner. */

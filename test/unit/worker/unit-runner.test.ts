@@ -11,7 +11,7 @@ import type { WorkerEvent } from '../../../worker/core/messages.js'
 import type { Inputs } from '../../../worker/inputs.js'
 import { WorkerTally } from '../../../worker/tally.js'
 import { UnitRunner } from '../../../worker/unit-runner.js'
-import { computeSpec } from '../../support/compute.js'
+import { computeSpec } from '../../support/compute/compute.js'
 
 const jobOf = (digit: string) => digit.repeat(64) as JobId
 const blob = (digit: string, size: number): BlobRef => ({ digest: digit.repeat(64) as Digest, size })

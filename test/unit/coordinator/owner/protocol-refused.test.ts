@@ -8,7 +8,7 @@ import { protocolGap } from '../../../../proto/protocol-range.js'
 import type { Hello, WorkerMessage } from '../../../../proto/work-messages.js'
 import type { GridError } from '../../../../runtime/errors.js'
 import { silentLogger } from '../../../../runtime/logger.js'
-import { OwnerGrid } from '../../../support/owner-grid.js'
+import { OwnerGrid } from '../../../support/cores/owner-grid.js'
 
 const NODE = 'ab'.repeat(20) as NodeId
 

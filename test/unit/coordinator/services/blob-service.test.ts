@@ -15,11 +15,11 @@ import { fetchBlob, uploadBlob } from '../../../../storage/blob-client.js'
 import { folderBlobFiles } from '../../../../storage/blob-files.js'
 import { BlobStore } from '../../../../storage/blob-store.js'
 import { deadline, eventually } from '../../../support/deadline.js'
-import { GrpcNodes } from '../../../support/grpc-nodes.js'
 import { quickClock } from '../../../support/quick-clock.js'
-import { readBlob } from '../../../support/read-blob.js'
 import { rejects } from '../../../support/rejects.js'
-import { bytesOf } from '../../../support/store-conformance.js'
+import { readBlob } from '../../../support/storage/read-blob.js'
+import { bytesOf } from '../../../support/storage/store-conformance.js'
+import { GrpcNodes } from '../../../support/transport/grpc-nodes.js'
 
 interface Peer {
   readonly store: BlobStore

@@ -15,7 +15,7 @@ import {
   shardWrite,
   specWrite,
   storeConformance,
-} from '../../../support/store-conformance.js'
+} from '../../../support/storage/store-conformance.js'
 
 storeConformance('MemoryStore conformance', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'manyhands-store-'))

@@ -18,9 +18,9 @@ import {
   shardWrite,
   specWrite,
   storeConformance,
-} from '../../../support/store-conformance.js'
+} from '../../../support/storage/store-conformance.js'
 
-const child = fileURLToPath(new URL('../../../support/sqlite-writer.js', import.meta.url))
+const child = fileURLToPath(new URL('../../../support/storage/sqlite-writer.js', import.meta.url))
 
 storeConformance('SqliteStore conformance', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'manyhands-store-'))

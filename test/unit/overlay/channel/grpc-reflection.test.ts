@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import type { GridError } from '../../../../runtime/errors.js'
 import type { Codec, StreamMethod } from '../../../../runtime/transport.js'
 import { deadline } from '../../../support/deadline.js'
-import { GrpcNodes } from '../../../support/grpc-nodes.js'
+import { GrpcNodes } from '../../../support/transport/grpc-nodes.js'
 
 const test = suite('reflection')
 

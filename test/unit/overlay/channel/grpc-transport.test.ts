@@ -7,9 +7,9 @@ import { resolveNetwork } from '../../../../overlay/identity/network.js'
 import { utf8 } from '../../../../runtime/hex.js'
 import type { Codec, UnaryMethod } from '../../../../runtime/transport.js'
 import { deadline, eventually } from '../../../support/deadline.js'
-import { GrpcNodes, grpcPair } from '../../../support/grpc-nodes.js'
 import { rejects } from '../../../support/rejects.js'
-import { transportConformance } from '../../../support/transport-conformance.js'
+import { GrpcNodes, grpcPair } from '../../../support/transport/grpc-nodes.js'
+import { transportConformance } from '../../../support/transport/transport-conformance.js'
 
 transportConformance('GrpcTransport (conformance)', grpcPair)
 

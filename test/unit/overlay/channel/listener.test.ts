@@ -14,8 +14,8 @@ import type { GridError } from '../../../../runtime/errors.js'
 import { silentLogger } from '../../../../runtime/logger.js'
 import type { Caller } from '../../../../runtime/transport.js'
 import { deadline, eventually } from '../../../support/deadline.js'
-import { testNetwork } from '../../../support/grpc-nodes.js'
 import { rejects } from '../../../support/rejects.js'
+import { testNetwork } from '../../../support/transport/grpc-nodes.js'
 
 const server = createCertificates(createIdentity(), testNetwork)
 const client = createIdentity()

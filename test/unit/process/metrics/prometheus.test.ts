@@ -10,8 +10,8 @@ import { systemClock } from '../../../../runtime/clock.js'
 import { GridError } from '../../../../runtime/errors.js'
 import { silentLogger } from '../../../../runtime/logger.js'
 import { eventually } from '../../../support/deadline.js'
-import { GrpcNodes } from '../../../support/grpc-nodes.js'
 import { rejects } from '../../../support/rejects.js'
+import { GrpcNodes } from '../../../support/transport/grpc-nodes.js'
 
 const nodes = new GrpcNodes()
 const closers: (() => Promise<void> | void)[] = []

@@ -5,8 +5,8 @@ import { admit, functionNames, submittedFunction, WASI_MODULE } from '../../../.
 import { instrument } from '../../../../sandbox/admission/instrument.js'
 import { DEPTH_SLOTS } from '../../../../sandbox/contract.js'
 import { engine } from '../../../../sandbox/engine.js'
-import { type AdmittedRun, runAdmitted } from '../../../support/run-admitted.js'
-import { type Bytes, buildModule, command, f64, type ModuleParts } from '../../../support/wasm-builder.js'
+import { type AdmittedRun, runAdmitted } from '../../../support/compute/run-admitted.js'
+import { type Bytes, buildModule, command, f64, type ModuleParts } from '../../../support/compute/wasm-builder.js'
 
 const MEMORY_BYTES = 16 * 65_536
 

@@ -3,8 +3,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { i32 } from '../../../../cli/sandbox-check/assemble.js'
 import { admit } from '../../../../sandbox/admission/index.js'
-import { type AdmittedRun, runAdmitted } from '../../../support/run-admitted.js'
-import { type Bytes, buildModule, command, type ModuleParts } from '../../../support/wasm-builder.js'
+import { type AdmittedRun, runAdmitted } from '../../../support/compute/run-admitted.js'
+import { type Bytes, buildModule, command, type ModuleParts } from '../../../support/compute/wasm-builder.js'
 
 const MEMORY_BYTES = 2 ** 20
 

@@ -4,8 +4,8 @@ import * as assert from 'uvu/assert'
 import { i64, text, u32 } from '../../../../cli/sandbox-check/assemble.js'
 import { admit, functionNames, Refused, WASI_MODULE } from '../../../../sandbox/admission/index.js'
 import { engine } from '../../../../sandbox/engine.js'
+import { type Bytes, buildModule, command, f64 } from '../../../support/compute/wasm-builder.js'
 import { seededRandom } from '../../../support/seeded-random.js'
-import { type Bytes, buildModule, command, f64 } from '../../../support/wasm-builder.js'
 
 /*
  * Mutated modules: whatever the bytes, the pass refuses or admits, and what it admits of a valid module is valid.

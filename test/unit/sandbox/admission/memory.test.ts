@@ -5,8 +5,8 @@ import { i32, u32 } from '../../../../cli/sandbox-check/assemble.js'
 import { admit } from '../../../../sandbox/admission/index.js'
 import { FUEL_EXPORT, PAGE_BYTES, STARVED_EXPORT } from '../../../../sandbox/contract.js'
 import { engine, type Global, type Memory, type ModuleInstance } from '../../../../sandbox/engine.js'
-import { shortOfMemory } from '../../../support/short-of-memory.js'
-import { type Bytes, buildModule, command, type ModuleParts } from '../../../support/wasm-builder.js'
+import { shortOfMemory } from '../../../support/compute/short-of-memory.js'
+import { type Bytes, buildModule, command, type ModuleParts } from '../../../support/compute/wasm-builder.js'
 
 const FUEL = 1n << 40n
 const FUEL_A_PAGE = 4_096n

@@ -3,8 +3,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { i32, u32 } from '../../../../cli/sandbox-check/assemble.js'
 import { admit } from '../../../../sandbox/admission/index.js'
-import { runAdmitted } from '../../../support/run-admitted.js'
-import { type Bytes, buildModule, command } from '../../../support/wasm-builder.js'
+import { runAdmitted } from '../../../support/compute/run-admitted.js'
+import { type Bytes, buildModule, command } from '../../../support/compute/wasm-builder.js'
 
 /*
  * Random programs of blocks, loops and branches, compared with an interpreter that walks the same tree: same result, and

@@ -4,7 +4,7 @@ import { text, u32 } from '../../../../cli/sandbox-check/assemble.js'
 import { GridError } from '../../../../runtime/errors.js'
 import { admit, Refused, WASI_MODULE } from '../../../../sandbox/admission/index.js'
 import { LIMITS } from '../../../../sandbox/admission/limits.js'
-import { type Bytes, buildModule, command, type ModuleParts } from '../../../support/wasm-builder.js'
+import { type Bytes, buildModule, command, type ModuleParts } from '../../../support/compute/wasm-builder.js'
 
 const MEMORY_BYTES = 256 * 2 ** 20
 

@@ -7,8 +7,8 @@ import {
   type InProcessOptions,
   startInProcessCompute,
 } from '../../../../worker/compute/in-process.js'
-import { ComputeBench, computeSpec } from '../../../support/compute.js'
-import { tasks } from '../../../support/tasks/compute-tasks.js'
+import { ComputeBench, computeSpec } from '../../../support/compute/compute.js'
+import { tasks } from '../../../support/compute/tasks/compute-tasks.js'
 
 /** A clock that moves only when told. */
 class HandClock implements Clock {

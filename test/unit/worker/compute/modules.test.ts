@@ -11,9 +11,9 @@ import { type Clock, systemClock } from '../../../../runtime/clock.js'
 import { sha256 } from '../../../../runtime/hash.js'
 import { PROFILE } from '../../../../sandbox/index.js'
 import type { UnitOnThread } from '../../../../worker/compute/compute.js'
-import { computeSpec } from '../../../support/compute.js'
+import { computeSpec } from '../../../support/compute/compute.js'
+import { type ModuleBench, moduleBench } from '../../../support/compute/module-job.js'
 import { eventually } from '../../../support/deadline.js'
-import { type ModuleBench, moduleBench } from '../../../support/module-job.js'
 
 /** Ends with `code`, after it has printed the text. */
 function say(text: string, code: number): Uint8Array {

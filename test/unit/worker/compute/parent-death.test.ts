@@ -6,7 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { deadline, eventually } from '../../../support/deadline.js'
 
-const parentFile = fileURLToPath(new URL('../../../support/compute-parent.js', import.meta.url))
+const parentFile = fileURLToPath(new URL('../../../support/compute/compute-parent.js', import.meta.url))
 
 function isAlive(pid: number): boolean {
   try {

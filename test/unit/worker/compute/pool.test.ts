@@ -11,7 +11,7 @@ import { PROFILE } from '../../../../sandbox/index.js'
 import { ContentFile } from '../../../../worker/compute/content-file.js'
 import { decodeAnswers, type TicketEnd } from '../../../../worker/compute/messages.js'
 import { Pool } from '../../../../worker/compute/pool.js'
-import { computeSpec } from '../../../support/compute.js'
+import { computeSpec } from '../../../support/compute/compute.js'
 import { eventually } from '../../../support/deadline.js'
 
 /** A valid module that takes a while to be read: `count` functions of 20,000 additions, 140 KB each, that nobody calls. */

@@ -9,9 +9,9 @@ import type { JobId } from '../../../../proto/model.js'
 import { type Clock, systemClock } from '../../../../runtime/clock.js'
 import { sha256 } from '../../../../runtime/hash.js'
 import type { ComputeResult, UnitOnThread } from '../../../../worker/compute/compute.js'
-import { type ComputeBench, computeBench, computeSpec } from '../../../support/compute.js'
+import { type ComputeBench, computeBench, computeSpec } from '../../../support/compute/compute.js'
+import { moduleBench } from '../../../support/compute/module-job.js'
 import { eventually } from '../../../support/deadline.js'
-import { moduleBench } from '../../../support/module-job.js'
 
 const text = (result: ComputeResult | undefined) =>
   Buffer.from(unitOutputCodec.decode(result!.output).stdout).toString()

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { JobSpec } from '../../../../proto/model.js'
-import { computeBench, computeSpec } from '../../../support/compute.js'
+import { computeBench, computeSpec } from '../../../support/compute/compute.js'
 
 /** Units a second through one thread, with `held` of them in hand at a time. */
 async function throughput(spec: JobSpec, count: number, held: number, items: readonly Uint8Array[]): Promise<number> {

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Capacity } from '../../../../worker/core/capacity.js'
-import { JOB, jobNamed } from '../../../support/worker-bench.js'
+import { JOB, jobNamed } from '../../../support/cores/worker-bench.js'
 
 const OTHER = jobNamed('other')
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { endpointOf, JOB, jobNamed, ownerNamed, WorkerBench } from '../../../support/worker-bench.js'
+import { endpointOf, JOB, jobNamed, ownerNamed, WorkerBench } from '../../../support/cores/worker-bench.js'
 
 const test = suite('What a worker tells owners of what it does not take')
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Digest } from '../../../../proto/model.js'
-import { JOB, linkedWorker, ownerNamed, reportedWorker, WorkerBench } from '../../../support/worker-bench.js'
+import { JOB, linkedWorker, ownerNamed, reportedWorker, WorkerBench } from '../../../support/cores/worker-bench.js'
 
 const MINUTE_MS = 60_000
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { endpointOf, JOB, ownerNamed, WorkerBench } from '../../../support/worker-bench.js'
+import { endpointOf, JOB, ownerNamed, WorkerBench } from '../../../support/cores/worker-bench.js'
 
 const MINUTE_MS = 60_000
 

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Digest } from '../../../../proto/model.js'
 import { PAST_BYTES_MAX } from '../../../../worker/core/past-reports.js'
-import { linkedWorker, ownerNamed, type WorkerBench } from '../../../support/worker-bench.js'
+import { linkedWorker, ownerNamed, type WorkerBench } from '../../../support/cores/worker-bench.js'
 
 const past = suite('A unit that is settled')
 

@@ -8,7 +8,7 @@ import {
   ownerNamed,
   reportedWorker,
   WorkerBench,
-} from '../../../support/worker-bench.js'
+} from '../../../support/cores/worker-bench.js'
 
 const MINUTE_MS = 60_000
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { JOB, jobNamed, WorkerBench } from '../../../support/worker-bench.js'
+import { JOB, jobNamed, WorkerBench } from '../../../support/cores/worker-bench.js'
 
 const restraint = suite('what the volunteer wants')
 

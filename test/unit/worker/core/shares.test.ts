@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { JobId, PublicKey } from '../../../../proto/model.js'
-import { jobNamed, ownerNamed, WorkerBench } from '../../../support/worker-bench.js'
+import { jobNamed, ownerNamed, WorkerBench } from '../../../support/cores/worker-bench.js'
 
 const [ann, bob] = ['aa', 'bb'].map((two) => two.repeat(32) as PublicKey) as [PublicKey, PublicKey]
 const [anns, bobs] = [jobNamed('ann'), jobNamed('bob')]

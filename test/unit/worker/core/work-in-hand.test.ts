@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { JOB, jobNamed, linkedWorker, ownerNamed } from '../../../support/worker-bench.js'
+import { JOB, jobNamed, linkedWorker, ownerNamed } from '../../../support/cores/worker-bench.js'
 
 const work = suite('Work in hand')
 

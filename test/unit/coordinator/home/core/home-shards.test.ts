@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { HOME_PATIENCE } from '../../../../../coordinator/home/core/home-turn.js'
 import type { NodeId } from '../../../../../proto/model.js'
-import { HomeBench, SHARD_UNITS } from '../../../../support/home-bench.js'
+import { HomeBench, SHARD_UNITS } from '../../../../support/cores/home-bench.js'
 import { jobId } from '../../../job/fixture.js'
 
 const shards = suite('HomeShards')

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { GUARD_PATIENCE, HOME_PATIENCE } from '../../../../../coordinator/home/core/home-turn.js'
-import { HomeBench, SHARD_UNITS } from '../../../../support/home-bench.js'
+import { HomeBench, SHARD_UNITS } from '../../../../support/cores/home-bench.js'
 import { jobId } from '../../../job/fixture.js'
 
 const turns = suite('HomeTurn')

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { HomeBench } from '../../../../support/cores/home-bench.js'
 import { cpuMs } from '../../../../support/cpu-time.js'
-import { HomeBench } from '../../../../support/home-bench.js'
 import { jobId } from '../../../job/fixture.js'
 
 const homes = suite('Home')

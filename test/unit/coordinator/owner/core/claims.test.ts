@@ -4,7 +4,7 @@ import { CLAIMED_MS } from '../../../../../coordinator/owner/core/claims.js'
 import type { PublicKey } from '../../../../../proto/model.js'
 import { sha256 } from '../../../../../runtime/hash.js'
 import { utf8 } from '../../../../../runtime/hex.js'
-import { OwnerGrid } from '../../../../support/owner-grid.js'
+import { OwnerGrid } from '../../../../support/cores/owner-grid.js'
 
 const UNITS = 20
 const SECOND_MS = 1_000

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Credit, type Creditable, type Fate } from '../../../../../coordinator/owner/core/credit.js'
 import type { JobId } from '../../../../../proto/model.js'
-import { OwnerGrid } from '../../../../support/owner-grid.js'
+import { OwnerGrid } from '../../../../support/cores/owner-grid.js'
 
 const THREADS = 1
 const JOB = 'a job' as JobId

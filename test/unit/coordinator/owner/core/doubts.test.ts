@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { OwnerGrid } from '../../../../support/owner-grid.js'
-import { answerDigest, type Volunteer } from '../../../../support/volunteer.js'
+import { OwnerGrid } from '../../../../support/cores/owner-grid.js'
+import { answerDigest, type Volunteer } from '../../../../support/cores/volunteer.js'
 
 const SPEC = { minGrantors: 2 }
 const gridOf = (units: number) => new OwnerGrid({ owners: 3, units, spec: SPEC, seeksGrantors: true })

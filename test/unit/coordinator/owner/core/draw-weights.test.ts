@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { WorkerRecord } from '../../../../../coordinator/owner/core/worker-record.js'
-import { OwnerGrid } from '../../../../support/owner-grid.js'
-import type { Volunteer } from '../../../../support/volunteer.js'
+import { OwnerGrid } from '../../../../support/cores/owner-grid.js'
+import type { Volunteer } from '../../../../support/cores/volunteer.js'
 
 const NONE = { policy: { type: 'none' } } as const
 const SEEDS = 40

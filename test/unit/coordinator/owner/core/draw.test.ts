@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { networkPrefix } from '../../../../../coordinator/owner/core/draw.js'
-import { OwnerGrid } from '../../../../support/owner-grid.js'
-import type { Volunteer, VolunteerOptions } from '../../../../support/volunteer.js'
+import { OwnerGrid } from '../../../../support/cores/owner-grid.js'
+import type { Volunteer, VolunteerOptions } from '../../../../support/cores/volunteer.js'
 
 const MINUTE_MS = 60_000
 

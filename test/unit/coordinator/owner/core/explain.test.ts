@@ -3,8 +3,8 @@ import * as assert from 'uvu/assert'
 import type { SessionId } from '../../../../../coordinator/owner/core/messages.js'
 import { specDefaults } from '../../../../../job/spec/spec.js'
 import type { UnitWait, WorkerBar } from '../../../../../proto/explain-messages.js'
-import { OwnerGrid } from '../../../../support/owner-grid.js'
-import type { Volunteer } from '../../../../support/volunteer.js'
+import { OwnerGrid } from '../../../../support/cores/owner-grid.js'
+import type { Volunteer } from '../../../../support/cores/volunteer.js'
 
 const MIB = 2 ** 20
 

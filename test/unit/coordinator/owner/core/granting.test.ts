@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { OwnerGrid, type OwnerNode } from '../../../../support/owner-grid.js'
-import type { Volunteer } from '../../../../support/volunteer.js'
+import { OwnerGrid, type OwnerNode } from '../../../../support/cores/owner-grid.js'
+import type { Volunteer } from '../../../../support/cores/volunteer.js'
 
 const NONE = { policy: { type: 'none' } } as const
 const SUBMITTER = 'ab'.repeat(32)

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Grantors } from '../../../../../coordinator/owner/core/grantors.js'
-import { nodeOf } from '../../../../support/volunteer.js'
+import { nodeOf } from '../../../../support/cores/volunteer.js'
 
 /** More than are kept in mind. */
 const MADE_UP = 5_000

@@ -5,9 +5,9 @@ import { Owner } from '../../../../../coordinator/owner/core/owner.js'
 import type { JobId, NodeId, PublicKey } from '../../../../../proto/model.js'
 import { sha256 } from '../../../../../runtime/hash.js'
 import { utf8 } from '../../../../../runtime/hex.js'
-import { OwnerGrid } from '../../../../support/owner-grid.js'
+import { OwnerGrid } from '../../../../support/cores/owner-grid.js'
+import { WALL_MS } from '../../../../support/cores/volunteer.js'
 import { seededRandom } from '../../../../support/seeded-random.js'
-import { WALL_MS } from '../../../../support/volunteer.js'
 import { specWith } from '../../../job/fixture.js'
 
 const SELF = 'a'.repeat(40) as NodeId

@@ -2,8 +2,8 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { OwnerGrid } from '../../../../support/owner-grid.js'
-import { WALL_MS } from '../../../../support/volunteer.js'
+import { OwnerGrid } from '../../../../support/cores/owner-grid.js'
+import { WALL_MS } from '../../../../support/cores/volunteer.js'
 
 const HOUR_MS = 3_600_000
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { OwnerGrid } from '../../../../support/owner-grid.js'
-import type { Volunteer } from '../../../../support/volunteer.js'
+import { OwnerGrid } from '../../../../support/cores/owner-grid.js'
+import type { Volunteer } from '../../../../support/cores/volunteer.js'
 
 const outputs = suite('Large outputs')
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { OwnerGrid } from '../../../../support/owner-grid.js'
+import { OwnerGrid } from '../../../../support/cores/owner-grid.js'
 
 const NONE = { policy: { type: 'none' } } as const
 

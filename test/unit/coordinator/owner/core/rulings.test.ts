@@ -2,8 +2,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ZERO_DIGEST } from '../../../../../job/facts/digest.js'
 import type { PublicKey, Ruling } from '../../../../../proto/model.js'
-import { OwnerGrid } from '../../../../support/owner-grid.js'
-import { answerDigest, type Volunteer } from '../../../../support/volunteer.js'
+import { OwnerGrid } from '../../../../support/cores/owner-grid.js'
+import { answerDigest, type Volunteer } from '../../../../support/cores/volunteer.js'
 
 const JUDGE = '7a'.repeat(32) as PublicKey
 const ruled = (unit: number, changes: Partial<Ruling> = {}): Ruling => ({

@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { WorkerRecord } from '../../../../../coordinator/owner/core/worker-record.js'
-import { OwnerGrid, type OwnerNode } from '../../../../support/owner-grid.js'
-import { answerDigest, type Volunteer } from '../../../../support/volunteer.js'
+import { OwnerGrid, type OwnerNode } from '../../../../support/cores/owner-grid.js'
+import { answerDigest, type Volunteer } from '../../../../support/cores/volunteer.js'
 
 const SPEC = { minGrantors: 2 }
 
