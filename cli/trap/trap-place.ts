@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { serialize } from 'node:v8'
 import type { UnitInvocation } from '../../job/spec/program.js'
 import type { JobSpec } from '../../proto/model.js'
+import { printable } from '../../proto/printable.js'
 import type { Clock } from '../../runtime/clock.js'
 import { launches, thisMachine } from '../../worker/compute/launch.js'
-import { clean } from '../terminal/output.js'
 import type { TrapAnswer, TrapQuestion } from './trap-child.js'
 
 /** Where and why a program crashed, for people: it depends on the engine and is in no digest. */
@@ -35,7 +35,7 @@ export function trapText({ message, functionName, functionIndex, callers }: Trap
   const by = callers
     .map((name) => `'${name.length > CALLER_SHOWN ? `${name.slice(0, CALLER_SHOWN)}...` : name}'`)
     .join(', ')
-  return clean(`${message}${place === '' ? '' : ` in ${place}`}${by === '' ? '' : `, called by ${by}`}`)
+  return printable(`${message}${place === '' ? '' : ` in ${place}`}${by === '' ? '' : `, called by ${by}`}`)
 }
 
 interface TrapSearch {
