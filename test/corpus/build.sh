@@ -8,7 +8,9 @@ out=${1:?usage: build.sh OUT [FLAGS]}
 shift
 flags=$*
 mkdir -p "$out"
-wasi='--target=wasm32-wasi -nostdlibinc -isystem /usr/include/wasm32-wasi'
+# Assertions name the file that they stand in: by a name that is the same wherever the repository lies.
+names="-ffile-prefix-map=$here=test/corpus"
+wasi="--target=wasm32-wasi -nostdlibinc -isystem /usr/include/wasm32-wasi $names"
 
 compile() { # NAME SOURCE FLAGS...
   name=$1 source=$2
@@ -24,7 +26,7 @@ compile memory-bulk "$here/c/memory.c" -mbulk-memory
 compile convert-saturating "$here/c/convert.c" -mnontrapping-fptoint -msign-ext
 # shellcheck disable=SC2086
 clang++-19 --target=wasm32-wasi -nostdlibinc -isystem /usr/include/wasm32-wasi/c++/v1 -isystem /usr/include/wasm32-wasi \
-  -O2 -fno-exceptions $flags "$here/c/shapes.cpp" -o "$out/shapes.wasm" -lc++ -lc++abi
+  -O2 -fno-exceptions "$names" $flags "$here/c/shapes.cpp" -o "$out/shapes.wasm" -lc++ -lc++abi
 for source in "$here"/tiny/*.c; do
   # shellcheck disable=SC2086
   clang-19 $wasi -Oz -g0 -Wl,--strip-all -Wl,-z,stack-size=8192 "$source" -o "$out/tiny-$(basename "$source" .c).wasm"

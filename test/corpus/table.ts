@@ -47,12 +47,19 @@ export function writeTinyPrograms(programs: ReadonlyMap<string, Uint8Array>): vo
   writeFileSync(join(FOLDER, 'tiny.json'), `${JSON.stringify(texts, null, 2)}\n`)
 }
 
-/** How `row` differs from the table, or undefined. Modules of another compiler are told apart from wrong answers. */
-export function difference(row: Row, table: AnswerTable): string | undefined {
-  const known = table.units[row.unit]
-  if (known === undefined) return 'is not in the table'
-  if (known.module !== row.module) return 'was compiled to another module than that of the table'
-  const fields = ['outcome', 'exitCode', 'digest', 'fuel'] as const
+/**
+ * What answers of engines to one unit are held against: the table's, or the first of them where their module is that of another
+ * compiler. Undefined for a unit that the table does not have.
+ */
+export function answerFor(rows: readonly Row[], table: AnswerTable): KnownAnswer | undefined {
+  const [first] = rows
+  const known = first === undefined ? undefined : table.units[first.unit]
+  return known === undefined || rows.some(({ module }) => module === known.module) ? known : first
+}
+
+/** How `row` differs from `known`, or undefined. */
+export function difference(row: Row, known: KnownAnswer): string | undefined {
+  const fields = ['module', 'outcome', 'exitCode', 'digest', 'fuel'] as const
   const wrong = fields.filter((field) => known[field] !== row[field])
   return wrong.length === 0
     ? undefined

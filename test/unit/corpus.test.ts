@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { PROFILE } from '../../sandbox/contract.js'
 import { assembledPrograms } from '../corpus/assembled.js'
 import { computeUnits, type Row } from '../corpus/compute.js'
-import { difference, readTable, readTinyPrograms } from '../corpus/table.js'
+import { answerFor, difference, readTable, readTinyPrograms } from '../corpus/table.js'
 import { tinyUnits } from '../corpus/units.js'
 
 /** Bytes that a committed program may have. */
@@ -25,7 +25,7 @@ Corpus('the table of known answers is that of this profile', () => {
 
 for (const { name } of tinyUnits) {
   Corpus(`${name}: same outcome, digest and fuel as on every other engine`, () => {
-    assert.is(difference(rowOf(name), table), undefined)
+    assert.is(difference(rowOf(name), table.units[name]!), undefined)
   })
 }
 
@@ -42,13 +42,21 @@ Corpus('NaN bits are another answer without the pass, for the same fuel', () => 
 
 Corpus('an answer that differs from the table is told', () => {
   const row = rowOf('tiny integers')
-  assert.match(difference({ ...row, fuel: '1' }, table) ?? '', /^fuel is 1, not \d+$/)
+  const known = answerFor([row], table)!
+  assert.match(difference({ ...row, fuel: '1' }, known) ?? '', /^fuel is 1, not \d+$/)
   assert.match(
-    difference({ ...row, digest: 'ab', outcome: 'trap' }, table) ?? '',
+    difference({ ...row, digest: 'ab', outcome: 'trap' }, known) ?? '',
     /^outcome is trap, not done; digest is ab/,
   )
-  assert.match(difference({ ...row, module: '00' }, table) ?? '', /another module/)
-  assert.match(difference({ ...row, unit: 'unheard of' }, table) ?? '', /not in the table/)
+  assert.is(answerFor([{ ...row, unit: 'unheard of' }], table), undefined)
+})
+
+Corpus('answers of a module that another compiler made are held against one another', () => {
+  const row = { ...rowOf('tiny integers'), module: '00' }
+  const wrong = { ...row, digest: 'ab' }
+  const known = answerFor([row, wrong], table)!
+  assert.is(difference(row, known), undefined)
+  assert.match(difference(wrong, known) ?? '', /^digest is ab, not /)
 })
 
 Corpus('programs kept in the repository are tiny', () => {
