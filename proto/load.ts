@@ -17,13 +17,25 @@ root.resolvePath = (_origin, target) => join(protoFolder, target)
 root.loadSync([...protoFiles])
 root.resolveAll()
 
+/**
+ * Fields of a message, those of messages within it included: a third more than the longest list of the wire has. An empty one
+ * costs its sender two bytes and its reader two hundred nanoseconds.
+ */
+export const FIELDS_MAX = 32_768
+
+/** The message has more than {@link FIELDS_MAX} fields. */
+export class TooManyFields extends Error {}
+
 /** What protobufjs makes of a message: camelCase fields, Long for 64-bit integers, bytes as Uint8Array. Not yet checked. */
 export type WireMessage = Readonly<Record<string, unknown>>
 
 /** A message type by its name in package `manyhands.v1`. */
 export interface WireType {
   encode(message: WireMessage): Uint8Array
-  /** Throws whatever protobufjs throws; `codec/fields.ts` turns that into GridError `invalid`. */
+  /**
+   * Reads no further than {@link FIELDS_MAX} fields. Throws {@link TooManyFields}, and whatever protobufjs throws;
+   * `codec/fields.ts` turns that into GridError `invalid`.
+   */
   decode(bytes: Uint8Array): WireMessage
 }
 
@@ -32,6 +44,18 @@ export function wireType(name: string): WireType {
   const type = root.lookupType(`manyhands.v1.${name}`)
   return {
     encode: (message) => type.encode(message).finish(),
-    decode: (bytes) => type.decode(bytes) as unknown as WireMessage,
+    decode: (bytes) => type.decode(readerOf(bytes)) as unknown as WireMessage,
   }
+}
+
+/** Counts what it reads where the bytes are enough for too many fields: no field has fewer than two. */
+function readerOf(bytes: Uint8Array): protobuf.Reader {
+  const reader = protobuf.Reader.create(bytes)
+  if (bytes.length <= 2 * FIELDS_MAX) return reader
+  let fields = 0
+  reader.tag = () => {
+    if (++fields > FIELDS_MAX) throw new TooManyFields(`more than ${FIELDS_MAX} fields`)
+    return protobuf.Reader.prototype.tag.call(reader)
+  }
+  return reader
 }

@@ -1,5 +1,5 @@
 import { GridError } from '../../runtime/errors.js'
-import type { WireMessage, WireType } from '../load.js'
+import { TooManyFields, type WireMessage, type WireType } from '../load.js'
 import type { Digest, JobId, Key, NodeId, PublicKey } from '../model.js'
 
 /** Exact length, or a range of lengths in bytes. */
@@ -239,7 +239,7 @@ const UINT64_MAX = 2n ** 64n - 1n
 
 /**
  * Decodes one message and reads it with `parse`. Throws GridError `invalid` for bytes that are no such message, for
- * more than `max` bytes, and for whatever `parse` refuses.
+ * more than `max` bytes or `FIELDS_MAX` fields, and for whatever `parse` refuses.
  */
 export function decodeMessage<T>(
   type: WireType,
@@ -257,7 +257,8 @@ export function decodeMessage<T>(
   try {
     wire = type.decode(bytes)
   } catch (cause) {
-    throw new GridError('invalid', `${name} is not a valid message`, { fields: { field: name }, cause })
+    const problem = cause instanceof TooManyFields ? `has ${cause.message}` : 'is not a valid message'
+    throw new GridError('invalid', `${name} ${problem}`, { fields: { field: name }, cause })
   }
   return parse(new Fields(wire, name))
 }

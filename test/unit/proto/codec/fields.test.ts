@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decodeMessage, Fields, stripControls, uint64ToWire } from '../../../../proto/codec/fields.js'
-import { wireType } from '../../../../proto/load.js'
+import { FIELDS_MAX, wireType } from '../../../../proto/load.js'
 import { GridError } from '../../../../runtime/errors.js'
 
 const of = (wire: Record<string, unknown>) => new Fields(wire, 'Message')
@@ -106,5 +106,36 @@ decoding('turns every wrong byte string into an invalid error', () => {
     { numRuns: 2_000 },
   )
 })
+
+decoding(
+  'reads no further than so many fields, whatever they are: a field of two bytes costs far more than they',
+  () => {
+    const codecs: readonly [string, Uint8Array, boolean][] = [
+      ['OutstandingRequest', Uint8Array.of(0x0a, 0), false],
+      ['SummarizeRequest', Uint8Array.of(0x0a, 0), false],
+      ['StatusReply', Uint8Array.of(0x08, 1), false],
+      ['OutstandingRequest', Uint8Array.of(0x78, 1), false],
+      // One level down: in a message of its own, which is a field, too.
+      ['OutstandingRequest', Uint8Array.of(0x0a, 0), true],
+    ]
+    for (const [name, field, isInside] of codecs) {
+      const type = wireType(name)
+      const sent = (count: number) => {
+        const fields = Buffer.concat(Array<Uint8Array>(count).fill(field))
+        if (!isInside) return fields
+        const length = Buffer.of((fields.length & 127) | 128, ((fields.length >> 7) & 127) | 128, fields.length >> 14)
+        return Buffer.concat([Buffer.of(0x0a), length, fields])
+      }
+      let parsed = 0
+      const read = (count: number) => decodeMessage(type, name, sent(count), 2 ** 20, () => parsed++)
+      const most = isInside ? FIELDS_MAX - 1 : FIELDS_MAX
+      read(most)
+      assert.is(parsed, 1, name)
+      refused(() => read(most + 1), `${name} has more than ${FIELDS_MAX} fields`)
+      refused(() => read(2 ** 18), `${name} has more than ${FIELDS_MAX} fields`)
+      assert.is(parsed, 1, name)
+    }
+  },
+)
 
 decoding.run()
