@@ -2,7 +2,7 @@ import { HeldShards } from '../coordinator/exchange/held-shards.js'
 import { PeerLink } from '../coordinator/exchange/peer-link.js'
 import { type ExchangeServiceContext, serveExchange } from '../coordinator/exchange/service.js'
 import { type SyncResult, syncShards } from '../coordinator/exchange/sync.js'
-import { BookedJob } from '../coordinator/jobs/booked-job.js'
+import { BookedJob, RememberedGrants } from '../coordinator/jobs/booked-job.js'
 import { DEFAULT_COORDINATOR_OPTIONS } from '../coordinator/options.js'
 import { SqliteStore } from '../coordinator/store/sqlite-store.js'
 import type { Write } from '../coordinator/store/store.js'
@@ -45,7 +45,8 @@ const spec: JobSpec = {
 const specBytes = jobSpecCodec.encode(spec)
 const jobId = jobIdOf(sha256, specBytes)
 const signed = { bytes: specBytes, signature: new Uint8Array(64) }
-const job = new BookedJob(jobId, signed, spec, sha256, { verify: () => true, nodeIdOf: () => identity.nodeId })
+const verifier = { verify: () => true, nodeIdOf: () => identity.nodeId }
+const job = new BookedJob(jobId, signed, spec, sha256, verifier, new RememberedGrants())
 const report = reportCodec.encode({
   jobId,
   shard: SHARD,

@@ -1,4 +1,4 @@
-import { CheckedFacts, type FactContext, factContext } from '../../job/facts/facts.js'
+import { CheckedFacts, type FactContext, factContext, RecentGrants } from '../../job/facts/facts.js'
 import { applyOrders, checkOrder, type KnownOrder, type OrdersView } from '../../job/facts/orders.js'
 import type { SignatureVerifier } from '../../job/facts/signature.js'
 import { type ShardList, shardKey, shardList, shardUnits } from '../../job/units/shard.js'
@@ -10,8 +10,8 @@ import { utf8 } from '../../runtime/hex.js'
 import type { Write } from '../store/store.js'
 import { type HeldOrder, keptOrders, lackOfRoom, orderWrites } from './kept-orders.js'
 
-/** Own grants remembered by id, so that their signature is not checked again when they come back with a report. */
-const OWN_GRANTS_MAX = 50_000
+/** Grants remembered of all jobs together: those that were checked, and own ones. Each takes about 1 KiB. */
+export const GRANTS_REMEMBERED_MAX = 32_768
 
 /** How far the clock of whoever gave an order may be ahead of ours. Unit: ms. */
 const ORDER_AHEAD_MS_MAX = 3_600_000
@@ -32,6 +32,13 @@ function countedBytes(bytes: Uint8Array, spec: JobSpec): number {
   return Math.max(bytes.length, Math.ceil((bytes.length + ENTRY_BYTES * entries) / MEMORY_A_BYTE))
 }
 
+/** What a peer remembers of the facts of all its jobs, to be quicker: anybody may send it facts of any number of them. */
+export class RememberedGrants {
+  readonly checked = new CheckedFacts(GRANTS_REMEMBERED_MAX)
+  /** Their signature is not checked when they come back with a report. */
+  readonly own = new RecentGrants<{ readonly grant: Grant }>(GRANTS_REMEMBERED_MAX)
+}
+
 /** A job as this peer holds it: the signed bytes, what they say, and what facts about it are checked against. */
 export class BookedJob {
   readonly jobId: JobId
@@ -48,17 +55,24 @@ export class BookedJob {
   #orders: ReadonlyMap<Digest, HeldOrder> = new Map()
   /** What follows from the orders, asked for with every fact. */
   #view: OrdersView | undefined
-  readonly #ownGrants = new Map<Digest, Grant>()
+  readonly #remembered: RememberedGrants
   readonly #ranges = new Map<number, readonly UnitRange[]>()
-  #checked = new CheckedFacts()
   #context: FactContext | undefined
 
-  constructor(jobId: JobId, signed: Signed, spec: JobSpec, sha256: Sha256, verifier: SignatureVerifier) {
+  constructor(
+    jobId: JobId,
+    signed: Signed,
+    spec: JobSpec,
+    sha256: Sha256,
+    verifier: SignatureVerifier,
+    remembered: RememberedGrants,
+  ) {
     this.jobId = jobId
     this.signed = signed
     this.spec = spec
     this.#sha256 = sha256
     this.#verifier = verifier
+    this.#remembered = remembered
     this.shards = shardList(spec)
     this.countedBytes = countedBytes(signed.bytes, spec)
   }
@@ -199,18 +213,12 @@ export class BookedJob {
   }
 
   rememberGrant(id: Digest, grant: Grant): void {
-    if (this.#ownGrants.size >= OWN_GRANTS_MAX) {
-      const { value } = this.#ownGrants.keys().next()
-      if (value !== undefined) this.#ownGrants.delete(value)
-    }
-    this.#ownGrants.set(id, grant)
+    this.#remembered.own.keep(id, { grant })
   }
 
-  /** No shard of it is in memory: what is remembered to be quicker goes, up to 100 MB of a large job, as jobs are kept for a month. */
+  /** No shard of it is in memory: what is remembered to be quicker goes, as jobs are kept for a month. */
   rest(): void {
-    this.#ownGrants.clear()
     this.#ranges.clear()
-    this.#checked = new CheckedFacts()
     this.#context = undefined
   }
 
@@ -225,8 +233,8 @@ export class BookedJob {
         decodeGrant: (bytes) => grantCodec.decode(bytes),
         decodeReport: (bytes) => reportCodec.decode(bytes),
       },
-      knownGrants: (id) => this.#ownGrants.get(id),
-      checked: this.#checked,
+      knownGrants: (id) => this.#remembered.own.get(id)?.grant,
+      checked: this.#remembered.checked,
     })
   }
 }

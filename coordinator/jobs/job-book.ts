@@ -2,10 +2,10 @@ import type { SignatureVerifier } from '../../job/facts/signature.js'
 import { checkSpec, jobIdOf } from '../../job/spec/spec.js'
 import { hostGroup, isLoopback } from '../../overlay/address.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
-import type { JobId, PublicKey, Signed } from '../../proto/model.js'
+import type { JobId, JobSpec, PublicKey, Signed } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import type { Sha256 } from '../../runtime/hash.js'
-import { BookedJob } from './booked-job.js'
+import { BookedJob, RememberedGrants } from './booked-job.js'
 
 /** Checks of keys for everything a job brings along, specs included. */
 export interface SpecVerifier extends SignatureVerifier {
@@ -48,6 +48,7 @@ export const PASSED_ON_SHARE = 3
 export class JobBook {
   readonly #context: BookContext
   readonly #jobs = new Map<JobId, BookedJob>()
+  readonly #remembered = new RememberedGrants()
 
   constructor(context: BookContext) {
     this.#context = context
@@ -111,10 +112,8 @@ export class JobBook {
 
   /** Books a job from our own disk: it was checked when it came, and may have expired since. */
   restore(signed: Signed): BookedJob {
-    const { sha256, verifier } = this.#context
-    const jobId = jobIdOf(sha256, signed.bytes)
-    const job =
-      this.#jobs.get(jobId) ?? new BookedJob(jobId, signed, jobSpecCodec.decode(signed.bytes), sha256, verifier)
+    const jobId = jobIdOf(this.#context.sha256, signed.bytes)
+    const job = this.#jobs.get(jobId) ?? this.#made(jobId, signed, jobSpecCodec.decode(signed.bytes))
     this.#jobs.set(jobId, job)
     return job
   }
@@ -144,7 +143,12 @@ export class JobBook {
     const nowMs = life === 'unexpired' ? wallMs() : Math.min(wallMs(), spec.expiresAtMs - 1)
     const problem = checkSpec(spec, { nowMs, network })
     if (problem !== undefined) throw new GridError('invalid', problem)
-    return new BookedJob(jobId, signed, spec, sha256, verifier)
+    return this.#made(jobId, signed, spec)
+  }
+
+  #made(jobId: JobId, signed: Signed, spec: JobSpec): BookedJob {
+    const { sha256, verifier } = this.#context
+    return new BookedJob(jobId, signed, spec, sha256, verifier, this.#remembered)
   }
 }
 

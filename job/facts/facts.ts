@@ -19,7 +19,7 @@ import type {
   UnitResult,
 } from '../../proto/model.js'
 import type { Sha256 } from '../../runtime/hash.js'
-import { fromHex, utf8 } from '../../runtime/hex.js'
+import { fromHex, toHex, utf8 } from '../../runtime/hex.js'
 import { contains } from '../units/selection.js'
 import { shardKey } from '../units/shard.js'
 import { unitCount } from '../units/unit-source.js'
@@ -52,7 +52,7 @@ export interface FactContext {
   readonly hasUnit: (unit: number) => boolean
   /** Grants whose signature needs no check, by {@link grantId}: an owner's own. All else of them is checked. */
   readonly knownGrants?: (id: Digest) => Grant | undefined
-  /** Where checked grants and donor signatures of this job are remembered; without it each fact checks them anew. */
+  /** Where checked grants and donor signatures are remembered; without it each fact checks them anew. */
   readonly checked?: CheckedFacts
 }
 
@@ -134,18 +134,54 @@ const OUTPUT_OVERHEAD_BYTES_MAX = ENCODED_OUTPUT_BYTES_MAX - OUTPUT_BYTES_MAX - 
 
 const NO_DIGEST = '0'.repeat(64)
 
+/** Runs of a grant that take as much memory as the rest of one, which is about 1 KiB. */
+const RUNS_AS_A_GRANT = 16
+
+/** Remembers something of the grants that came last. When full, the oldest half is forgotten. */
+export class RecentGrants<T extends { readonly grant: Grant }> {
+  readonly #grantsMax: number
+  readonly #grants = new Map<Digest, T>()
+  #count = 0
+
+  /** `grantsMax`: as many as have few runs; sixteen runs count as a grant more. Takes about 1 KiB for each. */
+  constructor(grantsMax: number) {
+    this.#grantsMax = grantsMax
+  }
+
+  get(id: Digest): T | undefined {
+    return this.#grants.get(id)
+  }
+
+  keep(id: Digest, value: T): void {
+    if (this.#grants.has(id)) return
+    this.#grants.set(id, value)
+    this.#count += countOf(value.grant)
+    if (this.#count <= this.#grantsMax) return
+    for (const [oldId, { grant }] of this.#grants) {
+      if (this.#count <= this.#grantsMax >> 1) break
+      this.#grants.delete(oldId)
+      this.#count -= countOf(grant)
+    }
+  }
+}
+
+function countOf({ runs }: Grant): number {
+  return 1 + Math.floor(runs.length / RUNS_AS_A_GRANT)
+}
+
 /**
- * Remembers which grants and donor signatures of one job were found valid, so that each is checked once and not with
- * every fact that carries it. When full, the oldest half is forgotten: then the checks cost time again, nothing else.
+ * Remembers which grants and donor signatures were found valid, of any number of jobs, so that each is checked once and not
+ * with every fact that carries it. What is forgotten costs a check again, nothing else.
  */
 export class CheckedFacts {
   readonly #entriesMax: number
-  readonly #grants = new Map<Digest, CheckedGrant>()
+  readonly #grants: RecentGrants<CheckedGrant>
   readonly #donors = new Set<string>()
 
-  /** `entriesMax` bounds grants and donor signatures each; a grant takes about 1 KiB. */
+  /** `entriesMax` bounds grants (as {@link RecentGrants} counts them) and donor signatures each. */
   constructor(entriesMax = 20_000) {
     this.#entriesMax = entriesMax
+    this.#grants = new RecentGrants(entriesMax)
   }
 
   grant(id: Digest): CheckedGrant | undefined {
@@ -153,8 +189,7 @@ export class CheckedFacts {
   }
 
   keepGrant(grant: CheckedGrant): void {
-    forgetOldest(this.#grants, this.#entriesMax)
-    this.#grants.set(grant.id, grant)
+    this.#grants.keep(grant.id, grant)
   }
 
   hasDonor(worker: PublicKey, donor: PublicKey, signature: Uint8Array): boolean {
@@ -162,7 +197,13 @@ export class CheckedFacts {
   }
 
   keepDonor(worker: PublicKey, donor: PublicKey, signature: Uint8Array): void {
-    forgetOldest(this.#donors, this.#entriesMax)
+    if (this.#donors.size >= this.#entriesMax) {
+      let excess = this.#donors.size - (this.#entriesMax >> 1)
+      for (const entry of this.#donors) {
+        if (excess-- <= 0) break
+        this.#donors.delete(entry)
+      }
+    }
     this.#donors.add(donorEntry(worker, donor, signature))
   }
 }
@@ -191,7 +232,7 @@ export function factId(fact: ReportFact, sha256: Sha256): Digest {
 export function checkGrant(signed: Signed, context: FactContext): CheckedGrant | RefusedFact<GrantRefusal> {
   const id = grantId(signed, context.sha256)
   const checked = context.checked?.grant(id)
-  if (checked) return checked
+  if (checked) return checked.grant.jobId === context.jobId ? checked : { ok: false, reason: 'grantOtherJob' }
   const known = context.knownGrants?.(id)
   let grant: Grant
   try {
@@ -344,16 +385,7 @@ function donorAgreed({ worker, donor, donorSignature }: Report, { checked, verif
 }
 
 function donorEntry(worker: PublicKey, donor: PublicKey, signature: Uint8Array): string {
-  return `${worker} ${donor} ${signature.join()}`
-}
-
-function forgetOldest<K>(entries: { size: number; keys(): IterableIterator<K>; delete(key: K): boolean }, max: number) {
-  if (entries.size < max) return
-  let excess = entries.size - (max >> 1)
-  for (const key of entries.keys()) {
-    if (excess-- <= 0) break
-    entries.delete(key)
-  }
+  return `${worker} ${donor} ${toHex(signature)}`
 }
 
 const FACT_DOMAIN = utf8('manyhands.v1.fact\0')

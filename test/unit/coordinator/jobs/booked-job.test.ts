@@ -1,14 +1,15 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { BookedJob } from '../../../../coordinator/jobs/booked-job.js'
+import { BookedJob, GRANTS_REMEMBERED_MAX, RememberedGrants } from '../../../../coordinator/jobs/booked-job.js'
 import { orderCodec } from '../../../../proto/codec/facts.js'
 import { jobSpecCodec } from '../../../../proto/codec/spec.js'
 import { EXTENDED_LIFE_MS_MAX, ORDERS_MAX } from '../../../../proto/limits.js'
-import type { Grant, JobId, NodeId, OrderBody, PublicKey, Signed } from '../../../../proto/model.js'
+import type { JobId, NodeId, OrderBody, PublicKey, Signed } from '../../../../proto/model.js'
 import { GridError, toGridError } from '../../../../runtime/errors.js'
 import { sha256 } from '../../../../runtime/hash.js'
-import { specWith } from '../../job/fixture.js'
+import { utf8 } from '../../../../runtime/hex.js'
+import { grantWith, specWith } from '../../job/fixture.js'
 
 const HOUR_MS = 3_600_000
 const JUDGE = '7a'.repeat(32) as PublicKey
@@ -19,7 +20,8 @@ const nowMs = spec.createdAtMs
 const verifier = { verify: () => true, nodeIdOf: () => '00'.repeat(20) as NodeId }
 const signed = (bytes: Uint8Array): Signed => ({ bytes, signature: new Uint8Array(64) })
 
-const newJob = () => new BookedJob(jobId, signed(specBytes), spec, sha256, verifier)
+const newJob = (remembered = new RememberedGrants()) =>
+  new BookedJob(jobId, signed(specBytes), spec, sha256, verifier, remembered)
 const order = (seq: number, body: OrderBody, createdAtMs = nowMs) =>
   signed(orderCodec.encode({ jobId, seq, createdAtMs, body }))
 const ruling = (seq: number, judge = JUDGE, salt = 0) => {
@@ -128,7 +130,8 @@ book('from the future are refused, and left out where peers pass them on: a job 
 })
 
 book('that nobody entitled signed are refused with everything beside them', () => {
-  const job = new BookedJob(jobId, signed(specBytes), spec, sha256, { ...verifier, verify: () => false })
+  const nobody = { ...verifier, verify: () => false }
+  const job = new BookedJob(jobId, signed(specBytes), spec, sha256, nobody, new RememberedGrants())
   assert.throws(
     () => job.newOrders([order(1, { type: 'cancel' })], nowMs),
     (error: unknown) => error instanceof GridError && error.code === 'forbidden',
@@ -136,16 +139,20 @@ book('that nobody entitled signed are refused with everything beside them', () =
   assert.is(job.removed, false)
 })
 
-const rest = suite('a booked job at rest')
+const grants = suite('RememberedGrants')
 
-rest('has forgotten its own grants: their signatures are checked again', () => {
-  const job = newJob()
-  const id = sha256(new Uint8Array(1))
-  job.rememberGrant(id, { jobId } as Grant)
-  assert.ok(job.factContext.knownGrants?.(id))
-  job.rest()
-  assert.is(job.factContext.knownGrants?.(id), undefined)
+grants('are those of all jobs together: strangers sign facts of as many jobs as they like', () => {
+  const remembered = new RememberedGrants()
+  const one = newJob(remembered)
+  const other = newJob(remembered)
+  const id = (index: number) => sha256(utf8(`grant ${index}`))
+  for (let i = 0; i < GRANTS_REMEMBERED_MAX; i++) (i % 2 === 0 ? one : other).rememberGrant(id(i), grantWith())
+  assert.ok(one.factContext.knownGrants?.(id(0)))
+  other.rememberGrant(id(GRANTS_REMEMBERED_MAX), grantWith())
+  assert.is(one.factContext.knownGrants?.(id(0)), undefined)
+  assert.ok(one.factContext.knownGrants?.(id(GRANTS_REMEMBERED_MAX)))
+  assert.is(one.factContext.checked, other.factContext.checked)
 })
 
 book.run()
-rest.run()
+grants.run()

@@ -88,4 +88,11 @@ room('keeps nothing that was compiled to check a spec', () => {
   assert.ok(each < 128 * 1_024, `${(each / 1_024).toFixed(0)} KiB a job`)
 })
 
+room('has one memory of checked grants for all its jobs', () => {
+  const jobs = new JobBook({ sha256, verifier, network: spec.network, wallMs: () => nowMs })
+  const [one, other] = ['one', 'other'].map((name) => jobs.read(signed(jobSpecCodec.encode(specWith({ name })))))
+  assert.is.not(one!.jobId, other!.jobId)
+  assert.is(one!.factContext.checked, other!.factContext.checked)
+})
+
 room.run()

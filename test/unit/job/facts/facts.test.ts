@@ -10,6 +10,7 @@ import {
   factId,
   grantId,
   isWithin,
+  RecentGrants,
 } from '../../../../job/facts/facts.js'
 import { applyOrders } from '../../../../job/facts/orders.js'
 import type { SignatureTag } from '../../../../job/facts/signature.js'
@@ -288,6 +289,34 @@ grants('what is remembered is bounded, and forgetting only costs a check', () =>
   const nonces = Array.from({ length: 20 }, (_, i) => String(i).padStart(16, '0'))
   for (const nonce of [...nonces, ...nonces]) assert.ok(checkGrant(signGrant(grantWith({ nonce })), context).ok)
   assert.is(verifier.calls.length, 40)
+})
+
+grants('a grant that was found valid for another job is void here: what is remembered is shared by all jobs', () => {
+  const checked = new CheckedFacts()
+  const grant = signGrant(grantWith())
+  assert.ok(checkGrant(grant, contextWith({ checked })).ok)
+  const jobId = 'bb'.repeat(32) as JobId
+  const refused = checkGrant(grant, contextWith({ checked, jobId }))
+  assert.is(refused.ok === false && refused.reason, 'grantOtherJob')
+})
+
+grants('a grant of many runs counts for more: strangers sign what they like', () => {
+  const recent = new RecentGrants<{ readonly grant: Grant }>(100)
+  const keep = (name: string, runs: number) => {
+    const run = { first: 0, count: 1, opinion: 0 }
+    const grant = grantWith({ runs: Array(runs).fill(run) })
+    recent.keep(digestOf(name), { grant })
+  }
+  const kept = (name: string) => recent.get(digestOf(name)) !== undefined
+  for (let i = 0; i < 100; i++) keep(`small ${i}`, 1)
+  assert.ok(kept('small 0') && kept('small 99'))
+  // A second time it is the same one.
+  keep('small 99', 1)
+  assert.ok(kept('small 0'))
+  keep('large', 256)
+  const left = Array.from({ length: 100 }, (_, i) => kept(`small ${i}`)).filter(Boolean).length
+  assert.is(left, 50 - 17)
+  assert.ok(kept('small 99') && kept('large'))
 })
 
 grants('distance is by XOR and the radius itself is within', () => {
