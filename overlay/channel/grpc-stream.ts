@@ -37,6 +37,9 @@ interface StreamSide<In, Out> {
   readonly sending?: (bytes: number) => void
 }
 
+/** What a message on its way out takes beside its bytes, however few these are. Unit: bytes. */
+const MESSAGE_MEMORY_BYTES = 512
+
 /** A buffer of grpc-js around `bytes`, without a copy. */
 export function toBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -65,6 +68,7 @@ export class GrpcStream<In, Out> implements MessageStream<In, Out> {
   #closeReason: GridError | undefined
   #closeTold = false
   #unsentBytes = 0
+  #unsentMessages = 0
   #waiting: (() => void)[] = []
 
   constructor(side: StreamSide<In, Out>) {
@@ -98,14 +102,16 @@ export class GrpcStream<In, Out> implements MessageStream<In, Out> {
     if (size > MESSAGE_BYTES_MAX)
       throw new GridError('invalid', `a message of ${size} bytes is over the limit of ${MESSAGE_BYTES_MAX}`)
     this.#unsentBytes += size
-    if (this.#unsentBytes > STREAM_BUFFER_BYTES_MAX) {
+    this.#unsentMessages++
+    if (this.#unsentBytes + MESSAGE_MEMORY_BYTES * this.#unsentMessages > STREAM_BUFFER_BYTES_MAX) {
       this.cancel(new GridError('quota', 'more unsent bytes on this stream than may wait'))
       return true
     }
-    this.#side.sending?.(size)
+    this.#side.sending?.(size + MESSAGE_MEMORY_BYTES)
     this.#call.write(bytes, () => {
       this.#unsentBytes -= size
-      this.#side.sending?.(-size)
+      this.#unsentMessages--
+      this.#side.sending?.(-size - MESSAGE_MEMORY_BYTES)
       if (this.#unsentBytes < STREAM_HIGH_WATER_BYTES / 2) this.#releaseWaiting()
     })
     return this.#unsentBytes < STREAM_HIGH_WATER_BYTES
@@ -172,6 +178,8 @@ export class GrpcStream<In, Out> implements MessageStream<In, Out> {
   }
 
   #receive(bytes: Uint8Array): void {
+    // What came before the other side heard that it is over: up to a window full of messages of five bytes.
+    if (this.#closed) return
     const { turn } = this.#side
     if (turn === undefined) {
       this.#deliver(bytes)

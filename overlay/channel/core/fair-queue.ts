@@ -51,7 +51,7 @@ class Flows<Flow extends { virtual: number }> {
 
   /** All are even again. */
   clear(): void {
-    this.#flows.clear()
+    if (this.#flows.size > 0) this.#flows.clear()
     this.#now = 0
   }
 

@@ -9,11 +9,17 @@ import { dialTls } from './raw-http2.js'
 
 const REQUEST_MS = 300
 
-/** An HTTP/2 connection with a valid certificate, and nothing of gRPC on it. */
+/** An HTTP/2 connection with a valid certificate, and nothing of gRPC on it; dialled until the peer lets it in. */
 async function session(attack: Attack): Promise<ClientHttp2Session> {
   const { address } = attack.target.endpoint
   const socket = dialTls(address, attack.any().identity)
-  await once(socket, 'secureConnect')
+  try {
+    await once(socket, 'secureConnect')
+  } catch (error) {
+    if (attack.signal.aborted) throw error
+    attack.note('connection', 'closed', 'not let in')
+    return session(attack)
+  }
   const opened = connectHttp2(`https://${address}`, { createConnection: () => socket })
   opened.on('error', () => {})
   return opened
