@@ -4,6 +4,7 @@ import type { ProcessSettings } from '../../process/settings.js'
 import { GridError } from '../../runtime/errors.js'
 import type { CommandContext } from '../context.js'
 import { readKeys } from '../settings/keys.js'
+import { beyondHere } from '../settings/machine.js'
 import { volunteerOf } from '../settings/preference-sources.js'
 import { createLogger, type LogLevel } from '../terminal/logger.js'
 import { networkOf } from './connect.js'
@@ -27,6 +28,7 @@ export function processSettings(
     const spoken = createLogger({ stream: stderr, level: 'info', json })
     output.speakInto((said, text) => spoken[said](text))
   }
+  for (const text of beyondHere(volunteer.book.preferences, context)) output.warn(text)
   return {
     dataFolder: settings.data.value,
     network: networkOf(context),

@@ -1,3 +1,5 @@
+import { totalmem } from 'node:os'
+import { formatBytes } from '../../job/quantity.js'
 import { type ContainerLimits, containerLimits } from '../../runtime/container.js'
 import { threadCount } from '../../runtime/platform.js'
 import { parseCpus } from '../../worker/preferences/cpus.js'
@@ -37,6 +39,34 @@ export function machineShare(cpus: string | undefined, processors: number, limit
   const each = room === undefined ? MEMORY_BYTES : Math.floor(room / Math.max(1, threads) / MIB) * MIB
   const memoryBytes = Math.min(MEMORY_BYTES, Math.max(MEMORY_BYTES_MIN, each))
   return { threads, memoryBytes, limited: available < processors || memoryBytes < MEMORY_BYTES }
+}
+
+/** What was asked for beyond what the machine has: nothing is refused, but it is hardly meant so. Sentences for people. */
+export function beyondMachine(
+  { threads, memoryBytes }: Pick<MachineShare, 'threads' | 'memoryBytes'>,
+  has: { readonly processors: number; readonly memoryBytes: number },
+): readonly string[] {
+  const beyond: string[] = []
+  if (threads > has.processors)
+    beyond.push(
+      `--cpus asks for ${threads} threads, this machine runs ${has.processors} at once: more of them compute nothing sooner`,
+    )
+  if (memoryBytes > has.memoryBytes)
+    beyond.push(
+      `--memory lets a unit have ${formatBytes(memoryBytes)}, this machine has ${formatBytes(has.memoryBytes)}: a unit that takes so much fails here`,
+    )
+  return beyond
+}
+
+/** {@link beyondMachine} of this machine and what a container leaves of it. */
+export function beyondHere(
+  share: Pick<MachineShare, 'threads' | 'memoryBytes'>,
+  { platform }: Pick<CommandContext, 'platform'>,
+): readonly string[] {
+  const limits = containerLimits(platform.root)
+  const processors = Math.min(threadCount(), Math.max(1, Math.floor(limits.cpus ?? Number.POSITIVE_INFINITY)))
+  const memoryBytes = Math.min(totalmem(), limits.memoryBytes ?? Number.POSITIVE_INFINITY)
+  return beyondMachine(share, { processors, memoryBytes })
 }
 
 /** {@link machineShare} of this machine; `cpus` where the settings name none. */

@@ -135,7 +135,7 @@ function localAnswer({ limits }: JobSpec, { unit, outcome, digest, output, fuel,
     donors: [],
     grantors: [],
     reports: [],
-    reason: failureReason(outcome, decoded.exitCode, limits),
+    reason: failureReason({ outcome, exitCode: decoded.exitCode, fuel }, limits),
     proof: () => [],
   }
 }

@@ -99,15 +99,21 @@ export function describeEvidence(
   return `${counted}: ${donors} ${noun}${proved === 1 ? '' : ' each'}, checked here`
 }
 
-/** How a failure reads: the limit it hit with its value, and the flag that raises it. Empty for `done`. */
-export function failureReason(outcome: Outcome, exitCode: number, limits: Limits): string {
+/**
+ * How a failure reads: the limit it hit with its value, and the flag that raises it. Empty for `done`. A crash without any fuel
+ * is a program that never began: its arguments could not be made, or the profile does not allow it; its stderr says which.
+ */
+export function failureReason(
+  { outcome, exitCode, fuel }: { readonly outcome: Outcome; readonly exitCode: number; readonly fuel: bigint },
+  limits: Limits,
+): string {
   switch (outcome) {
     case 'done':
       return ''
     case 'exit':
       return `exit code ${exitCode} (--ok-exit ${exitCode} would accept it)`
     case 'trap':
-      return 'the program crashed'
+      return fuel === 0n ? 'the program was not started' : 'the program crashed'
     case 'fuel':
       return `out of fuel: the limit is ${limits.fuel} steps (raise --fuel)`
     case 'memory':

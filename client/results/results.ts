@@ -337,7 +337,7 @@ function answerOf(
     donors: agreeing.map(({ donor }) => donor),
     grantors: [...grantors],
     reports: agreeing.map(({ reportId }) => reportId),
-    reason: failureReason(outcome, output?.exitCode ?? 0, limits),
+    reason: failureReason({ outcome, exitCode: output?.exitCode ?? 0, fuel }, limits),
     proof: () => agreeing.flatMap(({ reportId }) => facts.get(reportId) ?? []),
   }
 }

@@ -1,4 +1,4 @@
-import { parseBytes, parseDuration, parseInteger } from '../../job/quantity.js'
+import { formatBytes, parseBytes, parseDuration, parseInteger } from '../../job/quantity.js'
 import type { PublicKey } from '../../proto/model.js'
 import { GridError } from '../../runtime/errors.js'
 import { PREFERENCE_NAMES, type PreferenceName, type Preferences } from './core/preferences.js'
@@ -22,6 +22,8 @@ export interface PreferenceSurroundings {
 
 /** Less could compute no unit. Unit: bytes. */
 const MEMORY_BYTES_MIN = 16 * 2 ** 20
+/** No machine has more: a slip. Also the bound of the worker's own options. Unit: bytes. */
+const BYTES_MAX = 2 ** 40
 /** Modules and inputs kept unless the volunteer says otherwise, and the least: one module and its inputs. Unit: bytes. */
 export const DISK_BYTES = 8 * 2 ** 30
 const DISK_BYTES_MIN = 64 * 2 ** 20
@@ -79,9 +81,8 @@ export function readPreferences(texts: PreferenceTexts, from: PreferenceSurround
     batteryMin: read('on-battery', readBattery),
     temperatureMax: read('max-temp', readTemperature),
     pauseFor: read('pause-for', (text) => listOf('pause-for', text)) ?? [],
-    memoryBytes:
-      read('memory', (text) => atLeast('memory', text, parseBytes(text), MEMORY_BYTES_MIN, '16 MiB')) ?? memoryBytes,
-    diskBytes: read('disk', (text) => atLeast('disk', text, parseBytes(text), DISK_BYTES_MIN, '64 MiB')) ?? DISK_BYTES,
+    memoryBytes: read('memory', (text) => space('memory', text, MEMORY_BYTES_MIN)) ?? memoryBytes,
+    diskBytes: read('disk', (text) => space('disk', text, DISK_BYTES_MIN)) ?? DISK_BYTES,
     rateBytes: read('rate', (text) =>
       atLeast('rate', text, parseBytes(text.replace(/\/s$/, '')), RATE_BYTES_MIN, '64 KiB a second'),
     ),
@@ -115,6 +116,12 @@ function positive(name: string, text: string, value: number): number {
 function atLeast(name: string, text: string, value: number, least: number, words: string): number {
   if (value < least) throw new GridError('invalid', `${name} ${text} is less than ${words}`)
   return value
+}
+
+function space(name: 'memory' | 'disk', text: string, least: number): number {
+  const bytes = atLeast(name, text, parseBytes(text), least, formatBytes(least))
+  if (bytes > BYTES_MAX) throw new GridError('invalid', `${name} ${text} is more than ${formatBytes(BYTES_MAX)}`)
+  return bytes
 }
 
 function readShare(text: string): number {

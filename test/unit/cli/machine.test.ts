@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { machineShare } from '../../../cli/settings/machine.js'
+import { beyondMachine, machineShare } from '../../../cli/settings/machine.js'
 
 const MIB = 2 ** 20
 const GIB = 2 ** 30
@@ -32,6 +32,15 @@ share('where not one fits, or more threads were asked for, units get less', () =
   })
   assert.is(machineShare('8', 8, { ...free, memoryBytes: GIB }).memoryBytes, 96 * MIB)
   assert.is(machineShare(undefined, 8, { ...free, memoryBytes: 100 * MIB }).memoryBytes, 16 * MIB)
+})
+
+share('more than the machine has is done, and said', () => {
+  const has = { processors: 4, memoryBytes: 8 * GIB }
+  assert.equal(beyondMachine({ threads: 4, memoryBytes: 8 * GIB }, has), [])
+  assert.equal(beyondMachine({ threads: 99, memoryBytes: 1024 * GIB }, has), [
+    '--cpus asks for 99 threads, this machine runs 4 at once: more of them compute nothing sooner',
+    '--memory lets a unit have 1 TiB, this machine has 8 GiB: a unit that takes so much fails here',
+  ])
 })
 
 share.run()

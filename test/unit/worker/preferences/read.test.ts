@@ -68,6 +68,8 @@ reading('a wrong value is refused with its name and how it is written', () => {
     ['max-temp', '200'],
     ['memory', '1MiB'],
     ['disk', '1MiB'],
+    ['disk', '100TiB'],
+    ['memory', '2TiB'],
     ['rate', '1'],
     ['units', '0'],
     ['for', 'long'],
