@@ -7,6 +7,7 @@ import type { CommandContext } from '../context.js'
 import { openAdmin } from '../grid/local-admin.js'
 import { settingHelp } from '../settings/config.js'
 import { suggest } from '../settings/flags.js'
+import { preferenceExamples } from '../settings/preference-help.js'
 import { EXIT, type ExitCode } from '../terminal/exit-codes.js'
 import { table } from '../terminal/output.js'
 
@@ -81,7 +82,10 @@ export function defineVolunteer(commands: CommandTable): void {
         '  manyhands prefs hours=            what the flag or the file says holds again',
       ].join('\n'),
     )
-  suggest(prefs.registeredArguments[0]!, [...PREFERENCE_NAMES, 'on-battery=yes', 'on-battery=no'])
+  const assignments = Object.entries(preferenceExamples).flatMap(([name, values = []]) =>
+    values.map((value) => `${name}=${value}`),
+  )
+  suggest(prefs.registeredArguments[0]!, [...PREFERENCE_NAMES, ...assignments])
   commands
     .add('drain', 'finish or give back what is in hand, then end the process', (context) =>
       withAdmin(context, async (admin) => {

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { makeFolders } from '../../runtime/folders.js'
 import { type PlatformSurroundings, platformFolders } from '../../runtime/platform.js'
-import type { Candidate } from './candidates.js'
+import type { OfferedJob } from './candidates.js'
 import type { CompletionTree } from './tree.js'
 
 /** Jobs offered, the newest. */
@@ -59,15 +59,15 @@ export function writeCache(platform: PlatformSurroundings, cache: CompletionCach
 }
 
 /** Jobs of this machine, newest first, by the start of their ids: from the list that `submit` keeps, asking no peer. */
-export function readJobs(dataFolder: string): readonly Candidate[] {
+export function readJobs(dataFolder: string): readonly OfferedJob[] {
   try {
     const { jobs } = JSON.parse(readFileSync(join(dataFolder, 'client', 'jobs.json'), 'utf8')) as {
       jobs: readonly Readonly<Record<string, unknown>>[]
     }
-    return jobs.slice(0, JOBS_MAX).flatMap(({ jobId, name, task }) => {
+    return jobs.slice(0, JOBS_MAX).flatMap(({ jobId, name, task, units }) => {
       if (typeof jobId !== 'string' || !/^[0-9a-f]{64}$/.test(jobId)) return []
       const about = [name, task].filter((text) => typeof text === 'string' && text !== '').join(': ')
-      return [{ value: jobId.slice(0, ID_DIGITS), about: about.slice(0, ABOUT_CHARS_MAX) }]
+      return [{ value: jobId.slice(0, ID_DIGITS), about: about.slice(0, ABOUT_CHARS_MAX), units: Number(units ?? 0) }]
     })
   } catch {
     return []

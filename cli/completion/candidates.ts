@@ -7,6 +7,11 @@ export interface Candidate {
   readonly about: string
 }
 
+/** A job of this machine: the start of its id, and what it is. */
+export interface OfferedJob extends Candidate {
+  readonly units: number
+}
+
 /** What may stand at the cursor. */
 export interface Offer {
   readonly candidates: readonly Candidate[]
@@ -17,7 +22,7 @@ export interface Offer {
 const NOTHING: Offer = { candidates: [], paths: 'none' }
 
 /** What may come next after `words`, of which the last is being typed and may be empty. The program is not among them. */
-export function offer(tree: CompletionTree, words: readonly string[], jobs: readonly Candidate[]): Offer {
+export function offer(tree: CompletionTree, words: readonly string[], jobs: readonly OfferedJob[]): Offer {
   const typed = words.at(-1) ?? ''
   let command: CommandNode | undefined
   let awaited: FlagNode | undefined
@@ -56,11 +61,17 @@ export function offer(tree: CompletionTree, words: readonly string[], jobs: read
   return node === undefined ? NOTHING : values(node, typed)
 }
 
-function offerValues(tree: CompletionTree, node: ValueNode, typed: string, jobs: readonly Candidate[]): Offer {
+function offerValues(tree: CompletionTree, node: ValueNode, typed: string, jobs: readonly OfferedJob[]): Offer {
   const words = node.words.map((value) => ({ value, about: '' }))
   switch (node.kind) {
     case 'jobs':
       return { candidates: matching([...(jobs.length > 0 ? [LAST_JOB] : []), ...jobs], typed), paths: 'none' }
+    case 'units': {
+      const isUnit = typed.includes('/')
+      return isUnit
+        ? { candidates: unitsOf(jobs, typed), paths: 'none' }
+        : offerValues(tree, { ...node, kind: 'jobs' }, typed, jobs)
+    }
     case 'tasks': {
       const tasks = tree.tasks.map(({ name, about }) => ({ value: name, about }))
       const candidates = matching(tasks, typed)
@@ -78,6 +89,20 @@ function offerValues(tree: CompletionTree, node: ValueNode, typed: string, jobs:
 }
 
 const LAST_JOB: Candidate = { value: 'last', about: 'the job submitted last' }
+
+/** `JOB/` with each digit that may come next. */
+function unitsOf(jobs: readonly OfferedJob[], typed: string): Candidate[] {
+  const [, name = '', digits = ''] = /^([^/]+)\/((?:0|[1-9][0-9]*)?)$/.exec(typed) ?? []
+  const job =
+    name === LAST_JOB.value
+      ? jobs[0]
+      : jobs.find(({ value }) => name !== '' && (value.startsWith(name) || name.startsWith(value)))
+  if (job === undefined) return []
+  const more = digits === '0' ? [] : Array.from({ length: 10 }, (_, digit) => `${digits}${digit}`)
+  return [...(digits === '' ? [] : [digits]), ...more]
+    .filter((unit) => Number(unit) < job.units)
+    .map((unit) => ({ value: `${name}/${unit}`, about: '' }))
+}
 
 function matching(candidates: readonly Candidate[], typed: string): Candidate[] {
   return candidates.filter(({ value }) => value.startsWith(typed))

@@ -1,8 +1,11 @@
 import type { Argument, Command, Option } from 'commander'
 import { suggestionsOf } from '../settings/flags.js'
 
-/** What may stand in one place of a command line. `jobs`: ids of jobs; `tasks`: names of tasks, or a program's file. */
-type ValueKind = 'none' | 'text' | 'files' | 'folders' | 'jobs' | 'tasks' | 'commands'
+/**
+ * What may stand in one place of a command line. `jobs`: ids of jobs; `units`: the same, or JOB/UNIT; `tasks`: names of tasks, or
+ * a program's file.
+ */
+type ValueKind = 'none' | 'text' | 'files' | 'folders' | 'jobs' | 'units' | 'tasks' | 'commands'
 
 /** A value of a flag or an argument. */
 export interface ValueNode {
@@ -69,8 +72,13 @@ function valueNode(option: Option): ValueNode {
 
 function argumentNode(argument: Argument): ValueNode {
   const name = argument.name()
-  const kind = name.startsWith('job') ? 'jobs' : name === 'task' ? 'tasks' : kindOf(name)
-  return { kind, words: suggestionsOf(argument), variadic: argument.variadic }
+  return { kind: argumentKind(name), words: suggestionsOf(argument), variadic: argument.variadic }
+}
+
+function argumentKind(name: string): ValueKind {
+  if (name === 'job/unit') return 'units'
+  if (name.startsWith('job')) return 'jobs'
+  return name === 'task' ? 'tasks' : kindOf(name)
 }
 
 /** By the word that stands for the value in help. */

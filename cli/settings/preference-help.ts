@@ -14,3 +14,15 @@ export const preferenceHelp = {
   accept: 'compute for these submitters alone: names or keys, such as alice,bob',
   refuse: 'never compute for these submitters: names or keys, such as mallory',
 } as const
+
+/** Values to begin from, for shells to offer. */
+export const preferenceExamples: Readonly<Partial<Record<string, readonly string[]>>> = {
+  'cpu-time': ['25%', '50%', '75%'],
+  hours: ['22:00-07:00'],
+  days: ['mon-fri', 'sat,sun'],
+  'when-idle': ['10m'],
+  'on-battery': ['yes', 'no', '80%'],
+  'max-temp': ['75'],
+  disk: ['8GiB'],
+  rate: ['1MiB'],
+}

@@ -9,9 +9,9 @@ import { PREFERENCE_NAMES } from '../../worker/preferences/read.js'
 import { sensorsOf } from '../../worker/preferences/sensors/index.js'
 import type { CommandContext } from '../context.js'
 import { LISTS, preferencesOfFile, variableOf } from './config.js'
-import { camel, flagOption } from './flags.js'
+import { camel, flagOption, suggest } from './flags.js'
 import { machineShare } from './machine.js'
-import { preferenceHelp } from './preference-help.js'
+import { preferenceExamples, preferenceHelp } from './preference-help.js'
 
 /** Preferences that are no settings of `work` alone: their flags stand in its own words. */
 const OWN_WORDS: ReadonlySet<string> = new Set(['units', 'for'])
@@ -24,7 +24,7 @@ export function addPreferenceFlags(command: Command): Command {
   for (const [name, help] of Object.entries(preferenceHelp)) {
     if (OWN_WORDS.has(name)) continue
     const flags = name === 'on-battery' ? '--on-battery [charge]' : `--${name} <value>`
-    command.addOption(flagOption(flags, help, LISTS.has(name)))
+    command.addOption(suggest(flagOption(flags, help, LISTS.has(name)), preferenceExamples[name] ?? []))
   }
   return command
 }

@@ -11,7 +11,7 @@ const tree = treeOf(
   buildProgram(async () => {}),
   [{ name: 'primes', about: 'counts' }],
 )
-const jobs = [{ value: 'c0ffee', about: 'a job' }]
+const jobs = [{ value: 'c0ffee', about: 'a job', units: 120 }]
 const offered = (line: string) => {
   const { candidates, paths } = offer(tree, splitLine(line).slice(1), jobs)
   return [paths, ...candidates.map(({ value }) => value)]
@@ -35,12 +35,28 @@ test('flags are those of the command and the global ones, and take their values'
   assert.equal(offered('m units --state se'), ['none', 'settled'])
   assert.equal(offered('m units --state=se'), ['none', '--state=settled'])
   assert.equal(offered('m peers a'), ['none', 'add'])
-  assert.equal(offered('m prefs ho'), ['none', 'hours'])
+  assert.equal(offered('m prefs ho'), ['none', 'hours', 'hours=22:00-07:00'])
+  assert.equal(offered('m work --hours '), ['none', '22:00-07:00'])
+  assert.equal(offered('m work --on-battery y'), ['none', 'yes'])
   assert.equal(offered('m prefs hours on-battery=y'), ['none', 'on-battery=yes'])
   assert.equal(offered('m results x -o '), ['folders'])
   assert.equal(offered('m submit --from '), ['files'])
   assert.equal(offered('m work --job '), ['none', 'last', 'c0ffee'])
   assert.equal(offered('m submit --name '), ['none'])
+})
+
+test('a unit of a job is offered digit by digit, as far as the job has units', () => {
+  assert.equal(offered('m explain c0'), ['none', 'c0ffee'])
+  assert.is(offered('m explain c0ffee/').length, 1 + 10)
+  assert.equal(offered('m explain last/11'), [
+    'none',
+    ...['11', '110', '111', '112', '113', '114', '115', '116', '117', '118', '119'].map((unit) => `last/${unit}`),
+  ])
+  assert.equal(offered('m explain c0f/12'), ['none', 'c0f/12'])
+  assert.equal(offered('m explain c0ffee/0'), ['none', 'c0ffee/0'])
+  assert.equal(offered('m explain beef/1'), ['none'])
+  assert.equal(offered('m explain c0ffee/x'), ['none'])
+  assert.equal(offered('m explain /'), ['none'])
 })
 
 test('arguments are counted past flags and their values', () => {

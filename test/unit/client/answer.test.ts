@@ -2,8 +2,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { describeEvidence, failureReason } from '../../../client/results/answer.js'
 import { OUTPUT_BYTES_MAX } from '../../../proto/limits.js'
+import type { Outcome } from '../../../proto/model.js'
 import { computeSpec } from '../../support/compute/compute.js'
-import { type Outcome } from '../../../proto/model.js'
 
 const test = suite('failureReason')
 
