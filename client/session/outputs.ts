@@ -64,11 +64,7 @@ export async function fetchOutput(
   let failure = new GridError('notFound', `nobody is known who has the output of unit ${wanted.unit}`)
   for (let round = 0; round < ROUNDS_MAX; round++) {
     if (round > 0) await pause(clock, RETRY_MS * 2 ** (round - 1), signal)
-    const owners = round === 0 && first ? [first] : []
-    for (const owner of await client.shardOwners(job.jobId, wanted.shard).catch(() => [])) {
-      if (!owners.some(({ nodeId }) => nodeId === owner.nodeId)) owners.push(owner)
-    }
-    for (const owner of owners) {
+    for await (const owner of ownersToAsk(client, job, wanted, round === 0 ? first : undefined)) {
       if (liars.has(owner.nodeId)) continue
       if (signal?.aborted) throw aborted()
       try {
@@ -93,6 +89,18 @@ export async function fetchOutput(
   }
   if (signal?.aborted) throw aborted()
   throw failure
+}
+
+/** `first`, then the shard's owners: finding them takes messages of its own, and is seldom needed. */
+async function* ownersToAsk(
+  client: GridClient,
+  { jobId }: KnownJob,
+  { shard }: WantedOutput,
+  first: Endpoint | undefined,
+): AsyncGenerator<Endpoint, void, undefined> {
+  if (first !== undefined) yield first
+  for (const owner of await client.shardOwners(jobId, shard).catch(() => []))
+    if (owner.nodeId !== first?.nodeId) yield owner
 }
 
 async function fetchFrom(

@@ -125,6 +125,25 @@ honest('large outputs are fetched and checked', async () => {
   assert.ok(answers.every(({ output }) => output!.stdout.length === big.length))
 })
 
+honest('outputs come from whoever said that they are settled: nobody is looked for again', async () => {
+  const grid = new FakeGrid()
+  const { owners } = grid.overlay
+  let lookups = 0
+  grid.overlay.owners = (key, count) => {
+    lookups++
+    return owners(key, count)
+  }
+  const lookupsFor = async (stdout: Uint8Array) => {
+    lookups = 0
+    await readAll(
+      grid,
+      grid.job({ source: { type: 'count', count: 20 } }, () => printed(stdout)),
+    )
+    return lookups
+  }
+  assert.is(await lookupsFor(new Uint8Array(10_000)), await lookupsFor(new Uint8Array(10)))
+})
+
 honest('what the caller has already is proved but not fetched', async () => {
   const grid = new FakeGrid()
   const job = grid.job({ source: { type: 'count', count: 20 } }, () => printed(new Uint8Array(10_000)))
