@@ -32,6 +32,8 @@ export type WireMessage = Readonly<Record<string, unknown>>
 /** A message type by its name in package `manyhands.v1`. */
 export interface WireType {
   encode(message: WireMessage): Uint8Array
+  /** The message as far as `length` bytes of its field `last`, which end it and follow where they lie. */
+  encodeBefore(message: WireMessage, last: string, length: number): Uint8Array
   /**
    * Reads no further than {@link FIELDS_MAX} fields. Throws {@link TooManyFields}, and whatever protobufjs throws;
    * `codec/fields.ts` turns that into GridError `invalid`.
@@ -39,11 +41,20 @@ export interface WireType {
   decode(bytes: Uint8Array): WireMessage
 }
 
+/** Wire type of a field that says its length and then its bytes. */
+const DELIMITED = 2
+
 /** @throws Error for a name that no `.proto` file has: a mistake of ours, found at the start */
 export function wireType(name: string): WireType {
   const type = root.lookupType(`manyhands.v1.${name}`)
   return {
     encode: (message) => type.encode(message).finish(),
+    encodeBefore: (message, last, length) =>
+      type
+        .encode(message)
+        .uint32((type.fields[last]!.id << 3) | DELIMITED)
+        .uint32(length)
+        .finish(),
     decode: (bytes) => type.decode(readerOf(bytes)) as unknown as WireMessage,
   }
 }

@@ -34,6 +34,8 @@ export interface Caller {
 /** How one message is written and read. `decode` throws GridError `invalid` for anything outside its limits. */
 export interface Codec<T> {
   encode(value: T): Uint8Array
+  /** The same bytes in pieces, where content of the value is one of them: whoever frames them copies it once. */
+  encodeParts?(value: T): readonly Uint8Array[]
   decode(bytes: Uint8Array): T
 }
 
@@ -60,7 +62,7 @@ export interface StreamMethod<Up, Down> {
 export interface MessageStream<In, Out> {
   /** On the opening side, key and nonce are empty until the connection stands: at the latest when the first message comes. */
   readonly caller: Caller
-  /** Queues one message in order. False: above the high-water mark, wait for {@link drained}. Ignored once closed. */
+  /** Queues one message in order; bytes in it must not change any more. False: above the high-water mark, wait for {@link drained}. Ignored once closed. */
   send(message: Out): boolean
   /** Resolves when the buffer has drained or the stream closed. Never rejects. */
   drained(): Promise<void>

@@ -11,12 +11,38 @@ import {
 
 /** What is used of the duplex streams of grpc-js, whose two types share no other. */
 interface CallStream {
-  write(bytes: Buffer, sent: () => void): boolean
+  write(message: Framable, sent: () => void): boolean
   end(): unknown
   pause(): unknown
   resume(): unknown
   on(event: 'data', listener: (bytes: Buffer) => void): unknown
   on(event: 'end', listener: () => void): unknown
+}
+
+/** All that grpc-js does with a message: it makes a frame of that length and has it copied there. */
+type Framable = Pick<Buffer, 'length' | 'byteLength'> & { copy(frame: Uint8Array, at: number): unknown }
+
+/** A message in pieces, which are joined in the frame and not before. */
+class Pieces implements Framable {
+  readonly #pieces: readonly Uint8Array[]
+  readonly length: number
+
+  constructor(pieces: readonly Uint8Array[]) {
+    this.#pieces = pieces
+    this.length = pieces.reduce((sum, { length }) => sum + length, 0)
+  }
+
+  get byteLength(): number {
+    return this.length
+  }
+
+  copy(frame: Uint8Array, at: number): void {
+    let next = at
+    for (const piece of this.#pieces) {
+      frame.set(piece, next)
+      next += piece.length
+    }
+  }
 }
 
 /** What differs between the two ends of a gRPC call. */
@@ -43,6 +69,10 @@ const MESSAGE_MEMORY_BYTES = 512
 /** A buffer of grpc-js around `bytes`, without a copy. */
 export function toBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function framableOf<Out>(codec: Codec<Out>, message: Out): Framable {
+  return codec.encodeParts === undefined ? toBuffer(codec.encode(message)) : new Pieces(codec.encodeParts(message))
 }
 
 /**
@@ -97,8 +127,8 @@ export class GrpcStream<In, Out> implements MessageStream<In, Out> {
 
   send(message: Out): boolean {
     if (this.#closed || this.#endedHere) return true
-    const bytes = toBuffer(this.#side.outgoing.encode(message))
-    const size = bytes.length
+    const framable = framableOf(this.#side.outgoing, message)
+    const size = framable.length
     if (size > MESSAGE_BYTES_MAX)
       throw new GridError('invalid', `a message of ${size} bytes is over the limit of ${MESSAGE_BYTES_MAX}`)
     this.#unsentBytes += size
@@ -108,7 +138,7 @@ export class GrpcStream<In, Out> implements MessageStream<In, Out> {
       return true
     }
     this.#side.sending?.(size + MESSAGE_MEMORY_BYTES)
-    this.#call.write(bytes, () => {
+    this.#call.write(framable, () => {
       this.#unsentBytes -= size
       this.#unsentMessages--
       this.#side.sending?.(-size - MESSAGE_MEMORY_BYTES)

@@ -10,13 +10,14 @@ import type {
   BlobStatRequest,
 } from '../blob-messages.js'
 import { BLOB_CHUNKS_MAX, BLOB_GET_CHUNKS_MAX, CHUNK_BYTES, MANIFEST_PART_HASHES_MAX } from '../limits.js'
-import type { WireMessage } from '../load.js'
-import { blobRefToWire, messageCodec, plainView, readBlobRef } from './common.js'
-import { type Fields, hexToWire } from './fields.js'
+import { type WireMessage, wireType } from '../load.js'
+import { blobRefToWire, contentCodec, messageCodec, plainView, readBlobRef } from './common.js'
+import { decodeMessage, type Fields, hexToWire } from './fields.js'
 
 const HASH_BYTES = 32
 const SMALL_BYTES_MAX = 1_024
 const CHUNK_MESSAGE_BYTES_MAX = CHUNK_BYTES + SMALL_BYTES_MAX
+const blobPutType = wireType('BlobPut')
 
 /** Asks how much of a blob a holder has. */
 export const blobStatRequestCodec: Codec<BlobStatRequest> = messageCodec(
@@ -35,13 +36,18 @@ export const blobStatReplyCodec: Codec<BlobStatReply> = messageCodec(
 )
 
 /** A message of an upload: a start, hashes, or a chunk. Their order is the holder's to check. */
-export const blobPutCodec: Codec<BlobPut> = messageCodec('BlobPut', CHUNK_MESSAGE_BYTES_MAX, putToWire, (fields) =>
-  fields.oneof<BlobPut>('body', {
-    start: (start) => ({ type: 'start', ...readRef(start), keepUntilMs: start.safeInteger('keepUntilMs') }),
-    hashes: (part) => ({ type: 'hashes', hashes: readHashes(part) }),
-    chunk: (chunk) => ({ type: 'chunk', ...readChunk(chunk) }),
-  }),
-)
+export const blobPutCodec: Codec<BlobPut> = {
+  encode: (message) => Buffer.concat(putParts(message)),
+  encodeParts: putParts,
+  decode: (bytes) =>
+    decodeMessage(blobPutType, 'BlobPut', bytes, CHUNK_MESSAGE_BYTES_MAX, (fields) =>
+      fields.oneof<BlobPut>('body', {
+        start: (start) => ({ type: 'start', ...readRef(start), keepUntilMs: start.safeInteger('keepUntilMs') }),
+        hashes: (part) => ({ type: 'hashes', hashes: readHashes(part) }),
+        chunk: (chunk) => ({ type: 'chunk', ...readChunk(chunk) }),
+      }),
+    ),
+}
 
 /** Whether the blob is complete, and who holds it. */
 export const blobPutReplyCodec: Codec<BlobPutReply> = messageCodec(
@@ -79,21 +85,24 @@ export const blobGetRequestCodec: Codec<BlobGetRequest> = messageCodec(
 )
 
 /** A chunk of a blob; that its number and length fit the blob, and its hash, is for the reader to check. */
-export const blobChunkCodec: Codec<BlobChunk> = messageCodec(
+export const blobChunkCodec = contentCodec<BlobChunk>(
   'BlobChunk',
   CHUNK_MESSAGE_BYTES_MAX,
-  ({ index, bytes }) => ({ index, bytes }),
+  ({ index }) => ({ index }),
   readChunk,
 )
 
-function putToWire(message: BlobPut): WireMessage {
+function putParts(message: BlobPut): readonly Uint8Array[] {
   switch (message.type) {
     case 'start':
-      return { start: { blob: blobRefToWire(message.blob), keepUntilMs: message.keepUntilMs } }
+      return [blobPutType.encode({ start: { blob: blobRefToWire(message.blob), keepUntilMs: message.keepUntilMs } })]
     case 'hashes':
-      return { hashes: { hashes: message.hashes } }
-    case 'chunk':
-      return { chunk: { index: message.index, bytes: message.bytes } }
+      return [blobPutType.encode({ hashes: { hashes: message.hashes } })]
+    case 'chunk': {
+      const chunk = blobChunkCodec.encodeParts(message)
+      const chunkBytes = chunk.reduce((sum, { length }) => sum + length, 0)
+      return [blobPutType.encodeBefore({}, 'chunk', chunkBytes), ...chunk]
+    }
   }
 }
 

@@ -21,6 +21,25 @@ export function messageCodec<T>(
   }
 }
 
+/**
+ * The same for a message that ends in content, its field `bytes`: that is not copied until it is sent. `toWire` gives the
+ * other fields.
+ */
+export function contentCodec<T extends { readonly bytes: Uint8Array }>(
+  name: string,
+  bytesMax: number,
+  toWire: (value: T) => WireMessage,
+  read: (fields: Fields) => T,
+): Codec<T> & Required<Pick<Codec<T>, 'encodeParts'>> {
+  const type = wireType(name)
+  const encodeParts = (value: T) => [type.encodeBefore(toWire(value), 'bytes', value.bytes.length), value.bytes]
+  return {
+    encode: (value) => Buffer.concat(encodeParts(value)),
+    encodeParts,
+    decode: (bytes) => decodeMessage(type, name, bytes, bytesMax, read),
+  }
+}
+
 /** Most that a field of type `uint32` can say. */
 export const UINT32_MAX = 2 ** 32 - 1
 /** Requests and replies of a few ids and numbers. */

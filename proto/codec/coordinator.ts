@@ -24,6 +24,7 @@ import type {
   WorkerMessage,
 } from '../work-messages.js'
 import {
+  contentCodec,
   messageCodec,
   optionalHex,
   optionalHexToWire,
@@ -292,10 +293,10 @@ function ownerMessageToWire(message: OwnerMessage): WireMessage {
 }
 
 /** A piece of an output too large for the stream. */
-export const outputChunkCodec: Codec<OutputChunk> = messageCodec(
+export const outputChunkCodec: Codec<OutputChunk> = contentCodec(
   'OutputChunk',
   CHUNK_BYTES + SIGNED_OVERHEAD_BYTES,
-  ({ start, bytes }) => ({ ...(start && outputRequestToWire(start)), bytes }),
+  ({ start }) => (start === undefined ? {} : outputRequestToWire(start)),
   (fields) => ({
     start: fields.view('jobId', { max: 32 }).length === 0 ? undefined : readOutputRequest(fields),
     bytes: plainView(fields, 'bytes', { max: CHUNK_BYTES }),

@@ -20,7 +20,7 @@ import {
   STDERR_BYTES_MAX,
   UNITS_MAX,
 } from '../limits.js'
-import type { WireMessage } from '../load.js'
+import { type WireMessage, wireType } from '../load.js'
 import {
   type Digest,
   type Grant,
@@ -51,7 +51,7 @@ import {
   signedToWire,
   UINT32_MAX,
 } from './common.js'
-import { type Fields, hexToWire, uint64ToWire } from './fields.js'
+import { decodeMessage, type Fields, hexToWire, uint64ToWire } from './fields.js'
 
 const OUTCOME_NUMBERS = new Map(OUTCOMES.map((outcome, number) => [outcome, number]))
 const ZERO_DIGEST = '0'.repeat(64) as Digest
@@ -59,6 +59,9 @@ const INT32_MAX = 2 ** 31 - 1
 const GRANT_BYTES_MAX = 8 * 1024
 const REPORT_BYTES_MAX = 8 * 1024
 const SUMMARY_BYTES_MAX = 512
+/** Standard output from this size on is copied once: protobufjs copies it each time that its buffer grows, and at the end. */
+const STDOUT_APART_BYTES = 16 * 1024
+const unitOutputType = wireType('UnitOutput')
 
 /** The number of an outcome, as {@link readOutcome} takes it. */
 export function outcomeToWire(outcome: Outcome): number {
@@ -322,19 +325,21 @@ function readRulings(fields: Fields): Ruling[] {
 // -------------------------------------------------------------------------------------------------------------- output
 
 /** What a unit wrote, as it travels and is stored. Decoded bytes are views of the bytes decoded from. */
-export const unitOutputCodec: Codec<UnitOutput> = messageCodec(
-  'UnitOutput',
-  ENCODED_OUTPUT_BYTES_MAX,
-  (output) => ({
-    outcome: outcomeToWire(output.outcome),
-    exitCode: output.exitCode,
-    stdout: output.stdout,
-    stderr: output.stderr,
-    stderrLength: output.stderrLength,
-    files: output.files.map(({ name, bytes }) => ({ name, bytes })),
-  }),
-  readUnitOutput,
-)
+export const unitOutputCodec: Codec<UnitOutput> = {
+  encode: encodeUnitOutput,
+  decode: (bytes) => decodeMessage(unitOutputType, 'UnitOutput', bytes, ENCODED_OUTPUT_BYTES_MAX, readUnitOutput),
+}
+
+function encodeUnitOutput({ outcome, exitCode, stdout, stderr, stderrLength, files }: UnitOutput): Uint8Array {
+  const head = { outcome: outcomeToWire(outcome), exitCode }
+  const rest = { stderr, stderrLength, files: files.map(({ name, bytes }) => ({ name, bytes })) }
+  if (stdout.length < STDOUT_APART_BYTES) return unitOutputType.encode({ ...head, stdout, ...rest })
+  return Buffer.concat([
+    unitOutputType.encodeBefore(head, 'stdout', stdout.length),
+    stdout,
+    unitOutputType.encode(rest),
+  ])
+}
 
 function readUnitOutput(fields: Fields): UnitOutput {
   const output: UnitOutput = {

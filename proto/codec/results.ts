@@ -23,6 +23,7 @@ import {
 import type { WireMessage } from '../load.js'
 import type { Digest, UnitState } from '../model.js'
 import {
+  contentCodec,
   messageCodec,
   optionalHex,
   optionalHexToWire,
@@ -124,10 +125,10 @@ export const outputRequestCodec: Codec<OutputRequest> = messageCodec(
 )
 
 /** A piece of an output, up to 256 KiB; the digest of the whole is for the reader to check. */
-export const chunkCodec: Codec<Chunk> = messageCodec(
+export const chunkCodec: Codec<Chunk> = contentCodec(
   'Chunk',
   CHUNK_BYTES + SMALL_BYTES_MAX,
-  ({ bytes }) => ({ bytes }),
+  () => ({}),
   (fields) => ({ bytes: plainView(fields, 'bytes', { max: CHUNK_BYTES }) }),
 )
 

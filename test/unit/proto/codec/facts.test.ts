@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { grantCodec, orderCodec, reportCodec, reportFactCodec, unitOutputCodec } from '../../../../proto/codec/facts.js'
 import { uint64ToWire } from '../../../../proto/codec/fields.js'
+import { wireType } from '../../../../proto/load.js'
 import type { Report } from '../../../../proto/model.js'
 import { cpuMs } from '../../../support/cpu-time.js'
 import { grant, jobId, output, report, signed } from '../../job/samples.js'
@@ -166,6 +167,22 @@ test('output files are sorted, none twice, none below another', () => {
   // By bytes of UTF-8, U+FF5E comes before U+1F600, although its UTF-16 does not.
   assert.is(unitOutputCodec.decode(withNames('\uff5e', '\u{1f600}')).files.length, 2)
   refusedBytes(unitOutputCodec, withNames('\u{1f600}', '\uff5e'), /ascending/)
+})
+
+test('an output is written in the same bytes whether or not its standard output is copied apart', () => {
+  for (const length of [0, 16 * 1024 - 1, 16 * 1024, 300_000]) {
+    const stdout = new Uint8Array(length).fill(7)
+    const whole = {
+      ...output,
+      stdout,
+      stderr: new Uint8Array([1]),
+      stderrLength: 2,
+      files: [{ name: 'a', bytes: stdout }],
+    }
+    const written = unitOutputCodec.encode(whole)
+    assert.equal(written, wireType('UnitOutput').encode({ ...whole, outcome: 0 }))
+    assert.equal(unitOutputCodec.decode(written), whole)
+  }
 })
 
 test('64 units are encoded and decoded within a millisecond', () => {
