@@ -7,6 +7,7 @@ import { diskProblem } from '../runtime/disk-problem.js'
 import { GridError } from '../runtime/errors.js'
 import { makeFolders } from '../runtime/folders.js'
 import { fromHex, toHex } from '../runtime/hex.js'
+import { OpenFiles } from './open-files.js'
 
 /** `blob`: in chunks, under the digest of {@link BlobRef}; `whole`: in one piece, under the digest that whoever stored it gave. */
 export type BlobKind = 'blob' | 'whole'
@@ -64,12 +65,7 @@ export function folderBlobFiles(folder: string): BlobFiles {
   const path = ({ kind, name }: Pick<BlobEntry, 'kind' | 'name'>) => join(folder, kind, name.slice(0, 2), name)
   const part = (entry: BlobEntry) => path(entry) + PART_SUFFIX
   const contentAt = ({ kind, size }: BlobEntry) => HEAD_BYTES + hashBytes(kind, size)
-  const readAt = (file: string, start: number, length: number) =>
-    withFile(file, 'r', async (handle) => {
-      const bytes = Buffer.allocUnsafe(length)
-      const { bytesRead } = await handle.read(bytes, 0, length, start)
-      return bytes.subarray(0, bytesRead)
-    })
+  const opened = new OpenFiles()
   const known = new Set<string>()
   const makeFolder = async (file: string) => {
     const parent = dirname(file)
@@ -118,6 +114,7 @@ export function folderBlobFiles(folder: string): BlobFiles {
           await handle.datasync()
         })
         await rename(file + DRAFT_SUFFIX, file)
+        opened.forget(file)
         await syncFolder(dirname(file))
       } catch (error) {
         await rm(file + DRAFT_SUFFIX, { force: true })
@@ -137,23 +134,26 @@ export function folderBlobFiles(folder: string): BlobFiles {
           done += (await handle.write(bytes, done, bytes.length - done, contentAt(entry) + start + done)).bytesWritten
         }
       }),
-    readPart: (entry, start, length) => readAt(part(entry), contentAt(entry) + start, length),
+    readPart: (entry, start, length) => opened.read(part(entry), contentAt(entry) + start, length),
     async finish(entry) {
       await withFile(part(entry), 'r+', (handle) => handle.sync())
       await rename(part(entry), path(entry))
+      opened.forget(part(entry))
       await syncFolder(dirname(path(entry)))
     },
     hashes: (entry, complete) =>
-      readAt(complete ? path(entry) : part(entry), HEAD_BYTES, hashBytes(entry.kind, entry.size)),
-    read: (entry, start, length) => readAt(path(entry), contentAt(entry) + start, length),
+      opened.read(complete ? path(entry) : part(entry), HEAD_BYTES, hashBytes(entry.kind, entry.size)),
+    read: (entry, start, length) => opened.read(path(entry), contentAt(entry) + start, length),
     setKeep: (entry, complete) =>
       withFile(complete ? path(entry) : part(entry), 'r+', async (handle) => {
         await handle.write(headOf(entry), 0, HEAD_BYTES, 0)
         await handle.datasync()
       }),
     async remove(entry) {
-      await rm(path(entry), { force: true })
-      await rm(part(entry), { force: true })
+      for (const file of [path(entry), part(entry)]) {
+        await rm(file, { force: true })
+        opened.forget(file)
+      }
     },
   })
 }

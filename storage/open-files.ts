@@ -1,0 +1,67 @@
+import { closeSync, open, read } from 'node:fs'
+import { promisify } from 'node:util'
+
+/** Files kept open. */
+const OPEN_MAX = 8
+
+const openFile = promisify(open)
+const readInto = promisify(read)
+
+interface OpenFile {
+  readonly descriptor: Promise<number>
+  /** Reads under way. */
+  readers: number
+  /** Closed after its last reader. */
+  isLeft: boolean
+}
+
+/**
+ * Reads pieces of files, and keeps those open that were read last: who reads one piece mostly reads the next, and opening
+ * and closing cost more than reading what is in memory.
+ */
+export class OpenFiles {
+  /** Least recently used first. */
+  readonly #open = new Map<string, OpenFile>()
+
+  /** `length` bytes from `start` on, fewer where the file ends. Rejects with the error of the system. */
+  async read(path: string, start: number, length: number): Promise<Buffer> {
+    const file = this.#use(path)
+    try {
+      const bytes = Buffer.allocUnsafe(length)
+      const { bytesRead } = await readInto(await file.descriptor, bytes, 0, length, start)
+      return bytes.subarray(0, bytesRead)
+    } catch (error) {
+      if (this.#open.get(path) === file) this.forget(path)
+      throw error
+    } finally {
+      file.readers--
+      closeUnread(file)
+    }
+  }
+
+  /** To be called when a file is gone: the next to read its name finds what has that name then. */
+  forget(path: string): void {
+    const file = this.#open.get(path)
+    if (file === undefined) return
+    this.#open.delete(path)
+    file.isLeft = true
+    closeUnread(file)
+  }
+
+  #use(path: string): OpenFile {
+    const file = this.#open.get(path) ?? { descriptor: openFile(path, 'r'), readers: 0, isLeft: false }
+    file.readers++
+    this.#open.delete(path)
+    this.#open.set(path, file)
+    const [oldest] = this.#open.keys()
+    if (this.#open.size > OPEN_MAX) this.forget(oldest!)
+    return file
+  }
+}
+
+function closeUnread(file: OpenFile): void {
+  if (!file.isLeft || file.readers > 0) return
+  file.descriptor.then(closeSync).catch(() => {
+    // It never was open, or the disk has failed: nothing was written to it.
+  })
+}
