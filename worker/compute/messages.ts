@@ -94,11 +94,23 @@ export interface QueuedUnit {
   readonly isAlone?: boolean
 }
 
+/** Items of a unit on their way to the child, as one piece of bytes or in several. */
+export interface PackedItems {
+  /** Bytes in all. */
+  readonly length: number
+  readonly pieces: readonly Uint8Array[]
+}
+
+/** {@link QueuedUnit} before it is sent. */
+export interface UnitToSend extends Pick<QueuedUnit, 'ticket' | 'unit'> {
+  readonly items: PackedItems | undefined
+}
+
 /** Bytes before the tickets of a `run` frame: job, number of units, 1 if items follow. */
 const RUN_HEADER_WORDS = 3
 
 /** The parts of a `run` frame: header, tickets, units, lengths of the items, then the items themselves, uncopied. */
-export function encodeRun(job: number, units: readonly QueuedUnit[]): Uint8Array[] {
+export function encodeRun(job: number, units: readonly UnitToSend[]): Uint8Array[] {
   const { length } = units
   const hasItems = units.some((unit) => unit.items !== undefined)
   const words = new Uint32Array(RUN_HEADER_WORDS + length * (hasItems ? 3 : 2))
@@ -112,7 +124,7 @@ export function encodeRun(job: number, units: readonly QueuedUnit[]): Uint8Array
     words[RUN_HEADER_WORDS + length + i] = unit
     if (items === undefined) continue
     words[RUN_HEADER_WORDS + 2 * length + i] = items.length
-    parts.push(items)
+    parts.push(...items.pieces)
   }
   return parts
 }
@@ -136,17 +148,34 @@ export function decodeRun(body: Uint8Array<ArrayBuffer>): { readonly job: number
   return { job, units }
 }
 
-/** Items of one unit as one piece of bytes: for each its length as little-endian u32 and its bytes. Undefined for none. */
-export function packItems(items: readonly Uint8Array[]): Uint8Array | undefined {
+/** Items from this size on are sent from where they lie. */
+const SENT_APART_BYTES = 64 * 1024
+
+/**
+ * Items of one unit, for each its length as little-endian u32 and its bytes. Undefined for none. Small ones are copied: they
+ * would keep all that was fetched with them. Large ones must not change any more.
+ */
+export function packItems(items: readonly Uint8Array[]): PackedItems | undefined {
   if (items.length === 0) return undefined
-  const packed = Buffer.allocUnsafeSlow(items.reduce((sum, item) => sum + 4 + item.length, 0))
-  let at = 0
+  const pieces: Uint8Array[] = []
+  let small: Uint8Array[] = []
   for (const item of items) {
-    at = packed.writeUInt32LE(item.length, at)
-    packed.set(item, at)
-    at += item.length
+    small.push(lengthHead(item))
+    if (item.length < SENT_APART_BYTES) {
+      small.push(item)
+      continue
+    }
+    pieces.push(Buffer.concat(small), item)
+    small = []
   }
-  return packed
+  if (small.length > 0) pieces.push(Buffer.concat(small))
+  return { length: pieces.reduce((sum, { length }) => sum + length, 0), pieces }
+}
+
+function lengthHead({ length }: Uint8Array): Uint8Array {
+  const head = Buffer.allocUnsafe(4)
+  head.writeUInt32LE(length)
+  return head
 }
 
 /** The items behind {@link packItems}, as views. */

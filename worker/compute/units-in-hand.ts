@@ -1,4 +1,4 @@
-import type { QueuedUnit } from './messages.js'
+import type { PackedItems, UnitToSend } from './messages.js'
 import { Queue } from './queue.js'
 
 /** Units that are in the child at once; the rest waits here. */
@@ -18,7 +18,7 @@ export const RETURNS_MAX = 64
  * A unit in hand. `waiting` here -> `sent` to the child -> `started` on a thread there; from both back to `waiting` when the
  * child dies or returns it; from all to `gone`, when it is answered, failed or not wanted any more.
  */
-export interface UnitInHand<Job> extends QueuedUnit {
+export interface UnitInHand<Job> extends UnitToSend {
   readonly job: Job
   readonly state: 'waiting' | 'sent' | 'started' | 'gone'
 }
@@ -47,7 +47,7 @@ export class UnitsInHand<Job> {
   }
 
   /** Takes a unit in hand. It is not sent before {@link wait}. */
-  add(job: Job, unit: number, items: Uint8Array | undefined): UnitInHand<Job> {
+  add(job: Job, unit: number, items: PackedItems | undefined): UnitInHand<Job> {
     const entry: Entry<Job> = { ticket: this.#drawTicket(), job, unit, items, state: 'waiting', deaths: 0, returns: 0 }
     this.#units.set(entry.ticket, entry)
     return entry

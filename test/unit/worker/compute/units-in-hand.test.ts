@@ -15,7 +15,7 @@ type Job = 'a' | 'b'
 
 /** Units `from` to `to` of a job, each with so many bytes of items, that wait. */
 function waiting(units: UnitsInHand<Job>, job: Job, from: number, to: number, bytes = 0): UnitInHand<Job>[] {
-  const items = bytes === 0 ? undefined : new Uint8Array(bytes)
+  const items = bytes === 0 ? undefined : { length: bytes, pieces: [new Uint8Array(bytes)] }
   const added = Array.from({ length: to - from }, (_, i) => units.add(job, from + i, items))
   units.wait(added)
   return added
