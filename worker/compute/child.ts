@@ -5,7 +5,7 @@
  * however the worker ended.
  */
 import { rmdirSync } from 'node:fs'
-import { Socket } from 'node:net'
+import { type ConnectOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { systemClock } from '../../runtime/clock.js'
 import { FrameReader, writeFrame } from './frames.js'
@@ -24,12 +24,13 @@ import { Pool, type PoolEvents } from './pool.js'
 const PIPE = 3
 /** Descriptor of the file with modules and inputs. */
 const CONTENT = 4
+/** Read from the pipe at a time: what Linux lets wait in it. Unit: bytes. */
+const READ_BYTES = 256 * 1024
 /** Results may pile up to this size before threads get no more work. */
 const UNSENT_BYTES_MAX = 32 * 1024 * 1024
 
 process.title = 'manyhands compute'
 
-const pipe = new Socket({ fd: PIPE, readable: true, writable: true })
 let pool: Pool | undefined
 
 /** The worker is gone: so is everything of ours, the empty working folder included. */
@@ -101,7 +102,21 @@ const reader = new FrameReader((type, body) => {
   pool?.run(job, units)
 })
 
-pipe.on('data', (chunk: Buffer) => reader.push(chunk))
+// The types of Node 20 know `onread` for connections alone; the constructor is where it is read.
+const pipeOptions: SocketConstructorOpts & Pick<ConnectOpts, 'onread'> = {
+  fd: PIPE,
+  readable: true,
+  writable: true,
+  // What the reader has copied is read over: a buffer for each piece would be a megabyte of garbage for one of items.
+  onread: {
+    buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    callback: (bytes, buffer) => {
+      reader.push(Buffer.from(buffer.buffer, buffer.byteOffset, bytes))
+      return true
+    },
+  },
+}
+const pipe = new Socket(pipeOptions)
 pipe.on('drain', () => pool?.dispatch())
 pipe.on('end', () => leave())
 pipe.on('close', () => leave())
