@@ -50,6 +50,8 @@ export interface BlobFiles {
   setKeep(entry: BlobEntry, complete: boolean): Promise<void>
   /** Removes a file, complete or not. */
   remove(entry: BlobEntry): Promise<void>
+  /** Lets go of files that are kept open, each once nobody reads it. Safe to call twice. */
+  close(): void
 }
 
 /** "MHBLOB1\n", kind and pin, keep-until and size (doubles, little-endian), submitter. */
@@ -155,6 +157,7 @@ export function folderBlobFiles(folder: string): BlobFiles {
         opened.forget(file)
       }
     },
+    close: () => opened.close(),
   })
 }
 
@@ -194,6 +197,7 @@ export function diskBlobFiles(disk: Disk, prefix: string): BlobFiles {
       await disk.write(path(entry), file)
     },
     remove: (entry) => disk.remove(path(entry)),
+    close: () => {},
   }
 }
 

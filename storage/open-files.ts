@@ -22,6 +22,7 @@ interface OpenFile {
 export class OpenFiles {
   /** Least recently used first. */
   readonly #open = new Map<string, OpenFile>()
+  #closed = false
 
   /** `length` bytes from `start` on, fewer where the file ends. Rejects with the error of the system. */
   async read(path: string, start: number, length: number): Promise<Buffer> {
@@ -48,9 +49,16 @@ export class OpenFiles {
     closeUnread(file)
   }
 
+  /** Closes all of them, each after its last reader; who reads from now on leaves nothing open. Safe to call twice. */
+  close(): void {
+    this.#closed = true
+    for (const path of [...this.#open.keys()]) this.forget(path)
+  }
+
   #use(path: string): OpenFile {
-    const file = this.#open.get(path) ?? { descriptor: openFile(path, 'r'), readers: 0, isLeft: false }
+    const file = this.#open.get(path) ?? { descriptor: openFile(path, 'r'), readers: 0, isLeft: this.#closed }
     file.readers++
+    if (file.isLeft) return file
     this.#open.delete(path)
     this.#open.set(path, file)
     const [oldest] = this.#open.keys()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { OpenFiles } from '../../../storage/open-files.js'
+import { eventually } from '../../support/deadline.js'
 import { rejects } from '../../support/rejects.js'
 
 const test = suite<{ folder: string; files: OpenFiles }>('OpenFiles')
@@ -67,6 +68,20 @@ if (process.platform === 'linux')
     for (const path of paths) files.forget(path)
     await files.read(paths[0]!, 0, 1)
     assert.equal(openBelow(folder), [paths[0]])
+  })
+
+if (process.platform === 'linux')
+  test('once closed nothing is open, nor stays so for who reads all the same', async ({ folder, files }) => {
+    const first = join(folder, 'a')
+    const second = join(folder, 'b')
+    for (const path of [first, second]) writeFileSync(path, 'x')
+    await files.read(first, 0, 1)
+    assert.equal(openBelow(folder), [first])
+    files.close()
+    files.close()
+    await eventually(() => openBelow(folder).length === 0, 5_000, 'files are closed')
+    await files.read(second, 0, 1)
+    await eventually(() => openBelow(folder).length === 0, 5_000, 'a file read late is closed')
   })
 
 test.run()
