@@ -132,7 +132,7 @@ async function compute(context: CommandContext): Promise<DemoResult> {
     const votes = new Map<string, number>()
     async function* counted(): AsyncGenerator<UnitAnswer, void, undefined> {
       for await (const answer of reader) {
-        follower.answered()
+        follower.answered(answer.state)
         for (const donor of answer.donors) votes.set(donor, (votes.get(donor) ?? 0) + 1)
         yield answer
       }

@@ -204,7 +204,7 @@ async function* followed(
   follower: Follower | undefined,
 ): AsyncGenerator<UnitAnswer, void, undefined> {
   for await (const answer of answers) {
-    follower?.answered()
+    follower?.answered(answer.state)
     yield answer
   }
 }

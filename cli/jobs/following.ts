@@ -1,4 +1,5 @@
 import type { JobProgress } from '../../client/follow/watch.js'
+import type { UnitAnswer } from '../../client/results/answer.js'
 import type { JobId } from '../../proto/model.js'
 import type { Millis, Timer } from '../../runtime/clock.js'
 import { type CommandContext, sameNetworkFlags, workerFlags } from '../context.js'
@@ -26,6 +27,7 @@ export class Follower {
   #timer: Timer | undefined
   #last: JobProgress | undefined
   #answers = 0
+  #failures = 0
 
   constructor(context: CommandContext) {
     this.#context = context
@@ -49,18 +51,25 @@ export class Follower {
   }
 
   /** A result was proved here. The home hears of it from owners once a second: whichever knows more is shown. */
-  answered(): void {
+  answered(state: UnitAnswer['state']): void {
     this.#answers++
+    if (state === 'failed') this.#failures++
     this.#show()
   }
 
   #show(): void {
     if (this.#last === undefined) return
-    const { settled, failed, units } = this.#last.summary
-    const done = Math.max(settled + failed, Math.min(this.#answers, units))
+    const { summary } = this.#last
+    const { settled, units } = summary
+    const done = Math.max(settled + summary.failed, Math.min(this.#answers, units))
+    const failed = Math.max(summary.failed, Math.min(this.#failures, units))
     // The estimate is the home's, which may not have heard yet that nothing is left.
     const eta = done === units ? undefined : this.#last.eta
-    this.#progress.show({ done, total: units, text: paceText({ ...this.#last, eta, waiting: '' }) })
+    this.#progress.show({
+      done,
+      total: units,
+      text: paceText({ ...this.#last, summary: { ...summary, failed }, eta, waiting: '' }),
+    })
   }
 
   say(text: string): void {

@@ -22,10 +22,10 @@ following('says how long is left while something is, also when results come befo
     eta: { lowMs: 1_000, highMs: 1_000 },
   }
   follower.look(look as JobProgress)
-  follower.answered()
-  follower.answered()
+  follower.answered('done')
+  follower.answered('failed')
   follower.stop()
-  assert.is(stderr.text, '0/2  2.0 units/s, 1s left\n2/2  2.0 units/s\n')
+  assert.is(stderr.text, '0/2  2.0 units/s, 1s left\n2/2  2.0 units/s, 1 failed\n')
 })
 
 following.run()
