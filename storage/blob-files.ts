@@ -51,7 +51,7 @@ export interface BlobFiles {
   /** Removes a file, complete or not. */
   remove(entry: BlobEntry): Promise<void>
   /** Lets go of files that are kept open, each once nobody reads it. Safe to call twice. */
-  close(): void
+  close(): Promise<void>
 }
 
 /** "MHBLOB1\n", kind and pin, keep-until and size (doubles, little-endian), submitter. */
@@ -157,7 +157,7 @@ export function folderBlobFiles(folder: string): BlobFiles {
         opened.forget(file)
       }
     },
-    close: () => opened.close(),
+    close: async () => opened.close(),
   })
 }
 
@@ -197,7 +197,7 @@ export function diskBlobFiles(disk: Disk, prefix: string): BlobFiles {
       await disk.write(path(entry), file)
     },
     remove: (entry) => disk.remove(path(entry)),
-    close: () => {},
+    close: () => Promise.resolve(),
   }
 }
 

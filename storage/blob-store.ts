@@ -244,7 +244,7 @@ export class BlobStore {
     this.#closed = true
     await Promise.allSettled([...this.#kept.values()].flatMap(({ finishing, loading }) => [finishing, loading]))
     await Promise.all(this.#leaving.values())
-    this.#files.close()
+    await this.#files.close()
   }
 
   #checkOpen(): void {
