@@ -39,6 +39,8 @@ export async function connect(options: ConnectOptions = {}): Promise<Grid> {
   const network = resolveNetwork(name, secret)
   const dataFolder = options.data ?? platformFolders(thisPlatform(process.env)).data
   const named = typeof options.join === 'string' ? options.join.split(',') : (options.join ?? [])
+  if (!Array.isArray(named) || named.some((peer) => typeof peer !== 'string'))
+    throw new GridError('invalid', "join is a peer or a list of peers, such as 'host:4747'")
   const join = await knownSeeds(dataFolder, name, named)
   if (join === undefined) {
     throw new GridError('unreachable', `no peer of the network '${name}' is known here`, {

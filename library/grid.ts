@@ -13,8 +13,9 @@ import { sha256 } from '../runtime/hash.js'
 import { systemRandom } from '../runtime/random.js'
 import { stopOfMany } from '../runtime/stop.js'
 import { GridJob } from './grid-job.js'
-import { openRequest, type SubmitRequest } from './request.js'
+import { openRequest } from './request.js'
 import { linkedSignal } from './signals.js'
+import type { SubmitRequest } from './submit-request.js'
 
 /** A job of the list that this machine keeps. */
 export type GridJobEntry = ListedJob
@@ -97,6 +98,7 @@ export class Grid {
    */
   async job(id: string): Promise<GridJob> {
     this.#checkOpen()
+    if (typeof id !== 'string') throw new GridError('invalid', `a job id is a text, not ${typeof id}`)
     const jobId: JobId = await this.#parts.list.resolve(id)
     const known = await this.#client.job(jobId, { signal: this.#closing.signal })
     return new GridJob(known, {

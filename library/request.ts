@@ -8,37 +8,7 @@ import { GridError } from '../runtime/errors.js'
 import { utf8 } from '../runtime/hex.js'
 import { taskRegistry } from '../tasks/registry.js'
 import type { Task } from '../tasks/task.js'
-
-/** Bytes: in memory, or a file that is read where it stands and must not change meanwhile. */
-export type InputBytes = Uint8Array | { readonly file: string }
-
-/**
- * What cuts a job into units, exactly one. Texts of `array` and `range` are those of the command line: `1-100:3`, `0..10^9:10^7`.
- * `lines` may be texts, one a line. `sep` is fasta, fastq, sdf, or the text that ends a record. `files` are paths, or names
- * with bytes.
- */
-export type SourceChoice =
-  | { readonly count: number | string }
-  | { readonly array: string }
-  | { readonly range: string }
-  | { readonly lines: readonly string[] | InputBytes }
-  | { readonly csv: InputBytes }
-  | { readonly records: InputBytes; readonly sep: string }
-  | { readonly files: readonly string[] | Readonly<Record<string, InputBytes>> }
-
-/** A job as a program describes it. What is absent has the default of `manyhands submit`. */
-export interface SubmitRequest
-  extends Omit<JobRequest, 'task' | 'source' | 'inputs' | 'environment' | 'labels' | 'parent' | 'profile'> {
-  /** A built-in task (`primes`, `primes@1`), the path of a WebAssembly module (`./prog.wasm`), or its bytes. */
-  readonly task: string | Uint8Array
-  readonly source: SourceChoice
-  /** Arguments of each unit, with placeholders such as `{i}`; default: those of the task. */
-  readonly args?: readonly string[]
-  /** Files that all units see below `/in`, by name there. */
-  readonly inputs?: Readonly<Record<string, InputBytes>>
-  readonly environment?: Readonly<Record<string, string>>
-  readonly labels?: Readonly<Record<string, string>>
-}
+import { checkShape, type InputBytes, type SourceChoice, type SubmitRequest } from './submit-request.js'
 
 /** A request whose files are open. */
 export interface OpenedRequest {
@@ -92,17 +62,6 @@ export async function openRequest(given: SubmitRequest): Promise<OpenedRequest> 
     await close()
     throw error
   }
-}
-
-/** What the types promise, for programs without them. Throws GridError `invalid`. */
-function checkShape(given: Partial<SubmitRequest> | undefined): void {
-  if (typeof given?.task !== 'string' && !(given?.task instanceof Uint8Array))
-    throw new GridError(
-      'invalid',
-      'a request has a task: the name of a built-in one, the path of a module, or its bytes',
-    )
-  if (typeof given.source !== 'object' || given.source === null)
-    throw new GridError('invalid', "a request has a source, such as { count: 10 } or { range: '0..10^9:10^7' }")
 }
 
 async function findTask(

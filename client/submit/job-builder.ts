@@ -7,7 +7,7 @@ import { recordSeparator } from '../../job/units/splitter.js'
 import { unitCount } from '../../job/units/unit-source.js'
 import { donorsNeeded } from '../../job/verdict/rules.js'
 import { jobSpecCodec } from '../../proto/codec/spec.js'
-import { JUDGES_MAX, MODULE_BYTES_MAX } from '../../proto/limits.js'
+import { JUDGES_MAX, MODULE_BYTES_MAX, SPEC_BYTES_MAX } from '../../proto/limits.js'
 import type {
   JobId,
   JobSpec,
@@ -141,7 +141,17 @@ export async function buildJob(request: JobRequest, context: BuildContext): Prom
   const problem = checkSpec(spec, { nowMs: context.nowMs, network: context.network })
   if (problem !== undefined) throw new GridError('invalid', problem)
   // The codec knows the bounds of each field: whatever it refuses, every peer would refuse.
-  jobSpecCodec.decode(jobSpecCodec.encode(spec))
+  const bytes = jobSpecCodec.encode(spec)
+  if (bytes.length > SPEC_BYTES_MAX) {
+    throw new GridError(
+      'invalid',
+      `the job takes ${bytes.length} bytes to describe, at most ${SPEC_BYTES_MAX} are allowed`,
+      {
+        hint: 'name, labels, arguments and environment count; what is long goes into a source or an input file',
+      },
+    )
+  }
+  jobSpecCodec.decode(bytes)
   return { spec, units: unitCount(spec), blobs }
 }
 
