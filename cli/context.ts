@@ -1,7 +1,6 @@
 import type { Clock } from '../runtime/clock.js'
 import { GridError } from '../runtime/errors.js'
 import type { PlatformSurroundings } from '../runtime/platform.js'
-import { loadTaskModules } from '../tasks/registry.js'
 import type { ByteStream } from './job-options/file-content.js'
 import type { ResolvedSettings, Settings } from './settings/config.js'
 import type { Interrupts } from './terminal/interrupts.js'
@@ -30,6 +29,7 @@ export interface CommandContext extends Surroundings {
 
 /** Loads the modules that the setting `tasks` names. Throws GridError `invalid` for one that cannot be loaded. */
 export async function loadOwnTasks({ settings }: CommandContext): Promise<void> {
+  const { loadTaskModules } = await import('../tasks/registry.js')
   try {
     await loadTaskModules(settings.tasks.value)
   } catch (error) {

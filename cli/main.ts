@@ -34,28 +34,27 @@ if (process.argv[2] === COMPLETE) {
       await import('./program.js'),
       await import('./completion/make.js'),
     ]
-    return makeCompletionCache(
-      buildProgram(async () => {}),
-      platform,
-    )
+    return makeCompletionCache(await buildProgram(async () => {}), platform)
   }
   process.stdout.write(await answerCompletion(process.argv.slice(3), platform, make))
 } else {
   keepHeapRoom()
-  const { runCommandLine } = await import('./program.js').catch((error: unknown) => {
-    const reason = tooFewFiles()
-    if (reason === undefined) throw error
-    process.stderr.write(reason)
-    process.exit(EXIT.failed)
-  })
-  process.exitCode = await runCommandLine(process.argv.slice(2), {
+  const surroundings = {
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
     platform,
     clock: systemClock,
     interrupts,
-  })
+  }
+  process.exitCode = await import('./program.js')
+    .then(({ runCommandLine }) => runCommandLine(process.argv.slice(2), surroundings))
+    .catch((error: unknown) => {
+      const reason = tooFewFiles()
+      if (reason === undefined) throw error
+      process.stderr.write(reason)
+      process.exit(EXIT.failed)
+    })
 }
 process.stdin.destroy()
 // Whoever pressed Ctrl-C does not want to wait for connections to close.

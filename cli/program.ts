@@ -2,43 +2,14 @@ import { Command, CommanderError } from 'commander'
 import { checkDataDirectory } from '../overlay/identity/data-directory.js'
 import { GridError } from '../runtime/errors.js'
 import { VERSION } from '../runtime/version.js'
+import { COMMAND_FILES } from './command-list.js'
 import type { Action, CommandTable } from './command-table.js'
-import { defineCompletion } from './commands/completion.js'
-import { defineConfig } from './commands/config.js'
-import { defineControl } from './commands/control.js'
-import { defineDemo } from './commands/demo.js'
-import { defineDoctor } from './commands/doctor.js'
-import { defineExplain } from './commands/explain.js'
-import { defineId } from './commands/id.js'
-import { defineJobs } from './commands/jobs.js'
-import { defineKeep } from './commands/keep.js'
-import { defineMap } from './commands/map.js'
-import { defineNetwork } from './commands/network.js'
-import { defineNode } from './commands/node.js'
-import { definePeers } from './commands/peers.js'
-import { defineReceipt } from './commands/receipt.js'
-import { defineReplay } from './commands/replay.js'
-import { defineResults } from './commands/results.js'
-import { defineRunLocal } from './commands/run-local.js'
-import { defineShow } from './commands/show.js'
-import { defineStats } from './commands/stats.js'
-import { defineStatus } from './commands/status.js'
-import { defineSubmit } from './commands/submit.js'
-import { defineTasks } from './commands/tasks.js'
-import { defineTop } from './commands/top.js'
-import { defineUnits } from './commands/units.js'
-import { defineVerify } from './commands/verify.js'
-import { defineVolunteer } from './commands/volunteer.js'
-import { defineWait } from './commands/wait.js'
-import { defineWatch } from './commands/watch.js'
-import { defineWork } from './commands/work.js'
 import type { CommandContext, Surroundings } from './context.js'
-import { InterruptedError } from './grid/connect.js'
 import { type FlagValues, LISTS, resolveSettings, type SettingName, settingHelp } from './settings/config.js'
 import { camel, flagOption } from './settings/flags.js'
 import { EXIT, EXIT_CODES_HELP, type ExitCode, exitCodeOf } from './terminal/exit-codes.js'
 import { fillText, HELP_COLUMNS } from './terminal/fill.js'
-import { aborting } from './terminal/interrupts.js'
+import { aborting, InterruptedError } from './terminal/interrupts.js'
 import { Output } from './terminal/output.js'
 
 const GLOBAL_FLAGS: readonly (readonly [flags: string, setting: SettingName])[] = [
@@ -48,8 +19,16 @@ const GLOBAL_FLAGS: readonly (readonly [flags: string, setting: SettingName])[] 
   ['--data <dir>', 'data'],
 ]
 
+/** What a command does once its words are taken apart: called with its action. */
+type OnAction = (action: Action, command: Command) => Promise<void>
+
 /** Every command with its options, ready to be run once or to be listed. `onAction` is called by the command that was named. */
-export function buildProgram(onAction: (action: Action, command: Command) => Promise<void>): Command {
+export function buildProgram(onAction: OnAction): Promise<Command> {
+  return addCommands(bareProgram(), COMMAND_FILES, onAction)
+}
+
+/** The program with what all commands share, and none of them. */
+function bareProgram(): Command {
   const program = new Command('manyhands')
     .description('Volunteer computing without a server: submit jobs, donate CPU, check results.')
     .option('--version', 'print the version')
@@ -84,6 +63,10 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
   program.on('option:version', () => {
     throw new CommanderError(0, 'commander.version', VERSION)
   })
+  return program
+}
+
+async function addCommands(program: Command, files: typeof COMMAND_FILES, onAction: OnAction): Promise<Command> {
   const table: CommandTable = {
     add(usage, summary, action) {
       const command = program
@@ -95,43 +78,19 @@ export function buildProgram(onAction: (action: Action, command: Command) => Pro
       return command
     },
   }
-  for (const define of [
-    defineNode,
-    defineWork,
-    defineVolunteer,
-    defineSubmit,
-    defineMap,
-    defineRunLocal,
-    defineJobs,
-    defineShow,
-    defineWatch,
-    defineWait,
-    defineUnits,
-    defineResults,
-    defineReplay,
-    defineVerify,
-    defineReceipt,
-    defineControl,
-    defineKeep,
-    defineExplain,
-    defineStatus,
-    defineStats,
-    defineTop,
-    defineTasks,
-    definePeers,
-    defineId,
-    defineNetwork,
-    defineDoctor,
-    defineConfig,
-    defineCompletion,
-    defineDemo,
-  ]) {
-    define(table)
-  }
+  const defines = await Promise.all(files.map((file) => file.load()))
+  for (const define of defines) define(table)
   return program
 }
 
-/** Runs one command line (without node and program name) to its end and gives the exit code. Never throws. */
+/** The files that a command line needs: that of the command it names, or all for whoever has to be told what there is. */
+function filesFor(program: Command, typed: readonly string[]): typeof COMMAND_FILES {
+  const { named } = commandNamed(program, typed)
+  const file = COMMAND_FILES.find(({ names }) => named !== undefined && names.includes(named))
+  return file === undefined ? COMMAND_FILES : [file]
+}
+
+/** Runs one command line (without node and program name) to its end and gives the exit code. Throws what loading its file throws. */
 export async function runCommandLine(argv: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
   const { typed, passed } = splitPassed(argv)
   const { environment } = surroundings.platform
@@ -146,7 +105,8 @@ export async function runCommandLine(argv: readonly string[], surroundings: Surr
     dumb: environment.TERM === 'dumb',
   })
   let code: ExitCode = EXIT.ok
-  const program = buildProgram(async (action, command) => {
+  const program = bareProgram()
+  const onAction: OnAction = async (action, command) => {
     const options = command.optsWithGlobals<Record<string, unknown>>()
     const config = resolveSettings({
       flags: flagsOf(options),
@@ -160,7 +120,8 @@ export async function runCommandLine(argv: readonly string[], surroundings: Surr
     if (!NEEDS_NO_DATA.has(command.name())) checkDataDirectory(config.settings.data.value)
     const context: CommandContext = { ...surroundings, output, config, settings: config.settings, passed, typed }
     code = await untilInterrupted(action(context, command.args, options), context, command.name())
-  })
+  }
+  await addCommands(program, filesFor(program, typed), onAction)
   forEachCommand(program, (command) => {
     command.exitOverride().configureOutput({
       writeOut: (text) => output.line(fillText(text, output.width ?? HELP_COLUMNS)),
@@ -175,12 +136,18 @@ export async function runCommandLine(argv: readonly string[], surroundings: Surr
   }
 }
 
-/** `help` and `--help` of a command that does not exist explain nothing: the word alone is an error that says so. */
-function knownWords(program: Command, typed: readonly string[]): readonly string[] {
+/** The word that stands where the command does, past global flags and `help`, and where the first of both stands. */
+function commandNamed(program: Command, typed: readonly string[]): { readonly at: number; readonly named?: string } {
   let at = 0
   while (typed[at]?.startsWith('-')) at += program.options.find(({ long }) => long === typed[at])?.required ? 2 : 1
   const named = typed[at] === 'help' ? typed[at + 1] : typed[at]
-  if (named === undefined || named.startsWith('-') || named === 'help') return typed
+  return named === undefined || named.startsWith('-') ? { at } : { at, named }
+}
+
+/** `help` and `--help` of a command that does not exist explain nothing: the word alone is an error that says so. */
+function knownWords(program: Command, typed: readonly string[]): readonly string[] {
+  const { at, named } = commandNamed(program, typed)
+  if (named === undefined || named === 'help') return typed
   return program.commands.some((command) => command.name() === named) ? typed : [...typed.slice(0, at), named]
 }
 

@@ -70,7 +70,7 @@ async function findTask(
 ): Promise<{ readonly name: string; readonly request: TaskRequest; readonly builtin: Task | undefined }> {
   if (typeof task !== 'string') {
     const label = 'the program'
-    admitModule(task, memoryBytes, label)
+    await admitModule(task, memoryBytes, label)
     return { name: 'program', request: { type: 'upload', content: memoryContent(task), label }, builtin: undefined }
   }
   if (isPath(task)) {

@@ -20,7 +20,6 @@ import type { Endpoint } from '../runtime/transport.js'
 import type { Worker } from '../worker/driver.js'
 import type { StoreSizes } from './coordinator.js'
 import { PEERS_FILE, stateFolder } from './data-folders.js'
-import { startJudge } from './judge.js'
 import { MeasuredTransport } from './metrics/measured-transport.js'
 import { readIdentity, signatureVerifier } from './own-key.js'
 import type { Parts, ProcessSettings } from './settings.js'
@@ -121,6 +120,7 @@ async function assemble(
 
   const { judgeFor: submitters = [] } = settings
   if (submitters.length > 0) {
+    const { startJudge } = await import('./judge.js')
     const threads = Math.max(1, settings.threads)
     closers.push(startJudge(client(), { ...settings, submitters, threads, logger: logger.child('judge') }))
   }

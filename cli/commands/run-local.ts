@@ -25,7 +25,7 @@ export function defineRunLocal(commands: CommandTable): void {
           throw new GridError('invalid', '--cpus 0 computes nothing', {
             hint: 'give one thread or more, such as --cpus 1',
           })
-        const draft = await draftJob(context, describeJob(task, context.passed, options))
+        const draft = await draftJob(context, await describeJob(task, context.passed, options))
         const { built, files } = draft
         const { output, clock, interrupts } = context
         const { spec } = built

@@ -10,7 +10,6 @@ import type { CommandTable } from '../command-table.js'
 import { type CommandContext, sameNetworkFlags, shellWord, workerFlags } from '../context.js'
 import { type Connection, connect } from '../grid/connect.js'
 import { addJobFlags, describeJob } from '../job-options/job-flags.js'
-import { jobSchemaText } from '../job-options/job-schema.js'
 import { type AnswerOptions, checkFolder } from '../jobs/answers.js'
 import { collect } from '../jobs/collect.js'
 import { dryRun, trialText } from '../jobs/dry-run.js'
@@ -68,6 +67,7 @@ async function submit(
   options: Readonly<Record<string, unknown>>,
 ): Promise<ExitCode> {
   if (options.schema === true) {
+    const { jobSchemaText } = await import('../job-options/job-schema.js')
     context.output.line(jobSchemaText())
     return EXIT.ok
   }
@@ -83,7 +83,7 @@ async function submit(
       hint: "without it, fetch the results later: 'manyhands results JOB -o DIR'",
     })
   }
-  const draft = await draftJob(context, describeJob(taskName, context.passed, options))
+  const draft = await draftJob(context, await describeJob(taskName, context.passed, options))
   try {
     if (options.dryRun === true) return await dryRun(context, draft, options.trial !== false)
     await checkFolder(draft.built.spec, answers)

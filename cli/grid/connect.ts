@@ -1,20 +1,17 @@
-import { unreadable } from '../../client/content/opened-file.js'
 import { Pins } from '../../client/session/pins.js'
 import type { GridClient } from '../../client/session/session.js'
 import { JobList } from '../../client/submit/job-list.js'
-import { type Network, resolveNetwork } from '../../overlay/identity/network.js'
+import type { Network } from '../../overlay/identity/network.js'
 import type { GridProcess } from '../../process/compose.js'
 import { clientDisk as diskOf, JOIN_MS, knownSeeds, rememberPeers, startClient } from '../../process/join.js'
 import { GridError } from '../../runtime/errors.js'
-import { readNamed } from '../../runtime/named-file.js'
+import { silentLogger } from '../../runtime/logger.js'
 import { type CommandContext, commandAgain, firstPeerFlags } from '../context.js'
-import { commandLogger } from '../terminal/logger.js'
+import { InterruptedError } from '../terminal/interrupts.js'
+import { networkOf } from './network-of.js'
 
 /** How long a person waits for a first peer before being told what is wrong. Unit: ms. */
 const PATIENCE_MS = 2_000
-
-/** Secrets are generated, and shorter by far. Unit: bytes. */
-const SECRET_BYTES_MAX = 64 * 1024
 
 /** A command's way into the network. */
 export interface Connection {
@@ -24,20 +21,6 @@ export interface Connection {
   readonly list: JobList
   readonly pins: Pins
   close(): Promise<void>
-}
-
-/** The network that the settings name. Throws GridError `invalid` for a bad name or secret, or no such secret file. */
-export function networkOf({ settings }: Pick<CommandContext, 'settings'>): Network {
-  const file = settings['secret-file'].value
-  if (file === undefined) return resolveNetwork(settings.network.value)
-  let secret: string
-  try {
-    secret = readNamed(file, SECRET_BYTES_MAX).toString('utf8').trim()
-  } catch (cause) {
-    throw unreadable('secret file', file, cause, "make a secret with 'manyhands network new'")
-  }
-  if (secret === '') throw new GridError('invalid', `the secret file ${file} is empty`)
-  return resolveNetwork(settings.network.value, secret)
 }
 
 /** What this machine keeps for its commands: the list of its jobs, and what it has verified. */
@@ -64,7 +47,9 @@ export async function connect(context: CommandContext): Promise<Connection> {
   const network = networkOf(context)
   const seeds = await seedsFor(context)
   const dataFolder = settings.data.value
-  const logger = commandLogger(stderr, output.verbose)
+  // Commands are over in a moment: what they log is for whoever asks for it.
+  const { createLogger } = output.verbose ? await import('../terminal/logger.js') : {}
+  const logger = createLogger?.({ stream: stderr, level: 'debug', json: false }) ?? silentLogger
   const gridProcess = await startClient({ dataFolder, network, join: seeds, logger })
   const told = sayWhatIsMissing(context, gridProcess.overlay)
   try {
@@ -135,12 +120,4 @@ function interrupted({ interrupts }: CommandContext): Promise<never> {
     if (interrupts.first.aborted) stop()
     else interrupts.first.addEventListener('abort', stop, { once: true })
   })
-}
-
-/** The person at the keyboard ended the command. */
-export class InterruptedError extends Error {
-  constructor() {
-    super('interrupted')
-    this.name = 'InterruptedError'
-  }
 }

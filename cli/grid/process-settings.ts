@@ -7,7 +7,7 @@ import { readKeys } from '../settings/keys.js'
 import { beyondHere } from '../settings/machine.js'
 import { volunteerOf } from '../settings/preference-sources.js'
 import { createLogger, type LogLevel } from '../terminal/logger.js'
-import { networkOf } from './connect.js'
+import { networkOf } from './network-of.js'
 
 const LISTEN_HOST = '0.0.0.0'
 

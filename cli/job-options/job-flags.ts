@@ -1,6 +1,5 @@
 import { type Command, Option } from 'commander'
 import { camel, repeatable, suggest } from '../settings/flags.js'
-import { mergeOptions, readJobFile } from './job-file.js'
 import {
   type GivenOption,
   type GivenOptions,
@@ -47,13 +46,14 @@ export interface DescribedJob {
 }
 
 /** Flags over the job file, where there is one. Throws GridError `invalid` as `readJobFile` does. */
-export function describeJob(
+export async function describeJob(
   task: string | undefined,
   passed: readonly string[] | undefined,
   options: Readonly<Record<string, unknown>>,
-): DescribedJob {
+): Promise<DescribedJob> {
   const flags = givenFlags(options)
   if (typeof options.from !== 'string') return { task, args: passed, given: flags }
+  const { mergeOptions, readJobFile } = await import('./job-file.js')
   const file = readJobFile(options.from)
   return { task: task ?? file.task, args: passed ?? file.args, given: mergeOptions(file.options, flags) }
 }

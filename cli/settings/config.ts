@@ -1,6 +1,6 @@
+import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
-import { parse, TomlError } from 'smol-toml'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { unreadable } from '../../client/content/opened-file.js'
 import { GridError } from '../../runtime/errors.js'
 import { readNamed } from '../../runtime/named-file.js'
@@ -21,48 +21,57 @@ interface Setting<T> {
   readonly origin: Origin
 }
 
-const textOrNumber = z.union([z.string(), z.number()])
-const textOrList = z.union([z.string(), z.array(z.string())])
+/**
+ * Packages that a file is read with, loaded when there is one: together they are some hundred modules, and most commands run
+ * where nobody wrote a file.
+ */
+const require = createRequire(import.meta.url)
 
-/** Every setting that can stand in the configuration file, with the type it has there. Flags and environment give text. */
-const fileSchema = z.strictObject({
-  join: z.union([z.string(), z.array(z.string())]),
-  network: z.string(),
-  'secret-file': z.string(),
-  data: z.string(),
-  listen: z.string(),
-  advertise: z.string(),
-  cpus: z.union([z.string(), z.number()]),
-  memory: z.union([z.string(), z.number()]),
-  tasks: z.union([z.string(), z.array(z.string())]),
-  quorum: z.number().int().min(1).max(15),
-  metrics: z.union([z.string(), z.number().int().min(1).max(65_535)]),
-  'log-format': z.enum(['json', 'text']),
-  'cpu-time': textOrNumber,
-  hours: textOrList,
-  days: textOrList,
-  'when-idle': z.string(),
-  'on-battery': z.union([z.string(), z.boolean()]),
-  'max-temp': textOrNumber,
-  'pause-for': textOrList,
-  disk: textOrNumber,
-  rate: textOrNumber,
-  units: textOrNumber,
-  for: z.string(),
-  accept: textOrList,
-  refuse: textOrList,
-  'system-root': z.string(),
-  names: z.record(
-    z.string().regex(/^[^,\s]{1,64}$/, 'a name has no spaces and commas'),
-    z.string().regex(/^[0-9a-fA-F]{64}$/, 'a key has 64 hex digits'),
-  ),
-  weight: z.record(z.string(), z.number()),
-})
-const partialSchema = fileSchema.partial()
-type FileSettings = z.infer<typeof partialSchema>
+function fileSchema() {
+  const { z } = require('zod') as typeof import('zod')
+  const textOrNumber = z.union([z.string(), z.number()])
+  const textOrList = z.union([z.string(), z.array(z.string())])
+
+  /** Every setting that can stand in the configuration file, with the type it has there. Flags and environment give text. */
+  return z.strictObject({
+    join: z.union([z.string(), z.array(z.string())]),
+    network: z.string(),
+    'secret-file': z.string(),
+    data: z.string(),
+    listen: z.string(),
+    advertise: z.string(),
+    cpus: z.union([z.string(), z.number()]),
+    memory: z.union([z.string(), z.number()]),
+    tasks: z.union([z.string(), z.array(z.string())]),
+    quorum: z.number().int().min(1).max(15),
+    metrics: z.union([z.string(), z.number().int().min(1).max(65_535)]),
+    'log-format': z.enum(['json', 'text']),
+    'cpu-time': textOrNumber,
+    hours: textOrList,
+    days: textOrList,
+    'when-idle': z.string(),
+    'on-battery': z.union([z.string(), z.boolean()]),
+    'max-temp': textOrNumber,
+    'pause-for': textOrList,
+    disk: textOrNumber,
+    rate: textOrNumber,
+    units: textOrNumber,
+    for: z.string(),
+    accept: textOrList,
+    refuse: textOrList,
+    'system-root': z.string(),
+    names: z.record(
+      z.string().regex(/^[^,\s]{1,64}$/, 'a name has no spaces and commas'),
+      z.string().regex(/^[0-9a-fA-F]{64}$/, 'a key has 64 hex digits'),
+    ),
+    weight: z.record(z.string(), z.number()),
+  })
+}
+type FileSchema = ReturnType<typeof fileSchema>
+type FileSettings = z.infer<ReturnType<FileSchema['partial']>>
 
 /** Names of settings, as they stand in the file and as flags. */
-export type SettingName = Exclude<keyof z.infer<typeof fileSchema>, 'names' | 'weight'>
+export type SettingName = Exclude<keyof z.infer<FileSchema>, 'names' | 'weight'>
 
 /** One line a setting, for `manyhands config` and the manual. */
 export const settingHelp: Readonly<Record<SettingName, string>> = {
@@ -236,6 +245,7 @@ function readConfigFile(file: string, isNamed: boolean): string | undefined {
 }
 
 function parseConfigFile(text: string, file: string): FileSettings {
+  const { parse, TomlError } = require('smol-toml') as typeof import('smol-toml')
   let value: unknown
   try {
     value = parse(text)
@@ -243,7 +253,7 @@ function parseConfigFile(text: string, file: string): FileSettings {
     if (!(cause instanceof TomlError)) throw cause
     throw new GridError('invalid', `${file}, line ${cause.line}: ${problemOf(cause)}`, { cause })
   }
-  const parsed = partialSchema.safeParse(value)
+  const parsed = fileSchema().partial().safeParse(value)
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]!
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined

@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { printable } from '../../proto/printable.js'
-import { type LogFields, type Logger, silentLogger } from '../../runtime/logger.js'
+import type { LogFields, Logger } from '../../runtime/logger.js'
 import { type Sink, toJson } from './output.js'
 
 /** `error`: somebody must act; `warn`: degraded; `info`: the process changed its state; `debug`: each message. */
@@ -26,11 +26,6 @@ export function createLogger({ stream, level, json }: LoggerOptions): Logger {
   })
   const log = pino({ level, base: null, formatters: { level: (label) => ({ level: label }) } }, destination)
   return wrap(log)
-}
-
-/** A logger for commands that are over in a moment: warnings and errors alone, unless `verbose`. */
-export function commandLogger(stream: Sink, verbose: boolean): Logger {
-  return verbose ? createLogger({ stream, level: 'debug', json: false }) : silentLogger
 }
 
 interface PinoLike {

@@ -4,7 +4,7 @@ import { MODULE_BYTES_MAX } from '../../proto/limits.js'
 import { GridError } from '../../runtime/errors.js'
 import { openNamed } from '../../runtime/named-file.js'
 import { PAGE_BYTES } from '../../sandbox/contract.js'
-import { type AdmissionReport, admit, engine } from '../../sandbox/index.js'
+import type { AdmissionReport } from '../../sandbox/index.js'
 import { type Content, memoryContent } from './content.js'
 import { unreadable } from './opened-file.js'
 
@@ -60,17 +60,18 @@ export async function readWasmFile(shown: string, memoryBytes: number): Promise<
     name: basename(path),
     bytes,
     content: memoryContent(bytes),
-    report: admitModule(bytes, memoryBytes, shown),
+    report: await admitModule(bytes, memoryBytes, shown),
   }
 }
 
 /** Puts a module through the admission that every worker repeats. Throws GridError `invalid` as {@link readWasmFile}. */
-export function admitModule(bytes: Uint8Array, memoryBytes: number, shown: string): AdmissionReport {
+export async function admitModule(bytes: Uint8Array, memoryBytes: number, shown: string): Promise<AdmissionReport> {
   if (!MAGIC.every((byte, i) => bytes[i] === byte)) {
     throw new GridError('invalid', `${shown} is no WebAssembly module`, {
       hint: "a program is compiled for wasm32-wasi, a script is not; 'manyhands tasks' lists what is built in",
     })
   }
+  const { admit, engine } = await import('../../sandbox/index.js')
   return refusing(shown, () => {
     // The pass knows why a component or a 64-bit memory is refused; to the engine both are merely invalid.
     const { report } = admit(bytes, { memoryBytes })

@@ -10,6 +10,8 @@ export interface Import {
   readonly file: string | undefined
   /** Only types cross: nothing of it is left at run time. */
   readonly typeOnly: boolean
+  /** A call: loaded when that is reached, and not along with the file. */
+  readonly atUse: boolean
 }
 
 /** A TypeScript file of the project, read for what its text says and not for what it does. */
@@ -69,16 +71,16 @@ const CALL = /\b(?:import|require)\s*\(\s*'(\d+)'/g
 
 function importsOf(path: string, code: string, strings: readonly string[]): Import[] {
   const found: Import[] = []
-  const add = (index: string | undefined, typeOnly: boolean) => {
+  const add = (index: string | undefined, { typeOnly = false, atUse = false } = {}) => {
     const specifier = strings[Number(index)]!
     const file = specifier.startsWith('.')
       ? posix.normalize(posix.join(dirname(path).split(sep).join('/'), specifier)).replace(/\.js$/, '.ts')
       : undefined
-    found.push({ specifier, file, typeOnly })
+    found.push({ specifier, file, typeOnly, atUse })
   }
-  for (const [, clause = '', index] of code.matchAll(STATEMENT)) add(index, isTypeOnly(clause))
-  for (const [, index] of code.matchAll(BARE)) add(index, false)
-  for (const [, index] of code.matchAll(CALL)) add(index, false)
+  for (const [, clause = '', index] of code.matchAll(STATEMENT)) add(index, { typeOnly: isTypeOnly(clause) })
+  for (const [, index] of code.matchAll(BARE)) add(index)
+  for (const [, index] of code.matchAll(CALL)) add(index, { atUse: true })
   return found
 }
 

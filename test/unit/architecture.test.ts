@@ -299,6 +299,33 @@ function cyclesAlong(counts: (from: string, imported: Import) => boolean): Rule 
 const noCycles = cyclesAlong((from, { file, typeOnly }) => !(typeOnly && RECORDS.has(from) && RECORDS.has(file!)))
 const noCyclesOfValues = cyclesAlong((_, { typeOnly }) => !typeOnly)
 
+/**
+ * What a person waits for, and must not: a command begins with what `program.ts` and its own file load, and each module takes its
+ * part of a millisecond. Of the first: packages that few commands need. Of the second: what `submit` needs for some jobs only.
+ */
+const LOADED_LATE: readonly (readonly [start: string, late: RegExp])[] = [
+  [
+    'cli/program.ts',
+    /^(?:@grpc\/|protobufjs|zod|smol-toml|pino|ink|react)|^cli\/commands\/|^tasks\/|^sandbox\/(?!contract)/,
+  ],
+  ['cli/commands/submit.ts', /^(?:zod|smol-toml|pino|ink|react)|^sandbox\/(?!contract)|^coordinator\/|^worker\/driver/],
+]
+
+/** What is loaded along with the file at `start`: all that it names, and they, but where they name it in a call. */
+function loadedWith(start: string, files: readonly SourceFile[]): ReadonlySet<string> {
+  const byPath = new Map(files.map((file) => [file.path, file]))
+  const loaded = new Set([start])
+  for (const path of loaded)
+    for (const { specifier, file, typeOnly, atUse } of byPath.get(path)?.imports ?? [])
+      if (!typeOnly && !atUse) loaded.add(file ?? specifier)
+  return loaded
+}
+
+const loadsLate: Rule = (files) =>
+  LOADED_LATE.flatMap(([start, late]) =>
+    [...loadedWith(start, files)].filter((name) => late.test(name)).map((name) => `${start} loads ${name}`),
+  )
+
 /** Nothing in `files` breaks `rule`, while `text`, were it at `path`, would. */
 function holds(rule: Rule, files: readonly SourceFile[], path: string, text: string): void {
   assert.is.not(rule([parseSource(path, text)]).length, 0, `the rule does not see its own example at ${path}`)
@@ -340,6 +367,10 @@ Architecture('sees every way to name a module, and nothing in comments and strin
     'node:i - false',
   ])
   assert.not.match(code, 'process')
+})
+
+Architecture('a command loads what it needs, and the rest where it is used', () => {
+  holds(loadsLate, product, 'cli/program.ts', "import { z } from 'zod'\nimport type { pino } from 'pino'")
 })
 
 Architecture('dependencies between folders point one way', () => {

@@ -35,7 +35,7 @@ const product = sources
   .filter(({ path }) => !/^(?:test|bench|examples)\//.test(path))
   .map(({ text }) => text)
   .join('\n')
-const program = buildProgram(async () => {})
+const program = await buildProgram(async () => {})
 const commands = new Map(program.commands.map((command) => [command.name(), command]))
 const flagsOf = (command: Command): readonly string[] => command.options.flatMap(({ long }) => long ?? [])
 const settings = flagsOf(program)

@@ -7,19 +7,16 @@ import { buildProgram } from '../../../cli/program.js'
 
 const test = suite('completion of a line')
 
-const tree = treeOf(
-  buildProgram(async () => {}),
-  [{ name: 'primes', about: 'counts' }],
-)
+const tree = treeOf(await buildProgram(async () => {}), [{ name: 'primes', about: 'counts' }])
 const jobs = [{ value: 'c0ffee', about: 'a job', units: 120 }]
 const offered = (line: string) => {
   const { candidates, paths } = offer(tree, splitLine(line).slice(1), jobs)
   return [paths, ...candidates.map(({ value }) => value)]
 }
 
-test('every command is offered, with what it does, and none that is hidden', () => {
+test('every command is offered, with what it does, and none that is hidden', async () => {
   const { candidates } = offer(tree, [''], [])
-  const names = buildProgram(async () => {}).commands.map((command) => command.name())
+  const names = (await buildProgram(async () => {})).commands.map((command) => command.name())
   for (const name of names)
     assert.ok(
       candidates.find(({ value, about }) => value === name && about !== ''),

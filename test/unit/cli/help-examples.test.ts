@@ -36,7 +36,7 @@ function commandLines(text: string): string[] {
 async function parse(line: string): Promise<string> {
   const { typed, passed } = splitPassed(splitLine(line).slice(1))
   let named = ''
-  const program = buildProgram(async (_, command) => {
+  const program = await buildProgram(async (_, command) => {
     named = command.name()
     const options = command.optsWithGlobals<Record<string, unknown>>()
     if (passed !== undefined) assert.ok(OF_JOBS.has(named), 'words after -- are for tasks')
@@ -48,7 +48,7 @@ async function parse(line: string): Promise<string> {
   return named
 }
 
-for (const command of buildProgram(async () => {}).commands) {
+for (const command of (await buildProgram(async () => {})).commands) {
   const name = command.name()
   if (WITHOUT.has(name)) continue
   examples(`${name} has examples of itself, and each can be typed as it stands`, async () => {
@@ -68,7 +68,7 @@ for (const command of buildProgram(async () => {}).commands) {
 }
 
 examples('the help of the whole has some, too, and one with a mistake is found', async () => {
-  const program = buildProgram(async () => {})
+  const program = await buildProgram(async () => {})
   let text = ''
   program.configureOutput({
     writeOut: (part) => {

@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Command } from 'commander'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { COMMAND_FILES } from '../../../cli/command-list.js'
 import { buildProgram, splitPassed } from '../../../cli/program.js'
 import { run, temporaryFolder } from './run.js'
 
@@ -19,7 +21,7 @@ usage('nothing at all shows the help and is a usage error', async () => {
 })
 
 usage('--help of every command has an example, fits 80 columns and ends well', async () => {
-  const names = buildProgram(async () => {}).commands.map((command) => command.name())
+  const names = (await buildProgram(async () => {})).commands.map((command) => command.name())
   assert.equal(names.filter((name) => name !== 'help').sort(), [
     'cancel',
     'check',
@@ -67,6 +69,18 @@ usage('--help of every command has an example, fits 80 columns and ends well', a
     const wide = stdout.split('\n').filter((line) => line.length > 80 && !/^ {2}manyhands /.test(line))
     assert.equal(wide, [], name)
     if (!['help', 'config'].includes(name)) assert.match(stdout, /manyhands [a-z-]+/, name)
+  }
+})
+
+usage('each file defines the commands under whose names it is loaded, and no other', async () => {
+  for (const { names, load } of COMMAND_FILES) {
+    const program = new Command()
+    const define = await load()
+    define({ add: (words) => program.command(words) })
+    assert.equal(
+      program.commands.map((command) => command.name()),
+      names,
+    )
   }
 })
 
