@@ -137,14 +137,15 @@ export class ResultsStream {
         await this.#send(facts.splice(0), [])
         bytes = 0
       }
-      if (facts.length > 0) await this.#send(facts, [])
       const isAll = page.length < FACTS_PAGE
-      if (isAll || !this.#isByConfidence) await this.#sendSettled()
+      if (isAll || !this.#isByConfidence) await this.#sendSettled(facts)
+      else if (facts.length > 0) await this.#send(facts, [])
       if (isAll || this.#signal.aborted) return
     }
   }
 
-  async #sendSettled(): Promise<void> {
+  /** Sends units that are settled, behind the last of the facts they lean on. */
+  async #sendSettled(facts: readonly ReportFact[]): Promise<void> {
     const ready: { unit: number; result: Answered }[] = []
     for (const unit of this.#due) {
       const result = settledResult(this.#shard.record(unit))
@@ -154,14 +155,19 @@ export class ResultsStream {
       }
       if (result.agreeing.every((vote) => this.#sent.has(voteName(vote)))) ready.push({ unit, result })
     }
-    for (let at = 0; at < ready.length && !this.#signal.aborted; at += RESULTS_UNITS_MAX)
-      await this.#sendUnits(ready.slice(at, at + RESULTS_UNITS_MAX))
+    let unsent = facts
+    for (let at = 0; at < ready.length && !this.#signal.aborted; at += RESULTS_UNITS_MAX) {
+      await this.#sendUnits(unsent, ready.slice(at, at + RESULTS_UNITS_MAX))
+      unsent = []
+    }
+    if (unsent.length > 0) await this.#send(unsent, [])
   }
 
-  async #sendUnits(units: readonly { unit: number; result: Answered }[]): Promise<void> {
+  async #sendUnits(facts: readonly ReportFact[], units: readonly { unit: number; result: Answered }[]): Promise<void> {
     const small = this.#request.withOutputs
       ? await readSmall(this.#c, this.#shard, units)
       : new Map<number, Uint8Array>()
+    let unsent = facts
     let settled: SettledUnit[] = []
     let bytes = 0
     for (const { unit, result } of units) {
@@ -177,11 +183,12 @@ export class ResultsStream {
       })
       bytes += 64 + (output?.length ?? 0)
       if (bytes < MESSAGE_BYTES) continue
-      await this.#send([], settled)
+      await this.#send(unsent, settled)
+      unsent = []
       settled = []
       bytes = 0
     }
-    if (settled.length > 0) await this.#send([], settled)
+    if (settled.length > 0) await this.#send(unsent, settled)
   }
 
   async #send(facts: readonly ReportFact[], settled: readonly SettledUnit[]): Promise<void> {
