@@ -18,6 +18,7 @@ test('the public network prices identities; private and other networks do not', 
 
 test('the CA seed is scrypt of the secret, salted with the name', () => {
   const options = { N: 2 ** 15, r: 8, p: 1, maxmem: 2 ** 26 }
+  assert.is(toHex(resolveNetwork('main').caSeed), scryptSync('', 'manyhands|main', 32, options).toString('hex'))
   assert.is(toHex(resolveNetwork('test').caSeed), scryptSync('', 'manyhands|test', 32, options).toString('hex'))
   assert.is(
     toHex(resolveNetwork('lab', secret).caSeed),
