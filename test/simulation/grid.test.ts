@@ -3,8 +3,13 @@ import * as assert from 'uvu/assert'
 import { gridScenario } from './scenarios/grid.js'
 import { World } from './world/world.js'
 
-/** Seeds of every run of the tests; `npm run sim -- --scenario grid --seeds 200` runs many more. */
-const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8]
+/**
+ * Seeds of every run of the tests: together they have every fault below, crashes and lost writes in several of them, and hundreds of
+ * disputes in two. `npm run sim -- --scenario grid --seeds 200` runs many more.
+ */
+const SEEDS = [1, 4, 5, 7, 8]
+/** Those that take the least time. */
+const REPEATED = [5, 7]
 
 const grid = suite('whole grids in simulation')
 
@@ -36,7 +41,7 @@ grid('the faults that these seeds are about did happen', () => {
     assert.ok((happened.get(name) ?? 0) > 0, `${name} never happened`)
 })
 
-for (const seed of [1, 2]) {
+for (const seed of REPEATED) {
   grid(`a grid run again from its seed does the same things in the same order (seed ${seed})`, async () => {
     assert.is((await runSeed(seed)).hash, hashes.get(seed))
   })
