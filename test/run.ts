@@ -13,6 +13,7 @@ import { dirname, join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
 import { packageRoot } from '../runtime/package-root.js'
+import { withSourcePlaces } from './support/source-places.js'
 
 /** Slowest kinds first, so that the lanes end at about the same time. */
 const KINDS = ['e2e', 'simulation', 'property', 'unit']
@@ -74,7 +75,7 @@ function runFile(file: string, limitMs: number): Promise<Outcome> {
     let trouble: string | undefined
     let exitGrace: NodeJS.Timeout | undefined
     let outputGrace: NodeJS.Timeout | undefined
-    const child = spawn(process.execPath, ['--enable-source-maps', join(testFolder, file)], {
+    const child = spawn(process.execPath, [join(testFolder, file)], {
       cwd: packageRoot,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, NO_COLOR: '1' },
@@ -142,7 +143,7 @@ function show(file: string, outcome: Outcome): void {
   console.log(`${good ? 'ok  ' : 'FAIL'}  ${file}  ${counts}  ${outcome.seconds.toFixed(1)} s`)
   if (good) return
   if (outcome.trouble !== undefined) console.log(`      ${outcome.trouble}`)
-  console.log(outcome.output.replace(/^/gm, '      '))
+  console.log(withSourcePlaces(outcome.output).replace(/^/gm, '      '))
 }
 
 async function main(): Promise<void> {

@@ -22,7 +22,7 @@ async function runTests(files: Readonly<Record<string, string>>, args: readonly 
   try {
     await writeFile(join(folder, 'package.json'), '{"type":"module"}')
     await symlink(join(packageRoot, 'node_modules'), join(folder, 'node_modules'), 'junction')
-    for (const file of ['test/run.js', 'runtime/package-root.js']) {
+    for (const file of ['test/run.js', 'test/support/source-places.js', 'runtime/package-root.js']) {
       await mkdir(join(folder, 'out', dirname(file)), { recursive: true })
       await cp(join(compiled, file), join(folder, 'out', file))
     }

@@ -20,7 +20,7 @@ export class TestProcess {
 
   constructor(name: string, module: string, args: readonly string[], under: readonly string[] = []) {
     this.name = name
-    const [command, ...words] = [...under, process.execPath, '--enable-source-maps', '--expose-gc']
+    const [command, ...words] = [...under, process.execPath, '--expose-gc']
     this.child = fork(module, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], execPath: command!, execArgv: words })
     for (const stream of [this.child.stdout, this.child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
