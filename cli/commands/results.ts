@@ -8,6 +8,7 @@ import { failureText } from '../jobs/answers.js'
 import { collect, readAnswers, retriesOf } from '../jobs/collect.js'
 import { checkUnit, resolveJob, shortId } from '../jobs/job-view.js'
 import { EXIT, type ExitCode } from '../terminal/exit-codes.js'
+import { plural } from '../terminal/output.js'
 import { type Crashes, withGridCrashes } from '../trap/crashes.js'
 
 /** `manyhands results`: what came of a job, proved on this machine. */
@@ -120,8 +121,12 @@ async function showFailed(
       output.line(failureText(answer))
     }
   }
-  if (failed === 0) output.note('no unit failed')
-  else {
+  if (failed === 0) {
+    const { missingCount } = reading.summary()
+    output.note(
+      missingCount === 0 ? 'no unit failed' : `no unit failed so far; ${plural(missingCount, 'unit')} not settled yet`,
+    )
+  } else {
     const id = shortId(job.jobId)
     const flags = sameNetworkFlags(context)
     output.note(

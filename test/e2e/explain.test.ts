@@ -22,6 +22,8 @@ for (const situation of situations.filter(({ name }) => PLAYED.includes(name))) 
 
 test('a unit has a past, and status counts the worker once', async () => {
   const job = await grid.submit()
+  const { stderr } = await grid.cluster.asked(['results', job, '--failed'])
+  assert.match(stderr, /no unit failed so far; \d+ units? not settled yet/)
   await grid.worker('first')
   const seen = async () => {
     const { unit } = (await grid.explain({ ask: [`${job}/0`] })) as unknown as {

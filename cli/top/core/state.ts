@@ -28,6 +28,8 @@ export interface TopState {
   tab: Tab
   readonly lists: Record<'jobs' | 'units' | 'peers', ListState>
   jobs: readonly JobRow[]
+  /** Whether it is known which jobs there are. */
+  areJobsListed: boolean
   units: UnitsState | undefined
   readonly peers: Map<NodeId, PeerRow>
   machine: ProcessState | undefined
@@ -54,6 +56,7 @@ export function initialState(columns: number, rows: number, wallMs: number): Top
     tab: 'jobs',
     lists: { jobs: EMPTY_LIST, units: EMPTY_LIST, peers: EMPTY_LIST },
     jobs: [],
+    areJobsListed: false,
     units: undefined,
     peers: new Map(),
     machine: undefined,

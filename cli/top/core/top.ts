@@ -54,6 +54,7 @@ export class Top {
           const { look, trouble } = known.get(job.jobId) ?? { look: undefined, trouble: '' }
           return { ...job, look, trouble }
         })
+        state.areJobsListed = true
         return []
       }
       case 'jobLooked':

@@ -41,11 +41,13 @@ export class JobsSource {
   /** Looks at the list of jobs on this machine and, the first time, at that in the network. */
   async refresh(withNetwork: boolean): Promise<void> {
     const { client, list, named, emit, signal } = this.#c
-    const listed = new Map((await list.all().catch(() => [])).map((job) => [job.jobId, job]))
     if (withNetwork) {
+      // What this machine knows is shown while the network is asked.
+      if ((await list.all().catch(() => [])).length > 0) await this.refresh(false)
       const { overlay, sha256, signer } = client.parts
       this.#elsewhere = await readJobRecords(overlay, sha256, signer.publicKey).catch(() => this.#elsewhere)
     }
+    const listed = new Map((await list.all().catch(() => [])).map((job) => [job.jobId, job]))
     if (signal.aborted) return
     const ids = [...new Set([...named, ...listed.keys(), ...this.#elsewhere])].slice(0, SHOWN_MAX)
     emit({ type: 'jobsListed', jobs: ids.map((jobId) => rowOf(jobId, listed.get(jobId))) })

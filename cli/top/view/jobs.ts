@@ -98,7 +98,8 @@ export function jobsView(state: Readonly<TopState>): readonly Line[] {
   return lines
 }
 
-function emptyText({ jobs, lists }: Readonly<TopState>): string {
+function emptyText({ jobs, areJobsListed, lists }: Readonly<TopState>): string {
+  if (!areJobsListed) return 'looking for your jobs'
   return jobs.length > 0
     ? `no job holds '${clean(lists.jobs.search)}'`
     : 'no jobs yet; a first one: manyhands submit primes --range 0..10^8:10^6'

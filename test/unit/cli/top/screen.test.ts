@@ -120,6 +120,13 @@ screens('any text and any size leave the screen whole', () => {
   )
 })
 
+screens('nobody is told that there are no jobs before it is known', () => {
+  const top = new TestTop(80, 24)
+  assert.match(top.screen, /looking for your jobs/)
+  top.handle({ type: 'jobsListed', jobs: [] })
+  assert.match(top.screen, /no jobs yet/)
+})
+
 screens('a resize keeps the selected row in sight', () => {
   const top = new TestTop(200, 60)
   const jobs = Array.from({ length: 100 }, (_, i) => listed(jobId(`a${String(i).padStart(3, '0')}`)))

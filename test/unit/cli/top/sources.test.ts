@@ -56,6 +56,30 @@ jobs('jobs of the list are watched until they end, each change pushed', async ()
   seen.stop.abort()
 })
 
+jobs('what this machine knows is shown while the network is asked for the jobs of other machines', async () => {
+  const grid = new FakeGrid()
+  const job = grid.job({ name: 'sums' }, () => printed('x'))
+  const entry = { jobId: job.jobId, name: 'sums', task: 'primes', createdAtMs: 0, units: 1, parent: undefined }
+  const seen = recording()
+  let answer = () => {}
+  const asked = new Promise<void>((resolve) => {
+    answer = resolve
+  })
+  grid.overlay.getRecord = async () => {
+    await asked
+    return []
+  }
+  const source = new JobsSource({ client: grid.client, list: { all: async () => [entry] }, named: [], ...seen })
+  const refreshed = source.refresh(true)
+  await eventually(() => seen.of('jobsListed').length > 0, WAIT_MS, 'the list of this machine')
+  assert.is(seen.of('jobsListed')[0]!.jobs.length, 1)
+  answer()
+  await deadline(refreshed, WAIT_MS, 'the list of the network')
+  assert.is(seen.of('jobsListed').length, 2)
+  seen.stop.abort()
+  await deadline(source.closed(), WAIT_MS, 'closed')
+})
+
 jobs('a job that nobody knows is said to be gone', async () => {
   const grid = new FakeGrid()
   const seen = recording()
