@@ -33,9 +33,11 @@ export class PaceMeter {
    * first guess from its whole life; it counts for a minute.
    */
   add(now: Millis, decided: number, total: number, ageMs?: Millis): Pace {
-    if (this.#samples.length === 0 && ageMs !== undefined && ageMs > 0 && decided > 0) {
+    // A home may know nothing of its shards at the first look: what it learns then was not decided in between.
+    const isFirst = this.#samples.every((sample) => sample.decided === 0)
+    if (isFirst && ageMs !== undefined && ageMs > 0 && decided > 0) {
       const seenMs = Math.min(ageMs, WINDOW_MS)
-      this.#samples.push({ at: now - seenMs, decided: decided * (1 - seenMs / ageMs) })
+      this.#samples = [{ at: now - seenMs, decided: decided * (1 - seenMs / ageMs) }]
     }
     const last = this.#samples.at(-1)
     // A home that took over may know less for a moment: count from there again.

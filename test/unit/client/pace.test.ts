@@ -51,4 +51,12 @@ pace('many looks a second do not grow its memory or lose the rate', () => {
   assert.ok(Math.abs(last.unitsPerSecond - 100) < 2, `${last.unitsPerSecond}`)
 })
 
+pace('what a home learns after the first look was not decided in between', () => {
+  const meter = new PaceMeter()
+  meter.add(0, 0, 1000, 500_000)
+  const { unitsPerSecond, eta } = meter.add(300, 500, 1000, 500_300)
+  assert.ok(unitsPerSecond > 0.9 && unitsPerSecond < 1.1, String(unitsPerSecond))
+  assert.ok(eta!.lowMs > 100_000)
+})
+
 pace.run()
