@@ -2,6 +2,7 @@
 import { deserialize } from 'node:v8'
 import type { Limits } from '../../proto/model.js'
 import { admit, engine, FixedBytes, functionNames, runProgram, submittedFunction } from '../../sandbox/index.js'
+import { boundCompilation } from '../../worker/compute/bound-compilation.js'
 import { PROGRAM_NAME } from '../../worker/compute/execute-module.js'
 
 /** A unit with everything it sees. */
@@ -35,6 +36,7 @@ export interface TrapAnswer {
 /** Callers that are named. */
 const CALLERS_MAX = 6
 
+boundCompilation()
 const parts: Buffer[] = []
 for await (const part of process.stdin) parts.push(part as Buffer)
 const { module, limits, environment, files, ...input } = deserialize(Buffer.concat(parts)) as TrapQuestion

@@ -8,6 +8,7 @@ import { rmdirSync } from 'node:fs'
 import { type ConnectOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { systemClock } from '../../runtime/clock.js'
+import { boundCompilation } from './bound-compilation.js'
 import { FrameReader, writeFrame } from './frames.js'
 import {
   type Control,
@@ -30,6 +31,7 @@ const READ_BYTES = 256 * 1024
 const UNSENT_BYTES_MAX = 32 * 1024 * 1024
 
 process.title = 'manyhands compute'
+boundCompilation()
 
 let pool: Pool | undefined
 

@@ -2,15 +2,17 @@ import { readFileSync } from 'node:fs'
 import { getPriority } from 'node:os'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { assemble, text as nameText, u32 } from '../../../../cli/sandbox-check/assemble.js'
+import { assemble, call, text as nameText, op, u32 } from '../../../../cli/sandbox-check/assemble.js'
 import { digestOutput, ZERO_DIGEST } from '../../../../job/facts/digest.js'
 import { unitOutputCodec } from '../../../../proto/codec/facts.js'
 import type { JobId } from '../../../../proto/model.js'
 import { type Clock, systemClock } from '../../../../runtime/clock.js'
 import { sha256 } from '../../../../runtime/hash.js'
 import type { ComputeResult, UnitOnThread } from '../../../../worker/compute/compute.js'
+import { processCpuMs } from '../../../../worker/compute/process-cpu.js'
 import { type ComputeBench, computeBench, computeSpec } from '../../../support/compute/compute.js'
 import { moduleBench } from '../../../support/compute/module-job.js'
+import { buildModule, command } from '../../../support/compute/wasm-builder.js'
 import { eventually } from '../../../support/deadline.js'
 
 const text = (result: ComputeResult | undefined) =>
@@ -318,5 +320,32 @@ memory('goes back to the machine when large modules are over, were they used one
     await bench.close()
   }
 })
+
+/** Calls in turn `count` functions of some 800 KB, each of which keeps an optimising compiler busy, without end. */
+function largeHotFunctions(count: number): Uint8Array {
+  const locals = 60
+  const branches = Array.from({ length: 44_000 }, (_, i) => {
+    const [from, with_, to] = [i % locals, (i * 7 + 3) % locals, (i * 11 + 1) % locals]
+    const sum = [...op.get(from), ...op.get(with_), 0x7c, ...op.set(to)]
+    return [...op.get(from), 0xa7, 0x04, 0x40, ...op.get(with_), ...op.set(to), 0x05, ...sum, 0x0b]
+  })
+  const large = { locals: [[locals, 'i64']], body: branches } as const
+  const calls = Array.from({ length: count }, (_, index) => call(index + 1))
+  return buildModule(command([op.loop, calls, op.br(0), op.end], { functions: Array(count).fill(large) }))
+}
+
+if (process.platform === 'linux')
+  memory('is not taken by compiling many large functions at once', async () => {
+    const bench = moduleBench(1)
+    try {
+      bench.start(largeHotFunctions(8))
+      await eventually(() => (processCpuMs(bench.compute.pid!) ?? 0) > 5_000, 60_000, 'some functions are compiled')
+      const status = readFileSync(`/proc/${bench.compute.pid}/status`, 'latin1')
+      const mostMib = Number(/VmHWM:\s+(\d+)/.exec(status)![1]) / 1_024
+      assert.ok(mostMib < 420, `${mostMib} MiB at the most`)
+    } finally {
+      await bench.close()
+    }
+  })
 
 memory.run()
