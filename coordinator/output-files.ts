@@ -15,8 +15,8 @@ export interface OutputFiles {
   extend(digest: Digest, keepUntilMs: number): Promise<void>
   /** Deletes an output that nobody wants. */
   remove(digest: Digest): Promise<void>
-  /** The bytes, or undefined when they are not here (any more). */
-  read(digest: Digest): Promise<Uint8Array | undefined>
+  /** Up to `length` bytes from `start` on, or undefined when they are not here (any more). */
+  read(digest: Digest, start: number, length: number): Promise<Uint8Array | undefined>
 }
 
 /** Outputs as whole files of a blob store, under the quota of the job's submitter. */
@@ -28,6 +28,6 @@ export function blobOutputFiles(store: BlobStore): OutputFiles {
     keep: (digest, bytes, terms) => store.putWhole(digest, bytes, { ...terms, pin: true }),
     extend: (digest, keepUntilMs) => store.extendWhole(digest, keepUntilMs),
     remove: async (digest) => void (await store.deleteWhole(digest)),
-    read: (digest) => store.readWhole(digest),
+    read: (digest, start, length) => store.readWhole(digest, start, length),
   }
 }

@@ -53,12 +53,35 @@ export function collect<In>(stream: MessageStream<In, never>, take: (message: In
   })
 }
 
+/** A piece of what is sent in several. */
+interface Piece {
+  readonly isFirst: boolean
+  readonly bytes: Uint8Array
+}
+
 /** `bytes` in pieces, one at least, until `isOver` says that nobody wants them any more. */
 export function* piecesOf(
   bytes: Uint8Array,
   pieceBytes: number,
   isOver: () => boolean = () => false,
-): Generator<{ readonly isFirst: boolean; readonly bytes: Uint8Array }> {
+): Generator<Piece> {
   for (let at = 0; (at === 0 || at < bytes.length) && !isOver(); at += pieceBytes)
     yield { isFirst: at === 0, bytes: bytes.subarray(at, at + pieceBytes) }
+}
+
+/**
+ * The same of what `read` gives, each piece read when the one before is sent: what slow readers wait for is not in memory.
+ * Rejects with GridError `notFound` where it gives nothing.
+ */
+export async function* piecesRead(
+  read: (start: number, length: number) => Promise<Uint8Array | undefined>,
+  pieceBytes: number,
+  isOver: () => boolean = () => false,
+): AsyncGenerator<Piece> {
+  for (let at = 0; !isOver(); at += pieceBytes) {
+    const bytes = await read(at, pieceBytes)
+    if (bytes === undefined) throw new GridError('notFound', 'the content is not here any more')
+    if (at === 0 || bytes.length > 0) yield { isFirst: at === 0, bytes }
+    if (bytes.length < pieceBytes) return
+  }
 }

@@ -8,7 +8,7 @@ import type { Clock, Millis, Timer } from '../../runtime/clock.js'
 import { consume } from '../../runtime/consume.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import type { Logger } from '../../runtime/logger.js'
-import { collect, piecesOf, sendAll, within } from '../../runtime/transfer.js'
+import { collect, piecesRead, sendAll, within } from '../../runtime/transfer.js'
 import type { Endpoint, Transport } from '../../runtime/transport.js'
 import type { BookedJob } from '../jobs/booked-job.js'
 import type { OutputFiles } from '../output-files.js'
@@ -118,8 +118,8 @@ export class OutputCopies {
     const { clock, outputs, transport, logger, onCopied } = this.#c
     const { jobId, shard, unit, digest, to } = push
     try {
-      const bytes = await outputs.read(digest)
-      if (bytes === undefined || this.#closed) return
+      const read = (start: number, length: number) => outputs.read(digest, start, length)
+      if ((await read(0, 0)) === undefined || this.#closed) return
       const stream = transport.open(to, methods.putOutput)
       const patience = { clock, idleMs: IDLE_MS }
       let stored = false
@@ -130,8 +130,8 @@ export class OutputCopies {
         isOver = true
       })
       answered.catch(() => {})
-      function* pieces() {
-        for (const piece of piecesOf(bytes!, CHUNK_BYTES, () => isOver))
+      async function* pieces() {
+        for await (const piece of piecesRead(read, CHUNK_BYTES, () => isOver))
           yield { start: piece.isFirst ? { jobId, shard, unit, digest } : undefined, bytes: piece.bytes }
       }
       await sendAll(stream, pieces(), patience)

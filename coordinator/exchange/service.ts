@@ -18,7 +18,7 @@ import type { RangeReply } from '../../proto/sync-messages.js'
 import type { Clock, Millis } from '../../runtime/clock.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
 import { takeRequest } from '../../runtime/take-request.js'
-import { piecesOf, sendAll } from '../../runtime/transfer.js'
+import { piecesRead, sendAll } from '../../runtime/transfer.js'
 import type { Caller, MessageStream, Transport } from '../../runtime/transport.js'
 import type { BookedJob } from '../jobs/booked-job.js'
 import type { JobBook } from '../jobs/job-book.js'
@@ -73,8 +73,12 @@ export function serveExchange(transport: Transport, context: ExchangeServiceCont
     takeRequest(context.clock, stream, (request) => {
       if (copying >= COPIES_MAX) return stream.cancel(new GridError('quota', 'too many outputs are being copied'))
       copying++
-      stream.onClose(() => copying--)
-      copyOutput(context, stream, request).catch((error: unknown) => stream.cancel(toGridError(error)))
+      let isOver = false
+      stream.onClose(() => {
+        copying--
+        isOver = true
+      })
+      copyOutput(context, stream, request, () => isOver).catch((error: unknown) => stream.cancel(toGridError(error)))
     }),
   )
 }
@@ -132,6 +136,7 @@ async function copyOutput(
   context: ExchangeServiceContext,
   stream: MessageStream<unknown, Chunk>,
   { jobId, shard, unit, digest }: OutputRequest,
+  isOver: () => boolean,
 ): Promise<void> {
   const held = context.heldShard(jobId, shard)
   if (held === undefined) throw new GridError('notFound', `shard ${shard} is not kept here`)
@@ -139,10 +144,11 @@ async function copyOutput(
     throw new GridError('forbidden', 'outputs of open units are for owners of the shard')
   const { core } = context.owner()
   const record = core.shard(jobId, shard)?.record(unit)
-  const bytes = record?.kept.includes(digest) === true ? await context.outputs.read(digest) : undefined
-  if (bytes === undefined && record !== undefined && core.isComing(record))
+  const read = (start: number, length: number) => context.outputs.read(digest, start, length)
+  const isHere = record?.kept.includes(digest) === true && (await read(0, 0)) !== undefined
+  if (!isHere && record !== undefined && core.isComing(record))
     throw new GridError('unavailable', `the output of unit ${unit} is on its way here`)
-  if (bytes === undefined) throw new GridError('notFound', `the output of unit ${unit} is not here`)
-  await sendAll(stream, piecesOf(bytes, CHUNK_BYTES), { clock: context.clock, idleMs: COPY_IDLE_MS })
+  if (!isHere) throw new GridError('notFound', `the output of unit ${unit} is not here`)
+  await sendAll(stream, piecesRead(read, CHUNK_BYTES, isOver), { clock: context.clock, idleMs: COPY_IDLE_MS })
   stream.end()
 }

@@ -11,7 +11,7 @@ import { CHUNK_BYTES, UNITS_PAGE_MAX } from '../../proto/limits.js'
 import type { PublicKey } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
 import { GridError, toGridError } from '../../runtime/errors.js'
-import { piecesOf, sendAll } from '../../runtime/transfer.js'
+import { piecesOf, piecesRead, sendAll } from '../../runtime/transfer.js'
 import type { Caller, MessageStream } from '../../runtime/transport.js'
 import type { BookedJob } from '../jobs/booked-job.js'
 import { isNamed, type ResultsContext, ResultsStream, readSmall, settledResult } from './results-stream.js'
@@ -72,13 +72,11 @@ export class ResultsService {
       if (result?.digest !== digest)
         throw new GridError('notFound', `unit ${unit} has no settled result with this digest`)
       const small = await readSmall(this.#c, shard, [{ unit, result }])
-      const bytes = small.get(unit) ?? (await this.#c.outputs.read(digest))
-      if (bytes === undefined) throw new GridError('notFound', `the output of unit ${unit} is not kept any more`)
-      await sendAll(
-        stream,
-        piecesOf(bytes, CHUNK_BYTES, () => signal.aborted),
-        { clock: this.#c.clock, idleMs: OUTPUT_IDLE_MS },
-      )
+      const bytes = small.get(unit)
+      const isOver = () => signal.aborted
+      const read = (start: number, length: number) => this.#c.outputs.read(digest, start, length)
+      const pieces = bytes ? piecesOf(bytes, CHUNK_BYTES, isOver) : piecesRead(read, CHUNK_BYTES, isOver)
+      await sendAll(stream, pieces, { clock: this.#c.clock, idleMs: OUTPUT_IDLE_MS })
       stream.end()
     })
   }

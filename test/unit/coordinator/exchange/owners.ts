@@ -250,7 +250,7 @@ export class Owners {
       keep: async (digest, bytes) => void kept.set(digest, bytes),
       extend: async () => {},
       remove: async (digest) => void kept.delete(digest),
-      read: async (digest) => kept.get(digest),
+      read: async (digest, start, length) => kept.get(digest)?.subarray(start, start + length),
     }
     const self: Endpoint = { nodeId: identity.nodeId, address }
     const ownersSeen = (key: Point, count: number) =>
