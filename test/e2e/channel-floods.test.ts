@@ -10,6 +10,7 @@ import { systemClock } from '../../runtime/clock.js'
 import { GridError } from '../../runtime/errors.js'
 import { MESSAGE_BYTES_MAX, type MessageStream, type UnaryMethod } from '../../runtime/transport.js'
 import { deadline, eventually } from '../support/deadline.js'
+import { KeyChanges } from '../support/hostile/key-changes.js'
 import {
   callHeaders,
   DATA,
@@ -346,6 +347,23 @@ test('a compressed message is refused before anything is spent on it', async () 
   request.end(grpcMessage(new Uint8Array(20), 20, 1))
   const [headers] = await deadline(once(request, 'response'), 20_000, 'the answer')
   assert.is(headers['grpc-status'], '12')
+  assert.is(await nodes.leaf({ identity: alice }).call(endpoint, whoAmI, '', SOON), alice.nodeId)
+})
+
+test('a connection whose keys are changed again and again is ended; a few times is fine', async () => {
+  const { endpoint } = await nodes.peer(serve)
+  const open = async () => {
+    const changes = await KeyChanges.open(endpoint.address, createIdentity())
+    assert.ok(changes !== undefined, 'the peer lets it in')
+    cleanUps.push(() => changes.close())
+    return changes
+  }
+  const few = await open()
+  const many = await open()
+  few.change(16)
+  many.change(1_000)
+  await eventually(() => many.closed, 10_000, 'the flood is ended')
+  assert.not(few.closed)
   assert.is(await nodes.leaf({ identity: alice }).call(endpoint, whoAmI, '', SOON), alice.nodeId)
 })
 

@@ -19,8 +19,10 @@ import {
 import {
   closedWindows,
   emptyFrames,
+  emptyMessages,
   endlessHeaders,
   headerBombs,
+  keyChanges,
   pingsAndSettings,
   rapidResets,
   smallCompressed,
@@ -89,6 +91,8 @@ export const abuseRows: Readonly<Record<string, Row>> = {
   'empty-frames': { round: emptyFrames, limit: RESETS },
   'closed-windows': { round: closedWindows, limit: HELD },
   'unfinished-messages': { round: unfinishedMessages, limit: HELD },
+  'key-changes': { round: keyChanges, limit: 'secrets of a TLS connection: 64' },
+  'empty-messages': { round: emptyMessages, limit: 'calls and messages that wait: 512 of a key; turns of 4 ms' },
   'small-compressed': { round: smallCompressed, limit: 'compressed messages: none; resets' },
   together: { round: together, limit: `turns of 4 ms, fair by address; handshakes: 128; ${HELD}; ${RESETS}` },
 }

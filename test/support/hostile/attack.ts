@@ -43,6 +43,8 @@ const REFUSAL_CHARS_MAX = 120
 const HUNG_UP = /Session closed with error code 2/
 /** What it had not read yet when it ended the connection: never run. */
 const NOT_READ = /Stream refused by server/
+/** A busy machine does not get all connections open in time; whether the peer is there still, those who know it say. */
+const NOT_IN_TIME = /^no answer from .* within/
 /** A stream of a caller that did not say what it wants: the peer is there, the caller was not. */
 const SAID_NOTHING = /^(no hello|nothing was asked)$/
 
@@ -132,7 +134,9 @@ export class Attack {
           ? 'hung up'
           : NOT_READ.test(message)
             ? 'not read'
-            : code
+            : NOT_IN_TIME.test(message)
+              ? 'not in time'
+              : code
         : code
     this.#codes.set(end, (this.#codes.get(end) ?? 0) + 1)
     if (message !== '')

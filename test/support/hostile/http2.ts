@@ -1,7 +1,9 @@
 import { gzipSync } from 'node:zlib'
+import { RECEIVE_WINDOW_BYTES } from '../../../overlay/channel/grpc-server.js'
 import { methods } from '../../../proto/methods.js'
 import { MESSAGE_BYTES_MAX } from '../../../runtime/transport.js'
 import { type Attack, times } from './attack.js'
+import { KeyChanges } from './key-changes.js'
 import {
   CONTINUATION,
   callHeaders,
@@ -162,6 +164,40 @@ export function unfinishedMessages(attack: Attack, from?: string): Promise<void>
     }
   }
   return each(attack, GREEDY_CONNECTIONS, [], act, from)
+}
+
+/** Keys of TLS that are changed thousands of times. */
+export async function keyChanges(attack: Attack): Promise<void> {
+  const lane = async () => {
+    while (!attack.signal.aborted) {
+      const changes = await KeyChanges.open(attack.target.endpoint.address, attack.any().identity)
+      while (changes !== undefined && !changes.closed && !attack.signal.aborted) {
+        attack.sent += FRAMES
+        changes.change(FRAMES)
+        await pause()
+      }
+      attack.note('tls', 'closed')
+      changes?.close()
+    }
+  }
+  await Promise.all([...times(CONNECTIONS)].map(() => lane()))
+}
+
+/** Messages of five bytes, as many as a window takes: on a stream that is read, one that says no, and one call. */
+export function emptyMessages(attack: Attack): Promise<void> {
+  const paths = [methods.blobPut, methods.work, methods.watch, methods.status].map(({ path }) => path)
+  const piece = new Uint8Array(FRAME_BYTES_MAX)
+  return each(attack, CONNECTIONS, [], async (raw, index) => {
+    const stream = raw.nextStream()
+    raw.write(openCall(stream, callHeaders(paths[index % paths.length]!)))
+    for (const _ of times(RECEIVE_WINDOW_BYTES / 2 / FRAME_BYTES_MAX)) {
+      attack.sent += Math.floor(FRAME_BYTES_MAX / grpcMessage(new Uint8Array(0)).length)
+      raw.write(frame(DATA, 0, stream, piece))
+      await raw.drained(attack.signal)
+      if (raw.closed || attack.signal.aborted) return
+    }
+    raw.write(reset(stream))
+  })
 }
 
 /** Very small messages that are said to be compressed: each costs the reader a decompressor, hundreds a frame. */
