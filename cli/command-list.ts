@@ -4,6 +4,8 @@ import type { CommandTable } from './command-table.js'
 interface CommandFile {
   /** Names of its commands. */
   readonly names: readonly string[]
+  /** It tells of all commands, which are loaded with it. */
+  readonly tellsOfAll?: true
   readonly load: () => Promise<(commands: CommandTable) => void>
 }
 
@@ -45,6 +47,10 @@ export const COMMAND_FILES: readonly CommandFile[] = [
   { names: ['network'], load: async () => (await import('./commands/network.js')).defineNetwork },
   { names: ['doctor'], load: async () => (await import('./commands/doctor.js')).defineDoctor },
   { names: ['config'], load: async () => (await import('./commands/config.js')).defineConfig },
-  { names: ['completion'], load: async () => (await import('./commands/completion.js')).defineCompletion },
+  {
+    names: ['completion'],
+    tellsOfAll: true,
+    load: async () => (await import('./commands/completion.js')).defineCompletion,
+  },
   { names: ['demo'], load: async () => (await import('./commands/demo.js')).defineDemo },
 ]

@@ -87,7 +87,7 @@ async function addCommands(program: Command, files: typeof COMMAND_FILES, onActi
 function filesFor(program: Command, typed: readonly string[]): typeof COMMAND_FILES {
   const { named } = commandNamed(program, typed)
   const file = COMMAND_FILES.find(({ names }) => named !== undefined && names.includes(named))
-  return file === undefined ? COMMAND_FILES : [file]
+  return file === undefined || file.tellsOfAll ? COMMAND_FILES : [file]
 }
 
 /** Runs one command line (without node and program name) to its end and gives the exit code. Throws what loading its file throws. */
