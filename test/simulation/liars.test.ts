@@ -7,13 +7,15 @@ import { World } from './world/world.js'
 
 const SEED = 1
 /** Enough to see a lone liar succeed; rings, and how long a job takes, are for `npm run trust`. */
-const FEW_UNITS = 1_000
+const FEW_UNITS = 500
+/** Enough for the end of the job, where somebody is waited for, to be a small part of it. */
+const MORE_UNITS = 1_000
 
-async function run(name: string): Promise<Measures> {
+async function run(name: string, units = FEW_UNITS): Promise<Measures> {
   const population = populations.find((each) => each.name === name)!
   const world = new World(SEED, { scenario: `liars-${name}`, profile: linkProfiles.wan })
   try {
-    const measures = await runLiars(world, population, FEW_UNITS)
+    const measures = await runLiars(world, population, units)
     console.log(`  ${JSON.stringify(measures)}`)
     return measures
   } finally {
@@ -26,7 +28,7 @@ const liars = suite('liars in simulation')
 liars('a ring does not get further by claiming 64 threads for each key', async () => {
   const measures = await run('threads-10')
   assert.is(measures.undecided, 0)
-  assert.ok(measures.wrong <= 10, `${measures.wrong} of ${FEW_UNITS} wrong`)
+  assert.ok(measures.wrong <= 5, `${measures.wrong} of ${FEW_UNITS} wrong`)
   assert.ok(measures.captured < 0.1, `they were granted ${measures.captured} of all instances`)
 })
 
@@ -42,7 +44,7 @@ for (const name of ['lone', 'failures', 'two-places']) {
 }
 
 liars('a silent hoarder holds nothing up', async () => {
-  const measures = await run('hoarder')
+  const measures = await run('hoarder', MORE_UNITS)
   assert.is(measures.undecided, 0)
   assert.ok(measures.captured > 0 && measures.captured < 0.02, `it was granted ${measures.captured} of all instances`)
   // What is kept for a slow key waits for it also near the end, which a short job feels: 2.1 to 2.55 over 16 runs.

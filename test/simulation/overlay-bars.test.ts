@@ -19,10 +19,10 @@ function bar(name: string, run: (world: World) => Promise<void>): void {
 }
 
 const silent = () => {}
-const SMALL = { peers: 100, lookups: 100 }
+const SMALL = { peers: 80, lookups: 100 }
 
 bar(
-  'half of 100 peers die at once: lookups stay exact, owners know one another again, the dead are forgotten',
+  'half of 80 peers die at once: lookups stay exact, owners know one another again, the dead are forgotten',
   (world) => killed(world, SMALL, { share: 0.5, exact: 0.99, p95MaxMs: 4_000 }, silent),
 )
 bar('peers live 10 minutes on average: lookups stay exact', (world) =>

@@ -13,15 +13,15 @@ import { World } from './world/world.js'
 
 const overlay = suite('overlay in simulation')
 
-overlay('a healthy network of 400 finds the true 3 closest every time, within 18 requests and 0.7 s', async () => {
-  const world = new World(1, { scenario: 'overlay-400' })
+overlay('a healthy network of 200 finds the true 3 closest every time, within 18 requests and 0.7 s', async () => {
+  const world = new World(1, { scenario: 'overlay-200' })
   try {
     const grid = new OverlayGrid(world, { delayMs: [10, 90], options: QUIET_UPKEEP })
-    await buildGrid(grid, 400)
+    await buildGrid(grid, 200)
     assert.ok(grid.overlays.every((peer) => peer.eligible))
-    const figures = await measureLookups(grid, { count: 400 })
+    const figures = await measureLookups(grid, { count: 200 })
     console.log(`  ${JSON.stringify(figures)}, ${world.scheduler.eventCount} events`)
-    assert.is(figures.exact, 400)
+    assert.is(figures.exact, 200)
     assert.ok(figures.rpcsMean <= 18, `${figures.rpcsMean} requests a lookup`)
     assert.ok(figures.p95Ms <= 700, `p95 ${figures.p95Ms} ms`)
     assert.is(ownersInView(grid, 3, 200), 1)
@@ -30,7 +30,7 @@ overlay('a healthy network of 400 finds the true 3 closest every time, within 18
   }
 })
 
-for (const seed of [1, 2, 3]) {
+for (const seed of [1, 2]) {
   overlay(`50 peers that die, leave and return agree on the true owners (seed ${seed})`, async () => {
     const world = new World(seed, { ...overlayScenario.options, scenario: overlayScenario.name })
     try {

@@ -17,8 +17,11 @@ import { testNetwork } from '../support/transport/grpc-nodes.js'
 import { type Row, abuseRows as rows } from './abuse-rows.js'
 import { type Soak, say, wholeNumber } from './soak.js'
 
-/** Units of the honest jobs take this long, without computing: the attacker and the workers share a machine. Unit: ms. */
-const UNIT_MS = 20
+/**
+ * Units of the honest jobs take this long, without computing. So both grids together take about half of two cores in peace: where
+ * they take all, a peer that has an attack to refuse beside its work is held up by the workers of the other one. Unit: ms.
+ */
+const UNIT_MS = 80
 const WORKERS = 2
 const WORKER_THREADS = 8
 /** The honest job keeps at least this share of its pace, against that of a grid beside it that nobody attacks. */
