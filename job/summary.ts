@@ -1,14 +1,19 @@
-import type { Summary } from '../proto/model.js'
+import type { Summary, UnitState } from '../proto/model.js'
 
-/** The counts of no units at all: what sums begin with. */
-export const EMPTY_SUMMARY: Summary = Object.freeze({
-  units: 0,
+/** No units in any state. */
+export const NO_UNITS: Readonly<Record<UnitState, number>> = Object.freeze({
   open: 0,
   accepted: 0,
   settled: 0,
   disputed: 0,
   held: 0,
   failed: 0,
+})
+
+/** The counts of no units at all: what sums begin with. */
+export const EMPTY_SUMMARY: Summary = Object.freeze({
+  units: 0,
+  ...NO_UNITS,
   leased: 0,
   granted: 0,
   answered: 0,

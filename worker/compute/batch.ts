@@ -1,26 +1,9 @@
-import type { JobSpec } from '../../proto/model.js'
 import type { Millis } from '../../runtime/clock.js'
-import type { BatchSize } from './batch-size.js'
 import { hostEnd, refusedEnd, wallEnd } from './execute.js'
-import type { PlacedContent, QueuedUnit, UnitEnd } from './messages.js'
+import type { QueuedUnit, UnitEnd } from './messages.js'
 import type { ModuleState } from './modules.js'
-import type { Queue } from './queue.js'
+import type { PoolJob } from './pool-job.js'
 import type { ThreadBatch } from './unit-thread.js'
-
-/** A job as the pool knows it. */
-export interface PoolJob {
-  readonly id: number
-  readonly spec: JobSpec
-  readonly opened: SharedArrayBuffer
-  /** Shared inputs; undefined when a built-in task needs them and there is no memory. */
-  readonly files: ThreadBatch['files'] | undefined
-  /** Name of its module in {@link Modules}; undefined for a built-in task. */
-  readonly moduleKey: string | undefined
-  /** The module before admission. */
-  readonly module: PlacedContent | undefined
-  readonly queue: Queue<QueuedUnit>
-  readonly size: BatchSize
-}
 
 /** What a thread was handed in one call. */
 export interface Batch {

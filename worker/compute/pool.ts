@@ -1,10 +1,8 @@
 import { fileURLToPath } from 'node:url'
-import { serialize } from 'node:v8'
 import type { Worker } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import type { Clock, Millis, Timer } from '../../runtime/clock.js'
-import { type Batch, endOfAll, makeBatch, type PoolJob } from './batch.js'
-import { BatchSize } from './batch-size.js'
+import { type Batch, endOfAll, makeBatch } from './batch.js'
 import { BRIEF_MS } from './compute.js'
 import { failureEnd, hostEnd, wallEnd } from './execute.js'
 import {
@@ -15,13 +13,12 @@ import {
   type UnitEnd,
   type UnitProgress,
 } from './messages.js'
-import { type ModuleState, Modules, moduleKey, PREPARE_MS_MAX, type PreparedModule } from './modules.js'
-import { readWhole } from './placed-content.js'
-import { Queue } from './queue.js'
+import { type ModuleState, Modules, PREPARE_MS_MAX, type PreparedModule } from './modules.js'
+import { makePoolJob, type PoolJob } from './pool-job.js'
 import { processMs, RunClock } from './run-clock.js'
 import { Slots } from './slots.js'
 import { ThreadNumbers } from './thread-numbers.js'
-import type { ThreadAnswer, ThreadBatch, ThreadCall, ThreadData } from './unit-thread.js'
+import type { ThreadAnswer, ThreadCall, ThreadData } from './unit-thread.js'
 
 /** How often time limits are looked at while something runs. */
 const TICK_MS = 50
@@ -136,33 +133,11 @@ export class Pool {
   }
 
   openJob(opened: OpenedJob): void {
-    const bytes = serialize(opened.spec)
-    const shared = new SharedArrayBuffer(bytes.length)
-    new Uint8Array(shared).set(bytes)
-    const { job: id, spec, inputs, module } = opened
-    this.#jobs.set(id, {
-      id,
-      spec,
-      opened: shared,
-      files: spec.task.type === 'module' ? inputs : this.#loaded(inputs),
-      moduleKey: moduleKey(spec),
-      module,
-      queue: new Queue(),
-      size: new BatchSize(),
-    })
-  }
-
-  /** Inputs of a built-in task: it gets all of each, once for all threads. Undefined when there is no memory for that. */
-  #loaded(inputs: OpenedJob['inputs']): ThreadBatch['files'] | undefined {
-    try {
-      return inputs.map(({ name, content }) => {
-        const bytes = new Uint8Array(new SharedArrayBuffer(content.bytes))
-        return { name, content, bytes: readWhole(this.#options.content, content, bytes) }
-      })
-    } catch (error) {
-      this.#events.trouble(`inputs: ${error instanceof Error ? error.message : String(error)}`)
-      return undefined
-    }
+    const { content } = this.#options
+    this.#jobs.set(
+      opened.job,
+      makePoolJob(opened, content, (reason) => this.#events.trouble(reason)),
+    )
   }
 
   /** Forgets a job; what waits of it is dropped. */

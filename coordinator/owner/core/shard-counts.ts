@@ -1,3 +1,4 @@
+import { NO_UNITS } from '../../../job/summary.js'
 import type { Judgement } from '../../../job/verdict/judgement.js'
 import type { Summary, UnitState } from '../../../proto/model.js'
 import type { UnitRecord } from './unit-record.js'
@@ -81,13 +82,4 @@ export class ShardCounts {
         throw new Error(`${states[state]} units are ${state}, counted ${this.#states[state]}`)
     if (leased !== this.#leased) throw new Error(`${leased} leases, counted ${this.#leased}`)
   }
-}
-
-const NO_UNITS: Readonly<Record<UnitState, number>> = {
-  open: 0,
-  accepted: 0,
-  settled: 0,
-  disputed: 0,
-  held: 0,
-  failed: 0,
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Digest, OUTCOMES } from '../../../../proto/model.js'
-import { makeBatch, type PoolJob } from '../../../../worker/compute/batch.js'
+import { makeBatch } from '../../../../worker/compute/batch.js'
 import { FrameReader } from '../../../../worker/compute/frames.js'
 import {
   AnswerWriter,
@@ -18,6 +18,7 @@ import {
   type TicketEnd,
   unpackItems,
 } from '../../../../worker/compute/messages.js'
+import type { PoolJob } from '../../../../worker/compute/pool-job.js'
 
 /** As it comes out of a frame: in a buffer of its own. */
 function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
