@@ -90,7 +90,7 @@ let closingsSeen = 0
 let modulesLoaded: Promise<void> | undefined
 /** The sandbox, loaded for the first module job: a thread for built-in tasks starts faster without it. */
 let sandbox: typeof import('./sandbox.js') | undefined
-/** Calls run one after another, also when a task waits. */
+/** Calls run one after another, also when a task waits, each in a turn of the event loop of its own. */
 let last: Promise<unknown> = Promise.resolve()
 
 /** Lets go of everything kept ready once a job was closed: its module and inputs are large, and making one ready is not. */
@@ -186,8 +186,13 @@ export function runCall(call: ThreadCall): Promise<unknown> {
     if (call.type === 'ready') return undefined
     return call.type === 'prepare' ? prepareOne(call) : compute(call)
   })
-  last = answer.catch(() => {})
+  // An answer is told at the end of the turn: behind a call that computes for ever, begun in the same one, it never would be.
+  last = answer.then(nextTurn, nextTurn)
   return call.type === 'run' ? answer.then((value) => moved(value as ThreadAnswer)) : answer
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 function moved(value: ThreadAnswer): unknown {
