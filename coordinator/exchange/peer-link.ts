@@ -60,6 +60,8 @@ export class PeerLink {
   #queuedBytes = 0
   #inFlight = 0
   #failures = 0
+  /** Calls from before the last {@link forgive} do not count. */
+  #epoch = 0
   /** Shards of which it was not brought a fact. */
   readonly #behind = new Map<string, ShardName>()
   #behindAt: Millis = Number.NEGATIVE_INFINITY
@@ -103,16 +105,23 @@ export class PeerLink {
     request: Request,
     deadlineMs: Millis = CALL_MS,
   ): Promise<Response> {
+    const epoch = this.#epoch
     try {
       const reply = await this.#c.transport.call(this.endpoint, method, request, { deadlineMs })
       this.#heard()
       return reply
     } catch (error) {
       const { code } = toGridError(error)
-      if (code === 'unreachable' || code === 'timeout' || code === 'closed') this.#missed()
-      else this.#heard()
+      if (code !== 'unreachable' && code !== 'timeout' && code !== 'closed') this.#heard()
+      else if (epoch === this.#epoch) this.#missed()
       throw error
     }
+  }
+
+  /** What was called before this says nothing about the peer: this process stood still. */
+  forgive(): void {
+    this.#epoch++
+    this.#heard()
   }
 
   /** Passes a fact on. Resolves with what became of it; `notNow` when it could not be brought. Never rejects. */

@@ -100,7 +100,7 @@ export class ShardExchange implements FactExchange {
       onAnswered: (held) => this.#serve(held),
       onNothing: (held, nodeId) => this.#heardNothing(held, nodeId),
       onAhead: (held) => {
-        if (!held.isServing) context.owner().handle({ type: 'othersAhead', jobId: held.job.jobId, shard: held.shard })
+        this.#await(held)
       },
     })
     this.#grants = new GrantNews({
@@ -150,6 +150,7 @@ export class ShardExchange implements FactExchange {
     held.told = ''
     held.others = []
     this.#coOwners.look(held)
+    for (const { nodeId } of held.others) this.#coOwners.linkTo(nodeId)?.forgive()
     if (!this.#coOwners.mayHaveOthers(held.key)) this.#serve(held)
   }
 
@@ -241,8 +242,23 @@ export class ShardExchange implements FactExchange {
     const asking = [...this.#shards.all()].filter(
       (held) => !held.isServing && held.isOpen && now - held.askedAt <= ASKING_MS,
     )
-    for (const held of asking) this.#coOwners.look(held)
+    for (const held of asking) {
+      this.#coOwners.look(held)
+      if (this.#mayBeTold(held)) this.#await(held)
+    }
     void this.#syncs.syncEach(asking)
+  }
+
+  /** Whether an owner is still to tell what it knows of a shard that this node has part of: one that answers, or is not seen yet. */
+  #mayBeTold({ key, facts, others, knowNothing }: HeldShard): boolean {
+    if (facts === undefined || facts.size === 0) return false
+    if (others.length === 0) return this.#coOwners.mayHaveOthers(key)
+    return others.some(({ nodeId }) => !knowNothing.has(nodeId) && this.#coOwners.linkTo(nodeId)?.isSilent !== true)
+  }
+
+  /** The shard is not granted from yet. */
+  #await({ isServing, job, shard }: HeldShard): void {
+    if (!isServing) this.#c.owner().handle({ type: 'othersAwaited', jobId: job.jobId, shard })
   }
 
   /** Compares with co-owners that were not brought a fact, without waiting for the turn of everybody. */

@@ -74,8 +74,8 @@ export type OwnerEvent =
     }
   /** Another owner has told what it knows of the shard, or nobody answers. */
   | { readonly type: 'othersAsked'; readonly jobId: JobId; readonly shard: number }
-  /** Another owner knows more of the shard, and does not tell this node as long as it does not take it for an owner. */
-  | { readonly type: 'othersAhead'; readonly jobId: JobId; readonly shard: number }
+  /** Another owner may know more of the shard and has not told it: it is slow, or does not take this node for an owner yet. */
+  | { readonly type: 'othersAwaited'; readonly jobId: JobId; readonly shard: number }
   | { readonly type: 'ordersChanged'; readonly jobId: JobId; readonly orders: readonly KnownOrder[] }
   /** A finished shard leaves memory; its facts stay on disk. */
   | { readonly type: 'shardClosed'; readonly jobId: JobId; readonly shard: number }

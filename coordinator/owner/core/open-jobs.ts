@@ -20,7 +20,7 @@ const RETURN_MS = 2_000
  * what it knows.
  */
 const OTHERS_MS = 5_000
-/** The longest wait for another that knows more and does not tell: it learns within seconds who owns a shard anew, or lies. */
+/** The longest wait for another that answers and does not tell: it is slow, does not take this node for an owner yet, or lies. */
 const AHEAD_MS = 30_000
 
 /**
@@ -72,8 +72,8 @@ export class OpenJobs {
     this.#queue.serveEveryone()
   }
 
-  /** Somebody is waited for a little longer: what would be granted now has been answered there. */
-  othersAhead(jobId: JobId, number: number, now: Millis): void {
+  /** Somebody is waited for a little longer: what would be granted now may have been answered there. */
+  othersAwaited(jobId: JobId, number: number, now: Millis): void {
     const shard = this.#state.shard(jobId, number)
     if (shard === undefined || !shard.awaitsOthers) return
     shard.quietUntil = Math.max(shard.quietUntil, Math.min(now + OTHERS_MS, shard.patientUntil))

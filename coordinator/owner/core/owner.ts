@@ -82,8 +82,8 @@ export class Owner {
       case 'othersAsked':
         this.#openJobs.othersAsked(event.jobId, event.shard, now)
         break
-      case 'othersAhead':
-        this.#openJobs.othersAhead(event.jobId, event.shard, now)
+      case 'othersAwaited':
+        this.#openJobs.othersAwaited(event.jobId, event.shard, now)
         break
       case 'ordersChanged':
         this.#openJobs.setOrders(event.jobId, event.orders, now)

@@ -96,6 +96,32 @@ test('a restarted owner asks until the others take it for one again, and grants 
   assert.is(shard().awaitsOthers, false)
 })
 
+test('an owner that stood still grants nothing while one that answers is slow to tell what it knows', async (context) => {
+  const owners = new Owners(3)
+  context.owners = owners
+  const [back, ...rest] = owners.peers
+  await owners.start(...owners.peers)
+  await owners.activate(...owners.peers)
+  await owners.give(rest[0]!, 0, 1)
+  await owners.pass(SYNCED_MS)
+  back!.pause()
+  await owners.give(rest[0]!, ...ALL)
+  await owners.pass(60_000)
+  // Each question and its answer take 4 s now.
+  for (const other of rest)
+    owners.world.network.setLink(back!, other, { baseMs: 2_000, jitterMs: 0, loss: 0, duplicate: 0 })
+  back!.resume()
+  const shard = () => owners.coordinator(back!).owner.core.shard(owners.jobId, 0)!
+  await owners.world.run(() => shard().awaitsOthers, 5_000)
+  assert.ok(shard().awaitsOthers, 'the others are asked')
+  await owners.world.run(() => {
+    const { awaitsOthers, quietUntil, facts } = shard()
+    assert.ok(facts.ids.size === 16 || quietUntil > owners.world.nowMs, `it grants knowing ${facts.ids.size} facts`)
+    return !awaitsOthers
+  }, 40_000)
+  assert.is(shard().facts.ids.size, 16)
+})
+
 test('newcomers that know nothing of a shard do not tell one another that it may be granted from', async (context) => {
   const owners = new Owners(3)
   context.owners = owners

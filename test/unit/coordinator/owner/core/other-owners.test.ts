@@ -81,12 +81,12 @@ test('a newcomer whom nobody answers grants after five seconds', () => {
 test('an owner whom another tells that it knows more, but not what, waits half a minute for it and no longer', () => {
   const { grants, handle } = newcomer({ restarted: true, awaitsOthers: true })
   for (let at = 500; at <= 29_500; at += 500) {
-    handle({ type: 'othersAhead', jobId: JOB, shard: 0 }, at)
+    handle({ type: 'othersAwaited', jobId: JOB, shard: 0 }, at)
     handle({ type: 'woke' }, at)
   }
   assert.is(grants.length, 0)
   for (let at = 30_000; at <= 31_000; at += 500) {
-    handle({ type: 'othersAhead', jobId: JOB, shard: 0 }, at)
+    handle({ type: 'othersAwaited', jobId: JOB, shard: 0 }, at)
     handle({ type: 'woke' }, at)
   }
   assert.is(grants.length, 1)
